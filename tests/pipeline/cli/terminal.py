@@ -18,9 +18,10 @@ class Terminal:
     fork_server: ForkServer
     folder: Path
 
-    def run(self, *words: str, stdin: str = "", **more: str) -> Result:
+    def run(self, first: str, *words: str, stdin: str = "", **more: str) -> Result:
+        """Run a command; *first* holds one or more words, separated by blanks."""
         environment = {**self.environment, **more}
-        return run(self.fork_server, self.folder, environment, stdin, words=words)
+        return run(self.fork_server, self.folder, environment, stdin, words=(*first.split(), *words))
 
     def text(self, *words: str, **more: str) -> str:
         """Run a command that succeeds; return its standard output."""

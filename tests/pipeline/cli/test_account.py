@@ -25,7 +25,7 @@ ADD = ("--connection", "creator", "--remote-id", "_000x", "--username", "xenia",
 
 @pytest.fixture(scope="module")
 def workspace(terminal: Terminal) -> str:
-    identity: str = terminal.json("workspace", "create", "Accounts")["id"]
+    identity: str = terminal.json("workspace create Accounts")["id"]
     return identity
 
 
@@ -47,17 +47,7 @@ def status(ledger: Ledger, account: str) -> AccountStatus:
 def test_tokens_come_from_standard_input_are_sealed_and_never_shown(
     terminal: Terminal, ledger: Ledger, workspace: str
 ) -> None:
-    words = (
-        "account",
-        "add",
-        "tiktok",
-        "--workspace",
-        workspace,
-        *ADD,
-        "--setting",
-        "long_lived=true",
-        "--json",
-    )
+    words = ("account add tiktok --workspace", workspace, *ADD, "--setting", "long_lived=true", "--json")
     ended = terminal.run(*words, stdin=tokens(refresh_token="rft.1", expires_in=60, scopes=["video.publish"]))
     assert SECRET not in ended.stdout + ended.stderr
     made = json.loads(ended.stdout)
@@ -88,36 +78,26 @@ def test_tokens_come_from_standard_input_are_sealed_and_never_shown(
 def test_tokens_that_cannot_be_used_are_refused_without_showing_them(
     terminal: Terminal, workspace: str, stdin: str, said: str
 ) -> None:
-    sentence = terminal.refusal("account", "add", "tiktok", "--workspace", workspace, *ADD, stdin=stdin)
+    sentence = terminal.refusal("account add tiktok --workspace", workspace, *ADD, stdin=stdin)
     assert said in sentence
     assert SECRET not in sentence
 
 
 def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal, workspace: str) -> None:
-    add = ("account", "add")
+    add = ("account add",)
     assert "did you mean pinterest?" in terminal.refusal(*add, "pintrest", "--workspace", workspace, *ADD)
     wrong = terminal.refusal(*add, "tiktok", "--workspace", workspace, *ADD, "--setting", "x", stdin=tokens())
     assert "write it that way" in wrong
     nobody = terminal.refusal(*add, "tiktok", "--workspace", "nobody", *ADD, stdin=tokens())
     assert "`slipway workspace list`" in nobody
-    assert "`slipway account list`" in terminal.refusal("account", "deactivate", "nobody")
+    assert "`slipway account list`" in terminal.refusal("account deactivate nobody")
 
 
 def test_the_list_says_until_when_a_grant_lives_and_how_many_posts_that_endangers(
     terminal: Terminal, ledger: Ledger
 ) -> None:
-    mine = terminal.json("workspace", "create", "Ends")["id"]
-    add = (
-        "account",
-        "add",
-        "tiktok",
-        "--workspace",
-        mine,
-        "--connection",
-        "creator",
-        "--unchecked",
-        "--json",
-    )
+    mine = terminal.json("workspace create Ends")["id"]
+    add = ("account add tiktok --workspace", mine, "--connection", "creator", "--unchecked", "--json")
     given = tokens(refresh_token="r", expires_in=60, refresh_expires_in=86_400)
     made = json.loads(terminal.run(*add, "--remote-id", "e", "--username", "eve", stdin=given).stdout)
     account = UUID(made["id"])
@@ -125,29 +105,29 @@ def test_the_list_says_until_when_a_grant_lives_and_how_many_posts_that_endanger
     ledger.posts(2, [account], due=timedelta(days=2))
     ledger.post([account], State.CANCELLED, due=timedelta(days=2))
 
-    [listed] = terminal.json("account", "list", "--workspace", mine)
+    [listed] = terminal.json("account list --workspace", mine)
     assert (listed["status"], listed["endangered_posts"]) == ("active", 2)
     ends = datetime.fromisoformat(listed["grant_ends_at"]) - datetime.now(UTC)
     assert timedelta(hours=23) < ends <= timedelta(days=1)
 
     revoke_grant(ledger, account)
-    [listed] = terminal.json("account", "list", "--workspace", mine)
+    [listed] = terminal.json("account list --workspace", mine)
     assert (listed["status"], listed["endangered_posts"]) == ("reconnect", 3)
 
 
 def test_one_out_of_use_comes_back_unless_its_grant_had_died(terminal: Terminal, ledger: Ledger) -> None:
     account = ledger.account(ledger.workspace())
     name = str(account)
-    assert terminal.json("account", "deactivate", name)["status"] == "inactive"
+    assert terminal.json("account deactivate", name)["status"] == "inactive"
     assert status(ledger, name) is AccountStatus.INACTIVE
     post = ledger.post([account])
     ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
-    assert terminal.json("account", "activate", name)["status"] == "active"
+    assert terminal.json("account activate", name)["status"] == "active"
     assert ledger.state(post.deliveries[0]) is State.RETRYING
 
     revoke_grant(ledger, account)
-    terminal.text("account", "deactivate", name)
-    ended = terminal.run("account", "activate", name)
+    terminal.text("account deactivate", name)
+    ended = terminal.run("account activate", name)
     assert ended.status == 1
     assert f"slipway account reconnect {name}" in ended.stderr
     assert status(ledger, name) is AccountStatus.RECONNECT
@@ -157,10 +137,10 @@ def test_what_waited_for_an_account_goes_on_though_the_command_died(
     terminal: Terminal, ledger: Ledger, crashes: Crashes
 ) -> None:
     account = ledger.account(ledger.workspace())
-    terminal.text("account", "deactivate", str(account))
+    terminal.text("account deactivate", str(account))
     post = ledger.post([account])
     ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
-    ended = terminal.run("account", "activate", str(account), **crashes.arm())
+    ended = terminal.run("account activate", str(account), **crashes.arm())
     assert ended.status == -signal.SIGKILL
     assert (status(ledger, str(account)), ledger.states(post)) == (AccountStatus.ACTIVE, [State.BLOCKED])
     with ledger.database.begin() as c:
@@ -170,7 +150,7 @@ def test_what_waited_for_an_account_goes_on_though_the_command_died(
 def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another_are_refused(
     sandbox: Stack, terminal: Terminal, ledger: Ledger, workspace: str
 ) -> None:
-    made = terminal.json("account", "add-sandbox", "tiktok", "--workspace", workspace, "--username", "ann")
+    made = terminal.json("account add-sandbox tiktok --workspace", workspace, "--username", "ann")
     account = UUID(made["id"])
     waiting, armed = ledger.post([account]), ledger.post([account])
     ledger.put(waiting, State.BLOCKED, reason=Reason.RECONNECT)
@@ -178,15 +158,15 @@ def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another
     revoke_grant(ledger, account)
 
     wrong = issue_tokens(sandbox, "bob")
-    refused = terminal.refusal("account", "reconnect", "ann", stdin=json.dumps(wrong))
+    refused = terminal.refusal("account reconnect ann", stdin=json.dumps(wrong))
     assert "These tokens are for bob" in refused
     assert wrong["access_token"] not in refused
     assert status(ledger, made["id"]) is AccountStatus.RECONNECT
-    dead = terminal.refusal("account", "reconnect", "ann", stdin=tokens())
+    dead = terminal.refusal("account reconnect ann", stdin=tokens())
     assert "nothing was changed" in dead
 
     right = issue_tokens(sandbox, "ann")
-    ended = terminal.run("account", "reconnect", "ann", "--json", stdin=json.dumps(right))
+    ended = terminal.run("account reconnect ann --json", stdin=json.dumps(right))
     assert json.loads(ended.stdout)["posts_that_go_on"] == 2
     assert status(ledger, made["id"]) is AccountStatus.ACTIVE
     assert ledger.state(waiting.deliveries[0]) is State.RETRYING
@@ -196,12 +176,12 @@ def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another
 def test_the_sandbox_answers_a_wrong_platform_with_the_right_ones(
     sandbox: Stack, terminal: Terminal, workspace: str
 ) -> None:
-    words = ("account", "add-sandbox", "myspace", "--workspace", workspace, "--username", "ann")
+    words = ("account add-sandbox myspace --workspace", workspace, "--username", "ann")
     assert "tiktok" in terminal.refusal(*words)
 
 
 def test_without_a_sandbox_it_is_said(terminal: Terminal, workspace: str) -> None:
-    words = ("account", "add-sandbox", "tiktok", "--workspace", workspace, "--username", "ann")
+    words = ("account add-sandbox tiktok --workspace", workspace, "--username", "ann")
     assert "sandbox is off" in terminal.refusal(
         *words, SLIPWAY_SANDBOX__URL="", SLIPWAY_SANDBOX__MEDIA_URL=""
     )

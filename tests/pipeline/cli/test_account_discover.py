@@ -55,8 +55,8 @@ def test_all_accounts_of_a_login_are_listed_and_then_stored_in_one_go(
     bodies: list[dict[str, object]] = [{"username": name, "options": options} for name in names]
     bodies += [{"username": f"{prefix}member"}] if platform is Platform.LINKEDIN else []
     login = sign_in(sandbox, platform, bodies)
-    workspace = UUID(terminal.json("workspace", "create", prefix)["id"])
-    words = ("account", "discover", platform.value, "--workspace", prefix, "--json")
+    workspace = UUID(terminal.json("workspace create", prefix)["id"])
+    words = ("account discover", platform.value, "--workspace", prefix, "--json")
 
     listed = terminal.run(*words, stdin=to_json(login))
     assert listed.status == 0, listed
@@ -88,8 +88,8 @@ def test_all_accounts_of_a_login_are_listed_and_then_stored_in_one_go(
 
 
 def test_tokens_that_list_nothing_are_refused(sandbox: Stack, terminal: Terminal) -> None:
-    terminal.json("workspace", "create", "Nobody")
+    terminal.json("workspace create Nobody")
     stdin = json.dumps({"access_token": "EAAdoesnotexist12345"})
-    said = terminal.refusal("account", "discover", "facebook", "--workspace", "Nobody", stdin=stdin)
+    said = terminal.refusal("account discover facebook --workspace Nobody", stdin=stdin)
     assert "nothing was stored" in said
     assert "doesnotexist" not in said

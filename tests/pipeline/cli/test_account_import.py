@@ -33,7 +33,7 @@ COLUMNS = (
 
 @pytest.fixture
 def workspace(terminal: Terminal) -> UUID:
-    return UUID(terminal.json("workspace", "create", f"import-{uuid4().hex[:8]}")["id"])
+    return UUID(terminal.json("workspace create", f"import-{uuid4().hex[:8]}")["id"])
 
 
 def create(sandbox: Stack, kind: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def run(terminal: Terminal, workspace: UUID, rows: Sequence[Mapping[str, Any]], *more: str) -> Result:
     """Import the rows from standard input; no token may be printed."""
-    words = ("account", "import", "-", "--workspace", str(workspace), "--json", *more)
+    words = ("account import - --workspace", str(workspace), "--json", *more)
     ended = terminal.run(*words, stdin=write_csv(rows))
     secrets = [str(row[name]) for row in rows for name in COLUMNS[4:6] if row.get(name)]
     assert [secret for secret in secrets if secret in ended.stdout + ended.stderr] == []
@@ -184,7 +184,7 @@ def test_an_import_that_dies_between_two_accounts_leaves_nothing(
 
 def test_a_workspace_that_does_not_exist_is_a_problem_of_its_line(terminal: Terminal) -> None:
     row = "workspace,platform,connection,remote_id,username,access_token\nNowhere,tiktok,creator,_1,ann,act.123456\n"
-    ended = terminal.run("account", "import", "-", "--json", stdin=row)
+    ended = terminal.run("account import - --json", stdin=row)
     [problem] = json.loads(ended.stdout)
     assert (ended.status, problem["line"], problem["column"], problem["value"]) == (
         1,
@@ -195,5 +195,5 @@ def test_a_workspace_that_does_not_exist_is_a_problem_of_its_line(terminal: Term
 
 
 def test_an_empty_file_is_refused(terminal: Terminal, workspace: UUID) -> None:
-    words = ("account", "import", "-", "--workspace", str(workspace))
+    words = ("account import - --workspace", str(workspace))
     assert "The file has no account" in terminal.refusal(*words, stdin=",".join(COLUMNS))

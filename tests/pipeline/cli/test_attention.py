@@ -66,6 +66,6 @@ def test_a_post_that_a_platform_asks_to_wait_for_days_is_in_it_until_it_is_repla
     assert (found["kind"], found["reason"], found["count"]) == ("blocked", "person_needed", 1)
     [letter] = terminal.json(*found["command"].split()[1:])
     assert letter["id"] == str(delivery)
-    terminal.text("dead-letter", "replay", str(delivery))
+    terminal.text("dead-letter replay", str(delivery))
     assert ledger.state(delivery) is State.RETRYING
     assert list_rate_limited(terminal) == []

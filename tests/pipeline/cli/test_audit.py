@@ -35,34 +35,34 @@ def workspace(ledger: Ledger) -> UUID:
 
 
 def export(terminal: Terminal, *words: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in terminal.text("audit", "export", *words).splitlines()]
+    return [json.loads(line) for line in terminal.text("audit export", *words).splitlines()]
 
 
 def test_a_command_is_found_by_who_typed_it_and_what_it_changed(terminal: Terminal, ledger: Ledger) -> None:
-    made = terminal.json("workspace", "create", "Listed")
-    [found] = terminal.json("audit", "list", "--subject", made["id"])
+    made = terminal.json("workspace create Listed")
+    [found] = terminal.json("audit list --subject", made["id"])
     assert (found["verb"], found["kind"], found["workspace_id"]) == ("create", "workspace", made["id"])
     assert found["after"]["name"] == "Listed"
     account, _, machine = found["address"].partition("@")
     assert account
     assert machine
-    assert found in terminal.json("audit", "list", "--actor", found["actor_name"], "--workspace", "Listed")
-    assert terminal.json("audit", "list", "--subject", made["id"], "--until", "1h") == []
-    assert terminal.json("audit", "list", "--subject", made["id"], "--since", "1h") == [found]
-    text = terminal.text("audit", "list", "--subject", made["id"])
+    assert found in terminal.json("audit list --actor", found["actor_name"], "--workspace", "Listed")
+    assert terminal.json("audit list --subject", made["id"], "--until", "1h") == []
+    assert terminal.json("audit list --subject", made["id"], "--since", "1h") == [found]
+    text = terminal.text("audit list --subject", made["id"])
     assert "create workspace" in text
     assert found["address"] in text
 
 
 def test_under_sudo_the_account_that_called_it_is_named(terminal: Terminal) -> None:
-    made = json.loads(terminal.run("workspace", "create", "Sudo", "--json", SUDO_USER="ann").stdout)
-    [found] = terminal.json("audit", "list", "--subject", made["id"])
+    made = json.loads(terminal.run("workspace create Sudo --json", SUDO_USER="ann").stdout)
+    [found] = terminal.json("audit list --subject", made["id"])
     assert found["actor_name"] == "ann"
     assert not found["address"].startswith("ann@")
 
 
 def test_a_list_is_newest_first_and_shows_hostile_text_as_text(terminal: Terminal, workspace: UUID) -> None:
-    ended = terminal.run("audit", "list", "--workspace", str(workspace), "--limit", "2")
+    ended = terminal.run("audit list --workspace", str(workspace), "--limit", "2")
     assert ended.status == 0
     assert "There may be more" in ended.stderr
     assert [f"=post-{PAGE - n} " in line for n, line in enumerate(ended.stdout.splitlines()[1:])] == [
@@ -89,7 +89,7 @@ def test_an_export_has_every_row_once_oldest_first(terminal: Terminal, workspace
 
 def test_cells_of_a_csv_are_no_formulas(terminal: Terminal, workspace: UUID, tmp_path: Path) -> None:
     file = tmp_path / "audit.csv"
-    words = ("audit", "export", str(file), "--format", "csv", "--workspace", str(workspace))
+    words = ("audit export", str(file), "--format", "csv", "--workspace", str(workspace))
     assert terminal.run(*words).stderr.strip() == f"{PAGE + 1} changes"
     text = file.read_bytes().decode("utf-8-sig")
     assert file.read_bytes().startswith(b"\xef\xbb\xbf")
@@ -102,21 +102,21 @@ def test_cells_of_a_csv_are_no_formulas(terminal: Terminal, workspace: UUID, tmp
 
 def test_a_file_appears_whole_or_not_at_all(terminal: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "audit.ndjson"
-    assert "nobody" in terminal.run("audit", "export", str(file), "--workspace", "nobody").stderr
+    assert "nobody" in terminal.run("audit export", str(file), "--workspace", "nobody").stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_options_that_exclude_each_other_are_refused(terminal: Terminal) -> None:
-    ended = terminal.run("audit", "export", "--format", "csv", "--json")
+    ended = terminal.run("audit export --format csv --json")
     assert ended.status == 2
     assert "--json and --format csv exclude each other" in ended.stderr
 
 
 def test_the_secrets_of_commands_are_in_no_row(terminal: Terminal, ledger: Ledger, vault_key: str) -> None:
-    made = terminal.json("workspace", "create", f"Secrets {new_id()}")["id"]
-    key = terminal.json("key", "create", made)
-    again = terminal.json("key", "rotate", key["public_id"])
-    terminal.text("vault", "rotate")
+    made = terminal.json("workspace create", f"Secrets {new_id()}")["id"]
+    key = terminal.json("key create", made)
+    again = terminal.json("key rotate", key["public_id"])
+    terminal.text("vault rotate")
     with ledger.database.begin() as c:
         text = "\n".join(map(str, rows(c, "SELECT * FROM audit")))
     assert key["public_id"] in text
@@ -125,5 +125,5 @@ def test_the_secrets_of_commands_are_in_no_row(terminal: Terminal, ledger: Ledge
 
 
 def test_the_time_of_a_change_is_the_database_s(terminal: Terminal, workspace: UUID) -> None:
-    [found] = terminal.json("audit", "list", "--workspace", str(workspace), "--limit", "1")
+    [found] = terminal.json("audit list --workspace", str(workspace), "--limit", "1")
     assert abs(datetime.fromisoformat(found["at"]) - datetime.now(UTC)) < timedelta(minutes=30)

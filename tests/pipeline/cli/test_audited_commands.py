@@ -120,30 +120,30 @@ class Scene:
         return str(self.post(state).deliveries[0])
 
     def key(self) -> str:
-        made: str = self.terminal.json("key", "create", self.workspace)["public_id"]
+        made: str = self.terminal.json("key create", self.workspace)["public_id"]
         return made
 
     def user(self) -> str:
-        made: str = self.terminal.json("user", "create", f"u{new_id().hex[-8:]}")["login"]
+        made: str = self.terminal.json("user create", f"u{new_id().hex[-8:]}")["login"]
         return made
 
     def webhook(self) -> str:
-        made: str = self.terminal.json("webhook", "create", HOOK, "--workspace", self.workspace)["id"]
+        made: str = self.terminal.json("webhook create", HOOK, "--workspace", self.workspace)["id"]
         return made
 
     def paused(self) -> str:
         account = self.account()
-        self.terminal.text("pause", "add", "account", account, "--why", "checking")
+        self.terminal.text("pause add account", account, "--why", "checking")
         return account
 
     def inactive(self) -> str:
         account = self.account()
-        self.terminal.text("account", "deactivate", account)
+        self.terminal.text("account deactivate", account)
         return account
 
     def plan(self) -> Command:
         """Plan an import; return the words that apply the plan, beginning with the import's id."""
-        made = self.terminal.json("import", "plan", self.month, "--workspace", self.workspace)
+        made = self.terminal.json("import plan", self.month, "--workspace", self.workspace)
         return made["id"], "--plan", made["plan"]["hash"]
 
     def place(self, assignments: str) -> str:
@@ -155,7 +155,7 @@ class Scene:
 
     def apply(self) -> str:
         words = self.plan()
-        self.terminal.text("import", "apply", *words)
+        self.terminal.text("import apply", *words)
         return words[0]
 
     def steer(self, verb: str, *more: str) -> Command:
@@ -176,7 +176,7 @@ class Scene:
         return str(identity)
 
     def accept(self) -> Command:
-        self.terminal.text("restore", "declare", "--since", "1m")
+        self.terminal.text("restore declare --since 1m")
         return "restore", "accept", "--nothing-sent", "a test"
 
     def login(self) -> str:
@@ -278,12 +278,10 @@ def scene(
     terminal: Terminal, ledger: Ledger, sandbox: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Scene:
     sandbox.start_worker("upkeep")
-    workspace = terminal.json("workspace", "create", "Acme")["id"]
-    terminal.json("account", "add-sandbox", "tiktok", "--workspace", workspace, "--username", "ann")
+    workspace = terminal.json("workspace create Acme")["id"]
+    terminal.json("account add-sandbox tiktok --workspace", workspace, "--username", "ann")
     file = tmp_path_factory.mktemp("files") / "month.csv"
-    file.write_text(
-        terminal.text("import", "template", "--workspace", workspace, "--accounts", "all"), "utf-8"
-    )
+    file.write_text(terminal.text("import template --workspace", workspace, "--accounts", "all"), "utf-8")
     return Scene(terminal=terminal, ledger=ledger, sandbox=sandbox, workspace=workspace, month=str(file))
 
 
@@ -293,7 +291,7 @@ def sending(terminal: Terminal, ledger: Ledger) -> Iterator[None]:
     epoch_file = EpochFile(Path(terminal.environment["SLIPWAY_FOLDER"]) / "mark")
     SendGuard(ledger.database, epoch_file, timedelta(seconds=30)).may_send()
     yield
-    terminal.run("restore", "accept", "--nothing-sent", "the end of a test")
+    terminal.run("restore accept --nothing-sent", "the end of a test")
 
 
 def list_since(ledger: Ledger, last: int) -> list[Any]:

@@ -42,7 +42,7 @@ PARTS = {
 
 def examine(terminal: Terminal, status: int, **environment: str) -> dict[str, list[dict[str, Any]]]:
     """Return the findings by part; assert the exit status, and that no command only lists settings."""
-    ended = terminal.run("doctor", "--json", **environment)
+    ended = terminal.run("doctor --json", **environment)
     assert ended.status == status, ended
     found = json.loads(ended.stdout)
     assert not [one for one in found if "settings list" in (one["command"] or "")]

@@ -14,7 +14,7 @@ def test_a_paused_account_is_named_until_the_command_of_the_explanation_lifts_it
 ) -> None:
     post = ledger.fresh(due=-HOUR)
     account = str(ledger.delivery(post.deliveries[0]).account_id)
-    terminal.text("pause", "add", "account", account, "--why", "under review")
+    terminal.text("pause add account", account, "--why", "under review")
     [found] = terminal.json("explain", str(post.id))["accounts"]
     assert (found["state"], found["held_for"], found["turn"]) == ("scheduled", "paused", "operator")
     assert "under review" in found["summary"]
@@ -41,4 +41,4 @@ def test_one_delivery_alone_and_as_text(terminal: Terminal, ledger: Ledger) -> N
 
 def test_what_does_not_exist_is_said_with_the_next_step(terminal: Terminal) -> None:
     assert "`slipway post list`" in terminal.refusal("explain", str(uuid4()))
-    assert "not the id of a post" in terminal.refusal("explain", "x")
+    assert "not the id of a post" in terminal.refusal("explain x")

@@ -28,12 +28,12 @@ def worker(sandbox: Stack) -> Stack:
 @pytest.fixture(scope="module")
 def month(terminal: Terminal, worker: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of posts for the only workspace's accounts."""
-    terminal.text("workspace", "create", "Acme")
-    added = terminal.json("account", "add-sandbox", "--count", str(ACCOUNTS))
+    terminal.text("workspace create Acme")
+    added = terminal.json("account add-sandbox --count", str(ACCOUNTS))
     assert len(added) == ACCOUNTS
     assert len({a["platform"] for a in added}) == 6
     file = tmp_path_factory.mktemp("files") / "month.csv"
-    file.write_text(terminal.text("import", "template", "--rows", str(ROWS), "--accounts", "all"), "utf-8")
+    file.write_text(terminal.text("import template --rows", str(ROWS), "--accounts", "all"), "utf-8")
     return file
 
 
@@ -43,15 +43,15 @@ def posts(ledger: Ledger) -> list[str]:
 
 
 def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: Ledger, month: Path) -> None:
-    planned = terminal.text("import", "plan", str(month))
+    planned = terminal.text("import plan", str(month))
     facts = dict(re.split(r" {2,}", line, maxsplit=1) for line in planned.split("\n\n")[0].splitlines())
     assert (facts["state"], facts["file"], facts["rows"]) == ("planned", "month.csv", str(ROWS))
     assert (facts["accepted"], facts["rejected"]) == (str(ROWS), "0"), terminal.text(
-        "import", "rows", facts["import"]
+        "import rows", facts["import"]
     )
     assert posts(ledger) == []
-    assert terminal.json("import", "forecast", facts["import"])["days"][0]["posts"] > 0
-    assert "No conflicts." in terminal.text("import", "forecast", facts["import"])
+    assert terminal.json("import forecast", facts["import"])["days"][0]["posts"] > 0
+    assert "No conflicts." in terminal.text("import forecast", facts["import"])
     command = planned.splitlines()[-1].partition(": ")[2]
     assert command == f"slipway import apply {facts['import']} --plan {facts['plan hash']}"
     assert facts["plan"] == f"{ROWS} new, 0 changed, 0 duplicate, 0 rejected"
@@ -61,16 +61,16 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
 
     second = terminal.run(*command.split()[1:])
     assert (second.status, second.stderr) == (0, f"The import is applied ({ROWS} created).\n")
-    assert "Roll it back" in terminal.refusal("import", "cancel", facts["import"])
+    assert "Roll it back" in terminal.refusal("import cancel", facts["import"])
     assert len(posts(ledger)) == ROWS
 
-    again = terminal.json("import", "plan", str(month))
+    again = terminal.json("import plan", str(month))
     assert again["counts"] == {"rows": ROWS, "accepted": 0, "duplicate": ROWS, "rejected": 0}
 
-    rolled = terminal.json("import", "rollback", facts["import"])
+    rolled = terminal.json("import rollback", facts["import"])
     assert (rolled["state"], rolled["result"]) == ("rolled_back", {"created": ROWS, "canceled": ROWS})
     assert set(posts(ledger)) == {"canceled"}
-    second = terminal.run("import", "rollback", facts["import"])
+    second = terminal.run("import rollback", facts["import"])
     done = f"rolled back ({ROWS} created, {ROWS} cancelled)"
     assert (second.status, second.stderr) == (0, f"The import is {done}.\n")
     assert done in terminal.refusal(*command.split()[1:])
@@ -80,13 +80,13 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
         writer = csv.DictWriter(out, table[0])
         writer.writeheader()
         writer.writerows({**row, "caption": "Better"} for row in table)
-    update = terminal.json("import", "plan", str(changed), "--update")
+    update = terminal.json("import plan", str(changed), "--update")
     assert (update["plan"]["changed"], update["counts"]["rejected"]) == (0, ROWS)
-    refused = terminal.text("import", "rows", update["id"], "--verdict", "rejected")
+    refused = terminal.text("import rows", update["id"], "--verdict", "rejected")
     assert refused.count("The post is canceled: it can no longer be changed.") == ROWS
-    other = terminal.refusal("import", "apply", again["id"], "--plan", facts["plan hash"])
+    other = terminal.refusal("import apply", again["id"], "--plan", facts["plan hash"])
     assert again["plan"]["hash"] in other, "the hash of another import"
-    listed = terminal.json("import", "list")
+    listed = terminal.json("import list")
     assert [one["state"] for one in listed] == ["planned", "planned", "rolled_back"]
 
 
@@ -98,38 +98,36 @@ def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: P
         writer = csv.DictWriter(out, table[0])
         writer.writeheader()
         writer.writerows({**row, "external_id": ""} for row in table[:4])
-    found = terminal.json("import", "plan", str(file))
+    found = terminal.json("import plan", str(file))
     assert found["counts"] == {"rows": 4, "accepted": 2, "duplicate": 0, "rejected": 2}
-    text = terminal.text("import", "rows", found["id"], "--verdict", "rejected")
+    text = terminal.text("import rows", found["id"], "--verdict", "rejected")
     written = list(csv.DictReader(text.splitlines()))
     assert ["nobody" in written[0]["error"], "caption" in written[1]["error"]] == [True, True]
-    receipts = [
-        json.loads(line) for line in terminal.text("import", "rows", found["id"], "--json").splitlines()
-    ]
+    receipts = [json.loads(line) for line in terminal.text("import rows", found["id"], "--json").splitlines()]
     assert [r["verdict"] for r in receipts] == ["accepted", "rejected", "rejected", "accepted"]
-    cancelled: dict[str, Any] = terminal.json("import", "cancel", found["id"])
+    cancelled: dict[str, Any] = terminal.json("import cancel", found["id"])
     assert cancelled["state"] == "canceled"
-    assert "canceled" in terminal.text("import", "show", found["id"])
+    assert "canceled" in terminal.text("import show", found["id"])
 
 
 def test_standard_input_is_a_file_too(terminal: Terminal, month: Path) -> None:
-    text = terminal.text("import", "template", "--rows", "2", "--accounts", "all", "--format", "ndjson")
-    ended = terminal.run("import", "plan", "-", "--json", stdin=text)
+    text = terminal.text("import template --rows 2 --accounts all --format ndjson")
+    ended = terminal.run("import plan - --json", stdin=text)
     found = json.loads(ended.stdout)
     assert (found["format"], found["counts"]["rows"]) == ("ndjson", 2)
 
 
 def test_what_cannot_be_done_is_said(terminal: Terminal, month: Path, tmp_path: Path) -> None:
     missing = "0199c0de-0000-7000-8000-000000000000"
-    assert "slipway import list" in terminal.refusal("import", "show", missing)
-    assert "not the id of an import" in terminal.refusal("import", "show", "x")
-    planned = terminal.json("import", "plan", str(month))
-    refused = terminal.refusal("import", "apply", planned["id"], "--plan", "0" * 64)
+    assert "slipway import list" in terminal.refusal("import show", missing)
+    assert "not the id of an import" in terminal.refusal("import show x")
+    planned = terminal.json("import plan", str(month))
+    refused = terminal.refusal("import apply", planned["id"], "--plan", "0" * 64)
     assert planned["plan"]["hash"] in refused
-    assert "rollback needs" in terminal.refusal("import", "rollback", planned["id"])
-    assert "time zone" in terminal.refusal("import", "plan", str(month), "--time-zone", "Mars/Base")
-    assert "--count" in terminal.refusal("account", "add-sandbox", "tiktok")
+    assert "rollback needs" in terminal.refusal("import rollback", planned["id"])
+    assert "time zone" in terminal.refusal("import plan", str(month), "--time-zone", "Mars/Base")
+    assert "--count" in terminal.refusal("account add-sandbox tiktok")
     (tmp_path / "empty.csv").touch()
-    assert "empty" in terminal.refusal("import", "plan", str(tmp_path / "empty.csv"))
-    terminal.text("workspace", "create", "Second")
-    assert "--workspace" in terminal.refusal("account", "add-sandbox", "tiktok", "--username", "x")
+    assert "empty" in terminal.refusal("import plan", str(tmp_path / "empty.csv"))
+    terminal.text("workspace create Second")
+    assert "--workspace" in terminal.refusal("account add-sandbox tiktok --username x")

@@ -127,10 +127,10 @@ def test_a_person_gets_a_table_and_an_unknown_account_a_sentence(
     sandbox: Stack, ledger: Ledger, terminal: Terminal
 ) -> None:
     account = ConnectedAccount(sandbox, ledger, "pinterest", {"default_board": True})
-    text = terminal.text("live-check", "pinterest", "--account", account.name)
+    text = terminal.text("live-check pinterest --account", account.name)
     assert text.splitlines()[0].split() == ["platform", "account", "check", "result", "says"]
     assert "the default board is Slipway" in text
-    assert "no account of youtube" in terminal.refusal("live-check", "youtube", "--account", account.name)
+    assert "no account of youtube" in terminal.refusal("live-check youtube --account", account.name)
 
 
 def test_without_a_platform_every_account_is_checked_and_what_only_a_live_post_can_tell_follows(
@@ -138,7 +138,7 @@ def test_without_a_platform_every_account_is_checked_and_what_only_a_live_post_c
 ) -> None:
     ours = [ConnectedAccount(sandbox, ledger, *kind) for kind in (("youtube", {}), ORGANIZATION)]
     before = sandbox.ledger()
-    rows = json.loads(terminal.run("live-check", "--json").stdout)
+    rows = json.loads(terminal.run("live-check --json").stdout)
     assert {row["platform"] for row in rows} == set(Platform)
     for account in ours:
         mine = {(row["check"], row["result"]) for row in rows if row["account"] == account.name}
@@ -150,7 +150,7 @@ def test_without_a_platform_every_account_is_checked_and_what_only_a_live_post_c
         assert len(set(said)) == len(said), "once for the platform, not for each account"
     assert sandbox.ledger() == before
 
-    one = terminal.json("live-check", "--account", str(ours[1].id))
+    one = terminal.json("live-check --account", str(ours[1].id))
     assert {row["platform"] for row in one} == {"linkedin"}
     listed = [row for row in one if "a listing shows `content.media.id`" in row["says"]]
     assert [row["check"] for row in listed] == ["post"], "of an organization only"
@@ -171,11 +171,7 @@ def test_an_account_sealed_by_another_key_is_a_finding_and_the_others_are_checke
 ) -> None:
     account = ConnectedAccount(sandbox, ledger, "youtube", {})
     ended = terminal.run(
-        "live-check",
-        "--account",
-        str(account.id),
-        "--json",
-        SLIPWAY_VAULT__KEYS=Fernet.generate_key().decode(),
+        "live-check --account", str(account.id), "--json", SLIPWAY_VAULT__KEYS=Fernet.generate_key().decode()
     )
     assert ended.status == 1, ended
     fails = [row["says"] for row in json.loads(ended.stdout) if row["result"] == "fail"]
@@ -188,7 +184,7 @@ def test_a_platform_that_does_not_answer_stops_posts(
     account = ConnectedAccount(sandbox, ledger, "youtube", {})
     [dead] = free_ports(1)
     ended = terminal.run(
-        "live-check", "youtube", "--account", account.name, SLIPWAY_SANDBOX__URL=f"http://127.0.0.1:{dead}"
+        "live-check youtube --account", account.name, SLIPWAY_SANDBOX__URL=f"http://127.0.0.1:{dead}"
     )
     assert ended.status == 1
     assert "could not be reached" in ended.stdout

@@ -38,15 +38,15 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_lifted(
 ) -> None:
     due, claimed, after = ledger.fresh(due=-timedelta(seconds=2)), ledger.fresh(), ledger.fresh()
     words = target(ledger, due, scope)
-    terminal.text("pause", "add", scope, *words, "--why", "looking into it")
-    [listed] = terminal.json("pause", "list")
+    terminal.text("pause add", scope, *words, "--why", "looking into it")
+    [listed] = terminal.json("pause list")
     assert (listed["scope"], listed["why"], listed["holds"] >= 1) == (scope, "looking into it", True)
     assert due.deliveries[0] not in released(ledger)
     if scope in {"all", "platform"}:
         assert not may_arm(ledger, claimed)
 
-    assert terminal.json("pause", "lift", scope, *words)["paused"] is False
-    assert terminal.json("pause", "list") == []
+    assert terminal.json("pause lift", scope, *words)["paused"] is False
+    assert terminal.json("pause list") == []
     assert due.deliveries[0] in released(ledger)
     assert may_arm(ledger, after)
 
@@ -55,26 +55,26 @@ def test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted(
     terminal: Terminal, ledger: Ledger, crashes: Crashes
 ) -> None:
     post = ledger.fresh(due=-timedelta(seconds=2))
-    terminal.text("pause", "add", "platform", "tiktok", "--why", "looking into it")
+    terminal.text("pause add platform tiktok --why", "looking into it")
     assert post.deliveries[0] not in released(ledger)
-    assert terminal.run("pause", "lift", "platform", "tiktok", **crashes.arm()).status == -signal.SIGKILL
-    assert terminal.json("pause", "list") == []
+    assert terminal.run("pause lift platform tiktok", **crashes.arm()).status == -signal.SIGKILL
+    assert terminal.json("pause list") == []
     assert post.deliveries[0] in released(ledger), "the sweep needs no ring"
 
 
 def test_pausing_again_only_changes_the_reason(terminal: Terminal) -> None:
-    terminal.text("pause", "add", "platform", "instagram", "--why", "first")
-    [first] = terminal.json("pause", "list")
-    terminal.text("pause", "add", "platform", "instagram", "--why", "second")
-    assert terminal.json("pause", "list") == [{**first, "why": "second"}]
-    terminal.text("pause", "lift", "platform", "instagram")
+    terminal.text("pause add platform instagram --why first")
+    [first] = terminal.json("pause list")
+    terminal.text("pause add platform instagram --why second")
+    assert terminal.json("pause list") == [{**first, "why": "second"}]
+    terminal.text("pause lift platform instagram")
 
 
 def test_a_wrong_target_is_said(terminal: Terminal) -> None:
-    assert "did you mean tiktok?" in terminal.refusal("pause", "add", "platform", "tiktk", "--why", "x")
-    assert "`slipway account list`" in terminal.refusal("pause", "add", "account", "nobody", "--why", "x")
-    assert "--why is empty" in terminal.refusal("pause", "add", "all", "--why", " ")
-    assert "`slipway pause list`" in terminal.refusal("pause", "lift", "all")
+    assert "did you mean tiktok?" in terminal.refusal("pause add platform tiktk --why x")
+    assert "`slipway account list`" in terminal.refusal("pause add account nobody --why x")
+    assert "--why is empty" in terminal.refusal("pause add all --why", " ")
+    assert "`slipway pause list`" in terminal.refusal("pause lift all")
     for verb in ("add", "lift"):
         words = ("--why", "x") if verb == "add" else ()
         assert f"slipway pause {verb} platform NAME" in terminal.refusal("pause", verb, "platform", *words)
@@ -91,9 +91,9 @@ def test_an_open_breaker_is_listed_and_lifted(terminal: Terminal, ledger: Ledger
                ON CONFLICT (platform) DO UPDATE SET opened_at = now(), probe_at = now(), why = 'down'
                RETURNING platform""",
         )
-    [listed] = terminal.json("pause", "list")
+    [listed] = terminal.json("pause list")
     assert (listed["scope"], listed["target"], listed["holds"] >= 1) == ("breaker", "tiktok", True)
     assert listed["why"].startswith("down; the next probe is at ")
-    assert terminal.json("pause", "lift", "breaker", "tiktok")["paused"] is False
-    assert terminal.json("pause", "list") == []
+    assert terminal.json("pause lift breaker tiktok")["paused"] is False
+    assert terminal.json("pause list") == []
     assert ledger.delivery(post.deliveries[0]).unavailable_since is None

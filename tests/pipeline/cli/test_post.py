@@ -47,7 +47,7 @@ class Author:
         return made
 
     def show(self, post: str) -> dict[str, Any]:
-        shown: dict[str, Any] = self.terminal.json("post", "show", post)
+        shown: dict[str, Any] = self.terminal.json("post show", post)
         return shown
 
 
@@ -65,7 +65,7 @@ def test_a_post_is_created_with_options_and_shown(author: Author) -> None:
     assert len(shown["deliveries"]) == 2
     due = datetime.fromisoformat(shown["due_at"]) - datetime.now(UTC)
     assert timedelta(days=1, hours=23) < due <= timedelta(days=2)
-    [found] = author.terminal.json("post", "list", "--workspace", str(author.workspace))
+    [found] = author.terminal.json("post list --workspace", str(author.workspace))
     assert found["id"] == made["id"]
 
 
@@ -78,10 +78,8 @@ def test_a_post_is_created_from_a_file_and_options_win_over_it(author: Author) -
     made = author.terminal.json(*author.words("create", *words, "--alt-text", "", "--alt-text", "A mug"))
     shown = author.show(made["id"])
     assert shown["media"] == {"type": "slideshow", "urls": images, "alt_texts": [None, "A mug"]}
-    assert "alt_texts goes with media" in author.terminal.refusal(
-        "post", "edit", made["id"], "--alt-text", "x"
-    )
-    author.terminal.text("post", "edit", made["id"], "--image", images[0], "--fit", "crop")
+    assert "alt_texts goes with media" in author.terminal.refusal("post edit", made["id"], "--alt-text", "x")
+    author.terminal.text("post edit", made["id"], "--image", images[0], "--fit", "crop")
     fitted = author.show(made["id"])["media"]
     assert fitted == {"type": "slideshow", "urls": images[:1], "fit": "crop"}
     assert (shown["caption"], shown["tiktok"], shown["due_at"]) == (
@@ -99,13 +97,13 @@ def test_a_platforms_options_are_given_one_by_one(author: Author) -> None:
     words = [word for option in options for word in ("--option", option)]
     made = author.create("--account", youtube, "--ai-generated", "--body", str(file), *words)
     assert author.show(made["id"])["ai_generated"] is True
-    edit = ("post", "edit", made["id"], "--video", VIDEO, "--cover")
+    edit = ("post edit", made["id"], "--video", VIDEO, "--cover")
     for cover, stored in (("2.5", 2.5), ("https://cdn.example.com/c.jpg", "https://cdn.example.com/c.jpg")):
         author.terminal.text(*edit, cover)
         assert author.show(made["id"])["media"]["cover"] == stored
     expected = {"title": "2026", "category": "22", "tags": ["a", "b=c"], "made_for_kids": False}
     assert author.show(made["id"])["youtube"] == expected
-    author.terminal.text("post", "edit", made["id"], "--option", "youtube.privacy=private")
+    author.terminal.text("post edit", made["id"], "--option", "youtube.privacy=private")
     assert author.show(made["id"])["youtube"] == {"privacy": "private"}
     for option, said in (("youtube", "is not SECTION.KEY=VALUE"), ("youtube.privacy=all", "youtube.privacy")):
         assert said in author.terminal.refusal(*author.words("create", "--option", option))
@@ -141,7 +139,7 @@ def test_what_breaks_a_rule_is_refused_and_nothing_is_stored(
     author: Author, more: tuple[str, ...], said: str
 ) -> None:
     assert said in author.terminal.refusal(*author.words("create", "--caption", "x", *more))
-    assert author.terminal.json("post", "list", "--workspace", str(author.workspace)) == []
+    assert author.terminal.json("post list --workspace", str(author.workspace)) == []
 
 
 def test_a_workspace_without_a_plan_publishes_nothing(author: Author) -> None:
@@ -150,8 +148,8 @@ def test_a_workspace_without_a_plan_publishes_nothing(author: Author) -> None:
         set_plan(c, author.workspace, Plan.BUSINESS, Subscription.CANCELED)
     said = author.terminal.refusal(*author.words("create", "--caption", "x"))
     assert "renew it to publish" in said
-    assert "renew it" in author.terminal.refusal("post", "edit", made["id"], "--caption", "x")
-    assert author.terminal.json("post", "cancel", made["id"])["canceled"] == [made["id"]], "it can still stop"
+    assert "renew it" in author.terminal.refusal("post edit", made["id"], "--caption", "x")
+    assert author.terminal.json("post cancel", made["id"])["canceled"] == [made["id"]], "it can still stop"
 
 
 def test_validate_reports_everything_and_stores_nothing(author: Author) -> None:
@@ -162,57 +160,57 @@ def test_validate_reports_everything_and_stores_nothing(author: Author) -> None:
     assert refused.status == 1
     assert {x["code"] for x in json.loads(refused.stdout)["refused"]} == {"invalid_music_url"}
     assert "invalid_music_url" in author.terminal.run(*words, "--music-url", "https://x.example").stdout
-    assert author.terminal.json("post", "list", "--workspace", str(author.workspace)) == []
+    assert author.terminal.json("post list --workspace", str(author.workspace)) == []
 
 
 def test_a_post_is_edited_at_once_or_not_at_all(author: Author) -> None:
     made = author.create()
-    edited = author.terminal.json("post", "edit", made["id"], "--caption", "better", "--at", "3d")
+    edited = author.terminal.json("post edit", made["id"], "--caption", "better", "--at", "3d")
     assert (edited["id"], edited["status"]) == (made["id"], "scheduled")
     assert author.show(made["id"])["caption"] == "better"
-    now = author.terminal.json("post", "edit", made["id"], "--at", "now")
+    now = author.terminal.json("post edit", made["id"], "--at", "now")
     assert now["status"] == "pending"
-    assert "Nothing to change" in author.terminal.refusal("post", "edit", made["id"])
-    assert "no such post" in author.terminal.refusal("post", "edit", ABSENT, "--caption", "x")
+    assert "Nothing to change" in author.terminal.refusal("post edit", made["id"])
+    assert "no such post" in author.terminal.refusal("post edit", ABSENT, "--caption", "x")
     assert (
         "cannot be changed"
-        in author.terminal.run("post", "edit", made["id"], "--body", "-", stdin='{"external_id": "x"}').stderr
+        in author.terminal.run("post edit", made["id"], "--body", "-", stdin='{"external_id": "x"}').stderr
     )
 
 
 def test_posts_of_several_workspaces_are_cancelled_and_each_other_one_has_its_reason(author: Author) -> None:
     other = Author(author.terminal, author.ledger)
     mine, theirs = author.create()["id"], other.create()["id"]
-    ended = author.terminal.run("post", "cancel", mine, theirs, ABSENT, "--json")
+    ended = author.terminal.run("post cancel", mine, theirs, ABSENT, "--json")
     found = json.loads(ended.stdout)
     assert (ended.status, set(found["canceled"])) == (1, {mine, theirs})
     assert found["errors"] == {ABSENT: "There is no such post: `slipway post list` shows them."}
     assert [author.show(post)["status"] for post in (mine, theirs)] == ["canceled"] * 2
-    gone = author.terminal.run("post", "delete", mine)
+    gone = author.terminal.run("post delete", mine)
     assert (gone.status, f"{mine}  The post is canceled: it stays." in gone.stdout) == (1, True)
 
 
 def test_one_account_of_a_post_is_cancelled(author: Author) -> None:
     post = author.create("--account", author.accounts[1])["id"]
-    author.terminal.json("post", "cancel", post, "--account", author.accounts[1])
+    author.terminal.json("post cancel", post, "--account", author.accounts[1])
     states = {d["state"] for d in author.show(post)["deliveries"]}
     assert states == {"accepted", "cancelled"}
 
 
 def test_a_failed_post_is_retried_and_another_is_not(author: Author) -> None:
     failed = author.ledger.post([UUID(author.accounts[0])], State.FAILED)
-    assert author.terminal.json("post", "retry", str(failed.id)) == {
+    assert author.terminal.json("post retry", str(failed.id)) == {
         "retried": [str(failed.id)],
         "errors": {},
     }
     assert author.ledger.state(failed.deliveries[0]) is not State.FAILED
     waiting = author.create()["id"]
-    ended = author.terminal.run("post", "retry", waiting)
+    ended = author.terminal.run("post retry", waiting)
     assert ended.status == 1
     assert f"{waiting}  validation_failed: " in ended.stdout
 
 
 def test_a_deleted_post_is_gone(author: Author) -> None:
     post = author.create()["id"]
-    assert author.terminal.json("post", "delete", post)["deleted"] == [post]
-    assert "There is no post" in author.terminal.refusal("post", "show", post)
+    assert author.terminal.json("post delete", post)["deleted"] == [post]
+    assert "There is no post" in author.terminal.refusal("post show", post)

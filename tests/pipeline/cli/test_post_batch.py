@@ -44,7 +44,7 @@ def test_all_or_none(terminal: Terminal, ledger: Ledger) -> None:
     done = create(author, {"posts": [post(author), post(author, caption="")], "atomic": True})
     assert (done.status, done.stdout) == (1, "")
     assert "1 of 2 posts is refused, so nothing was stored. Post 1: caption:" in done.stderr
-    assert terminal.json("post", "list", "--workspace", str(author.workspace)) == []
+    assert terminal.json("post list --workspace", str(author.workspace)) == []
 
 
 def test_options_of_one_post_do_not_go_with_many(terminal: Terminal, ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ from tests.pipeline.store.ledger import HOUR, Ledger
 
 
 def export(terminal: Terminal, *words: str) -> str:
-    return terminal.text("post", "export", *words)
+    return terminal.text("post export", *words)
 
 
 def ids(terminal: Terminal, *words: str) -> list[str]:
@@ -65,6 +65,6 @@ def test_a_workspace_and_one_format_are_demanded(terminal: Terminal) -> None:
         ((), "--workspace is missing: a file of posts is of one workspace."),
         (("--json", "--format", "csv"), "--json and --format csv exclude each other: give one of them."),
     ):
-        done = terminal.run("post", "export", *words)
+        done = terminal.run("post export", *words)
         assert done.status == 2
         assert said in done.stderr

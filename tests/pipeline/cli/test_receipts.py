@@ -43,9 +43,7 @@ def create_receipts(ledger: Ledger, number: int) -> UUID:
 
 
 def export(terminal: Terminal, workspace: UUID, *words: str) -> Lines:
-    return terminal.text("receipts", "export", "--workspace", str(workspace), *words).splitlines(
-        keepends=True
-    )
+    return terminal.text("receipts export --workspace", str(workspace), *words).splitlines(keepends=True)
 
 
 def file(terminal: Terminal, lines: Lines) -> str:
@@ -55,7 +53,7 @@ def file(terminal: Terminal, lines: Lines) -> str:
 
 
 def head(terminal: Terminal, workspace: UUID) -> str:
-    [row] = terminal.json("receipts", "head", "--workspace", str(workspace))
+    [row] = terminal.json("receipts head --workspace", str(workspace))
     found: str = row["head"]
     return found
 
@@ -65,11 +63,11 @@ def test_what_is_exported_is_verified_where_nothing_of_ours_is(
 ) -> None:
     workspace = create_receipts(ledger, 3)
     kept = head(terminal, workspace)
-    assert terminal.text("receipts", "head", "--workspace", str(workspace)) == f"{kept}  Tests\n"
-    ended = terminal.run("receipts", "export", "--workspace", str(workspace))
+    assert terminal.text("receipts head --workspace", str(workspace)) == f"{kept}  Tests\n"
+    ended = terminal.run("receipts export --workspace", str(workspace))
     assert ended.stderr == f"3 receipts; head {kept}\n"
     where = file(terminal, ended.stdout.splitlines(keepends=True))
-    assert anywhere.json("receipts", "verify", where, "--head", kept) == {
+    assert anywhere.json("receipts verify", where, "--head", kept) == {
         "holds": True,
         "workspace": str(workspace),
         "first": 1,
@@ -78,10 +76,10 @@ def test_what_is_exported_is_verified_where_nothing_of_ours_is(
         "compared_with": kept,
         "after": None,
     }
-    printed = anywhere.text("receipts", "verify", where)
+    printed = anywhere.text("receipts verify", where)
     assert f"receipts 1 to 3 of workspace {workspace}" in printed
     assert "a chain rebuilt from its start verifies too" in printed
-    assert anywhere.run("receipts", "verify", "-", stdin=ended.stdout).status == 0
+    assert anywhere.run("receipts verify -", stdin=ended.stdout).status == 0
     assert export(terminal, workspace, "--json") == ended.stdout.splitlines(keepends=True)
 
 
@@ -105,7 +103,7 @@ def test_the_first_line_that_is_wrong_is_named(
     workspace = create_receipts(ledger, 4)
     kept = head(terminal, workspace)
     where = file(terminal, TAMPERED[says](export(terminal, workspace)))
-    words = ("receipts", "verify", where, "--head", kept)
+    words = ("receipts verify", where, "--head", kept)
     assert says in anywhere.refusal(*words)
     ended = anywhere.run(*words, "--json")
     answer: dict[str, Any] = json.loads(ended.stdout)
@@ -118,9 +116,9 @@ def test_one_of_another_workspace_and_the_head_of_another_chain_are_told(
 ) -> None:
     ours, theirs = (create_receipts(ledger, 2) for _ in range(2))
     mixed = [export(terminal, ours)[0], export(terminal, theirs)[1]]
-    assert "line 2 is from another workspace" in anywhere.refusal("receipts", "verify", file(terminal, mixed))
+    assert "line 2 is from another workspace" in anywhere.refusal("receipts verify", file(terminal, mixed))
     where = file(terminal, export(terminal, ours))
-    printed = anywhere.refusal("receipts", "verify", where, "--head", head(terminal, theirs))
+    printed = anywhere.refusal("receipts verify", where, "--head", head(terminal, theirs))
     assert "line 2 is not the chain of that head" in printed
 
 
@@ -141,8 +139,8 @@ def test_a_part_follows_the_head_that_was_kept(
     lines = export(terminal, workspace, "--since", since)
     assert [json.loads(line)["sequence"] for line in lines] == [3]
     where = file(terminal, lines)
-    assert anywhere.json("receipts", "verify", where, "--after", kept)["first"] == 3
-    assert "--after checks the link to the receipt before" in anywhere.text("receipts", "verify", where)
+    assert anywhere.json("receipts verify", where, "--after", kept)["first"] == 3
+    assert "--after checks the link to the receipt before" in anywhere.text("receipts verify", where)
     assert len(export(terminal, workspace, "--since", "1h")) == 3
     assert export(terminal, workspace, "--since", "2099-01-01T00:00:00Z") == []
 
@@ -150,15 +148,15 @@ def test_a_part_follows_the_head_that_was_kept(
 def test_many_are_exported_page_by_page(terminal: Terminal, anywhere: Terminal, ledger: Ledger) -> None:
     workspace = create_receipts(ledger, 2001)
     where = file(terminal, export(terminal, workspace))
-    assert anywhere.json("receipts", "verify", where, "--head", head(terminal, workspace))["receipts"] == 2001
+    assert anywhere.json("receipts verify", where, "--head", head(terminal, workspace))["receipts"] == 2001
 
 
 def test_what_makes_no_sense_is_a_sentence(terminal: Terminal, anywhere: Terminal, ledger: Ledger) -> None:
     workspace = str(ledger.workspace())
-    assert "has no receipts yet" in terminal.refusal("receipts", "export", "--workspace", workspace)
-    assert "slipway workspace list" in terminal.refusal("receipts", "export", "--workspace", "nobody")
-    assert terminal.text("receipts", "head", "--workspace", workspace) == "No receipts yet.\n"
-    ended = anywhere.run("receipts", "verify", "-", "--head", "12")
+    assert "has no receipts yet" in terminal.refusal("receipts export --workspace", workspace)
+    assert "slipway workspace list" in terminal.refusal("receipts export --workspace nobody")
+    assert terminal.text("receipts head --workspace", workspace) == "No receipts yet.\n"
+    ended = anywhere.run("receipts verify - --head 12")
     assert ended.status == 2
     assert "slipway receipts head" in " ".join(ended.stderr.split())
-    assert "30d" in terminal.run("receipts", "export", "--workspace", workspace, "--since", "soon").stderr
+    assert "30d" in terminal.run("receipts export --workspace", workspace, "--since", "soon").stderr

@@ -33,7 +33,7 @@ def restored(terminal: Terminal, ledger: Ledger, epoch_file: EpochFile) -> Itera
     restore_rows(ledger.database)
     worker(ledger.database, epoch_file)
     yield post
-    terminal.run("restore", "accept", "--nothing-sent", "the end of a test")
+    terminal.run("restore accept --nothing-sent", "the end of a test")
     if ledger.state(post.deliveries[0]) is not State.PUBLISHED:
         ledger.change(post.deliveries[0], "state = 'cancelled', in_doubt = false, armed_at = NULL")
 
@@ -46,9 +46,9 @@ def test_in_step_there_is_nothing_to_list_and_nothing_to_accept(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile
 ) -> None:
     assert worker(ledger.database, epoch_file)
-    assert terminal.json("restore", "status")["state"] == "in step"
-    assert terminal.json("restore", "list") == []
-    assert "in step" in terminal.refusal("restore", "accept")
+    assert terminal.json("restore status")["state"] == "in step"
+    assert terminal.json("restore list") == []
+    assert "in step" in terminal.refusal("restore accept")
 
 
 def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_they_stand(
@@ -57,31 +57,31 @@ def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_t
     [delivery] = restored.deliveries
     mark = epoch_file.read()
     assert mark is not None
-    shown = terminal.json("restore", "status")
+    shown = terminal.json("restore status")
     assert (shown["state"], shown["until"][:19]) == ("in doubt", mark.until.isoformat()[:19])
     assert shown["since"] < shown["found_at"]
     assert shown["deliveries"] == [{"platform": "tiktok", "why": "due in the time in doubt", "number": 1}]
-    text = terminal.text("restore", "status")
+    text = terminal.text("restore status")
     assert "slipway restore accept" in text
-    [listed] = terminal.json("restore", "list")
+    [listed] = terminal.json("restore list")
     assert (listed["id"], listed["in_backup"], listed["state"]) == (str(delivery), "scheduled", "scheduled")
     assert ledger.state(delivery) is State.SCHEDULED, "looking changes nothing"
 
-    ended = terminal.run("delivery", "show", str(delivery))
+    ended = terminal.run("delivery show", str(delivery))
     assert ended.status == 0
     assert "`slipway restore status`" in ended.stderr, "every command says so"
-    assert terminal.run("pause", "list").stderr == ended.stderr
+    assert terminal.run("pause list").stderr == ended.stderr
 
-    [accepted] = terminal.json("restore", "accept")
+    [accepted] = terminal.json("restore accept")
     assert accepted["id"] == str(delivery)
     assert ledger.state(delivery) is State.UNKNOWN
-    assert terminal.json("restore", "status")["state"] == "in step"
-    assert terminal.run("delivery", "show", str(delivery)).stderr == ""
-    [waits] = terminal.json("restore", "list", "--waiting")
+    assert terminal.json("restore status")["state"] == "in step"
+    assert terminal.run("delivery show", str(delivery)).stderr == ""
+    [waits] = terminal.json("restore list --waiting")
     assert (waits["id"], waits["in_backup"], waits["state"]) == (str(delivery), "scheduled", "unknown")
-    terminal.text("delivery", "decide", str(delivery), "--live", "https://t.example/1")
-    assert terminal.json("restore", "list", "--waiting") == []
-    [done] = terminal.json("restore", "list")
+    terminal.text("delivery decide", str(delivery), "--live", "https://t.example/1")
+    assert terminal.json("restore list --waiting") == []
+    [done] = terminal.json("restore list")
     assert (done["state"], done["url"]) == ("published", "https://t.example/1")
 
 
@@ -89,9 +89,9 @@ def test_a_person_reads_what_the_platform_said_and_compares_the_candidates(
     terminal: Terminal, ledger: Ledger, restored: Post
 ) -> None:
     [delivery] = restored.deliveries
-    [accepted] = terminal.json("restore", "accept")
+    [accepted] = terminal.json("restore accept")
     assert accepted["state"] == "scheduled", "as it was listed"
-    [waits] = terminal.json("restore", "list", "--waiting")
+    [waits] = terminal.json("restore list --waiting")
     assert waits["found"] == (
         "It may have been published before the database was restored. The platform was not asked yet."
     )
@@ -122,25 +122,25 @@ def test_a_person_reads_what_the_platform_said_and_compares_the_candidates(
         assert unlinked.rstrip().endswith("media not shown")
         assert f"{delivery}: 2 more live posts of the account differ from it; --json lists them." in text
         assert "https://t.example/3" not in text.partition("Live posts that could be it")[2]
-    [waits] = terminal.json("restore", "list", "--waiting")
+    [waits] = terminal.json("restore list --waiting")
     urls = ["https://t.example/1", None, "https://t.example/3", "https://t.example/4"]
     assert [one["url"] for one in waits["candidates"]] == urls
     assert [
-        one["url"] for one in terminal.json("delivery", "show", str(delivery))["error"]["candidates"]
+        one["url"] for one in terminal.json("delivery show", str(delivery))["error"]["candidates"]
     ] == urls
-    terminal.text("delivery", "decide", str(delivery), "--live", "https://t.example/1")
+    terminal.text("delivery decide", str(delivery), "--live", "https://t.example/1")
     assert ledger.delivery(delivery).remote_id == "1", "it owns the candidate that the link names"
 
 
 def test_before_any_worker_ran_the_command_sees_it_by_itself(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
-    terminal.text("restore", "accept", "--nothing-sent", "not yet")
+    terminal.text("restore accept --nothing-sent", "not yet")
     back_up_rows(ledger.database)
     restore_rows(ledger.database)
-    assert terminal.json("restore", "status")["state"] == "in doubt"
-    assert [one["id"] for one in terminal.json("restore", "list")] == [str(restored.deliveries[0])]
-    [accepted] = terminal.json("restore", "accept")
+    assert terminal.json("restore status")["state"] == "in doubt"
+    assert [one["id"] for one in terminal.json("restore list")] == [str(restored.deliveries[0])]
+    [accepted] = terminal.json("restore accept")
     assert accepted["id"] == str(restored.deliveries[0])
     assert worker(ledger.database, epoch_file)
 
@@ -148,21 +148,21 @@ def test_before_any_worker_ran_the_command_sees_it_by_itself(
 def test_without_a_mark_it_asks_until_when_and_takes_no_time_to_come(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
-    terminal.text("restore", "accept", "--nothing-sent", "not yet")
+    terminal.text("restore accept --nothing-sent", "not yet")
     back_up_rows(ledger.database)
     restore_rows(ledger.database)
     (epoch_file.folder / "mark.json").unlink()
-    shown = terminal.json("restore", "status")
+    shown = terminal.json("restore status")
     assert (shown["state"], shown["until"]) == ("in doubt", "not known")
-    assert "--until" in terminal.text("restore", "status")
-    assert "--until" in terminal.refusal("restore", "list")
-    assert "--until" in terminal.refusal("restore", "accept")
-    ended = terminal.run("restore", "accept", "--until", "2099-01-01T00:00:00Z")
+    assert "--until" in terminal.text("restore status")
+    assert "--until" in terminal.refusal("restore list")
+    assert "--until" in terminal.refusal("restore accept")
+    ended = terminal.run("restore accept --until 2099-01-01T00:00:00Z")
     assert ended.status == 2
     assert "is in the future" in ended.stderr
-    listed = terminal.json("restore", "list", "--until", "now")
+    listed = terminal.json("restore list --until now")
     assert str(restored.deliveries[0]) in {one["id"] for one in listed}
-    accepted = terminal.json("restore", "accept", "--until", "now")
+    accepted = terminal.json("restore accept --until now")
     assert [one["id"] for one in accepted] == [one["id"] for one in listed]
     assert worker(ledger.database, epoch_file)
 
@@ -171,19 +171,19 @@ def test_a_person_declares_it_and_takes_it_back(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile
 ) -> None:
     assert worker(ledger.database, epoch_file)
-    shown = terminal.json("restore", "declare", "--since", "20h")
+    shown = terminal.json("restore declare --since 20h")
     assert "declare" in shown["why"]
     assert not worker(ledger.database, epoch_file)
-    terminal.text("restore", "accept", "--nothing-sent", "a mistake")
+    terminal.text("restore accept --nothing-sent", "a mistake")
     assert worker(ledger.database, epoch_file)
 
 
 def test_where_the_mark_is_not_kept_and_where_it_is_damaged_is_said(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile
 ) -> None:
-    assert "SLIPWAY_MARK__KEEP" in terminal.refusal("restore", "status", SLIPWAY_MARK__KEEP="false")
+    assert "SLIPWAY_MARK__KEEP" in terminal.refusal("restore status", SLIPWAY_MARK__KEEP="false")
     assert worker(ledger.database, epoch_file)
     good = (epoch_file.folder / "mark.json").read_text()
     (epoch_file.folder / "mark.json").write_text("half a ma")
-    assert "is no epoch file" in terminal.refusal("restore", "status")
+    assert "is no epoch file" in terminal.refusal("restore status")
     (epoch_file.folder / "mark.json").write_text(good)

@@ -80,7 +80,7 @@ def test_newer_tables_that_still_serve_this_code_are_fine(terminal: Terminal, da
     with execute(database_url) as c:
         c.exec_driver_sql(build_oldest_code_comment("s0001"))
         c.exec_driver_sql("UPDATE alembic_version SET version_num = 's9999'")
-    assert terminal.json("workspace", "list", SLIPWAY_STORE__URL=database_url) == []
+    assert terminal.json("workspace list", SLIPWAY_STORE__URL=database_url) == []
 
 
 def test_a_part_starts_without_a_database(environment: dict[str, str], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def finish(terminal: Terminal, answer: dict[str, Any]) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
 
     def is_done() -> bool:
-        shown.append(terminal.json("steer", "show", answer["job"]["id"]))
+        shown.append(terminal.json("steer show", answer["job"]["id"]))
         return bool(shown[-1]["state"] == "done")
 
     until(is_done, 60)
@@ -47,32 +47,32 @@ def test_it_counts_first_and_acts_with_yes(terminal: Terminal, ledger: Ledger, w
     assert worker is not None
     account, post, other = make(ledger)
     where = ("--workspace", str(post.workspace))
-    told = terminal.text("steer", "cancel", "--account", account, *where)
+    told = terminal.text("steer cancel --account", account, *where)
     assert "1 scheduled" in told
     assert "Nothing was done. Repeat with --yes" in told
     assert ledger.states(post) == [State.SCHEDULED]
 
     before = ledger.delivery(post.deliveries[0]).due_at
-    moved = terminal.json("steer", "reschedule", "--account", account, "--later", "2h", "--yes", *where)
+    moved = terminal.json("steer reschedule --account", account, "--later", "2h", "--yes", *where)
     assert finish(terminal, moved)["done"] == 1
     assert ledger.delivery(post.deliveries[0]).due_at == before + timedelta(hours=2)
 
-    held = terminal.json("steer", "pause", "--account", account, "--why", "wrong campaign", "--yes", *where)
+    held = terminal.json("steer pause --account", account, "--why", "wrong campaign", "--yes", *where)
     assert finish(terminal, held)["done"] == 1
-    [shown] = terminal.json("pause", "list")
+    [shown] = terminal.json("pause list")
     assert (shown["scope"], shown["target"], shown["why"]) == (
         "delivery",
         held["job"]["id"],
         "wrong campaign",
     )
 
-    gone = terminal.text("steer", "cancel", "--account", account, "--due", "now..2d", "--yes", *where)
+    gone = terminal.text("steer cancel --account", account, "--due", "now..2d", "--yes", *where)
     identity = gone.split()[-1]
     finish(terminal, {"job": {"id": identity}})
     assert (ledger.states(post), ledger.states(other)) == ([State.CANCELLED], [State.SCHEDULED])
-    [receipt] = terminal.json("steer", "receipts", identity)
+    [receipt] = terminal.json("steer receipts", identity)
     assert (receipt["delivery_id"], receipt["outcome"]) == (str(post.deliveries[0]), "done")
-    shown_text = terminal.text("steer", "show", identity)
+    shown_text = terminal.text("steer show", identity)
     assert f"account_id {account}" in shown_text
 
 
@@ -85,13 +85,13 @@ def test_a_resume_right_after_a_pause_resumes_all_and_both_are_listed(
     where = ("--account", account, "--yes", "--workspace", str(post.workspace))
     pause, resume = (terminal.json("steer", verb, *where) for verb in ("pause", "resume"))
     assert [finish(terminal, job)["done"] for job in (resume, pause)] == [len(posts)] * 2
-    assert terminal.json("pause", "list") == []
-    listed = ("steer", "list", "--workspace", str(post.workspace))
+    assert terminal.json("pause list") == []
+    listed = ("steer list --workspace", str(post.workspace))
     pages = [terminal.json(*listed, "--limit", "1")]
     pages.append(terminal.json(*listed, "--limit", "1", "--after", pages[0][0]["id"]))
     assert [[job["id"] for job in page] for page in pages] == [[resume["job"]["id"]], [pause["job"]["id"]]]
     assert "resume" in terminal.text(*listed)
-    assert terminal.json("steer", "stop", pause["job"]["id"])["state"] == "done", "it has ended"
+    assert terminal.json("steer stop", pause["job"]["id"])["state"] == "done", "it has ended"
     assert ledger.states(other) == [State.SCHEDULED]
 
 
@@ -101,22 +101,20 @@ def test_what_was_skipped_is_said(terminal: Terminal, ledger: Ledger, worker: St
     ledger.put(post, State.UNKNOWN)
     done = finish(
         terminal,
-        terminal.json("steer", "cancel", "--account", account, "--yes", "--workspace", str(post.workspace)),
+        terminal.json("steer cancel --account", account, "--yes", "--workspace", str(post.workspace)),
     )
     assert (done["done"], done["skipped"]) == (0, 1)
-    assert "--outcome skipped" in terminal.text("steer", "show", done["id"])
-    assert "post_in_flight" in terminal.text("steer", "receipts", done["id"], "--outcome", "skipped")
+    assert "--outcome skipped" in terminal.text("steer show", done["id"])
+    assert "post_in_flight" in terminal.text("steer receipts", done["id"], "--outcome", "skipped")
 
 
 def test_what_cannot_be_done_is_said(terminal: Terminal, ledger: Ledger) -> None:
     account, post, _ = make(ledger)
     where = ("--workspace", str(post.workspace))
-    assert "select every post" in terminal.refusal("steer", "cancel", "--yes", *where)
-    assert "--later 2h" in terminal.refusal("steer", "reschedule", "--account", account, *where)
+    assert "select every post" in terminal.refusal("steer cancel --yes", *where)
+    assert "--later 2h" in terminal.refusal("steer reschedule --account", account, *where)
     both = ("--later", "2h", "--spread", "now..7d")
-    assert "one of --later" in terminal.refusal("steer", "reschedule", "--account", account, *both, *where)
-    assert "both ends" in terminal.refusal(
-        "steer", "reschedule", "--account", account, "--spread", "now..", *where
-    )
-    assert "no steering job" in terminal.refusal("steer", "show", str(post.id))
+    assert "one of --later" in terminal.refusal("steer reschedule --account", account, *both, *where)
+    assert "both ends" in terminal.refusal("steer reschedule --account", account, "--spread", "now..", *where)
+    assert "no steering job" in terminal.refusal("steer show", str(post.id))
     assert ledger.states(post) == [State.SCHEDULED]

@@ -44,7 +44,7 @@ def test_everything_opens_with_the_new_key_alone_and_a_second_run_has_nothing_to
     account, delivery = create_secrets(ledger)
     new = key()
     both = {KEYS: f"{new},{vault_key}"}
-    assert counts(terminal.json("vault", "rotate", **both)) == [(1, 0, 0), (1, 0, 0), (0, 0, 0), (1, 0, 0)]
+    assert counts(terminal.json("vault rotate", **both)) == [(1, 0, 0), (1, 0, 0), (0, 0, 0), (1, 0, 0)]
 
     with ledger.database.begin() as c, pytest.raises(VaultError):
         read_account(c, ledger.vault, account)
@@ -52,11 +52,11 @@ def test_everything_opens_with_the_new_key_alone_and_a_second_run_has_nothing_to
         opened, version, _ = read_account(c, Vault(new), account)
     assert (opened.credentials.access_token.get_secret_value(), version) == ("token-1", 1)
     assert Vault(new).open(ledger.delivery(delivery).checkpoint, delivery) == {"handle": "first"}
-    assert counts(terminal.json("vault", "rotate", **both)) == [(0, 1, 0), (0, 1, 0), (0, 0, 0), (0, 1, 0)]
+    assert counts(terminal.json("vault rotate", **both)) == [(0, 1, 0), (0, 1, 0), (0, 0, 0), (0, 1, 0)]
 
     # interrupted: what is rotated stays so, the rest follows
     other, _ = create_secrets(ledger)
-    assert counts(terminal.json("vault", "rotate", **both)) == [(1, 1, 0), (1, 1, 0), (0, 0, 0), (1, 1, 0)]
+    assert counts(terminal.json("vault rotate", **both)) == [(1, 1, 0), (1, 1, 0), (0, 0, 0), (1, 1, 0)]
     with ledger.database.begin() as c:
         assert read_account(c, Vault(new), other)[0].credentials.refresh_token is not None
 
@@ -74,7 +74,7 @@ def test_batches_smaller_than_what_there_is_reach_all_of_it(ledger: Ledger, vaul
 
 def test_what_opens_with_no_key_is_left_alone_and_said(terminal: Terminal, ledger: Ledger) -> None:
     account, _ = create_secrets(ledger)
-    ended = terminal.run("vault", "rotate", SLIPWAY_VAULT__KEYS=key())
+    ended = terminal.run("vault rotate", SLIPWAY_VAULT__KEYS=key())
     assert ended.status == 1
     assert "put the key that encrypted them back" in ended.stderr
     with ledger.database.begin() as c:

@@ -30,22 +30,22 @@ def site(module_environment: dict[str, str], sandbox: Stack) -> Iterator[Site]:
 
 
 def create(terminal: Terminal, site: Site, workspace: Any, *more: str, path: str = "/hook") -> dict[str, Any]:
-    words = ("webhook", "create", f"{site.origin}{path}", "--workspace", str(workspace), *more)
+    words = ("webhook create", f"{site.origin}{path}", "--workspace", str(workspace), *more)
     return dict(terminal.json(*words))
 
 
 def test_a_test_event_arrives_and_says_so(terminal: Terminal, ledger: Ledger, site: Site) -> None:
     workspace = ledger.workspace()
     made = create(terminal, site, workspace, "--event", "post.canceled", "--description", "Ours")
-    told = terminal.text("webhook", "test", made["id"])
+    told = terminal.text("webhook test", made["id"])
     assert "delivered" in told
     [(_, headers, body)] = site.posts
     assert Verifier(made["secret"]).verify(body, headers)["type"] == "webhook.test"
-    [event] = terminal.json("webhook", "events", made["id"])
+    [event] = terminal.json("webhook events", made["id"])
     assert (event["state"], event["attempts"][0]["status"]) == ("delivered", 200)
-    assert "webhook.test" in terminal.text("webhook", "events", made["id"])
+    assert "webhook.test" in terminal.text("webhook events", made["id"])
     site.routes["/hook"] = status(500)
-    ended = terminal.run("webhook", "test", made["id"])
+    ended = terminal.run("webhook test", made["id"])
     site.routes["/hook"] = status(200)
     assert (ended.status, "HTTP 500" in ended.stdout) == (1, True)
 
@@ -69,7 +69,7 @@ def test_events_of_a_post_are_sent_by_the_worker_alone(
     until(lambda: bool(arrived()), 60)
     _, headers, body = arrived()[0]
     assert Verifier(made["secret"]).verify(body, headers)["type"] == "post.canceled"
-    assert terminal.json("webhook", "replay", made["id"], "--since", "1h") == {"replayed": 1}
+    assert terminal.json("webhook replay", made["id"], "--since", "1h") == {"replayed": 1}
     until(lambda: len(arrived()) == 2, 60)
     assert arrived()[1][2] == body
 
@@ -78,18 +78,18 @@ def test_it_is_changed_paused_rotated_and_deleted(terminal: Terminal, ledger: Le
     workspace = ledger.workspace()
     made = create(terminal, site, workspace)
     secret = made.pop("secret")
-    assert terminal.json("webhook", "show", made["id"]) == made
-    changed = terminal.json("webhook", "update", made["id"], "--event", "post.failed", "--pause")
+    assert terminal.json("webhook show", made["id"]) == made
+    changed = terminal.json("webhook update", made["id"], "--event", "post.failed", "--pause")
     assert (changed["events"], changed["paused"]["why"]) == (["post.failed"], "person")
-    assert made["id"] in terminal.text("webhook", "list", "--paused")
-    assert terminal.json("webhook", "update", made["id"], "--all-events", "--resume")["paused"] is None
-    rotated = terminal.text("webhook", "rotate", made["id"])
+    assert made["id"] in terminal.text("webhook list --paused")
+    assert terminal.json("webhook update", made["id"], "--all-events", "--resume")["paused"] is None
+    rotated = terminal.text("webhook rotate", made["id"])
     assert "whsec_" in rotated
     assert secret not in rotated
     assert "not shown again" in rotated
-    assert [w["id"] for w in terminal.json("webhook", "list", "--workspace", str(workspace))] == [made["id"]]
-    assert terminal.json("webhook", "delete", made["id"]) == {"id": made["id"], "deleted": True}
-    assert f"There is no webhook {made['id']}" in terminal.refusal("webhook", "show", made["id"])
+    assert [w["id"] for w in terminal.json("webhook list --workspace", str(workspace))] == [made["id"]]
+    assert terminal.json("webhook delete", made["id"]) == {"id": made["id"], "deleted": True}
+    assert f"There is no webhook {made['id']}" in terminal.refusal("webhook show", made["id"])
 
 
 @pytest.mark.parametrize(
