@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 from sqlalchemy import Connection
 
 from pipeline.domain.audit import Actor, ActorKind, bound_side, keep_changed
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import insert, jsonb, row, rows
 from pipeline.store.selection import Keyset, where_given
 
 Kind = Literal[
@@ -105,12 +105,9 @@ def record_change(
     if actor is None:
         return
     old, new = keep_changed(to_jsonable_python(before or {}), to_jsonable_python(after or {}))
-    row(
+    insert(
         c,
-        """INSERT INTO audit (actor_kind, actor_name, actor_id, address, request_id, verb, kind, subject, workspace_id,
-                              before, after)
-           VALUES (:actor_kind, :actor_name, :actor_id, :address, :request_id, :verb, :kind, :subject, :workspace,
-                   :before, :after) RETURNING id""",
+        "audit",
         actor_kind=actor.kind,
         actor_name=actor.name,
         actor_id=actor.id,
@@ -119,7 +116,7 @@ def record_change(
         verb=verb,
         kind=kind,
         subject=None if subject_id is None else str(subject_id),
-        workspace=workspace,
+        workspace_id=workspace,
         before=jsonb(bound_side(old)),
         after=jsonb(bound_side(new)),
     )

@@ -195,6 +195,13 @@ def read_all(connection: Connection, make: Callable[..., T], sql: str, /, **valu
     return [make(**r._mapping) for r in rows(connection, sql, **values)]
 
 
+def insert(connection: Connection, table: str, /, *, returning: str = "1 AS one", **values: Any) -> Any:
+    """Insert a row, each value into the column of its name, and return what is asked of it."""
+    bound = ", ".join(f":{name}" for name in values)
+    sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({bound}) RETURNING {returning}"
+    return row(connection, sql, **values)
+
+
 def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, Any]]) -> list[Any | None]:
     """Execute one statement for each set of values, pipelined; return the first row of each, or None.
 
@@ -257,7 +264,7 @@ def _to_driver_sql(sql: str) -> str:
     return _NAME.sub(r"%(\1)s", sql.replace("%", "%%"))
 
 
-_NAME = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+_NAME = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)\b")
 
 
 def jsonb(value: Any) -> Jsonb | None:

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import SERVER_DEFAULT, KeyLimits, Plan, Subscription, WorkspaceKind
 from pipeline.domain.audit import Actor
-from pipeline.store.database import has_row, new_id, row, rows
+from pipeline.store.database import has_row, insert, new_id, row, rows
 from pipeline.store.selection import where_given
 
 _TODAY = "(now() AT TIME ZONE 'UTC')::date"
@@ -158,20 +158,17 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = UNRESTR
     accounts = None if terms.accounts is None else sorted(set(terms.accounts))
     _require_own(c, workspace, accounts or ())
     public, secret = PREFIX + secrets.token_hex(8), secrets.token_urlsafe(32)
-    row(
+    insert(
         c,
-        """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name, read_only, accounts, expires_at, bulk,
-                             music_required, posts_per_minute, posts_per_day)
-           VALUES (:id, :workspace, :public, :hash, :name, :read_only, :accounts, :expires, :bulk,
-                   :music_required, :posts_per_minute, :posts_per_day) RETURNING id""",
+        "keys",
         id=new_id(),
-        workspace=workspace,
-        public=public,
-        hash=_hash(secret),
+        workspace_id=workspace,
+        public_id=public,
+        secret_sha256=_hash(secret),
         name=name,
         read_only=terms.read_only,
         accounts=accounts,
-        expires=terms.expires_at,
+        expires_at=terms.expires_at,
         bulk=terms.bulk,
         **asdict(terms.limits),
     )

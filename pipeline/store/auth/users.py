@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.account import Role, normalize_login
-from pipeline.store.database import is_violation, new_id, row, rows
+from pipeline.store.database import insert, is_violation, new_id, row, rows
 
 _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
 """The second recommended option of RFC 9106 (September 2021), section 4: 64 MiB for the length of one call."""
@@ -94,13 +94,7 @@ def create_user(c: Connection, login: str, password_hash: str) -> UUID:
     """Create a user without a role and return its id. Raises LoginTaken."""
     identity = new_id()
     try:
-        row(
-            c,
-            "INSERT INTO users (id, login, password_hash) VALUES (:id, :login, :hash) RETURNING id",
-            id=identity,
-            login=login,
-            hash=password_hash,
-        )
+        insert(c, "users", id=identity, login=login, password_hash=password_hash)
     except IntegrityError as error:
         if is_violation(error, "users_login_key"):
             raise LoginTaken(f"There is a user {login!r} already.") from None

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.store.database import new_id, require_row, row, rows
+from pipeline.store.database import insert, new_id, require_row, row, rows
 
 OnLate = Literal["skip", "hold"]
 
@@ -78,16 +78,16 @@ def create_workspace(
 ) -> UUID:
     """Create a workspace and return its id; a personal one gets a new owner id."""
     identity = new_id()
-    row(
+    insert(
         c,
-        """INSERT INTO workspaces (id, name, kind, owner_user_id, plan, subscription, time_zone)
-           VALUES (:id, :name, :kind, :owner, :plan, 'active', :zone) RETURNING id""",
+        "workspaces",
         id=identity,
         name=name,
         kind=kind,
-        owner=new_id() if kind is WorkspaceKind.PERSONAL else None,
+        owner_user_id=new_id() if kind is WorkspaceKind.PERSONAL else None,
         plan=plan,
-        zone=time_zone,
+        subscription=Subscription.ACTIVE,
+        time_zone=time_zone,
     )
     return identity
 

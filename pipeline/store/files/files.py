@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import new_id, read_number, require_row, row, rows
+from pipeline.store.database import insert, new_id, read_number, require_row, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.selection import where, where_given
 
@@ -75,16 +75,15 @@ def open_file(
 ) -> UUID:
     """Create a file whose content is still to be uploaded, and return its id."""
     identity = identity or new_id()
-    row(
+    insert(
         c,
-        """INSERT INTO files (id, workspace_id, key_id, name, url, content_type, filename)
-           VALUES (:id, :w, :key, :name, :url, :type, :filename) RETURNING id""",
+        "files",
         id=identity,
-        w=workspace,
-        key=key,
+        workspace_id=workspace,
+        key_id=key,
         name=name,
         url=url,
-        type=content_type,
+        content_type=content_type,
         filename=filename,
     )
     return identity
@@ -121,12 +120,7 @@ def find_upload(c: Connection, identity: UUID) -> File | None:
 
 def begin_put(c: Connection, identity: UUID, key: str) -> None:
     """Record that an object may be in storage from now on."""
-    row(
-        c,
-        "INSERT INTO file_puts (object, file_id) VALUES (:object, :id) RETURNING object",
-        object=key,
-        id=identity,
-    )
+    insert(c, "file_puts", object=key, file_id=identity)
 
 
 def finish_put(c: Connection, file: File, content: Content, quota: int) -> Ending:

@@ -18,7 +18,7 @@ from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.store import jobs
 from pipeline.store.array_literals import write_ids, write_times, write_words
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import insert, jsonb, row, rows
 from pipeline.store.deliveries.daily_quota import SENT_WITHIN_A_DAY
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
@@ -77,16 +77,8 @@ def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **opti
 
     *options*: name, encoding, strict, updates, time_zone.
     """
-    row(
-        c,
-        """INSERT INTO imports (id, workspace_id, key_id, object, name, encoding, strict, updates, time_zone)
-           VALUES (:id, :w, :key, :object, :name, :encoding, :strict, :updates, :time_zone) RETURNING id""",
-        id=identity,
-        w=caller.workspace_id,
-        key=caller.stored_key,
-        object=key,
-        **options,
-    )
+    own: dict[str, Any] = {"workspace_id": caller.workspace_id, "key_id": caller.stored_key}
+    insert(c, "imports", id=identity, object=key, **own, **options)
 
 
 def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str) -> bool:

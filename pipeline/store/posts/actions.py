@@ -19,7 +19,7 @@ from adapters.contract import Platform
 from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.database import insert, jsonb, new_id, row, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts
@@ -158,13 +158,8 @@ def rewrite(
 
     A hash of the old content is stored: receipts are written later and refer to what an account got.
     """
-    row(
-        c,
-        """INSERT INTO rewrites (post_id, content_sha256, due_at) VALUES (:id, :sha, :due) RETURNING post_id""",
-        id=post.id,
-        sha=content_sha256(post.caption, post.media),
-        due=post.due_at,
-    )
+    old = content_sha256(post.caption, post.media)
+    insert(c, "rewrites", post_id=post.id, content_sha256=old, due_at=post.due_at)
     row(
         c,
         f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
@@ -271,13 +266,12 @@ def _save_old_handle(c: Connection, vault: Vault, part: LockedDelivery) -> None:
             "no key opens the old handle of delivery %s; it will not be cleaned up at the platform", part.id
         )
         return
-    row(
+    insert(
         c,
-        """INSERT INTO old_handles (id, delivery_id, account_id, generation, handle)
-           VALUES (:id, :delivery, :account, :generation, :handle) RETURNING id""",
+        "old_handles",
         id=identity,
-        delivery=part.id,
-        account=part.account_id,
+        delivery_id=part.id,
+        account_id=part.account_id,
         generation=part.generation,
         handle=handle,
     )

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State, require_move
-from pipeline.store.database import jsonb, read_all, row, rows
+from pipeline.store.database import insert, jsonb, read_all, row, rows
 
 CHUNK = 1000
 
@@ -203,16 +203,8 @@ def _record_doubted(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> Non
 
 def record_restore(c: Connection, epoch: UUID, why: str, span: Span | None, note: str | None) -> None:
     """Record that an operator accepted a restore. ``span`` None: they declared that nothing was sent."""
-    row(
-        c,
-        """INSERT INTO restores (epoch, why, since, until, note) VALUES (:epoch, :why, :since, :until, :note)
-           RETURNING epoch""",
-        epoch=epoch,
-        why=why,
-        since=span and span.since,
-        until=span and span.until,
-        note=note,
-    )
+    since, until = (span.since, span.until) if span else (None, None)
+    insert(c, "restores", epoch=epoch, why=why, since=since, until=until, note=note)
 
 
 def find_last(c: Connection) -> Restore | None:

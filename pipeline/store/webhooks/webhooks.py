@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.webhook import ALWAYS, CHOICES, EventType, PauseReason
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import find_value, new_id, row, rows
+from pipeline.store.database import find_value, insert, new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.selection import where_given
 from pipeline.store.vault import Vault
@@ -65,13 +65,13 @@ def create_webhook(
 ) -> tuple[Webhook, str]:
     """Store a webhook; return it, and its secret, which is not shown again."""
     identity, secret = identity or new_id(), _new_secret()
-    found = row(
+    found = insert(
         c,
-        f"""INSERT INTO webhooks (id, workspace_id, key_id, accounts, url, types, description, secrets)
-            VALUES (:id, :w, :key, :accounts, :url, :types, :description, :secrets) RETURNING {_COLUMNS}""",
+        "webhooks",
+        returning=_COLUMNS,
         id=identity,
-        w=caller.workspace_id,
-        key=caller.stored_key,
+        workspace_id=caller.workspace_id,
+        key_id=caller.stored_key,
         accounts=None if caller.accounts is None else list(caller.accounts),
         url=url,
         types=_to_types(types),

@@ -9,7 +9,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 TYPES = {("sqlalchemy", "Connection")}
-ROW_HELPERS = {"row", "rows", "run_many", "has_row", "require_row", "find_value", "read_number", "read_all"}
+ROW_HELPERS = {
+    "row",
+    "rows",
+    "run_many",
+    "insert",
+    "has_row",
+    "require_row",
+    "find_value",
+    "read_number",
+    "read_all",
+}
 """What executes a statement, in ``pipeline.store.database``."""
 MANAGES_SERVERS = {Path("pipeline/embedded/postgres.py")}
 """Creates the database itself, before there is a store."""
