@@ -20,7 +20,7 @@ from config.safety import find_unsafe
 from config.settings import Settings
 from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
 from pipeline.domain.attention import ENDING, Kind
-from pipeline.domain.epoch import EpochMatch
+from pipeline.domain.restore import EpochMatch
 from pipeline.media.spool import find_existing, list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import list_sealed_samples

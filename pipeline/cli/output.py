@@ -18,7 +18,7 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports
 
 with lazy_imports():
-    from pipeline.domain import restored_post
+    from pipeline.domain import restore
 
 _JSON = f"{__name__}.json"
 UNBROKEN = ("id", "delivery", "account", "post", "workspace")
@@ -149,7 +149,7 @@ def print_page(
 
 def print_candidates(errors: Mapping[str, Mapping[str, Any] | None]) -> None:
     """Print a table of the likely candidates of these errors, by delivery, and how many others there are."""
-    split = {delivery: restored_post.split_candidates(error) for delivery, error in errors.items()}
+    split = {delivery: restore.split_candidates(error) for delivery, error in errors.items()}
     rows = [_candidate_to_row(delivery, one) for delivery, (likely, _) in split.items() for one in likely]
     if rows:
         click.echo("\nLive posts that could be it")
@@ -166,5 +166,5 @@ def _candidate_to_row(delivery: str, one: Mapping[str, Any]) -> dict[str, Any]:
         "delivery": delivery,
         "url": one["url"] or f"(no link; id {one['remote_id']})",
         "created_at": one["created_at"],
-        "compared": restored_post.describe_candidate(one),
+        "compared": restore.describe_candidate(one),
     }

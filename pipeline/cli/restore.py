@@ -26,7 +26,7 @@ from pipeline.domain.delivery_error import describe_last_look
 
 with lazy_imports():
     from config import settings as config
-    from pipeline.domain import epoch
+    from pipeline.domain import restore as epoch
     from pipeline.recovery import restore
     from pipeline.runtime import epoch_file as epoch_files
     from pipeline.store.recovery import epoch as epoch_store

@@ -26,7 +26,7 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
 from pipeline.domain.post import PostStatus
 from pipeline.domain.receipt import content_sha256
-from pipeline.domain.restored_post import split_candidates
+from pipeline.domain.restore import split_candidates
 from pipeline.imports.local_time import AmbiguousTime, list_zones
 from pipeline.media.uploads import PATH, UploadUrls
 from pipeline.stages.post_state import (

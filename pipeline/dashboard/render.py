@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, Response
 from pipeline.api.http.envelope import RETRY_AFTER
 from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.dashboard.visitor import CrossSite, Forbidden, Visitor
-from pipeline.domain.restored_post import describe_candidate, split_candidates
+from pipeline.domain.restore import describe_candidate, split_candidates
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 

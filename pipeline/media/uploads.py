@@ -18,7 +18,7 @@ from uuid import UUID
 
 from adapters.errors import StorageFault
 from pipeline.media.fetch import Fetcher, FetchPolicy, OpenRange
-from pipeline.media.probe.sniff import HEAD_BYTES, sniff
+from pipeline.media.probe.containers import HEAD_BYTES, sniff
 from pipeline.media.storage import Storage, StorageReader, StorageUnavailable, StorageWriter
 from pipeline.media.url_policy import Refused, parse_target
 from pipeline.store.database import Database, Unreachable

@@ -15,7 +15,7 @@ from uuid import uuid4
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.audit import Actor
 from pipeline.domain.delivery_error import RESTORED
-from pipeline.domain.epoch import Epoch, EpochMatch
+from pipeline.domain.restore import Epoch, EpochMatch
 from pipeline.runtime.context import Context
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.failpoint import failpoint

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.domain.epoch import Epoch
+from pipeline.domain.restore import Epoch
 
 OWNER_ONLY = 0o700
 _UUID_LENGTH = len(str(UUID(int=0)))

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from pipeline.domain.epoch import Epoch, EpochMatch, compare_epochs
+from pipeline.domain.restore import Epoch, EpochMatch, compare_epochs
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import FROZEN, Database

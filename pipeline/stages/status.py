@@ -22,7 +22,7 @@ from adapters.listing import Asked, Listing
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.restored_post import evaluate_listing
+from pipeline.domain.restore import evaluate_listing
 from pipeline.domain.verdict import RetryState, Verdict, hold
 from pipeline.runtime import tracing
 from pipeline.runtime.context import Context

@@ -59,9 +59,9 @@ from pipeline.imports.convert import convert_file, read_head
 from pipeline.imports.read import open_rows, stage_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.probe import probe, probe_client, probe_worker
+from pipeline.media.probe.containers import HEAD_BYTES, Container, sniff
 from pipeline.media.probe.probe import SheetJob
 from pipeline.media.probe.probe_client import ProbeMemory
-from pipeline.media.probe.sniff import HEAD_BYTES, Container, sniff
 from pipeline.media.uploads import UploadUrls
 from pipeline.media.url_policy import FetchFailed, Refused, parse_target, require_allowed, resolve_redirect
 from pipeline.runtime.zstd import zstd

@@ -31,7 +31,7 @@ from pipeline.api.openapi.operation import (
 )
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
-from pipeline.media.probe.sniff import HEAD_BYTES
+from pipeline.media.probe.containers import HEAD_BYTES
 from pipeline.media.storage import StorageUnavailable
 from pipeline.media.uploads import TooLarge, TypeMismatch, UploadIntake, create_object_key
 from pipeline.runtime.context import Context

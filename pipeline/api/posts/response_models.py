@@ -26,7 +26,7 @@ from pipeline.api.posts.schema import Media
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status
-from pipeline.domain.restored_post import split_candidates
+from pipeline.domain.restore import split_candidates
 from pipeline.stages.drafts import warn_of_cover_error
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.posts.views import DeliveryView, PostView

@@ -13,8 +13,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageCms
 
-from pipeline.media.probe.image_header import SIDEWAYS, read_orientation
-from pipeline.media.probe.iso_media import DAMAGED, Malformed
+from pipeline.media.probe.containers import SIDEWAYS, read_orientation, translate_pillow_errors
 
 _STRIP_PIXELS = 2_000_000
 _TRIES = 8
@@ -39,15 +38,8 @@ def convert(job: Mapping[str, Any], file: IO[bytes]) -> bytes:
 
     ``job``: ``format``, and of the plan ``crop``, ``scaled``, ``canvas``, ``quality`` and ``max_bytes``.
     """
-    try:
-        with Image.open(file, formats=[job["format"]]) as opened:
-            picture = _read(opened, tuple(job["crop"]), tuple(job["scaled"]))
-    except DAMAGED as error:
-        raise Malformed(str(error)) from None
-    except OSError as error:
-        if error.errno is not None:  # from a system call, not from Pillow
-            raise
-        raise Malformed(str(error)) from None
+    with translate_pillow_errors(), Image.open(file, formats=[job["format"]]) as opened:
+        picture = _read(opened, tuple(job["crop"]), tuple(job["scaled"]))
     return _encode(_put_on_canvas(picture, tuple(job["canvas"])), job["quality"], job["max_bytes"])
 
 

@@ -17,6 +17,7 @@ from adapters.errors import Rejected, Unavailable
 from pipeline.domain.media_fitting import JPEG, Conversion
 from pipeline.media.fetch import Opener
 from pipeline.media.probe import probe_client
+from pipeline.media.probe.containers import HEAD_BYTES, Container, Kind, sniff
 from pipeline.media.probe.probe_client import (
     ProbeMemory,
     explain,
@@ -27,7 +28,6 @@ from pipeline.media.probe.probe_client import (
 )
 from pipeline.media.probe.probe_worker import CONVERSION_CPU_SECONDS, CONVERSION_MEMORY, MAX_OUTPUT
 from pipeline.media.probe.range_source import ProbeLimits, RangeSource
-from pipeline.media.probe.sniff import HEAD_BYTES, Container, Kind, sniff
 from pipeline.media.url_policy import Refused, Unanswered
 
 _WEB_PAGES = frozenset(

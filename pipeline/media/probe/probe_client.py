@@ -19,6 +19,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.media.probe.containers import Container
 from pipeline.media.probe.probe_pool import (
     START_SECONDS,
     Ending,
@@ -41,7 +42,6 @@ from pipeline.media.probe.probe_worker import (
     REQUEST,
     SMALL_MEMORY,
 )
-from pipeline.media.probe.sniff import Container
 from pipeline.media.url_policy import Refused, Unanswered
 
 

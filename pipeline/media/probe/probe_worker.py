@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 from pipeline.domain.media_fitting import CMYK
-from pipeline.media.probe.image_header import SIDEWAYS, read_orientation, read_webp, to_orientation
-from pipeline.media.probe.iso_media import (
-    DAMAGED,
+from pipeline.media.probe.containers import (
+    SIDEWAYS,
     Malformed,
     is_cut_short,
     list_sideways_tracks,
     read_heif_size,
+    read_orientation,
+    read_webp,
+    to_orientation,
+    translate_pillow_errors,
 )
 from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
@@ -254,18 +257,11 @@ def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[
         return _inspect_webp(file, job["size"], image)
     if job["format"] == "AVIF":  # Pillow reads it whole
         _require_memory(job, 3 * job["size"])
-    try:
-        with image.open(file, formats=[job["format"]]) as opened:
-            if opened.format in _MAY_MOVE and getattr(opened, "is_animated", False):
-                return {"error": "animated"}
-            found = _describe_image(*opened.size, is_sideways=read_orientation(opened) in SIDEWAYS)
-            return found | {"codec": CMYK} if opened.mode == "CMYK" else found
-    except DAMAGED as error:
-        raise Malformed(str(error)) from None
-    except OSError as error:
-        if error.errno is not None:  # from a system call, not from Pillow
-            raise
-        raise Malformed(str(error)) from None
+    with translate_pillow_errors(), image.open(file, formats=[job["format"]]) as opened:
+        if opened.format in _MAY_MOVE and getattr(opened, "is_animated", False):
+            return {"error": "animated"}
+        found = _describe_image(*opened.size, is_sideways=read_orientation(opened) in SIDEWAYS)
+        return found | {"codec": CMYK} if opened.mode == "CMYK" else found
 
 
 def _inspect_webp(file: RangeFile, size: int, image: Any) -> dict[str, Any]:

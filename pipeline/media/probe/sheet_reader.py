@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from pipeline.media.probe.iso_media import Malformed, SeekableFile
+from pipeline.media.probe.containers import Malformed, SeekableFile
 from pipeline.media.probe.video_index import OverLimit, check_limit
 
 _PIECE = 64 * 1024

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.media.probe.iso_media import Box, SeekableFile, iter_boxes
+from pipeline.media.probe.containers import Box, SeekableFile, iter_boxes
 
 MAX_SAMPLES = 3_500_000
 """Samples (frames of picture and sound) of all tracks: 12 hours at 30 frames a second, with sound at 48 kHz."""

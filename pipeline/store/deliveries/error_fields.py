@@ -8,7 +8,7 @@ from typing import Any
 from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
 from pipeline.domain.delivery_error import LAST_LOOK, get_own_error
-from pipeline.domain.restored_post import is_likely
+from pipeline.domain.restore import is_likely
 
 _FAULTS = {
     "AppRefused": "us",

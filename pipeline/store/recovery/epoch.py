@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.epoch import Epoch, StoredEpoch
+from pipeline.domain.restore import Epoch, StoredEpoch
 from pipeline.store.database import has_row, require_row, row, rows
 
 _SAME_DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database())"

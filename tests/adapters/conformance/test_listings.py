@@ -10,7 +10,7 @@ from uuid import uuid4
 from adapters.contract import CannotTell, Draft, PostForm, Published
 from adapters.listing import Asked, Listing
 from pipeline.domain.delivery import State
-from pipeline.domain.restored_post import evaluate_listing
+from pipeline.domain.restore import evaluate_listing
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.lost_responses import get_documented_outcomes
 from tests.adapters.conformance.post_cases import PHOTO, PostCase

@@ -23,7 +23,7 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
-from pipeline.domain.restored_post import evaluate_listing
+from pipeline.domain.restore import evaluate_listing
 from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples

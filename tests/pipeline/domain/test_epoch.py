@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.domain.epoch import Epoch, EpochMatch, StoredEpoch, compare_epochs
+from pipeline.domain.restore import Epoch, EpochMatch, StoredEpoch, compare_epochs
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 ONE, OTHER = UUID(int=1), UUID(int=2)

@@ -11,7 +11,7 @@ import pytest
 from adapters.contract import CannotTell, Published
 from adapters.listing import Asked, ListedPost, Listing, compare_lengths, read_pages
 from pipeline.domain.delivery_error import make_restored
-from pipeline.domain.restored_post import evaluate_listing, split_candidates
+from pipeline.domain.restore import evaluate_listing, split_candidates
 from pipeline.store.deliveries.error_fields import error_to_dict
 from tests.adapters.conformance.post_cases import make_facts
 

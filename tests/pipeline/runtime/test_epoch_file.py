@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.domain.epoch import Epoch
+from pipeline.domain.restore import Epoch
 from pipeline.runtime.epoch_file import EpochFile, UnreadableEpochFile
 from tests.pipeline.store.ledger import together
 
@@ -21,7 +21,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
-from pipeline.domain.epoch import Epoch
+from pipeline.domain.restore import Epoch
 from pipeline.runtime.epoch_file import EpochFile
 first, step, now = int(sys.argv[2]), int(sys.argv[3]), datetime.fromisoformat(sys.argv[4])
 for n in range(first, 200, step):

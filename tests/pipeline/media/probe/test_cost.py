@@ -11,10 +11,10 @@ import pytest
 
 from config.settings import Settings
 from pipeline.media.probe import probe_client
+from pipeline.media.probe.containers import Container, sniff
 from pipeline.media.probe.probe_client import ProbeMemory, get_probe_memory
 from pipeline.media.probe.probe_pool import Ending
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY, CPU_SECONDS, MEMORY, SMALL_MEMORY
-from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.probe.video_index import MAX_DEPTH, MAX_INDEX_BOXES, MAX_SAMPLES
 from pipeline.media.url_policy import Refused, Unanswered
 from tests.pipeline.media import hostile_files, samples

@@ -11,9 +11,9 @@ from PIL import Image
 
 from adapters.contract import MediaFacts
 from pipeline.media.fetch import Fetcher
+from pipeline.media.probe.containers import Kind, sniff
 from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
-from pipeline.media.probe.sniff import Kind, sniff
 from pipeline.media.url_policy import Refused, Unanswered
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Answer, Handler, Site, drip, endless, file

@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from pipeline.media.probe import probe_client, probe_pool
+from pipeline.media.probe.containers import Container, sniff
 from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_pool import ProbeUnavailable
-from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.url_policy import Refused, Unanswered
 from tests.pipeline.media import samples
 
