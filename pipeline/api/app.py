@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline import wiring
-from pipeline.api import health
+from pipeline.api import health, webhooks
 from pipeline.api.accounts import oauth_routes
 from pipeline.api.accounts import routes as accounts
 from pipeline.api.files import download, upload
@@ -33,11 +33,10 @@ from pipeline.api.imports import upload as import_upload
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import routes as operator
-from pipeline.api.posts import action_routes, batch_routes, export_routes, steer_routes
+from pipeline.api.posts import action_routes, batch, export_routes, steer
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.state import build_app_state
-from pipeline.api.webhooks import routes as webhooks
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
 from pipeline.dashboard.render import load_asset
 from pipeline.runtime.garbage_collection import freeze_modules
@@ -48,10 +47,10 @@ from pipeline.store.database import Unreachable
 OPERATIONS = (
     *posts.OPERATIONS,
     *posts.routes,
-    *batch_routes.OPERATIONS,
+    *batch.OPERATIONS,
     *export_routes.OPERATIONS,
     *action_routes.routes,
-    *steer_routes.routes,
+    *steer.routes,
     *import_upload.routes,
     *import_downloads.TEMPLATES,  # before {import_id}
     *imports.routes,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -25,11 +26,12 @@ from pipeline.store.webhooks.webhooks import count_paused_webhooks
 LONGEST = timedelta(milliseconds=500)
 """A gauge that takes longer is left out, and says so; the others are shown."""
 LEFT_OUT = "slipway_metric_left_out"
+LabelT = TypeVar("LabelT", bound=str)
 Sample = tuple[Sequence[str], float]
 """Values of the labels, and the value."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Family:
     """A metric: its name, what it means, and the names of its labels."""
 
@@ -38,16 +40,29 @@ class Family:
     labels: Sequence[str] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Metrics that one function reads: for each of its families the samples."""
 
-    families: Sequence[Family]
     read: Callable[[Connection], Sequence[Iterable[Sample]]]
+    families: Sequence[Family]
 
 
-def _read_posts(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((status,), n) for status, n in gauges.count_posts(c).items()]]
+def _read_one(read: Callable[[Connection], Iterable[Sample]], family: Family) -> Reading:
+    """Return the reading of one metric."""
+    return Reading(lambda c: [read(c)], [family])
+
+
+def _read_number(read: Callable[[Connection], float], name: str, text: str) -> Reading:
+    """Return the reading of a metric without labels."""
+    return _read_one(lambda c: [((), read(c))], Family(name, text))
+
+
+def _read_counts(
+    read: Callable[[Connection], Mapping[LabelT, float]], name: str, text: str, label: str
+) -> Reading:
+    """Return the reading of numbers by one label."""
+    return _read_one(lambda c: [((key,), n) for key, n in read(c).items()], Family(name, text, [label]))
 
 
 def _read_overdue(c: Connection) -> Sequence[Iterable[Sample]]:
@@ -58,40 +73,12 @@ def _read_overdue(c: Connection) -> Sequence[Iterable[Sample]]:
     ]
 
 
-def _read_oldest(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((one.platform, one.state, one.reason), one.seconds) for one in gauges.list_oldest(c)]]
+def _read_oldest(c: Connection) -> Iterable[Sample]:
+    return [((one.platform, one.state, one.reason), one.seconds) for one in gauges.list_oldest(c)]
 
 
-def _read_grants(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [gauges.count_grants_ending(c).items()]
-
-
-def _read_paused(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((scope,), n) for scope, n in gauges.count_paused(c).items()]]
-
-
-def _read_paused_webhooks(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((why,), n) for why, n in count_paused_webhooks(c).items()]]
-
-
-def _read_age(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((), gauges.read_count_age(c))]]
-
-
-def _read_may_send(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((), gauges.may_send(c))]]
-
-
-def _read_letters(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [count_some(c, gauges.DEAD_LIMIT).items()]
-
-
-def _read_faults(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((), count_faults(c))]]
-
-
-def _read_silences(c: Connection) -> Sequence[Iterable[Sample]]:
-    return [[((queue,), silence.total_seconds()) for queue, silence in read_silences(c).items()]]
+def _read_silences(c: Connection) -> Mapping[str, float]:
+    return {queue: silence.total_seconds() for queue, silence in read_silences(c).items()}
 
 
 _OVERDUE_TEXT = (
@@ -100,144 +87,106 @@ _OVERDUE_TEXT = (
     "of each platform are counted."
 )
 GAUGES: Sequence[Reading] = (
-    Reading(
-        families=[
-            Family(
-                name="slipway_posts",
-                text="Posts by stored status, deleted ones excluded.",
-                labels=["status"],
-            )
-        ],
-        read=_read_posts,
+    _read_counts(
+        gauges.count_posts, "slipway_posts", "Posts by stored status, deleted ones excluded.", "status"
     ),
     Reading(
-        families=[
+        _read_overdue,
+        [
             Family(
-                name="slipway_oldest_overdue_seconds",
-                text="Seconds since the oldest overdue delivery was due, or since a limit or the platform's processing "
+                "slipway_oldest_overdue_seconds",
+                "Seconds since the oldest overdue delivery was due, or since a limit or the platform's processing "
                 "ended after that; what is paused or held by a limit left out; 0: none is overdue.",
-                labels=["platform"],
+                ["platform"],
             ),
-            Family(name="slipway_overdue_deliveries", text=_OVERDUE_TEXT, labels=["platform", "held_for"]),
+            Family("slipway_overdue_deliveries", _OVERDUE_TEXT, ["platform", "held_for"]),
         ],
-        read=_read_overdue,
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_oldest_waiting_seconds",
-                text="Seconds for which the oldest delivery has been unknown, or blocked for a reason.",
-                labels=["platform", "state", "reason"],
-            )
-        ],
-        read=_read_oldest,
+    _read_one(
+        _read_oldest,
+        Family(
+            "slipway_oldest_waiting_seconds",
+            "Seconds for which the oldest delivery has been unknown, or blocked for a reason.",
+            ["platform", "state", "reason"],
+        ),
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_grants_ending",
-                text="Active accounts that have to be connected again within this time.",
-                labels=["platform", "within"],
-            )
-        ],
-        read=_read_grants,
+    _read_one(
+        lambda c: gauges.count_grants_ending(c).items(),
+        Family(
+            "slipway_grants_ending",
+            "Active accounts that have to be connected again within this time.",
+            ["platform", "within"],
+        ),
     ),
-    Reading(
-        families=[Family(name="slipway_paused", text="Pauses in force, by scope.", labels=["scope"])],
-        read=_read_paused,
+    _read_counts(gauges.count_paused, "slipway_paused", "Pauses in force, by scope.", "scope"),
+    _read_counts(
+        count_paused_webhooks,
+        "slipway_webhooks_paused",
+        "Webhooks that are paused, by a user or because their server does not take events.",
+        "why",
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_webhooks_paused",
-                text="Webhooks that are paused, by a user or because their server does not take events.",
-                labels=["why"],
-            )
-        ],
-        read=_read_paused_webhooks,
+    _read_number(
+        gauges.read_count_age,
+        "slipway_count_age_seconds",
+        "Age of the counters and of slipway_deliveries: seconds since which moves are not counted.",
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_count_age_seconds",
-                text="Age of the counters and of slipway_deliveries: seconds since which moves are not counted.",
-            )
-        ],
-        read=_read_age,
+    _read_number(
+        gauges.may_send,
+        "slipway_may_send",
+        "1 if the database's epoch is confirmed, so that posts may be sent, else 0.",
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_may_send",
-                text="1 if the database's epoch is confirmed, so that posts may be sent, else 0.",
-            )
-        ],
-        read=_read_may_send,
+    _read_one(
+        lambda c: count_some(c, gauges.DEAD_LIMIT).items(),
+        Family(
+            "slipway_dead_letters",
+            "Deliveries that failed or wait for an operator, and are not dealt with yet, among at most "
+            f"{gauges.DEAD_LIMIT:,} that failed or are blocked.",
+            ["platform", "class"],
+        ),
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_dead_letters",
-                text="Deliveries that failed or wait for an operator, and are not dealt with yet, among at most "
-                f"{gauges.DEAD_LIMIT:,} that failed or are blocked.",
-                labels=["platform", "class"],
-            )
-        ],
-        read=_read_letters,
+    _read_number(
+        count_faults,
+        "slipway_check_faults",
+        "Checks of media that wait because a fault of this installation ended their last try, 1,000 at "
+        "most. Each try is logged as ALARM with its traceback.",
     ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_check_faults",
-                text="Checks of media that wait because a fault of this installation ended their last try, 1,000 at "
-                "most. Each try is logged as ALARM with its traceback.",
-            )
-        ],
-        read=_read_faults,
-    ),
-    Reading(
-        families=[
-            Family(
-                name="slipway_queue_silence_seconds",
-                text="Seconds since a worker took a message out of the queue.",
-                labels=["queue"],
-            )
-        ],
-        read=_read_silences,
+    _read_counts(
+        _read_silences,
+        "slipway_queue_silence_seconds",
+        "Seconds since a worker took a message out of the queue.",
+        "queue",
     ),
 )
 
 DELIVERIES = Family(
-    name="slipway_deliveries",
-    text="Deliveries by platform, state, and why they are blocked or held.",
-    labels=["platform", "state", "reason"],
+    "slipway_deliveries",
+    "Deliveries by platform, state, and why they are blocked or held.",
+    ["platform", "state", "reason"],
 )
 COUNTERS: Sequence[Family] = (
-    Family(name="slipway_posts_accepted_total", text="Posts accepted.", labels=["source"]),
+    Family("slipway_posts_accepted_total", "Posts accepted.", ["source"]),
     Family(
-        name="slipway_deliveries_settled_total",
-        text="Deliveries published, failed or cancelled; class is that of the error. Retried, one settles again.",
-        labels=["platform", "outcome", "class"],
+        "slipway_deliveries_settled_total",
+        "Deliveries published, failed or cancelled; class is that of the error. Retried, one settles again.",
+        ["platform", "outcome", "class"],
+    ),
+    Family("slipway_attempts_total", "Attempts that ended, by outcome.", ["platform", "outcome"]),
+    Family("slipway_checks_total", "Checks of media and music decided.", ["verdict"]),
+    Family(
+        "slipway_dead_letters_added_total",
+        "Deliveries that became a dead letter: failed for good, or blocked until an operator decides.",
+        ["platform", "class"],
     ),
     Family(
-        name="slipway_attempts_total", text="Attempts that ended, by outcome.", labels=["platform", "outcome"]
+        "slipway_webhook_attempts_total",
+        "Tries to send an event to a webhook that ended, by outcome.",
+        ["outcome"],
     ),
-    Family(name="slipway_checks_total", text="Checks of media and music decided.", labels=["verdict"]),
+    Family("slipway_lease_expiries_total", "Deliveries taken back from workers that died or hang."),
     Family(
-        name="slipway_dead_letters_added_total",
-        text="Deliveries that became a dead letter: failed for good, or blocked until an operator decides.",
-        labels=["platform", "class"],
-    ),
-    Family(
-        name="slipway_webhook_attempts_total",
-        text="Tries to send an event to a webhook that ended, by outcome.",
-        labels=["outcome"],
-    ),
-    Family(name="slipway_lease_expiries_total", text="Deliveries taken back from workers that died or hang."),
-    Family(
-        name="slipway_alarms_total",
-        text="Alarms: each is a line in the log that begins with ALARM.",
-        labels=["kind"],
+        "slipway_alarms_total",
+        "Alarms: each is a line in the log that begins with ALARM.",
+        ["kind"],
     ),
 )
 LATENESS_TEXT = (

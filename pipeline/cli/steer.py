@@ -31,7 +31,7 @@ with lazy_imports():
     from pipeline.actions import pauses as pause_actions
     from pipeline.actions import steering
     from pipeline.api.http import auth
-    from pipeline.api.posts import steer_schema
+    from pipeline.api.posts import steer as steer_schema
     from pipeline.domain import steering as steering_domain
     from pipeline.store import jobs as job_store
     from pipeline.store.auth import workspaces as workspace_store

@@ -25,7 +25,7 @@ from pipeline.cli.runtime import (
 )
 
 with lazy_imports():
-    from pipeline.api.webhooks import models
+    from pipeline.api import webhooks as models
     from pipeline.domain import webhook as webhook_domain
     from pipeline.store.webhooks import events as event_store
     from pipeline.store.webhooks import webhooks as webhook_store

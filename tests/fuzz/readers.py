@@ -29,7 +29,7 @@ from uvicorn.server import ServerState
 from adapters.errors import Rejected
 from pipeline.api.accounts.oauth_routes import ConnectBody
 from pipeline.api.files import download
-from pipeline.api.files.models import FileBody, read_file_query
+from pipeline.api.files.routes import FileBody, read_file_query
 from pipeline.api.files.upload import get_declared_size
 from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
@@ -45,9 +45,9 @@ from pipeline.api.posts.action_schema import read_cancel, read_change, read_dele
 from pipeline.api.posts.batch import read_batch, read_each
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostBody, parse_key_header, read_post
-from pipeline.api.posts.steer_schema import SteerBody
+from pipeline.api.posts.steer import SteerBody
 from pipeline.api.server.http_protocol import HttpProtocol
-from pipeline.api.webhooks.models import WebhookBody, WebhookChanges
+from pipeline.api.webhooks import WebhookBody, WebhookChanges
 from pipeline.cli.account_file import read_accounts
 from pipeline.dashboard import queue
 from pipeline.dashboard.visitor import Visitor

@@ -114,7 +114,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     _ACTIONS: (
         "deliveries.attempts.lock_to_resolve#2",
         "posts.actions.read#2",
-        "posts.actions.rewrite#2",
+        "posts.actions.rewrite",
         "posts.actions._MOVE",
         "posts.actions.add_delivery",
         "posts.actions.mark_deliveries",

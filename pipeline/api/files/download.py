@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.files.models import BYTES
+from pipeline.api.files.routes import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import matches
 from pipeline.api.openapi.introduction import FILES

@@ -18,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.api.files.models import BYTES, StoredFile
+from pipeline.api.files.routes import BYTES, StoredFile
 from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.openapi.introduction import FILES

@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.requests import Request
 
-from pipeline.api.files.models import BYTES
+from pipeline.api.files.routes import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
 from pipeline.api.http.dependencies import Publisher, read_idempotency_key, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success

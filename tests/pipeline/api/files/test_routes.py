@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from pipeline.api.files.models import FilePage, StoredFile, Upload
+from pipeline.api.files.routes import FilePage, StoredFile, Upload
 from pipeline.api.http.response_models import Failure, Success
 from pipeline.domain.account import Plan
 from pipeline.store.database import rows
