@@ -1,7 +1,7 @@
 """The `slipway` command: the modules of its nouns, each imported when one of its commands is called.
 
 Command modules import what they work with by `lazy_imports`, so that ``--help`` and commands that only read the
-database stay fast (``tests/pipeline/cli/test_imports.py``). Every command takes ``--json``. Settings that cannot be
+database stay fast (``tests/pipeline/cli/test_help.py``). Every command takes ``--json``. Settings that cannot be
 used end a command with exit status 2 and one sentence for each.
 """
 

@@ -22,8 +22,7 @@ from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import new_id, rows
 from tests.pipeline.cli.terminal import Terminal
-from tests.pipeline.cli.test_account_discover import sign_in, to_json
-from tests.pipeline.cli.test_account_import import create, write_csv
+from tests.pipeline.cli.test_account_import import create, sign_in, to_json, write_csv
 from tests.pipeline.cli.test_help import LEAVES
 from tests.pipeline.store.ledger import Ledger, Post
 from tests.stack import Stack

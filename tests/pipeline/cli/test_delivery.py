@@ -1,11 +1,16 @@
+"""`slipway delivery|explain|dead-letter`: deliveries are inspected, explained, decided, replayed and discarded."""
+
 from __future__ import annotations
+
+from uuid import uuid4
 
 import pytest
 
 from pipeline.domain.delivery import Reason, State
+from pipeline.store.database import jsonb
 from pipeline.store.deliveries.late_results import save_late_result
 from tests.pipeline.cli.terminal import Terminal
-from tests.pipeline.store.ledger import Ledger, Post
+from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 URL = "https://www.tiktok.com/@ann/video/1"
 
@@ -111,3 +116,109 @@ def test_posts_are_listed_in_the_public_words(terminal: Terminal, ledger: Ledger
     assert "hello" in text
     assert str(post.deliveries[0]) in text
     assert "`slipway post list" in terminal.refusal("post show", str(post.workspace))
+
+
+def test_a_paused_account_is_named_until_the_command_of_the_explanation_lifts_it(
+    terminal: Terminal, ledger: Ledger
+) -> None:
+    post = ledger.fresh(due=-HOUR)
+    account = str(ledger.delivery(post.deliveries[0]).account_id)
+    terminal.text("pause add account", account, "--why", "under review")
+    [found] = terminal.json("explain", str(post.id))["accounts"]
+    assert (found["state"], found["held_for"], found["turn"]) == ("scheduled", "paused", "operator")
+    assert "under review" in found["summary"]
+    assert found["evidence"]["holds"][0]["why"] == "under review"
+    command = found["action"]["command"].split()
+    assert command[:1] == ["slipway"]
+    terminal.text(*command[1:])
+    [after] = terminal.json("explain", str(post.id))["accounts"]
+    assert (after["held_for"], after["turn"]) == ("backlog", "us")
+
+
+def test_one_delivery_alone_and_as_text(terminal: Terminal, ledger: Ledger) -> None:
+    post = ledger.fresh(accounts=2)
+    ledger.put(post, State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert len(terminal.json("explain", str(post.id))["accounts"]) == 2
+    delivery = str(post.deliveries[1])
+    [found] = terminal.json("explain", delivery)["accounts"]
+    assert found["delivery_id"] == delivery
+    text = terminal.text("explain", delivery)
+    assert "blocked (is_it_live)" in text
+    assert f"slipway delivery decide {delivery} --live URL" in text
+    assert str(post.deliveries[0]) not in text
+
+
+def test_what_does_not_exist_is_said_with_the_next_step(terminal: Terminal) -> None:
+    assert "`slipway post list`" in terminal.refusal("explain", str(uuid4()))
+    assert "not the id of a post" in terminal.refusal("explain x")
+
+
+POISON = {
+    "code": "poison",
+    "class": "AdapterError",
+    "message": "It crashed its worker 3 times.",
+    "fault": "us",
+}
+
+
+def dead(ledger: Ledger, state: State = State.BLOCKED) -> Post:
+    post = ledger.fresh(state)
+    ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=jsonb(POISON))
+    return post
+
+
+def test_one_is_listed_shown_with_its_evidence_and_replayed(terminal: Terminal, ledger: Ledger) -> None:
+    post = dead(ledger)
+    letter, of = str(post.deliveries[0]), ("--workspace", str(post.workspace))
+    [row] = terminal.json("dead-letter list", *of, "--code", "poison", "--younger", "1h")
+    assert (row["id"], row["class"], row["state"]) == (letter, "AdapterError", "blocked")
+    assert terminal.json("dead-letter list", *of, "--older", "1h") == []
+    shown = terminal.json("dead-letter show", letter)
+    assert shown["error"] == POISON
+    assert [a["outcome"] for a in shown["attempts"]] == [None]
+    assert f"slipway dead-letter replay {letter}" in terminal.text("dead-letter show", letter)
+
+    assert terminal.json("dead-letter replay", letter) == {"replayed": [letter], "skipped": {}}
+    assert ledger.states(post) == [State.RETRYING]
+    assert f"slipway delivery show {letter}" in terminal.refusal("dead-letter show", letter)
+    again = terminal.run("dead-letter replay", letter)
+    assert again.status == 1
+    assert "1 skipped" in again.stdout
+
+
+def test_many_are_counted_first_and_dealt_with_when_told_to(terminal: Terminal, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    posts = [ledger.post([account], State.BLOCKED) for _ in range(3)]
+    for post in posts:
+        ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=jsonb(POISON))
+    words = ("--workspace", str(workspace), "--class", "AdapterError", "--platform", "tiktok")
+    told = terminal.text("dead-letter discard", *words, "--why", "over")
+    assert "3 would be discarded: run it again with --yes." in told
+    assert terminal.json("dead-letter causes", *words) == [
+        {"platform": "tiktok", "class": "AdapterError", "code": "poison", "letters": 3}
+    ]
+    assert "3 discarded, 0 skipped." in terminal.text("dead-letter discard", *words, "--why", "over", "--yes")
+    assert {s for p in posts for s in ledger.states(p)} == {State.CANCELLED}
+    assert terminal.json("dead-letter list --account", str(account)) == []
+
+
+def test_a_count_names_what_would_be_skipped(terminal: Terminal, ledger: Ledger) -> None:
+    post = ledger.fresh(State.BLOCKED)
+    ledger.change(post.deliveries[0], "armed_at = now(), armed_deadline = now(), reason = 'person_needed'")
+    of = ("--workspace", str(post.workspace))
+    told = terminal.text("dead-letter replay", *of)
+    assert "No dead letters would be replayed." in told
+    assert "1 would be skipped: It may be live" in told
+    done = terminal.text("dead-letter replay", *of, "--yes")
+    assert "0 replayed, 1 skipped." in done
+
+
+def test_a_command_about_dead_letters_that_makes_no_sense_is_a_sentence(
+    terminal: Terminal, ledger: Ledger
+) -> None:
+    letter = str(dead(ledger).deliveries[0])
+    assert "not both" in terminal.refusal("dead-letter replay", letter, "--code", "poison")
+    assert "--why is empty" in terminal.refusal("dead-letter discard", letter, "--why", " ")
+    assert "slipway dead-letter list" in terminal.refusal("dead-letter show nonsense")
+    assert "did you mean tiktok?" in terminal.refusal("dead-letter list --platform tiktak")

@@ -5,13 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from pipeline.store.database import rows
+from pipeline.broker.queues import IMPORTS
+from pipeline.cli import imports
+from pipeline.domain.bulk_import import ImportState
+from pipeline.store.canaries import record_consumed
+from pipeline.store.database import row, rows
 from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack
 
@@ -131,3 +138,27 @@ def test_what_cannot_be_done_is_said(terminal: Terminal, month: Path, tmp_path: 
     assert "empty" in terminal.refusal("import plan", str(tmp_path / "empty.csv"))
     terminal.text("workspace create Second")
     assert "--workspace" in terminal.refusal("account add-sandbox tiktok --username x")
+
+
+@pytest.mark.parametrize(("silence", "asks"), [(0, False), (3600, True), (None, True)])
+def test_a_worker_is_asked_for_only_where_none_takes_imports(
+    core: CoreFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    silence: int | None,
+    asks: bool,
+) -> None:
+    with core.context.database.begin() as c:
+        row(c, "WITH d AS (DELETE FROM canaries RETURNING 1) SELECT count(*) FROM d")
+        if silence is not None:
+            record_consumed(c, [IMPORTS])
+            late = timedelta(seconds=silence)
+            row(c, "UPDATE canaries SET taken_at = taken_at - CAST(:late AS interval) RETURNING 1", late=late)
+    stuck = SimpleNamespace(id=None, state=ImportState.APPLYING, rows=0, done=0, plan=None)
+    ended = SimpleNamespace(id=None, state=ImportState.PLANNED, rows=0, done=0, plan=None)
+    readings = iter([stuck, stuck, ended])
+    monkeypatch.setattr("pipeline.store.imports.imports.find_import", lambda *_: next(readings))
+    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 0)
+    imports.follow_import(core.context, cast("Any", None), cast("Any", stuck), is_quiet=True)
+    said = capsys.readouterr().err
+    assert ("slipway worker upkeep" in said, "waits for its turn" in said) == (asks, not asks)

@@ -1,20 +1,26 @@
-"""`slipway post create|validate|edit|cancel|retry|delete`: the rules of the API, on the command line."""
+"""`slipway post`: the rules of the API on the command line, many posts of a file, and posts exported to one."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import click
 import pytest
 
 from adapters.contract import Platform
+from pipeline.cli import cli
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.delivery import State
+from pipeline.imports.export import PAGE
 from pipeline.store.auth.workspaces import set_plan
+from tests.fork_server_client import Result
 from tests.pipeline.cli.terminal import Terminal
-from tests.pipeline.store.ledger import Ledger
+from tests.pipeline.store.ledger import HOUR, Ledger
 
 VIDEO = "https://cdn.example.com/v.mp4"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
@@ -214,3 +220,102 @@ def test_a_deleted_post_is_gone(author: Author) -> None:
     post = author.create()["id"]
     assert author.terminal.json("post delete", post)["deleted"] == [post]
     assert "There is no post" in author.terminal.refusal("post show", post)
+
+
+def build_post(author: Author, **more: Any) -> dict[str, Any]:
+    return {
+        "caption": uuid4().hex,
+        "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
+        "accounts": [{"id": author.accounts[0]}],
+        "scheduled_at": "2090-01-01T00:00:00Z",
+        **more,
+    }
+
+
+def create_many(author: Author, body: dict[str, Any], *more: str) -> Result:
+    return author.terminal.run(*author.words("create", "--body", "-", *more), stdin=json.dumps(body))
+
+
+def test_each_post_of_a_file_has_a_result(terminal: Terminal, ledger: Ledger) -> None:
+    author = Author(terminal, ledger)
+    good = build_post(author)
+    done = create_many(author, {"posts": [good, build_post(author, caption=""), good]}, "--json")
+    found = json.loads(done.stdout)
+    assert done.status == 1, "one is refused"
+    assert [result["code"] for result in found["results"]] == [201, 422, 200]
+    assert author.show(found["results"][0]["data"]["id"])["caption"] == good["caption"]
+    text = create_many(author, {"posts": [good]})
+    assert text.status == 0
+    assert "0 stored, 1 accepted before, 0 refused" in text.stdout
+
+
+def test_all_or_none(terminal: Terminal, ledger: Ledger) -> None:
+    author = Author(terminal, ledger)
+    done = create_many(
+        author, {"posts": [build_post(author), build_post(author, caption="")], "atomic": True}
+    )
+    assert (done.status, done.stdout) == (1, "")
+    assert "1 of 2 posts is refused, so nothing was stored. Post 1: caption:" in done.stderr
+    assert terminal.json("post list --workspace", str(author.workspace)) == []
+
+
+def test_options_of_one_post_do_not_go_with_many(terminal: Terminal, ledger: Ledger) -> None:
+    author = Author(terminal, ledger)
+    done = create_many(author, {"posts": [build_post(author)]}, "--caption", "for all of them")
+    assert (done.status, done.stdout) == (1, "")
+    assert "caption" in done.stderr
+
+
+def export(terminal: Terminal, *words: str) -> str:
+    return terminal.text("post export", *words)
+
+
+def ids(terminal: Terminal, *words: str) -> list[str]:
+    return [json.loads(line)["post_id"] for line in export(terminal, *words).splitlines()]
+
+
+def test_it_has_the_filters_of_the_list() -> None:
+    group = cli.get_command(click.Context(cli), "post")
+    assert isinstance(group, click.Group)
+    of = {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in group.commands.items()
+    }
+    assert of["export"] == of["list"] - {"--limit", "--after"} | {"--format"}
+
+
+def test_every_post_of_a_workspace_is_written_once_newest_first(terminal: Terminal, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    posts = ledger.posts(PAGE + 1, [account])
+    ledger.fresh()
+    found = ids(terminal, "--workspace", str(workspace))
+    assert found == sorted((str(post.id) for post in posts), reverse=True)
+
+
+def test_filters_choose_posts(terminal: Terminal, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    later, blocked = ledger.post([account], due=2 * HOUR), ledger.post([account])
+    ledger.put(blocked, State.BLOCKED)
+    within = ("--workspace", str(workspace))
+    assert ids(terminal, *within, "--due", "1h..3h") == [str(later.id)]
+    assert ids(terminal, *within, "--state", "blocked") == [str(blocked.id)]
+
+
+def test_csv_is_for_spreadsheets(terminal: Terminal, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    post = ledger.post([ledger.account(workspace)])
+    text = export(terminal, "--workspace", str(workspace), "--format", "csv")
+    [row] = csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=""))
+    assert (row["post_id"], row["accounts"].partition(":")[0]) == (str(post.id), "tiktok")
+
+
+def test_a_workspace_and_one_format_are_demanded(terminal: Terminal) -> None:
+    for words, said in (
+        ((), "--workspace is missing: a file of posts is of one workspace."),
+        (("--json", "--format", "csv"), "--json and --format csv exclude each other: give one of them."),
+    ):
+        done = terminal.run("post export", *words)
+        assert done.status == 2
+        assert said in done.stderr
