@@ -76,15 +76,15 @@ def finalize_against(
 ) -> FinalizeResult:
     """Send the simulation's visible call to the server; return or raise what the adapter makes of the response."""
     server.response = response
+    return finalize_at(simulation, server.base_url)
+
+
+def finalize_at(simulation: DeliverySimulation, base: str) -> FinalizeResult:
+    """Send the simulation's visible call to *base*, where the sandbox is not."""
     settings = simulation.environment.make_settings(simulation.post_case)
-    hosts = {
-        name: url.replace(simulation.environment.base, server.base_url)
-        for name, url in settings.hosts.items()
-    }
-    checkpoint = json.loads(
-        json.dumps(simulation.stored_checkpoint).replace(simulation.environment.base, server.base_url)
-    )
+    hosts = {name: url.replace(simulation.environment.base, base) for name, url in settings.hosts.items()}
+    stored = json.dumps(simulation.stored_checkpoint).replace(simulation.environment.base, base)
     adapter = simulation.environment.adapters[simulation.post_case.platform](
         HttpClient(), replace(settings, hosts=hosts)
     )
-    return adapter.finalize(simulation.draft, simulation.account, checkpoint)
+    return adapter.finalize(simulation.draft, simulation.account, json.loads(stored))

@@ -242,6 +242,9 @@ _HTML = b"<html><title>502 Bad Gateway</title>"
 _BARE_BODIES: tuple[Any, ...] = (_HTML, b"", {}, {"error": {}}, {"message": "…"})
 UNDOCUMENTED_RESPONSES: tuple[CannedResponse, ...] = (
     CannedResponse(status=200, body=_HTML),
+    CannedResponse(status=200, body={}),
+    CannedResponse(status=200, body={"id": None}),
+    CannedResponse(status=200, body={"success": False}),
     CannedResponse(status=201, body=b""),
     CannedResponse(status=204),
     CannedResponse(status=200, body=[]),

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.contract import Platform
-from adapters.errors import AdapterError, OutcomeUnknown
+from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from tests.adapters.conformance.canned_server import (
     CannedResponse,
     CannedServer,
     finalize_against,
+    finalize_at,
     run_canned_server,
 )
 from tests.adapters.conformance.conftest import CASES
@@ -24,6 +25,7 @@ from tests.adapters.conformance.error_cases import (
 )
 from tests.adapters.conformance.post_cases import PostCase
 from tests.adapters.conformance.simulation import DeliverySimulation
+from tests.adapters.scripted_server import closed_port
 
 BY_NAME = {s.name: s for s in CASES}
 ACCEPTED_STATUSES = {("tiktok creator video", 201)}
@@ -94,6 +96,15 @@ def test_nonsense_after_the_visible_call_is_an_unknown_outcome(
     for response in UNDOCUMENTED_RESPONSES:
         if (post_case.name.partition(",")[0], response.status) not in ACCEPTED_STATUSES:
             assert type(_finalize_error(simulation, server, response)) is OutcomeUnknown, response
+
+
+def test_a_connection_that_was_never_made_is_unavailable(
+    environment: Environment, post_case: PostCase
+) -> None:
+    simulation = _prepare(environment, post_case)
+    with closed_port() as base, pytest.raises(Unavailable) as caught:
+        finalize_at(simulation, base)
+    assert caught.value.code == "platform_unreachable"
 
 
 def test_every_platform_is_asked() -> None:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from adapters.contract import Media, Ready
-from adapters.errors import StorageFault
+from adapters.errors import AdapterError, Rejected, StorageFault, Unavailable
+from adapters.transport import get_size, open_range
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import State
 from pipeline.media import spool
@@ -29,6 +32,55 @@ def take_away(media: Media, is_away: Callable[[], bool]) -> Media:
             yield piece
 
     return replace(media, stream=stream)
+
+
+def break_source(media: Media, kind: str, asked: list[str]) -> Media:
+    """Return the media with a source that ends early, ends at once, or notices that the file has changed."""
+    source = media.stream
+    assert source is not None
+
+    def stream(first: int, length: int) -> Iterator[bytes]:
+        asked.append(kind)
+        if kind == "empty":
+            return
+        yield b"".join(source(first, length))[:-10]
+        if kind == "changed":
+            raise Rejected("The file is no longer the one that was checked.", code="media_changed")
+
+    return replace(media, stream=stream)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "code"),
+    [
+        ("short", Unavailable, "media_unavailable"),
+        ("empty", Unavailable, "media_unavailable"),
+        ("changed", Rejected, "media_changed"),
+    ],
+)
+def test_a_source_that_fails_in_prepare_is_reported_as_it_failed(
+    environment: Environment, post_case: PostCase, kind: str, error: type[AdapterError], code: str
+) -> None:
+    simulation, asked = DeliverySimulation.create(environment, post_case), list[str]()
+    media = tuple(break_source(one, kind, asked) for one in simulation.draft.media)
+    simulation.draft = replace(simulation.draft, media=media)
+    caught: AdapterError | None = None
+    try:
+        simulation.run_until_ready()
+    except AdapterError as failure:
+        caught = failure
+    assert bool(asked) is (caught is not None), "a platform that pulls files asks for none"
+    if caught is not None:
+        assert (type(caught), caught.code) == (error, code)
+    assert environment.list_live(simulation.account) == []
+
+
+def test_a_file_without_a_source_or_size_is_unavailable() -> None:
+    media = Media(url="https://example.com/v.mp4", kind="video")
+    for read in (lambda: open_range(media, 0, 10), lambda: get_size(media)):
+        with pytest.raises(Unavailable) as caught:
+            read()
+        assert caught.value.code == "media_unavailable"
 
 
 def test_storage_taken_away_at_arm_lets_the_visible_call_out_whole(

@@ -30,13 +30,12 @@ from tests.adapters.facebook.drafts import (
     SUCCESS,
     TOKEN,
     account,
-    build_settings,
     photo,
     photos,
     post_state,
 )
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.scripted_server import Reply, ScriptedServer, closed_port
+from tests.adapters.scripted_server import Reply, ScriptedServer
 
 PREPARED = {"photos": ["1", "2"], "post": POST}
 LINK = f"https://www.facebook.com/{POST}"
@@ -154,31 +153,6 @@ def test_a_nearly_spent_allowance_refuses_before_the_visible_call(
     assert caught.value.retry_after == timedelta(minutes=19)
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (Reply(drop=True), Unavailable),
-        (Reply(status=500, body=build_error(2)), Unavailable),
-        (Reply(body="<html>"), Unavailable),
-        (Reply(status=400, body=build_error(389)), Unavailable),
-        (Reply(status=400, body=build_error(1366046)), Rejected),
-        (Reply(status=400, body=build_error(100, 1366046)), Rejected),
-        (Reply(status=400, body=build_error(100)), Rejected),
-        (Reply(status=400, body=build_error(190, 463)), CredentialsExpired),
-        (Reply(status=400, body=build_error(80001)), RateLimited),
-        (Reply(status=400, body=build_error(31337)), AdapterError),
-    ],
-)
-def test_refusals_of_a_photo(
-    server: ScriptedServer, facebook: Facebook, answer: Reply, expected: type[AdapterError]
-) -> None:
-    server.enqueue(answer)
-    with pytest.raises(expected) as caught:
-        facebook.prepare(photos(), account(), {})
-    assert type(caught.value) is expected
-    assert TOKEN not in f"{caught.value!r}{vars(caught.value)}"
-
-
 # --- finalize --------------------------------------------------------------------------------------------------------
 
 
@@ -224,33 +198,6 @@ def test_nothing_prepared_sends_nothing(
     assert server.requests == []
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Reply(drop=True),
-        Reply(status=500, body=build_error(2, transient=True)),
-        Reply(status=400, body=build_error(1)),
-        Reply(status=400, body=build_error(2)),
-        Reply(status=400, body=build_error(6001)),
-        Reply(status=400, body=build_error(389)),
-        Reply(status=400, body=build_error(100, 33)),
-        Reply(status=400, body=build_error(100, 12345)),
-        Reply(status=400, body=build_error(31337)),
-        Reply(status=503, body=build_error(190)),
-        Reply(body='{"success":false}'),
-        Reply(body="{}"),
-        Reply(body=""),
-    ],
-)
-def test_an_unclear_answer_leaves_the_outcome_unknown(
-    server: ScriptedServer, facebook: Facebook, answer: Reply
-) -> None:
-    server.enqueue(answer)
-    with pytest.raises(OutcomeUnknown):
-        facebook.finalize(photos(), account(), PREPARED)
-    assert len(server.requests) == 1
-
-
 @pytest.mark.parametrize("mode", ["facebook", "direct"])
 @pytest.mark.parametrize("pair", [(506, None), (100, 1366051), (1366051, None)])
 def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_try(
@@ -263,11 +210,6 @@ def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_t
         adapter.finalize(photos(), account(), state)
     with pytest.raises(OutcomeUnknown):
         adapter.finalize(photos(), account(), {**state, "again": True})
-
-
-def test_no_connection_sends_nothing(client: HttpClient) -> None:
-    with closed_port() as base, pytest.raises(Unavailable):
-        Facebook(client, build_settings(base)).finalize(photos(), account(), PREPARED)
 
 
 # --- look ------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The OAuth flow of Pages; and the rows of the error table that a visible call may end with."""
+"""The Pages behind a token."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pydantic import SecretStr
 
 from adapters import graph_oauth
 from adapters.contract import Credentials
-from adapters.errors import Rejected, Unavailable
+from adapters.errors import Rejected
 from adapters.facebook import Facebook
-from adapters.facebook.errors import TABLE
 from tests.adapters.facebook.drafts import (
     PAGE,
     SECRET,
@@ -21,12 +20,6 @@ from tests.adapters.scripted_server import ScriptedServer
 
 MIB = 1024 * 1024
 LONG = '{"access_token":"EAA-long","token_type":"bearer","expires_in":5183944}'
-
-
-def test_only_refusals_given_before_acting_end_a_visible_call() -> None:
-    passing = {pair for pair, row in TABLE.items() if row.error is Unavailable}
-    assert passing
-    assert not any(TABLE[pair].before_acting for pair in passing)
 
 
 def page(number: str, tasks: str) -> str:

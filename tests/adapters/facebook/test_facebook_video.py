@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
-from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable, Unsupported
+from adapters.errors import AdapterError, Rejected, Unavailable, Unsupported
 from adapters.facebook import Facebook
 from adapters.facebook.checkpoint import PostKind, get_post_kind
 from adapters.http import HttpClient
@@ -151,25 +151,6 @@ def test_finishing_a_reel_is_one_request(
         "description": "A reel",
     }
     assert [visible for _, _, visible in client.calls] == [True]
-
-
-@pytest.mark.parametrize("code", [1363040, 1363127, 1363128, 1363129, 368, 6000, 382])
-def test_a_listed_refusal_of_the_finish(server: ScriptedServer, facebook: Facebook, code: int) -> None:
-    server.enqueue(Reply(status=400, body=build_error(code)))
-    with pytest.raises(Rejected):
-        facebook.finalize(reel(), account(), SENT)
-
-
-@pytest.mark.parametrize("draft", [reel(), landscape()])
-@pytest.mark.parametrize("answer", [Reply(drop=True), Reply(status=500, body=build_error(2)), Reply(body="")])
-def test_a_lost_finish_is_unknown(
-    server: ScriptedServer, facebook: Facebook, draft: Draft, answer: Reply
-) -> None:
-    server.enqueue(answer)
-    state = SENT if get_post_kind(draft) is PostKind.REEL else SESSION
-    with pytest.raises(OutcomeUnknown):
-        facebook.finalize(draft, account(), state)
-    assert len(server.requests) == 1
 
 
 # --- videos ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import pytest
 from adapters.contract import Account, Draft, Pending, PrepareResult, Ready
 from adapters.errors import (
     AdapterError,
-    CredentialsExpired,
     PermissionMissing,
     RateLimited,
     Rejected,
@@ -39,7 +38,7 @@ from tests.adapters.instagram.drafts import (
     video,
 )
 from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.scripted_server import Reply, ScriptedServer, closed_port
+from tests.adapters.scripted_server import Reply, ScriptedServer
 
 
 def run(instagram: Instagram, draft: Draft, owner: Account, start: Mapping[str, Any]) -> list[PrepareResult]:
@@ -387,37 +386,6 @@ def test_a_container_found_published_before_arming_is_never_made_anew(
 # --- the wire --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Reply(drop=True),
-        Reply(status=500, body=build_error(2, transient=True)),
-        Reply(status=502, body="<html>bad gateway</html>"),
-        Reply(body="<html>ok?</html>"),
-        Reply(body='{"not":"an id"}'),
-        Reply(status=400, body=build_error(1)),
-        Reply(status=400, body=build_error(12345, transient=True)),
-    ],
-)
-def test_silence_and_passing_trouble_before_arming_are_unavailable(
-    server: ScriptedServer, instagram: Instagram, answer: Reply
-) -> None:
-    server.enqueue(answer)
-    with pytest.raises(Unavailable):
-        instagram.prepare(photo_post(), account(), {"quota_read": True})
-
-
-def test_no_connection_is_unavailable(client: HttpClient) -> None:
-    with closed_port() as base, pytest.raises(Unavailable):
-        Instagram(client, build_settings(base)).prepare(photo_post(), account(), {})
-
-
-def test_a_stale_token_is_for_the_core_to_refresh(server: ScriptedServer, instagram: Instagram) -> None:
-    server.enqueue(Reply(status=401, body=build_error(190, 463)))
-    with pytest.raises(CredentialsExpired):
-        instagram.prepare(photo_post(), account(), {})
-
-
 def test_no_secret_is_in_what_is_raised_or_shown(server: ScriptedServer, instagram: Instagram) -> None:
     server.enqueue(Reply(status=400, body=build_error(190, message=f"Malformed access token {TOKEN}")))
     with pytest.raises(AdapterError) as caught:
@@ -425,16 +393,3 @@ def test_no_secret_is_in_what_is_raised_or_shown(server: ScriptedServer, instagr
     shown = f"{caught.value!r} {caught.value} {vars(caught.value)} {account()!r} {server.url}"
     assert TOKEN not in shown
     assert caught.value.__cause__ is None
-
-
-def test_their_words_stand_beside_ours_without_the_token_they_quote(
-    server: ScriptedServer, instagram: Instagram
-) -> None:
-    body = build_error(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
-    quoted = body.replace("Too tall.", f"{TOKEN} is bad")
-    server.enqueue(Reply(status=400, body=body), Reply(status=400, body=quoted))
-    for expected in ("Too tall.", "[redacted] is bad"):
-        with pytest.raises(Rejected) as caught:
-            instagram.prepare(photo_post(), account(), {"quota_read": True})
-        assert (caught.value.platform_message or "").endswith(expected)
-        assert caught.value.message.endswith("supported")

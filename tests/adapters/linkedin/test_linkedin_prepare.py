@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from adapters.contract import Ended, Media, Pending, Ready
+from adapters.contract import Ended, Pending, Ready
 from adapters.errors import (
     AdapterError,
     AppRefused,
     CredentialsExpired,
-    CredentialsRevoked,
     PermissionMissing,
     RateLimited,
     Rejected,
     Unavailable,
 )
-from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from tests.adapters.drafts import NONE_TAKEN, prepare_to_end, through_json
 from tests.adapters.files import content
 from tests.adapters.linkedin import drafts as m
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 
 ORG = m.account()
 MEMBER = m.account("person")
@@ -273,42 +269,6 @@ def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
     assert server.calls[1] == server.calls[2]
 
 
-def broken(kind: str) -> Media:
-    def short(first: int, length: int) -> Iterator[bytes]:
-        yield content(0, length)[: length - 10]
-
-    def changed(first: int, length: int) -> Iterator[bytes]:
-        yield content(0, length)[:10]
-        raise Rejected("The file is no longer the one that was checked.", code="media_changed")
-
-    def nothing(first: int, length: int) -> Iterator[bytes]:
-        return iter(())
-
-    streams = {"short": short, "changed": changed, "nothing": nothing, "none": None}
-    return replace(m.image(), stream=streams[kind])
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "code"),
-    [
-        ("short", Unavailable, "media_unavailable"),
-        ("changed", Rejected, "media_changed"),
-        ("nothing", Unavailable, "media_unavailable"),
-        ("none", Unavailable, "media_unavailable"),
-    ],
-)
-def test_a_source_that_fails_is_told_as_the_source_told_it(
-    server: ScriptedServer, linkedin: LinkedIn, kind: str, error: type[AdapterError], code: str
-) -> None:
-    draft = m.build_draft(broken(kind))
-    server.enqueue(m.IMAGE_STARTED)
-    state = linkedin.prepare(draft, ORG, {}).checkpoint
-    with pytest.raises(error) as raised:
-        linkedin.prepare(draft, ORG, state)
-    assert raised.value.code == code
-    assert len(server.requests) == 1, "no complete upload arrived"
-
-
 # --- statuses --------------------------------------------------------------------------------------------------------
 
 WAITING = {"media": [{"urn": m.IMAGE, "sent": True}]}
@@ -352,16 +312,8 @@ def test_media_that_are_not_found_are_waited_for_then_sent_anew(
 @pytest.mark.parametrize(
     ("told", "error"),
     [
-        (DROP, Unavailable),
-        (Reply(status=500), Unavailable),
         (Reply(body="[]"), Unavailable),
         (Reply(body='{"status":"DANCING"}'), Unavailable),
-        (m.build_error(400, "SOMETHING_NEW"), AdapterError),
-        (Reply(status=400, body="{}"), Unavailable),
-        (Reply(status=401, body="<html>"), Unavailable),
-        (m.build_error(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
-        (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
-        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
         (Reply(status=426, body=m.NO_VERSION), AppRefused),
     ],
 )
@@ -372,12 +324,6 @@ def test_what_else_may_be_answered_on_the_way(
     server.enqueue(told)
     with pytest.raises(error):
         linkedin.prepare(m.build_draft(), ORG, state)
-
-
-def test_no_connection_is_no_harm() -> None:
-    with closed_port() as base, pytest.raises(Unavailable) as raised:
-        LinkedIn(HttpClient(), m.build_settings(base)).prepare(m.build_draft(), ORG, {})
-    assert raised.value.code == "platform_unreachable"
 
 
 @pytest.mark.parametrize(

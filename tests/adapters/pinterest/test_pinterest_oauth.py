@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.errors import AdapterError
 from adapters.oauth import TokenResponse
 from adapters.pinterest import Pinterest, limits
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.wire import UploadTarget
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.scripted_server import Reply, ScriptedServer
+from tests.adapters.scripted_server import ScriptedServer
 
 BASIC = "Basic MTIzNDU2NzphcHAtc2VjcmV0LXZhbHVl"  # base64 of 1234567:app-secret-value
 
@@ -72,21 +71,3 @@ def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None
         repr(pinterest),
         repr(pinterest._build_client(m.account().credentials).__dict__),
     )
-
-
-def test_errors_do_not_repeat_what_pinterest_says(server: ScriptedServer, pinterest: Pinterest) -> None:
-    echo = m.build_error(2, " ".join(m.SECRETS))
-    server.enqueue(
-        *(Reply(status=status, body=echo) for status in (400, 401, 500)), Reply(status=400, body=echo)
-    )
-    errors = []
-    for _ in range(3):
-        with pytest.raises(AdapterError) as raised:
-            pinterest.finalize(m.post(), m.account(), {})
-        errors.append(raised.value)
-    with pytest.raises(AdapterError) as raised:
-        pinterest.refresh(m.account())
-    for error in (*errors, raised.value):
-        assert_no_secrets(
-            repr(error), str(error), str(error.next_action), repr(error.__cause__), str(error.platform_code)
-        )

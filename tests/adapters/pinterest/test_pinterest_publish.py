@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from typing import Any
 
 import pytest
 
-from adapters.contract import Draft, Media, Pending, Published, Ready
+from adapters.contract import Pending, Published, Ready
 from adapters.errors import (
-    AdapterError,
-    CredentialsExpired,
     OutcomeUnknown,
-    PermissionMissing,
     RateLimited,
     Rejected,
     Unavailable,
 )
-from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
 from tests.adapters.drafts import ARMED, NONE_TAKEN, prepare_to_end, through_json
 from tests.adapters.files import content
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port
+from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 
 UPLOADED = Reply(status=204, body="")
 ACCOUNT = m.account()
@@ -224,47 +218,6 @@ def test_uploads_are_not_begun_anew_for_ever(server: ScriptedServer, pinterest: 
     assert raised.value.code == "upload_interrupted"
 
 
-def broken_source(kind: str) -> Media:
-    def short(first: int, length: int) -> Iterator[bytes]:
-        yield content(0, length)[first : length - 10]
-
-    def changed(first: int, length: int) -> Iterator[bytes]:
-        yield content(0, length)[:30_000]
-        raise Rejected("The file is no longer the one that was checked.", code="media_changed")
-
-    def nothing(first: int, length: int) -> Iterator[bytes]:
-        return iter(())
-
-    streams = {"short": short, "changed": changed, "nothing": nothing, "none": None}
-    return replace(m.video(), stream=streams[kind])
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "code", "requests"),
-    [
-        ("short", Unavailable, "media_unavailable", 1),
-        ("changed", Rejected, "media_changed", 1),
-        ("nothing", Unavailable, "media_unavailable", 1),
-        ("none", Unavailable, "media_unavailable", 1),
-    ],
-)
-def test_a_source_that_fails_is_told_as_the_source_told_it(
-    server: ScriptedServer,
-    pinterest: Pinterest,
-    kind: str,
-    error: type[AdapterError],
-    code: str,
-    requests: int,
-) -> None:
-    draft = m.post(broken_source(kind))
-    server.enqueue(Reply(status=201, body=m.REGISTERED))
-    first = pinterest.prepare(draft, ACCOUNT, {})
-    with pytest.raises(error) as raised:
-        pinterest.prepare(draft, ACCOUNT, first.checkpoint)
-    assert raised.value.code == code
-    assert len(server.requests) == requests, "no complete upload arrived"
-
-
 SENT = {"board_id": m.BOARD, "media_id": "12345", "sent": True}
 
 
@@ -301,44 +254,6 @@ def test_media_that_is_not_found_is_waited_for_then_sent_anew(
 
 # --- refusals and silence --------------------------------------------------------------------------------------------
 
-REFUSALS = [
-    (400, m.build_error(1, "Invalid parameters."), Rejected, "invalid_request"),
-    (
-        400,
-        m.build_error(1, "Unable to reach the URL. Please check the URL is correct and try again."),
-        Unavailable,
-        "media_not_fetched",
-    ),
-    (401, m.build_error(2, "Authentication failed."), CredentialsExpired, "credentials_expired"),
-    (
-        401,
-        m.build_error(3, "Your application is not permitted to use restricted feature: pin_edit"),
-        PermissionMissing,
-        "permission_missing",
-    ),
-    (403, m.build_error(29, "You are not permitted to access that resource."), Rejected, "not_permitted"),
-    (404, m.build_error(40, "Board not found."), Rejected, "board_not_found"),
-    (429, m.build_error(8, "This request exceeded a rate limit."), RateLimited, "rate_limited"),
-    (
-        429,
-        m.build_error(8, "Slow down.", message_detail="Your account was blocked for Spam."),
-        Rejected,
-        "blocked_as_spam",
-    ),
-    (429, m.build_error(8, "This was marked as spam"), Rejected, "blocked_as_spam"),
-]
-
-
-@pytest.mark.parametrize(("status", "body", "error", "code"), REFUSALS)
-def test_refusals_given_before_acting(
-    server: ScriptedServer, pinterest: Pinterest, status: int, body: str, error: type[AdapterError], code: str
-) -> None:
-    server.enqueue(Reply(status=status, body=body))
-    with pytest.raises(error) as raised:
-        pinterest.finalize(m.post(), ACCOUNT, {})
-    assert (raised.value.code, raised.value.http_status) == (code, status)
-    assert len(server.requests) == 1
-
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
@@ -359,37 +274,8 @@ def test_how_long_a_busy_pinterest_asks_to_wait(
     assert raised.value.retry_after == timedelta(seconds=seconds)
 
 
-UNLISTED = [
-    (400, 987654, Rejected),
-    (401, 7, CredentialsExpired),
-    (403, 7, Rejected),
-    (404, 50, Rejected),
-    (418, 99, AdapterError),
-    (429, 7, RateLimited),
-]
-
-
-@pytest.mark.parametrize(("status", "code", "error"), UNLISTED)
-def test_an_unlisted_code_is_unknown_at_the_visible_call_only(
-    server: ScriptedServer, pinterest: Pinterest, status: int, code: int, error: type[AdapterError]
-) -> None:
-    server.enqueue(*[Reply(status=status, body=m.build_error(code, "…"))] * 2)
-    with pytest.raises(OutcomeUnknown):
-        pinterest.finalize(m.post(), ACCOUNT, {})
-    with pytest.raises(error):
-        pinterest.prepare(m.post(m.video()), ACCOUNT, {})
-
-
 UNCLEAR = [
-    DROP,
-    Reply(status=500, body=m.build_error(0, "…")),
-    Reply(status=503, body="<html>"),
-    Reply(status=401, body="<html>"),
-    Reply(status=400, body="{}"),
-    Reply(status=403, body='{"code":29}'),
-    Reply(status=302, body=""),
     Reply(status=201, body="{}"),
-    Reply(status=201, body="not json"),
     Reply(status=200, body='{"id":"not a number"}'),
 ]
 
@@ -403,35 +289,6 @@ def test_anything_unclear_is_unknown_at_the_visible_call_only(
         pinterest.finalize(m.post(), ACCOUNT, {})
     with pytest.raises(Unavailable):
         pinterest.prepare(m.post(m.video()), ACCOUNT, {})
-
-
-def test_the_visible_call_is_the_only_one_and_marked(
-    server: ScriptedServer, pinterest: Pinterest, client: HttpClient
-) -> None:
-    server.enqueue(Reply(status=201, body=m.PIN))
-    pinterest.finalize(m.post(), ACCOUNT, {})
-    assert client.calls == [("POST", f"{server.url}/v5/pins", True)]
-
-
-def test_nothing_leaves_after_the_deadline(server: ScriptedServer) -> None:
-    late = Pinterest(HttpClient(may_send=lambda: False), m.build_settings(server.url))
-    with pytest.raises(Unavailable) as raised:
-        late.finalize(m.post(), ACCOUNT, {})
-    assert raised.value.code == "deadline_passed"
-    assert server.requests == []
-
-
-@pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
-def test_no_connection_is_no_harm(draft: Draft) -> None:
-    with closed_port() as base:
-        adapter = Pinterest(HttpClient(), m.build_settings(base))
-        state = {**SENT, "processed": True}
-        with pytest.raises(Unavailable) as raised:
-            adapter.finalize(draft, ACCOUNT, state)
-        assert raised.value.code == "platform_unreachable"
-        upload = {"board_id": "1", "media_id": "1", "upload_url": f"{base}/s3", "upload_parameters": {}}
-        with pytest.raises(Unavailable):
-            adapter.prepare(m.post(m.video()), ACCOUNT, upload)
 
 
 def test_a_video_that_is_not_processed_is_not_pinned(server: ScriptedServer, pinterest: Pinterest) -> None:

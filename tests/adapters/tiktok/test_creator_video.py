@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Pending, Ready
-from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.drafts import through_json
@@ -279,32 +279,6 @@ def test_nothing_is_sent_when_the_upload_is_not_ready_or_expired(
     assert len(scripted.requests) == before
 
 
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        (DROP, OutcomeUnknown),
-        (Reply(status=500), OutcomeUnknown),
-        (Reply(status=403), OutcomeUnknown),
-        (Reply(status=404), OutcomeUnknown),
-        (Reply(status=416), OutcomeUnknown),
-        (Reply(status=418), OutcomeUnknown),
-        (Reply(status=401), OutcomeUnknown),
-        (Reply(status=429), OutcomeUnknown),
-        (Reply(status=200), OutcomeUnknown),
-        (Reply(status=400), OutcomeUnknown),
-    ],
-)
-def test_what_the_last_chunk_may_be_answered(
-    scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
-) -> None:
-    draft, who = video(), account()
-    ready = prepare_until_ready(tiktok, draft, who)
-    scripted.on("PUT", PUT, reply)
-    with pytest.raises(error):
-        tiktok().finalize(draft, who, ready.checkpoint)
-    assert scripted.paths == [INFO, INIT, PUT]
-
-
 def test_more_expected_after_the_last_chunk_is_looked_at(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(), account()
     ready = prepare_until_ready(tiktok, draft, who)
@@ -337,30 +311,6 @@ def test_a_source_that_breaks_off_leaves_the_outcome_unknown(
     ready = prepare_until_ready(tiktok, video(), who)
     with pytest.raises(OutcomeUnknown):
         tiktok().finalize(video(source=broken), who, ready.checkpoint)
-
-
-def test_a_lease_that_ran_out_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
-    draft, who = video(), account()
-    ready = prepare_until_ready(tiktok, draft, who)
-    with pytest.raises(Unavailable) as late:
-        tiktok(HttpClient(may_send=lambda: False)).finalize(draft, who, ready.checkpoint)
-    assert late.value.code == "deadline_passed"
-    assert scripted.paths == [INFO, INIT]
-
-
-def test_a_platform_that_is_away_got_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
-    draft, who = video(), account()
-    kept = through_json(prepare_until_ready(tiktok, draft, who).checkpoint)
-    kept["upload"]["upload_url"] = "http://127.0.0.1:9/video/"
-    with pytest.raises(Unavailable) as trouble:
-        tiktok().finalize(draft, who, kept)
-    assert trouble.value.code == "platform_unreachable"
-
-
-def test_expired_token_before_anything_was_sent(scripted: ScriptedServer, tiktok: Make) -> None:
-    scripted.on("POST", INFO, Reply(examples.error("access_token_invalid"), status=401))
-    with pytest.raises(CredentialsExpired):
-        tiktok().prepare(video(), account(), {})
 
 
 def _after_init(tiktok: Make, draft: Any) -> dict[str, Any]:
