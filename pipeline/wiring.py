@@ -19,9 +19,8 @@ from config.settings import Settings, settings
 from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import BackgroundDispatcher, Dispatcher
 from pipeline.broker.queue_liveness import QueueLiveness
-from pipeline.limits.circuit_breaker import REQUEST_PAUSE
 from pipeline.limits.platform_health import PlatformHealth
-from pipeline.limits.rate_buckets import RateBuckets, create_redis_client
+from pipeline.limits.rate_buckets import REQUEST_PAUSE, RateBuckets, create_redis_client
 from pipeline.limits.shared_slots import SharedSlots
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.relay import Transfers

@@ -35,7 +35,7 @@ from pipeline.store.auth.keys import Caller, find_caller
 from pipeline.store.database import row
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import ListFilter
-from pipeline.store.vault_rotation import rotate
+from pipeline.store.vault import rotate
 from pipeline.webhooks.send_webhooks import send_webhooks
 from pipeline.wiring import get_context
 from tests.actors import TESTER

@@ -28,7 +28,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
-from pipeline.store.accounts import oauth_candidates as store
+from pipeline.store.accounts import oauth_sessions as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.accounts.oauth_sessions import (
     ALL,

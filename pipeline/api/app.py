@@ -39,7 +39,7 @@ from pipeline.api.reference.routes import add_pages
 from pipeline.api.state import build_app_state
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
 from pipeline.dashboard.render import load_asset
-from pipeline.runtime.garbage_collection import freeze_modules
+from pipeline.runtime.interpreter import freeze_modules
 from pipeline.runtime.tracing import start_tracing, stop_tracing
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable

@@ -97,8 +97,7 @@ class PriorityRoundRobin(round_robin_cycle):
 
 TASK_MODULES = (
     "pipeline.worker.tasks",
-    "pipeline.worker.watchdog",
-    "pipeline.worker.ticker_signals",
+    "pipeline.worker.liveness",
     "pipeline.worker.lifecycle",
 )
 

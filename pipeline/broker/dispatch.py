@@ -37,7 +37,7 @@ from pipeline.broker.queues import (
     TICK_EXPIRES,
     Tick,
 )
-from pipeline.limits.circuit_breaker import CircuitBreaker
+from pipeline.limits.rate_buckets import CircuitBreaker
 from pipeline.store.deliveries.claim import Message
 
 log = logging.getLogger("slipway.dispatch")

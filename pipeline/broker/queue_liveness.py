@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import redis
 from redis.exceptions import RedisError
 
-from pipeline.limits.circuit_breaker import PAUSE, CircuitBreaker
+from pipeline.limits.rate_buckets import PAUSE, CircuitBreaker
 
 BEAT_TTL = 12
 """Seconds for which one record counts; one is made every three seconds."""

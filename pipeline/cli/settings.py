@@ -16,7 +16,7 @@ with lazy_imports():
     from config import safety
     from config import settings as config
     from pipeline.store import database as db
-    from pipeline.store import vault_rotation
+    from pipeline.store import vault as vault_store
 
 
 HEADER = """\
@@ -173,7 +173,7 @@ def rotate() -> None:
       slipway vault rotate
     """
 
-    def print_progress(count: vault_rotation.RotationProgress) -> None:
+    def print_progress(count: vault_store.RotationProgress) -> None:
         if not is_json():
             click.echo(f"{count.what}: {count.sealed_again + count.newest_already} done …", err=True)
 
@@ -181,7 +181,7 @@ def rotate() -> None:
         database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
         try:
             keys = config.settings().vault.keys.get_secret_value()
-            counts = vault_rotation.rotate(database, find_actor(), keys, print_progress)
+            counts = vault_store.rotate(database, find_actor(), keys, print_progress)
         finally:
             database.close()
     names = "what sealed_again newest_already"

@@ -14,7 +14,7 @@ from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
 from pipeline.api.http.request_headers import find_address
 from pipeline.dashboard.live_feed import LiveFeed
 from pipeline.runtime.context import Context
-from pipeline.store.moves.read import Reading, Watermark, read_live
+from pipeline.store.moves import Reading, Watermark, read_live
 
 T = TypeVar("T")
 MAX_STREAMS, USER_STREAMS = 200, 20

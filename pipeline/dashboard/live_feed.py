@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pipeline.domain.delivery import SETTLED, State
 from pipeline.store.database import Unreachable
-from pipeline.store.moves.read import LiveMove, Reading, Watermark
+from pipeline.store.moves import LiveMove, Reading, Watermark
 from pipeline.store.vault import Vault, VaultError
 
 

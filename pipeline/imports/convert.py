@@ -33,7 +33,7 @@ from pipeline.imports.columns import (
 from pipeline.imports.read import stage_rows
 from pipeline.media.probe.probe import MAX_SHEET_BYTES, SheetJob, read_sheet
 from pipeline.media.url_policy import Refused
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 
 PIECE = 64 * 1024
 """Bytes that are read, and that are inflated, at once."""

@@ -7,7 +7,7 @@ import time
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.counters.counters import compact_deltas
-from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_batch
+from pipeline.store.moves import Batch, read_batch, record_pauses, save_batch
 from pipeline.store.receipts import add_receipts
 from pipeline.store.rollups.settled_counts import compact
 from pipeline.webhooks import CONSUMERS

@@ -1,6 +1,6 @@
 """Receipts: append them to each workspace's hash chain, apart from publishing transactions, and read them.
 
-A receipt is appended as soon as its move is visible; ``store/moves/read.py`` says up to which id all moves are.
+A receipt is appended as soon as its move is visible; ``store/moves.py`` says up to which id all moves are.
 Everything above that id is read again until then: nothing is waited for and nothing is skipped.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.receipt import Head, content_sha256, issue
 from pipeline.store.database import row, rows
-from pipeline.store.moves.read import lock_position, save_position
+from pipeline.store.moves import lock_position, save_position
 from pipeline.store.selection import where_given
 
 _NEEDS_RECEIPT = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"

@@ -1,16 +1,24 @@
 """The vault: secrets encrypted at rest with the newest key and opened with any key, each bound to its row.
 
-The plaintext contains the owner's id, so a sealed value that is copied to another row does not open there.
+The plaintext contains the owner's id, so a sealed value that is copied to another row does not open there. Key rotation
+reseals every secret with the newest key, so that older keys can be removed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import Connection
+
+from pipeline.domain.audit import Actor
+from pipeline.runtime.failpoint import failpoint
+from pipeline.store.audit import record_change
+from pipeline.store.database import Database, row, rows
 
 
 class VaultError(Exception):
@@ -68,3 +76,125 @@ class Vault:
             return self._fernet.rotate(bytes(sealed))
         except InvalidToken:
             raise VaultError("A secret does not open with the keys at hand.") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealedColumn:
+    """A column of sealed values. ``batch`` takes ``after`` and ``n``; ``store`` takes ``id`` and ``sealed``."""
+
+    what: str
+    batch: str
+    store: str
+
+
+# Rows are locked in id order, as everywhere, and no other lock is taken while they are held.
+SEALED_COLUMNS = (
+    SealedColumn(
+        what="credentials",
+        batch="""SELECT id, credentials AS sealed FROM accounts WHERE id > :after ORDER BY id LIMIT :n
+                 FOR UPDATE""",
+        store="UPDATE accounts SET credentials = :sealed WHERE id = :id RETURNING id",
+    ),
+    SealedColumn(
+        what="checkpoints",
+        batch="""SELECT id, checkpoint AS sealed FROM deliveries WHERE id > :after AND checkpoint IS NOT NULL
+                 ORDER BY id LIMIT :n FOR UPDATE""",
+        store="UPDATE deliveries SET checkpoint = :sealed WHERE id = :id RETURNING id",
+    ),
+    SealedColumn(
+        what="old handles",
+        batch="""SELECT id, handle AS sealed FROM old_handles WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE""",
+        store="UPDATE old_handles SET handle = :sealed WHERE id = :id RETURNING id",
+    ),
+    SealedColumn(
+        what="webhook secrets",
+        batch="""SELECT id, secrets AS sealed FROM webhooks WHERE id > :after ORDER BY id LIMIT :n
+                 FOR NO KEY UPDATE""",
+        store="UPDATE webhooks SET secrets = :sealed WHERE id = :id RETURNING id",
+    ),
+)
+_FIRST = UUID(int=0)
+
+
+@dataclass(kw_only=True, slots=True)
+class RotationProgress:
+    """The results for the values of one column."""
+
+    what: str
+    sealed_again: int = 0
+    newest_already: int = 0
+    unopened: list[UUID] = field(default_factory=list)
+    """Rows whose secret no key opens."""
+
+
+def rotate(
+    database: Database,
+    actor: Actor,
+    keys: str,
+    report: Callable[[RotationProgress], None],
+    batch: int = 200,
+) -> list[RotationProgress]:
+    """Reseal everything with the first of ``keys``, one transaction per batch. An interrupted run is started again.
+
+    The audit row is written with the first batch, so that a run that is interrupted later has one too.
+
+    ``report`` gets the progress after each batch. Raises VaultError when there is no usable key.
+    """
+    vault = Vault(keys)
+    newest = Vault(next(key for key in keys.split(",") if key.strip()))
+    return [
+        _rotate_column(database, None if n else actor, column, vault, newest, report, batch)
+        for n, column in enumerate(SEALED_COLUMNS)
+    ]
+
+
+def _rotate_column(
+    database: Database,
+    actor: Actor | None,
+    column: SealedColumn,
+    vault: Vault,
+    newest: Vault,
+    report: Callable[[RotationProgress], None],
+    batch: int,
+) -> RotationProgress:
+    count, after = RotationProgress(what=column.what), _FIRST
+    while True:
+        with database.begin() as c:
+            found = rows(c, column.batch, after=after, n=batch)
+            if after == _FIRST:
+                record_change(
+                    c, actor, "rotate", "vault", None, after={"sealed": [x.what for x in SEALED_COLUMNS]}
+                )
+            for r in found:
+                _rotate_row(c, column, r.id, r.sealed, vault, newest, count)
+        if not found:
+            return count
+        failpoint("rotation.sealed")
+        after = found[-1].id
+        report(count)
+
+
+def _rotate_row(
+    c: Connection,
+    column: SealedColumn,
+    owner: UUID,
+    sealed: bytes,
+    vault: Vault,
+    newest: Vault,
+    count: RotationProgress,
+) -> None:
+    if _can_open(newest, sealed, owner):
+        count.newest_already += 1
+    elif _can_open(vault, sealed, owner):
+        row(c, column.store, id=owner, sealed=vault.rotate(sealed))
+        count.sealed_again += 1
+    else:
+        count.unopened.append(owner)
+
+
+def _can_open(vault: Vault, sealed: bytes, owner: UUID) -> bool:
+    try:
+        vault.open(sealed, owner)
+    except VaultError:
+        return False
+    return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from pipeline.store.moves.read import MoveFacts
+from pipeline.store.moves import MoveFacts
 from pipeline.webhooks.count_moves import count_moves, count_settled, log_moves
 from pipeline.webhooks.make_events import make_events
 

@@ -29,7 +29,7 @@ from pipeline.store.counters.counters import (
     read_counted,
     save_counted,
 )
-from pipeline.store.moves.read import MoveFacts
+from pipeline.store.moves import MoveFacts
 from pipeline.store.rollups.settled_counts import (
     ALL_WORKSPACES,
     KEPT,

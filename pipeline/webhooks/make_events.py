@@ -18,7 +18,7 @@ from pipeline.domain.delivery_error import present_error
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.domain.webhook import EventType, find_delivery_event, find_post_event
 from pipeline.store.database import new_id
-from pipeline.store.moves.read import MoveFacts
+from pipeline.store.moves import MoveFacts
 from pipeline.store.webhooks import facts
 from pipeline.store.webhooks.events import NewEvent, has_webhooks, insert_events, list_listeners
 from pipeline.store.webhooks.facts import EventDelivery, EventPost, Occurrence, Turn

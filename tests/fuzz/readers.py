@@ -64,7 +64,7 @@ from pipeline.media.probe.probe import SheetJob
 from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.uploads import UploadUrls
 from pipeline.media.url_policy import FetchFailed, Refused, parse_target, require_allowed, resolve_redirect
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 from pipeline.stages.post_request import Refusal
 from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx
 from tests.pipeline.media import hostile_files, samples

@@ -30,8 +30,7 @@ from pipeline.stages.status import look
 from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
-from pipeline.store.vault import Vault
-from pipeline.store.vault_rotation import _can_open, rotate
+from pipeline.store.vault import Vault, _can_open, rotate
 from pipeline.wiring import build_context
 from tests.actors import TESTER
 from tests.crash_table import Crashes, get_points

@@ -22,8 +22,7 @@ import redis
 
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.domain.account import KeyLimits
-from pipeline.limits.circuit_breaker import REQUEST_PAUSE
-from pipeline.limits.rate_buckets import Bucket, Buckets
+from pipeline.limits.rate_buckets import REQUEST_PAUSE, Bucket, Buckets
 from pipeline.store.auth.keys import count_posts
 from pipeline.store.database import Database
 

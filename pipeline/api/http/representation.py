@@ -16,7 +16,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 
 MIN_COMPRESSED = 1024
 """Bytes up to which a body is sent as it is."""

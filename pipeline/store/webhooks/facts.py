@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.domain.webhook import SCHEDULING
 from pipeline.store.database import read_all, rows
-from pipeline.store.moves.read import MoveFacts
+from pipeline.store.moves import MoveFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

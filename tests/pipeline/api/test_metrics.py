@@ -14,7 +14,7 @@ from sqlalchemy import text
 from pipeline.actions.diagnose import list_retirements
 from pipeline.api.http import request_metrics
 from pipeline.maintenance.read_moves import export_moves
-from pipeline.store.moves.read import read_batch
+from pipeline.store.moves import read_batch
 from tests.pipeline.api.running_server import BASE, ROOT, Server, serving, until, video
 
 FORBIDDEN = {"workspace", "workspace_id", "account", "account_id", "host", "url"}

@@ -24,7 +24,7 @@ from pipeline.store.canaries import list_hosts, record_consumed
 from pipeline.store.database import Database, row
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
-from pipeline.worker.ticker_signals import REPORT_EVERY
+from pipeline.worker.liveness import REPORT_EVERY
 from tests.backups import back_up_rows, restore_rows
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.stack import until

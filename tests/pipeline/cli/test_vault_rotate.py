@@ -8,8 +8,7 @@ from cryptography.fernet import Fernet
 
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.auth.keys import read_caller
-from pipeline.store.vault import Vault, VaultError
-from pipeline.store.vault_rotation import rotate
+from pipeline.store.vault import Vault, VaultError, rotate
 from pipeline.store.webhooks.webhooks import create_webhook
 from tests.actors import TESTER
 from tests.pipeline.cli.terminal import Terminal

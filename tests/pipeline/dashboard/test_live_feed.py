@@ -12,7 +12,7 @@ from pipeline.dashboard import live_feed
 from pipeline.dashboard.events import format_event
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber
 from pipeline.store.database import Unreachable
-from pipeline.store.moves.read import LiveMove, Reading, Watermark
+from pipeline.store.moves import LiveMove, Reading, Watermark
 
 MINE, OTHER, POST = UUID(int=1), UUID(int=2), UUID(int=3)
 SESSION = UUID(int=4)

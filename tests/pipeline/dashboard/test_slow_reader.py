@@ -20,7 +20,7 @@ from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.dashboard import events
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber
-from pipeline.store.moves.read import Reading, Watermark
+from pipeline.store.moves import Reading, Watermark
 from pipeline.store.vault import Vault
 from tests.pipeline.api.running_server import until
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.imports.columns import FileProblem, Format, ReadLimits, detect_format
 from pipeline.imports.convert import PIECE, convert_file, read_head, read_pieces
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx
 

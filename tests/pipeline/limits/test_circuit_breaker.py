@@ -7,7 +7,7 @@ import math
 import pytest
 from redis.exceptions import RedisError
 
-from pipeline.limits.circuit_breaker import CircuitBreaker
+from pipeline.limits.rate_buckets import CircuitBreaker
 
 
 def test_a_failure_opens_it_and_a_success_closes_it() -> None:

@@ -11,10 +11,9 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import State
 from pipeline.maintenance.read_moves import append_receipts, export_moves
 from pipeline.runtime.context import Context
-from pipeline.store import receipts
+from pipeline.store import moves, receipts
 from pipeline.store.database import row
-from pipeline.store.moves import read
-from pipeline.store.moves.read import Reader, Reading, Watermark, lock_position, read_live
+from pipeline.store.moves import Reader, Reading, Watermark, lock_position, read_live
 from tests.crash_table import Crashes, get_points
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.counted import counting, export_all, is_done, read_all
@@ -227,7 +226,7 @@ def test_of_more_than_the_limit_a_page_hears_only_that_there_are_some(
 ) -> None:
     export_all(core)
     start = poll(core)
-    monkeypatch.setattr(read, "LIMIT", 2)
+    monkeypatch.setattr(moves, "LIMIT", 2)
     core.ledger.posts(3, [core.accounts["one"]])
     found = poll(core, start.watermark)
     assert (len(found.moves), found.is_cut) == (2, True)
@@ -251,12 +250,12 @@ _WITHOUT = receipts._MOVES_WITHOUT_RECEIPT
 _INTENDED = {":intended": "ARRAY['held: rate']"}
 SEARCHES = {
     "export": Search(
-        read._MOVES,
+        moves._MOVES,
         {":done": "58000", ":until": "58500", **_INTENDED},
         "moves_by_id",
         frozenset({"seen_pauses"}),
     ),
-    "pages": Search(read._LIVE_MOVES, {":proven": "58500", ":n": "2001"}, "moves_by_id"),
+    "pages": Search(moves._LIVE_MOVES, {":proven": "58500", ":n": "2001"}, "moves_by_id"),
     "receipts": Search(
         _WITHOUT, {":done": "58000", ":n": "500"}, "moves_last_word", frozenset({"accounts"}), scans=True
     ),

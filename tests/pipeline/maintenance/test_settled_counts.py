@@ -9,7 +9,7 @@ from uuid import UUID
 from adapters.errors import Rejected
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.store.database import row, rows
-from pipeline.store.moves.read import MoveFacts
+from pipeline.store.moves import MoveFacts
 from pipeline.store.rollups import settled_counts
 from pipeline.store.rollups.settled_counts import (
     ALL_WORKSPACES,

@@ -24,7 +24,7 @@ file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
 libc.malloc_info(0, file)
 libc.fclose(file)
 """
-LIMIT = "import pipeline.runtime.garbage_collection; pipeline.runtime.garbage_collection.limit_arenas()"
+LIMIT = "import pipeline.runtime.interpreter; pipeline.runtime.interpreter.limit_arenas()"
 
 
 def count_arenas(folder: Path, limit: str) -> int:

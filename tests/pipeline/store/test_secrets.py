@@ -23,8 +23,7 @@ from pipeline.store.auth.workspaces import (
     set_plan,
 )
 from pipeline.store.database import new_id
-from pipeline.store.vault import Vault, VaultError
-from pipeline.store.vault_rotation import rotate
+from pipeline.store.vault import Vault, VaultError, rotate
 from tests.actors import TESTER
 from tests.pipeline.store.ledger import Ledger, credentials, together
 

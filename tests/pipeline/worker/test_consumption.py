@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.worker.ticker_signals import Consumption
+from pipeline.worker.liveness import Consumption
 
 QUEUES = ["delay", "status"]
 LONG = 3600.0

@@ -16,7 +16,7 @@ from pipeline.domain.delivery import State
 from pipeline.store.deliveries.claim import Message
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
-from pipeline.worker.watchdog import STALLED_EXIT_STATUS
+from pipeline.worker.liveness import STALLED_EXIT_STATUS
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import Ledger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.worker.watchdog import StallDetector
+from pipeline.worker.liveness import StallDetector
 
 EVERY = 5.0
 

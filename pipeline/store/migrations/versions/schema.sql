@@ -843,7 +843,7 @@ CREATE TABLE receipt_heads (
     CHECK ((sequence = 0) = (hash IS NULL) AND (sequence = 0) = (issued_at IS NULL))
 ) WITH (fillfactor = 50);
 
--- How far each reader has read the moves (store/moves/read.py). Ids of moves are given before their transactions end, so
+-- How far each reader has read the moves (store/moves.py). Ids of moves are given before their transactions end, so
 -- an id that was seen proves nothing of smaller ones until every transaction that could have taken one of those has ended.
 CREATE TABLE move_progress (
     reader text PRIMARY KEY CHECK (reader IN ('export', 'receipts')),

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.api.app import OPERATIONS
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
 READS = ("/posts", "/posts/{post}", "/files", "/accounts", "/subscription")

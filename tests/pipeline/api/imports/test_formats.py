@@ -14,7 +14,7 @@ import pytest
 from pipeline.api.posts.schema import PostBody
 from pipeline.imports.columns import Format, build_columns
 from pipeline.imports.export import write_template
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
 from tests.pipeline.api.imports.test_rows import fetch

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from pipeline.imports.export import PAGE
-from pipeline.runtime.zstd import zstd
+from pipeline.runtime.interpreter import zstd
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import row, rows
 from tests.pipeline.api.posts.test_batch import LATER, results, send

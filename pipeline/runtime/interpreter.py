@@ -1,10 +1,18 @@
-"""When a server process collects garbage, and what it keeps of freed memory."""
+"""The interpreter: zstd, of Python 3.14 or its backport, and what keeps the memory of a process small."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 from contextlib import suppress
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["freeze_modules", "limit_arenas", "zstd"]
 
 THRESHOLD = 50_000
 """Allocations between two collections: a request makes hundreds of objects, and hardly ever a reference cycle."""
