@@ -15,7 +15,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.attention import ENDING
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
-from pipeline.store.database import row, rows
+from pipeline.store.database import find_value, row, rows
 from pipeline.store.selection import Keyset, where, where_given
 
 PAGE = 50
@@ -117,8 +117,7 @@ def count_by_status(c: Connection, workspaces: Collection[UUID]) -> dict[Account
 
 def find_workspace_of(c: Connection, account: UUID) -> UUID | None:
     """Return the workspace of an account; None if there is no such account."""
-    found = row(c, "SELECT workspace_id FROM accounts WHERE id = :id", id=account)
-    return None if found is None else found.workspace_id
+    return find_value(c, UUID, "SELECT workspace_id FROM accounts WHERE id = :id", id=account)
 
 
 def find_identity(c: Connection, account: UUID) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import read_all, row, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import DISCARDED, POSTED, ListFilter, select_posted
@@ -128,8 +128,7 @@ def count_by_obstacle(c: Connection, chosen: ListFilter) -> list[Cause]:
 
 def count_selected(c: Connection, where: Where, *, obstacle: str = _OBSTACLE) -> list[Cause]:
     """Count the dead letters that ``select_posted`` selects by platform, error and obstacle."""
-    found = rows(c, _CAUSES.format(obstacle=obstacle, source=POSTED, where=where), **where.values)
-    return [Cause(**r._mapping) for r in found]
+    return read_all(c, Cause, _CAUSES.format(obstacle=obstacle, source=POSTED, where=where), **where.values)
 
 
 def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:
@@ -147,12 +146,12 @@ def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:
 
 def list_discards(c: Connection, delivery: UUID) -> list[Discard]:
     """Return the discards of a delivery, oldest first."""
-    found = rows(
+    return read_all(
         c,
+        Discard,
         "SELECT generation, why, who, at FROM discards WHERE delivery_id = :id ORDER BY generation",
         id=delivery,
     )
-    return [Discard(**r._mapping) for r in found]
 
 
 def count_crashes(c: Connection, delivery: UUID) -> int:

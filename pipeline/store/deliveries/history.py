@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.hold import StandingHold, list_scopes
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
-from pipeline.store.database import rows
+from pipeline.store.database import read_all, rows
 from pipeline.store.deliveries.holds import list_standing_holds
 from pipeline.store.posts.pins import PINS
 
@@ -51,22 +51,22 @@ _MOVE, _ATTEMPT = (", ".join(facts.__dataclass_fields__) for facts in (MoveFacts
 
 def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:
     """Return the moves of a delivery, oldest first."""
-    found = rows(
+    return read_all(
         c,
+        MoveFacts,
         f"SELECT {_MOVE} FROM moves WHERE delivery_id = :id ORDER BY id",
         id=delivery,
     )
-    return [MoveFacts(**r._asdict()) for r in found]
 
 
 def list_attempts(c: Connection, delivery: UUID) -> list[AttemptFacts]:
     """Return the attempts of a delivery, oldest first."""
-    found = rows(
+    return read_all(
         c,
+        AttemptFacts,
         f"SELECT {_ATTEMPT} FROM attempts WHERE delivery_id = :id ORDER BY n",
         id=delivery,
     )
-    return [AttemptFacts(**r._asdict()) for r in found]
 
 
 SHOWN = 100

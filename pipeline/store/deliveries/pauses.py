@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.hold import Hold, Scope
 from pipeline.store.counters.counters import count_alarm
-from pipeline.store.database import row, rows
+from pipeline.store.database import read_all, row, rows
 from pipeline.store.deliveries.holds import HELD_FOR
 
 SOON = timedelta(minutes=10)
@@ -177,5 +177,4 @@ def list_pauses(
     *cap*: count no further.
     """
     mine = None if workspaces is None else list(workspaces)
-    found = rows(c, _PAUSES, platforms=list(Platform), mine=mine, cap=cap)
-    return [Pause(**r._asdict()) for r in found]
+    return read_all(c, Pause, _PAUSES, platforms=list(Platform), mine=mine, cap=cap)

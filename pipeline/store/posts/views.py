@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.hold import Hold
-from pipeline.store.database import row, rows
+from pipeline.store.database import find_value, row, rows
 from pipeline.store.deliveries.holds import HOLD_COLUMNS, read_holds
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
@@ -122,6 +122,4 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
 
 def find_workspace_of_post(c: Connection, post: UUID) -> UUID | None:
     """Return the workspace of a post; None when there is no such post."""
-    found = row(c, "SELECT workspace_id FROM posts WHERE id = :id", id=post)
-    workspace: UUID | None = None if found is None else found.workspace_id
-    return workspace
+    return find_value(c, UUID, "SELECT workspace_id FROM posts WHERE id = :id", id=post)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import plan_and_read, row, rows, run_many
+from pipeline.store.database import plan_and_read, read_all, row, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_selected
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import POSTED, ListFilter, select_posted
@@ -275,8 +275,9 @@ def list_open_posts(c: Connection, job: UUID, limit: int) -> list[UUID]:
 
 def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
     """Return the receipts of a post that have no outcome, in the order of the deliveries."""
-    found = rows(
+    return read_all(
         c,
+        Receipt,
         # by the keys of the deliveries: a walk along the job's receipts takes longer the more there are
         """SELECT r.* FROM (SELECT id FROM deliveries WHERE post_id = :post OFFSET 0) d, LATERAL (
                SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
@@ -285,7 +286,6 @@ def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
         id=job,
         post=post,
     )
-    return [Receipt(**r._asdict()) for r in found]
 
 
 def settle(c: Connection, job: UUID, why: Mapping[UUID, str | None]) -> None:
@@ -311,14 +311,14 @@ def list_receipts(
     of_outcome = where_given({"outcome": "outcome = :outcome"}, outcome=outcome)
     start = _BY_DELIVERY.start_after(None if after is None else [after])
     chosen = where("job_id = :id", id=job) & of_outcome & start
-    found = rows(
+    return read_all(
         c,
+        Receipt,
         f"""SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
             WHERE {chosen} ORDER BY {_BY_DELIVERY.order} LIMIT :n""",
         n=limit,
         **chosen.values,
     )
-    return [Receipt(**r._asdict()) for r in found]
 
 
 def has_generation(c: Connection, generations: Mapping[UUID, int]) -> bool:
