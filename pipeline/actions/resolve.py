@@ -19,11 +19,11 @@ from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.platform_limits import may_appear_until
-from pipeline.store.deliveries.attempts import ResolvableDelivery, close_attempt_as_decided, lock_to_resolve
 from pipeline.store.deliveries.lease import resume_blocked
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.ownership import RemoteIdTaken, translate_taken_remote_id
 from pipeline.store.health import database_now
+from pipeline.store.posts.actions import ResolvableDelivery, close_attempt_as_decided, lock_to_resolve
 
 
 class CannotResolve(Exception):

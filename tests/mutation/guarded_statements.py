@@ -37,7 +37,7 @@ _KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintena
 GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     _DELIVERIES: (
         "deliveries.arm._ARM",
-        "deliveries.attempts.close_attempt_as_decided",
+        "posts.actions.close_attempt_as_decided",
         "deliveries.arm.save_checkpoint",
         "deliveries.claim._CLAIM",
         "deliveries.claim._CLAIM_LOOK",
@@ -112,7 +112,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "steering.receipts.*",
     ),
     _ACTIONS: (
-        "deliveries.attempts.lock_to_resolve#2",
+        "posts.actions.lock_to_resolve#2",
         "posts.actions.read#2",
         "posts.actions.rewrite",
         "posts.actions._MOVE",

@@ -1,4 +1,4 @@
-"""Actions on stored posts: edit, cancel, retry, delete. The post is locked, then its deliveries in id order.
+"""Actions on stored posts: edit, cancel, retry, delete, resolve. The post is locked, then its deliveries in id order.
 
 The holder of both locks is the only one to change the deliveries. Claim, arm and settle are single statements on a
 delivery's row: they run before, and their result is read here, or after, and find another generation.
@@ -21,10 +21,17 @@ from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import insert, jsonb, new_id, row, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
-from pipeline.store.deliveries.move import REMOVED
+from pipeline.store.deliveries.move import REMOVED, lock_post
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.insert_batch import NewDelivery
-from pipeline.store.posts.options import ASSIGNMENTS, COLUMNS, Options, gather_options, to_columns
+from pipeline.store.posts.options import (
+    ASSIGNMENTS,
+    CONTENT,
+    Options,
+    PostContent,
+    gather_options,
+    to_columns,
+)
 from pipeline.store.posts.pins import to_check
 from pipeline.store.vault import Vault, VaultError
 
@@ -64,20 +71,12 @@ class LockedDelivery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LockedPost:
+class LockedPost(PostContent):
     """A post with all of its deliveries and pinned checks."""
 
-    id: UUID
-    workspace_id: UUID
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    options: Options
-    ai_generated: bool
     level: int
     """The highest of its deliveries."""
     external_id: str | None
-    due_at: datetime
     expires_at: datetime | None
     now: datetime
     deliveries: Sequence[LockedDelivery]
@@ -86,7 +85,7 @@ class LockedPost:
 
 
 _POST = f"""
-SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, external_id, now() AS now,
+SELECT {CONTENT}, expires_at, external_id, now() AS now,
        (SELECT coalesce(max(level), 1) FROM deliveries WHERE post_id = :id) AS level
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
@@ -321,3 +320,52 @@ def add_delivery(
 def hide_post(c: Connection, post: UUID) -> None:
     """Hide a post from all readers; its rows stay as evidence."""
     row(c, "UPDATE posts SET deleted_at = now(), updated_at = now() WHERE id = :id RETURNING id", id=post)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolvableDelivery:
+    """A delivery under its lock."""
+
+    post_id: UUID
+    platform: Platform
+    state: State
+    generation: int
+    fence: int
+    armed_at: datetime | None
+    armed_deadline: datetime | None
+    checkpoint: bytes | None
+    """Sealed for the delivery."""
+    error: Mapping[str, Any] | None
+    now: datetime
+    """The database's clock."""
+
+
+def lock_to_resolve(c: Connection, delivery: UUID) -> ResolvableDelivery | None:
+    """Lock a delivery's post, then the delivery, and return it; None when there is none."""
+    first = row(c, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
+    if first is None:
+        return None
+    lock_post(c, first.post_id)
+    found = row(
+        c,
+        """SELECT post_id, platform, state, generation, fence, armed_at, armed_deadline, checkpoint, error,
+                  now() AS now
+           FROM deliveries WHERE id = :id FOR UPDATE""",
+        id=delivery,
+    )
+    if found is None:
+        return None
+    values = dict(found._mapping)
+    return ResolvableDelivery(
+        **{**values, "platform": Platform(values["platform"]), "state": State(values["state"])}
+    )
+
+
+def close_attempt_as_decided(c: Connection, delivery: UUID) -> None:
+    """Close the open attempt of a delivery, if it has one."""
+    row(
+        c,
+        """UPDATE attempts SET closed_at = now(), outcome = 'decided' WHERE delivery_id = :id AND closed_at IS NULL
+           RETURNING id""",
+        id=delivery,
+    )

@@ -1,12 +1,16 @@
-"""Post options in the table ``posts``: a jsonb column per platform, named as it, and one for each post-wide option.
+"""The content of a post in the table ``posts``, with its options: a jsonb column per platform, named as it.
 
-A new platform with options needs a migration that adds its column, and its line in ``PLATFORMS``.
+Each post-wide option has a column too. A new platform with options needs a migration that adds its column, and its line
+in ``PLATFORMS``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -31,6 +35,24 @@ SECTION = "CASE d.platform " + " ".join(f"WHEN '{name}' THEN p.{name}" for name 
 """The options that a post ``p`` stores for the platform of its delivery ``d``."""
 ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _NAMES)
 """For an UPDATE; ``to_columns`` has the values."""
+
+
+CONTENT = f"id, workspace_id, caption, media, music_url, {COLUMNS}, due_at"
+"""The columns of `PostContent`; ``gather_options`` makes its values of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostContent:
+    """A row of ``posts`` with its content and time."""
+
+    id: UUID
+    workspace_id: UUID
+    caption: str
+    media: Mapping[str, Any]
+    music_url: str | None
+    options: Options
+    ai_generated: bool
+    due_at: datetime
 
 
 def gather_options(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from pipeline.domain.delivery import SETTLED
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.move import lock_post
-from pipeline.store.posts.options import COLUMNS, Options, gather_options
+from pipeline.store.posts.options import CONTENT, PostContent, gather_options
 
 OWN_PIN = """LEFT JOIN delivery_checks own ON own.delivery_id = d.id AND own.position = pc.position
                                      AND own.generation = d.generation"""
@@ -87,17 +87,9 @@ def to_check(r: Any) -> Check:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WaitingPost:
+class WaitingPost(PostContent):
     """A post with accepted deliveries."""
 
-    id: UUID
-    workspace_id: UUID
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    options: Options
-    ai_generated: bool
-    due_at: datetime
     is_expired: bool
     """True if it is not wanted any more: past its ``expires_at``, with ``on_late`` skip."""
 
@@ -121,8 +113,7 @@ _EXPIRED = """(p.on_late = 'skip' AND p.expires_at <= now() AND NOT EXISTS (
 """Condition: its author skips what is late, and it is; one that has failed of that before was retried by a user."""
 
 _POSTS = f"""
-SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at, {_EXPIRED} AS is_expired
-FROM posts p"""
+SELECT {CONTENT}, {_EXPIRED} AS is_expired FROM posts p"""
 
 _WAITING = f"""{_POSTS}
 WHERE p.id IN ({select_pinning_posts(":check")})

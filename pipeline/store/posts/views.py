@@ -16,7 +16,7 @@ from pipeline.store.deliveries.holds import HOLD_COLUMNS, read_holds
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
 from pipeline.store.deliveries.published import URL_PENDING
-from pipeline.store.posts.options import COLUMNS, Options, gather_options
+from pipeline.store.posts.options import CONTENT, Options, gather_options
 
 
 @dataclass(
@@ -76,7 +76,7 @@ class DeliveryView:
     """Why its cover is not set; it is published all the same."""
 
 
-POST_COLUMNS = f"""id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, on_late,
+POST_COLUMNS = f"""{CONTENT}, expires_at, on_late,
                    status, source, external_id, created_at, updated_at, now() AS now"""
 
 
