@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
 
 from adapters.contract import Account, Adapter, Draft, Media, Platform, PlatformSettings, Problem
+from adapters.facebook import limits as facebook_limits
 from adapters.http import HttpClient
+from adapters.instagram import limits as instagram_limits
+from adapters.limit import ImageRule
+from adapters.linkedin import limits as linkedin_limits
 from adapters.pinterest import limits as pinterest_limits
 from adapters.registry import ADAPTERS
+from adapters.tiktok import limits as tiktok_limits
+from adapters.youtube import limits as youtube_limits
 from adapters.youtube.limits import VIDEO_BYTES
 from tests.adapters.facebook import drafts as fb
+from tests.adapters.files import facts
 from tests.adapters.instagram import drafts as ig
 from tests.adapters.linkedin import drafts as li
 from tests.adapters.pinterest import drafts as pi
@@ -69,7 +77,34 @@ def tt_video(**options: Any) -> Draft:
     return tt.video(options=options)
 
 
+def covered(draft: Draft, **known: Any) -> Draft:
+    image = facts(**{"content_type": "image/jpeg", "bytes": 1000, **known})
+    return replace(draft, cover=Media(url="https://cdn.example.com/c", kind="image", facts=image))
+
+
+def described(draft: Draft, length: int) -> Draft:
+    return replace(draft, media=(replace(draft.media[0], alt_text="x" * length),))
+
+
+LI_VIDEO, FOUR_TAGS = li.build_draft(li.video()), ["x" * 100] * 4
 FINE = [
+    *rows(
+        fb.account(),
+        covered(fb.landscape(), bytes=10 * MB),
+        covered(fb.landscape(), content_type="image/png"),
+    ),
+    *rows(ig.account(), described(ig.photo_post(), 1000), covered(ig.reel(), bytes=8 * MB)),
+    *rows(li.account(), described(li.build_draft(), 4086), covered(LI_VIDEO, bytes=9_999_999)),
+    *rows(pi.account(), described(pi.post(), 500), pi.post(link="https://a.example/" + "x" * 2030)),
+    *rows(pi.account(), pi.post(caption="x" * 800), pi.post(pi.image(bytes=20 * MB))),
+    *rows(li.account(), li.build_draft(li.image(width=36_152_319, height=1))),
+    *rows(li.account(), li.build_draft(li.video(duration=3.0, bytes=76_800))),
+    *rows(BUSINESS, covered(tt.video(), content_type="image/png"), replace(tt.video(), caption="@a " * 30)),
+    *rows(BUSINESS, tt.video(duration=3.0)),
+    *rows(CREATOR, tt.video(bytes=4096 * MB)),
+    *both(tt.video(fps=23.0)),
+    *rows(yt.account(), replace(yt.video(), options={"tags": [*FOUR_TAGS, "x" * 96], "title": "x" * 100})),
+    *rows(yt.account(), covered(yt.video(), bytes=52_428_800), covered(yt.video(), content_type="image/png")),
     *rows(
         fb.account(),
         fb.photos(1),
@@ -96,7 +131,8 @@ FINE = [
         ig_reel(duration=3.0),
         ig_reel(duration=900.0),
         ig_reel(bytes=300 * MB),
-        ig_reel(fps=23.976),
+        ig_reel(fps=23.0),
+        ig_reel(width=1900, height=190),
         ig_reel(fps=60.0, width=1920, height=1080, codec="hevc", content_type="video/quicktime"),
         ig_reel(width=None, height=None, duration=None, codec=None, fps=None),
         replace(ig.reel(), media=(NO_FACTS,)),
@@ -156,8 +192,42 @@ def test_at_the_limit_is_no_problem(account: Account, draft: Draft) -> None:
     assert find(account, draft) == []
 
 
-ONE, URL = "media.urls[0]", "media.url"
+ONE, URL, COVER, ALT = "media.urls[0]", "media.url", "media.cover", "media.alt_texts[0]"
+JPEG_PNG = "image/jpeg or image/png"
 BROKEN = [
+    *rows(
+        fb.account(),
+        (covered(fb.landscape(), bytes=10 * MB + 1), COVER, 10 * MB, 10 * MB + 1),
+        (covered(fb.landscape(), content_type="image/webp"), COVER, JPEG_PNG, "image/webp"),
+    ),
+    *rows(
+        ig.account(),
+        (described(ig.photo_post(), 1001), ALT, 1000, 1001),
+        (covered(ig.reel(), bytes=8 * MB + 1), COVER, 8 * MB, 8 * MB + 1),
+    ),
+    *rows(
+        li.account(),
+        (described(li.build_draft(), 4087), ALT, 4086, 4087),
+        (covered(LI_VIDEO, bytes=10_000_000), COVER, 9_999_999, 10_000_000),
+        (covered(LI_VIDEO, content_type="image/gif"), COVER, JPEG_PNG, "image/gif"),
+    ),
+    *rows(pi.account(), (described(pi.post(), 501), ALT, 500, 501)),
+    *rows(
+        BUSINESS,
+        (
+            covered(tt.video(), content_type="image/gif"),
+            COVER,
+            "image/jpeg or image/webp or image/png",
+            "image/gif",
+        ),
+    ),
+    *rows(
+        yt.account(),
+        (covered(yt.video(), bytes=52_428_801), COVER, 52_428_800, 52_428_801),
+        (covered(yt.video(), content_type="image/webp"), COVER, JPEG_PNG, "image/webp"),
+        (replace(yt.video(), options={"tags": [*FOUR_TAGS, "x" * 97]}), "youtube.tags", 500, 501),
+        (replace(yt.video(), options={"title": "x" * 101}), "youtube.title", 100, 101),
+    ),
     *rows(
         fb.account(),
         (fb_image(bytes=10 * MB + 1), ONE, 10 * MB, 10 * MB + 1),
@@ -178,18 +248,18 @@ BROKEN = [
         (ig.photo_post(" ".join(["@friend"] * 21)), "caption", 20, 21),
         (ig_image(content_type="image/png"), ONE, "image/jpeg", "image/png"),
         (ig_image(bytes=8 * MB + 1), ONE, 8 * MB, 8 * MB + 1),
-        (ig_image(width=1080, height=1920), ONE, "0.75 to 1.91", 0.562),
+        (ig_image(width=1080, height=1480), ONE, "0.75 to 1.91", 0.73),
         (ig_image(width=2000, height=1000), ONE, "0.75 to 1.91", 2.0),
         (ig.carousel(11), "media", 10, 11),
         (ig_reel(content_type="video/webm"), URL, "video/mp4 or video/quicktime", "video/webm"),
         (ig_reel(codec="vp9"), URL, "h264 or hevc", "vp9"),
         (ig_reel(bytes=300 * MB + 1), URL, 300 * MB, 300 * MB + 1),
-        (ig_reel(width=3840, height=2160), URL, 1920, 3840),
+        (ig_reel(width=1921, height=1080), URL, 1920, 1921),
         (ig_reel(duration=2.9), URL, "3 to 900", 2.9),
         (ig_reel(duration=901.0), URL, "3 to 900", 901.0),
-        (ig_reel(fps=15.0), URL, "23 to 60", 15.0),
-        (ig_reel(fps=120.0), URL, "23 to 60", 120.0),
-        (ig_reel(width=1900, height=180), URL, "0.01 to 10", 10.556),
+        (ig_reel(fps=22.9), URL, "23 to 60", 22.9),
+        (ig_reel(fps=60.1), URL, "23 to 60", 60.1),
+        (ig_reel(width=1900, height=188), URL, "0.01 to 10", 10.106),
     ),
     *rows(
         li.account(),
@@ -265,6 +335,7 @@ BROKEN = [
         (tt_video(description="x" * 2201), "tiktok.description", 2200, 2201),
         (tt.photos(caption="x" * 4001), "caption", 4000, 4001),
         (tt.photos(title="🐈" * 46), "tiktok.title", 90, 92),
+        (tt.photos(title="x" * 91), "tiktok.title", 90, 91),
         (
             tt.video(content_type="video/x-msvideo"),
             URL,
@@ -425,7 +496,21 @@ WARNED = [
         ),
     ),
     *rows(
+        ig.account(),
+        (ig_image(width=1080, height=1400), {"RATIO_NOT_DOCUMENTED": ("0.8 to 1.91", 0.771)}),
+        (ig_image(width=1080, height=1440), {"RATIO_NOT_DOCUMENTED": ("0.8 to 1.91", 0.75)}),
+    ),
+    *rows(
+        yt.account(long_uploads="eligible"),
+        (yt.video(duration=900.0), {"NOT_A_SHORT": (180.0, "1080x1920, 900 s")}),
+        (
+            yt.video(duration=901.0),
+            {"NOT_A_SHORT": (180.0, "1080x1920, 901 s"), "CHANNEL_NOT_VERIFIED": (900.0, 901.0)},
+        ),
+    ),
+    *rows(
         yt.account(),
+        (yt.video(duration=180.1), {"NOT_A_SHORT": (180.0, "1080x1920, 180.1 s")}),
         (yt.video(caption="I <3 <you>"), {"TEXT_CHANGED": (0, 3)}),
         (yt.video(caption=" ".join(f"#{letter * 99}" for letter in "abcdef")), {"TAGS_CUT": (500, 6)}),
         (yt.video(duration=12 * 3600.0), {"NOT_A_SHORT": (180.0, "1080x1920, 43200 s")}),
@@ -498,3 +583,112 @@ def test_a_missing_board_names_the_account() -> None:
 @pytest.mark.parametrize("platform", Platform)
 def test_it_is_an_adapter(platform: Platform) -> None:
     assert isinstance(ADAPTERS[platform](HttpClient(), PlatformSettings(hosts={})), Adapter)
+
+
+# --- every constant of limits.py -------------------------------------------------------------------------------------
+
+LIMITS: dict[Platform, Any] = {
+    Platform.FACEBOOK: facebook_limits,
+    Platform.INSTAGRAM: instagram_limits,
+    Platform.LINKEDIN: linkedin_limits,
+    Platform.PINTEREST: pinterest_limits,
+    Platform.TIKTOK: tiktok_limits,
+    Platform.YOUTUBE: youtube_limits,
+}
+PACE = """FIRST_POLL FIRST_POLL_IMAGE FIRST_POLL_VIDEO FIRST_POST_READ LONGEST_POLL GONE_READS RESTARTS RESTART_PAUSE
+CUTS CUT_PAUSE CLOCK_SKEW PAGE PAGES BOARD_PAGES LISTED LISTINGS QUOTA_RECHECK BUSY LONG_BUSY SHORT_BUSY CHANNEL_DAY
+RESET_MOST NOT_READY URL_MARGIN CONTAINER_LIFE CHUNK CHUNK_TIME QUANTUM FRESH STALE PROCESSING MB CHUNK_LEAST CHUNK_MOST
+CHUNK_LAST_MOST CHUNKS_MOST CHUNK_SIZES CHUNK_SMALL CHUNK_WANTED UPLOAD_FLOOR UPLOAD_URL_LIFE"""
+"""Constants that limit no post: poll intervals, retries, chunk sizes."""
+RECORDS = """CAPABILITIES LIMITS RETIREMENTS POSTS_PER_DAY CONTAINERS_PER_DAY REELS_PER_DAY CODEC_ALIASES RATIO_SLACK
+COVER_SECOND REEL_TYPES REEL_CODECS REEL_SECONDS REEL_FPS REEL_PIXELS REEL_RATIO REEL_RATIO_SLACK"""
+"""Records, daily limits, and what only chooses a form, as the limits of reels do."""
+PARTS = "IMAGE_RATIO REPORTED_RATIO"
+"""``IMAGE`` is made from these."""
+UNTRIED = {
+    "CAROUSEL least",
+    "IMAGES least",
+    "VIDEO_RATIO least",
+    "IMAGE ratio most",
+    "VIDEO creator shortest",
+}
+"""One image is no carousel; these ratios were never found in a file."""
+
+
+class Everything(tuple[str, ...]):
+    """Allowed values that allow every value."""
+
+    __slots__ = ()
+
+    def __contains__(self, _value: object) -> bool:
+        return True
+
+
+def change(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a limit made wider and narrower, one part at a time."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from ((about, {**value, key: new}) for about, new in change(f"{name} {key}", part))
+    elif is_dataclass(value) and not isinstance(value, type):
+        for part in (one.name for one in fields(value) if one.name not in ("slack", "converted_width")):
+            changed = change(f"{name} {part}", getattr(value, part))
+            yield from ((about, replace(value, **{part: new})) for about, new in changed)
+    elif isinstance(value, (str, tuple)) and all(isinstance(part, str) for part in value):
+        yield from ((name, new) for new in (type(value)(), Everything()))
+    elif isinstance(value, tuple):
+        for index, about in enumerate(("least", "most")):
+            changed = change(f"{name} {about}", value[index])
+            yield from ((told, (*value[:index], new, *value[index + 1 :])) for told, new in changed)
+    elif value is not None and not isinstance(value, bool):
+        step = 1 if isinstance(value, int) else max(0.11, value / 500)
+        yield from ((name, value + by) for by in (step, -step))
+
+
+def list_outcomes(platform: Platform) -> list[list[tuple[str, str, str]]]:
+    """Return severity, code and field of the problems of every draft above."""
+    return [
+        sorted((p.severity, p.code, p.field) for p in find(account, draft))
+        for account, draft, *_ in (*FINE, *BROKEN, *WARNED)
+        if account.platform is platform
+    ]
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_every_limit_is_tried_at_its_value_and_above(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, limits, untried = list_outcomes(platform), LIMITS[platform], set()
+    names = {name for name in vars(limits) if name.isupper() and not name.startswith("_")}
+    for name in sorted(names - {*PACE.split(), *RECORDS.split(), *PARTS.split()}):
+        for about, changed in change(name, getattr(limits, name)):
+            with monkeypatch.context() as patch:
+                patch.setattr(limits, name, changed)
+                if list_outcomes(platform) == known:
+                    untried.add(about)
+    assert sorted(untried - UNTRIED) == []
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_every_limit_stands_in_the_table_for_people(platform: Platform) -> None:
+    limits, rows = LIMITS[platform], ADAPTERS[platform].capabilities.limits
+    shown = {value for row in rows for value in (row.least, row.most, *row.values)}
+    names = {name for name in vars(limits) if name.isupper() and not name.startswith("_")}
+    for name in names - {*PACE.split(), *RECORDS.split(), *PARTS.split(), "FORBIDDEN"}:
+        for value in filter(None, list_leaves(getattr(limits, name))):
+            is_below = isinstance(value, int) and value - 1 in shown  # LinkedIn: fewer than so many pixels
+            assert value in shown or is_below, f"{name}: {value}"
+
+
+def list_leaves(constant: Any) -> Iterator[str | float]:
+    """Yield the numbers and words of a constant: a value, a tuple, or a record by connection."""
+    if isinstance(constant, Mapping):
+        for part in constant.values():
+            yield from list_leaves(astuple(part))
+    elif isinstance(constant, ImageRule):
+        rule = constant
+        yield from list_leaves((*rule.types, rule.bytes, rule.long_side, rule.short_side, rule.area))
+    elif isinstance(constant, tuple):
+        for part in constant:
+            yield from list_leaves(part)
+    elif constant is not None:
+        yield constant
