@@ -6,7 +6,7 @@ Their public URLs lead to a closed port, so whatever is read did not come over t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -46,6 +46,14 @@ QUEUED_NOW = "state = 'queued', lease_until = now() + interval '5 minutes'"
 class Storage:
     take_away: Callable[[], object]
     bring_back: Callable[[], object]
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.take_away()
+        try:
+            yield
+        finally:
+            self.bring_back()
 
 
 @pytest.fixture(scope="module", params=["folder", "bucket"])
@@ -134,12 +142,9 @@ def test_storage_away_before_arm_costs_nothing_and_says_so(
     )
     sent: list[bytes] = []
     script, before = sends_all(len(data), sent), count_alarms(core.context)
-    storage.take_away()
-    try:
+    with storage.away():
         for _ in range(7):  # more than there are tries
             assert send(core, script, post) is State.RETRYING
-    finally:
-        storage.bring_back()
     core.ledger.change(
         delivery, "next_at = now() + interval '1 hour'"
     )  # on a slow machine its pause is over by now
@@ -175,11 +180,8 @@ def test_a_platform_that_fetches_from_us_is_not_asked_while_storage_is_away(
 ) -> None:
     post = queue(core, uploaded(core, samples.video()))
     script = Script(can=replace(CAPABILITIES, pulls_media=True))
-    storage.take_away()
-    try:
+    with storage.away():
         assert send(core, script, post) is State.RETRYING
-    finally:
-        storage.bring_back()
     found = core.ledger.delivery(post.deliveries[0])
     assert (found.held_for, found.spent, script.made("prepare")) == (Hold.STORAGE, 0, 0)
     assert send(core, script, post) is State.PUBLISHED
@@ -195,11 +197,8 @@ def test_a_check_waits_for_storage_however_late_its_post_is(core: CoreFixture, s
         c.exec_driver_sql(
             "UPDATE checks SET due_at = now() - interval '1 day' WHERE id = %(id)s", {"id": check}
         )
-    storage.take_away()
-    try:
+    with storage.away():
         assert run_check(core.context, check) == "postponed"
-    finally:
-        storage.bring_back()
     found = read_check(core, check)
     assert (found.verdict, found.seen) == (None, None)
     assert list(find_unreachable({0: found})) == []
@@ -224,11 +223,8 @@ def test_only_its_expiry_ends_a_post_whose_check_waits_for_storage(
     expired, retried = make(-3 * HOUR, "skip"), make(-3 * HOUR, "skip")
     core.ledger.change(retried.deliveries[0], """error = '{"code": "expired"}'""")
     others = [make(-3 * HOUR, "hold"), make(-3 * HOUR, "publish"), make(HOUR, "skip")]
-    storage.take_away()
-    try:
+    with storage.away():
         assert run_check(core.context, check) == "postponed"
-    finally:
-        storage.bring_back()
     [delivery] = core.deliveries(expired.id)
     assert (delivery.state, delivery.error["code"]) == (State.FAILED, "expired")
     for post in (retried, *others):
@@ -248,11 +244,8 @@ def test_a_post_with_a_file_whose_facts_are_known_needs_no_storage(
     url, account = uploaded(core, samples.video()), core.account("one", Platform.YOUTUBE)
     known = checked(core, url).id
     old = core.with_settings(reachability={"fresh": 1e-6})
-    storage.take_away()
-    try:
+    with storage.away():
         post = old.accept(media={"type": "video", "url": url}, account_ids=[account])
-    finally:
-        storage.bring_back()
     assert [d.state for d in core.deliveries(post.id)] == [State.SCHEDULED]
     assert core.check_ids(url) == [known]
     with core.context.database.begin() as c:
