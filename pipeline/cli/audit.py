@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import PAST, PAST_OR_NOW, limit_option
+from pipeline.cli.options import PAST, PAST_OR_NOW, add_options, limit_option, workspace_filter
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows, require_one_format
 from pipeline.cli.runtime import find_workspace_id, open_database, open_transaction, read_pages
 
@@ -37,7 +37,7 @@ SHOWN = 120
 _FILTERS = (
     click.option("--since", type=PAST, help="Only changes since: 2027-01-31T00:00:00Z, or 30d (ago)."),
     click.option("--until", type=PAST_OR_NOW, help="Only changes before that: a time, or 1d (ago)."),
-    click.option("--workspace", help="Only of this workspace (name or id)."),
+    workspace_filter,
     click.option(
         "--actor", help="Only by this one: a login, a key (id or public id), an account of a machine."
     ),
@@ -50,11 +50,7 @@ def audit() -> None:
     """The audit: every change by a user, a key or the command line. A new post is its own record."""
 
 
-def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose changes."""
-    for option in reversed(_FILTERS):
-        command = option(command)
-    return command
+filter_options = add_options(*_FILTERS)
 
 
 @audit.command("list")

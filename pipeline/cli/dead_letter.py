@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,17 +10,22 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import DURATION, limit_option
+from pipeline.cli.options import (
+    DURATION,
+    account_filter,
+    add_options,
+    limit_option,
+    platform_filter,
+    read_filter,
+    workspace_filter,
+)
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
 from pipeline.cli.runtime import (
     find_actor,
-    find_workspace_id,
     open_context,
     open_transaction,
     parse_id,
-    parse_platform,
     read_pages,
-    require_account,
 )
 
 with lazy_imports():
@@ -37,25 +41,21 @@ PAGE = 200
 Action = Callable[[Sequence[UUID]], "dead_letter_actions.DeadLetterResult"]
 
 
-def filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that select dead letters."""
-    options = [
-        click.option("--platform", help="Only of this platform."),
-        click.option("--workspace", help="Only of this workspace (name or id)."),
-        click.option("--account", help="Only of this account (id or username)."),
-        click.option(
-            "--error-class",
-            "--class",
-            "error_class",
-            help="Only dead letters with this class of error: Unavailable.",
-        ),
-        click.option("--code", help="Only dead letters with this code: platform_outage, media_changed."),
-        click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
-        click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+filters = add_options(
+    platform_filter,
+    workspace_filter,
+    account_filter,
+    click.option(
+        "--error-class",
+        "--class",
+        "error_class",
+        help="Only dead letters with this class of error: Unavailable.",
+    ),
+    click.option("--code", help="Only dead letters with this code: platform_outage, media_changed."),
+    click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
+    click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
+)
+"""Options that select dead letters."""
 
 
 @click.group(cls=Group)
@@ -75,7 +75,7 @@ def list_(limit: int, **chosen: Any) -> None:
     with open_transaction() as c:
         rows = [
             _to_row(letter)
-            for letter in dead_letters.list_dead_letters(c, _build_selection(c, **chosen), limit=limit)
+            for letter in dead_letters.list_dead_letters(c, read_filter(c, chosen), limit=limit)
         ]
     print_rows(rows, empty="No dead letters.")
 
@@ -89,7 +89,7 @@ def causes(**chosen: Any) -> None:
       slipway dead-letter causes --workspace Acme
     """
     with open_transaction() as c:
-        rows = _causes_to_rows(dead_letters.count_causes(c, _build_selection(c, **chosen)))
+        rows = _causes_to_rows(dead_letters.count_causes(c, read_filter(c, chosen)))
     print_rows(rows, empty="No dead letters.")
 
 
@@ -198,7 +198,7 @@ def _process(
             raise click.exceptions.Exit(1)
         return
     with begin() as c:
-        which = _build_selection(c, **chosen)
+        which = read_filter(c, chosen)
     if yes:
         _print_result([action(page) for page in _list_pages(begin, which)], done)
         return
@@ -220,29 +220,6 @@ def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterat
 
     for page in read_pages(begin, read, PAGE, lambda letter: (letter.died_at, letter.id)):
         yield [letter.id for letter in page]
-
-
-def _build_selection(
-    c: Connection,
-    *,
-    platform: str | None,
-    workspace: str | None,
-    account: str | None,
-    error_class: str | None,
-    code: str | None,
-    older: timedelta | None,
-    younger: timedelta | None,
-) -> selection.ListFilter:
-    """Return the selection that the options describe. Raises ClickException and NoSuchWorkspace."""
-    return selection.ListFilter(
-        scope=ownership.Scope(workspace=find_workspace_id(c, workspace)),
-        platform=parse_platform(platform).value if platform else None,
-        account=require_account(c, account).id if account else None,
-        error_class=error_class,
-        code=code,
-        older=older,
-        younger=younger,
-    )
 
 
 def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str) -> None:

@@ -259,11 +259,9 @@ _add_action(
 @contextmanager
 def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Import]]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-
-    def find_workspace(c: Connection, identity: UUID) -> UUID | None:
-        return job_store.find_workspace_of_job(c, imports.JOBS, identity)
-
-    with open_for("import", import_id, find_workspace) as (context, caller, identity):
+    with open_for(
+        "import", import_id, lambda c, job: job_store.find_workspace_of_job(c, imports.JOBS, job)
+    ) as (context, caller, identity):
         with context.database.begin() as c:
             job = imports.find_import(c, caller, identity)
         if job is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -134,10 +135,13 @@ PAST_OR_NOW = Parsed("when", _parse_past_or_now)
 
 
 limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+workspace_filter = click.option("--workspace", help="Only of this workspace (name or id).")
+platform_filter = click.option("--platform", help="Only of this platform.")
+account_filter = click.option("--account", help="Only of this account (id or username).")
 _FILTERS = (
-    click.option("--workspace", help="Only of this workspace (name or id)."),
-    click.option("--platform", help="Only of this platform."),
-    click.option("--account", help="Only of this account (id or username)."),
+    workspace_filter,
+    platform_filter,
+    account_filter,
     click.option("--import", "import_id", metavar="IMPORT", help="Only of posts that this import created."),
     click.option(
         "--status", type=click.Choice([s.value for s in PostStatus]), help="Only of posts of this status."
@@ -179,28 +183,21 @@ _PAGING = (
 )
 
 
-def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose posts or deliveries."""
-    return _add(command, _FILTERS)
+def add_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that adds options to a command, in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        return reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+    return decorate
 
 
-def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose posts or deliveries to read."""
-    return _add(command, (*_FILTERS, *_LATE))
+filter_options = add_options(*_FILTERS)
+read_options = add_options(*_FILTERS, *_LATE)
+list_options = add_options(*_FILTERS, *_LATE, *_PAGING)
 
 
-def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a list."""
-    return _add(command, (*_FILTERS, *_LATE, *_PAGING))
-
-
-def _add(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-_AS_GIVEN = frozenset({"status", "state", "reason", "held_for", "error_class"})
+_AS_GIVEN = frozenset({"status", "state", "reason", "held_for", "error_class", "code", "older", "younger"})
 """Options that the filter takes as they are."""
 
 
@@ -211,8 +208,8 @@ def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     if account:
         known = require_account_of(c, within, account) if within else require_account(c, account)
         account = known.id
-    given = options["import_id"]
-    due_from, due_until = options["due"] or (None, None)
+    given = options.get("import_id")
+    due_from, due_until = options.get("due") or (None, None)
     late_from, late_until = options.get("late") or (None, None)
     return selection.ListFilter(
         workspace=within,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import FUTURE_OR_NOW
+from pipeline.cli.options import FUTURE_OR_NOW, add_options
 from pipeline.cli.output import Command, is_json, print_fields, print_present, print_rows
 from pipeline.cli.runtime import (
     build_caller,
@@ -101,11 +101,7 @@ _OPTIONS = (
 )
 
 
-def body_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a body."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+body_options = add_options(*_OPTIONS)
 
 
 def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> Any:

@@ -160,14 +160,14 @@ def _explain(error: Exception) -> str | None:
             return None
 
 
-def parse_id(text: str, noun: str) -> UUID:
-    """The id in a command's argument. Raises ClickException."""
+def parse_id(text: str, noun: str, command: str = "") -> UUID:
+    """Return the id in a command's argument; *command*: of which ``list`` shows them. Raises ClickException."""
     article = "an" if noun[0] in "aeiou" else "a"
     try:
         return UUID(text)
     except ValueError:
         raise click.ClickException(
-            f"{text!r} is not the id of {article} {noun}: `slipway {noun} list` shows them."
+            f"{text!r} is not the id of {article} {noun}: `slipway {command or noun} list` shows them."
         ) from None
 
 
@@ -279,19 +279,19 @@ def build_caller(workspace: workspace_store.Workspace) -> key_store.Caller:
 
 @contextmanager
 def open_for(
-    noun: str, text: str, find_workspace_of: Callable[[Connection, UUID], UUID | None]
+    noun: str, text: str, find_workspace_of: Callable[[Connection, UUID], UUID | None], command: str = ""
 ) -> Iterator[tuple[Context, key_store.Caller, UUID]]:
     """Open the context for the thing whose id is *text*, and the operator as a caller of its workspace.
 
     Raises ClickException.
     """
-    identity = parse_id(text, noun)
+    identity = parse_id(text, noun, command)
     with open_context() as context:
         with context.database.begin() as c:
             workspace = find_workspace_of(c, identity)
             if workspace is None:
                 raise click.ClickException(
-                    f"There is no {noun} {identity}: `slipway {noun} list` shows them."
+                    f"There is no {noun} {identity}: `slipway {command or noun} list` shows them."
                 )
             caller = build_caller(workspace_store.find_workspace(c, str(workspace)))
         yield context, caller, identity

@@ -18,6 +18,7 @@ from pipeline.cli.runtime import (
     choose_workspace,
     find_actor,
     open_context,
+    open_for,
     open_transaction,
     parse_id,
     parse_platform,
@@ -150,7 +151,7 @@ def list_(workspace: str | None, limit: int, after: str | None) -> None:
     Example:
       slipway steer list --workspace Acme
     """
-    last = parse_id(after, "steering job") if after else None
+    last = parse_id(after, "steering job", "steer") if after else None
     with open_transaction() as c:
         found = jobs.list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
     rows = [steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
@@ -193,15 +194,12 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) ->
 @contextmanager
 def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, jobs.SteeringJob]]:
     """Open the context, the operator as a caller of the job's workspace, and the job. Raises ClickException."""
-    identity = parse_id(job_id, "steering job")
-    with open_context() as context:
+    with open_for(
+        "steering job", job_id, lambda c, job: job_store.find_workspace_of_job(c, jobs.JOBS, job), "steer"
+    ) as (context, caller, identity):
         with context.database.begin() as c:
-            workspace = job_store.find_workspace_of_job(c, jobs.JOBS, identity)
-            caller = (
-                None if workspace is None else build_caller(workspace_store.find_workspace(c, str(workspace)))
-            )
-            job = None if caller is None else jobs.find_job(c, caller, identity)
-        if caller is None or job is None:
+            job = jobs.find_job(c, caller, identity)
+        if job is None:
             raise click.ClickException(
                 f"There is no steering job {identity}: `slipway steer list` shows them."
             )

@@ -1,7 +1,8 @@
-"""Code and tables that do not match: no process starts, no command runs, and the error names the next step."""
+"""Processes: they log as JSON with --json, and none starts where code and tables do not match."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,10 +15,65 @@ import sqlalchemy as sa
 
 from pipeline.store.database import Database
 from pipeline.store.schema_version import build_oldest_code_comment
+from tests.conftest import free_ports
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import until
 
-COMMANDS = (("api",), ("worker", "upkeep"), ("workspace", "list"), ("delivery", "list"))
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    "words", [("api",), ("beat",), ("flower",), ("worker", "upkeep")], ids=lambda w: w[0]
+)
+def test_the_log_is_json(module_environment: dict[str, str], words: tuple[str, ...]) -> None:
+    api, flower = map(str, free_ports(2))
+    more = {
+        "SLIPWAY_API__PORT": api,
+        "SLIPWAY_FLOWER__PORT": flower,
+        "SLIPWAY_FLOWER__PASSWORD": "a long enough one",
+        "PYTHONWARNINGS": "ignore",  # Celery warns of root before it logs anything
+    }
+    if words == ("beat",):  # which logs nothing while all is well
+        more["SLIPWAY_BROKER__URL"] = "redis://127.0.0.1:1/0"
+    first = read_start({**module_environment, **more}, *words, "--json")
+    assert {"at", "level", "logger", "message"} <= json.loads(first.partition("\n")[0]).keys()
+
+
+def test_the_sandbox_prints_its_addresses(module_environment: dict[str, str]) -> None:
+    there, media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+    more = {
+        "SLIPWAY_SANDBOX__URL": there,
+        "SLIPWAY_SANDBOX__MEDIA_URL": media,
+        "SLIPWAY_SANDBOX__CONTROL_TOKEN": "0123456789abcdef" * 2,
+    }
+    printed = read_start({**module_environment, **more}, "sandbox", "serve", "--json", until="}")
+    assert json.loads(printed) == {"url": there, "media_url": media}
+
+
+def read_start(environment: dict[str, str], *words: str, until: str = "") -> str:
+    """Start a command, and stop it once it has printed a line that begins so; return what it printed until then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", *words],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    printed = ""
+    try:
+        for line in process.stdout:
+            printed += line
+            if line.startswith(until):
+                break
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    return printed
+
+
+STARTED = (("api",), ("worker", "upkeep"), ("workspace", "list"), ("delivery", "list"))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +89,7 @@ def test_what_does_not_fit_does_not_start(
 ) -> None:
     with execute(database_url) as c:
         c.exec_driver_sql(change)
-    for command in COMMANDS:
+    for command in STARTED:
         assert sentence in terminal.refusal(*command, SLIPWAY_STORE__URL=database_url), command
 
 
@@ -51,7 +107,7 @@ def test_a_database_of_another_schema_is_refused_by_every_start(
     with execute(database_url) as c:
         c.exec_driver_sql(change)
         folder = c.exec_driver_sql("SELECT current_setting('slipway.folder')").scalar()
-    for command in (*COMMANDS, ("migrate",)):
+    for command in (*STARTED, ("migrate",)):
         refusal = terminal.refusal(*command, SLIPWAY_STORE__URL=database_url)
         assert "made by another commit of Slipway, with other tables" in refusal, command
         assert "run `slipway post export` with the code that made it" in refusal, command
