@@ -6,7 +6,6 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.store.ledger import together
 
 OVER = "lease_until = now() - interval '1 second'"
 
@@ -58,17 +57,6 @@ def test_a_ring_that_was_lost_is_rung_again(core: CoreFixture) -> None:
     assert rescue_expired_leases(core.context) == 0
 
 
-def test_two_upkeeps_at_once_do_no_more_than_one(core: CoreFixture) -> None:
-    posts = core.ledger.posts(20, [core.accounts["one"]])
-    for post in posts:
-        dies(core, core.ledger.claimed(post))
-    together(*[lambda: rescue_expired_leases(core.context)] * 4)
-    assert [core.ledger.states(p) for p in posts] == [[State.QUEUED]] * 20
-    assert {core.ledger.delivery(p.deliveries[0]).crashes for p in posts} == {1}
-    moves = [m for p in posts for m in core.ledger.moves(p.deliveries[0]) if m[0] == "rescue"]
-    assert len(moves) == 20
-
-
 LONG_AGO = "updated_at = now() - interval '11 seconds'"
 
 
@@ -89,12 +77,3 @@ def test_a_look_whose_ring_was_lost_is_rung_again_within_seconds(core: CoreFixtu
     assert rescue_expired_leases(core.context) == 1
     assert core.messages("status") == 1
     assert core.ledger.delivery(post.deliveries[0]).fence == fence + 1
-
-
-def test_a_look_that_somebody_holds_is_left_to_them(core: CoreFixture) -> None:
-    post = core.ledger.post([core.accounts["one"]], State.UNKNOWN)
-    lease = core.context.settings.publish.lease
-    held = f"next_at = now(), lease_until = now() + interval '{lease - 11} seconds'"
-    core.ledger.change(post.deliveries[0], f"{held}, {LONG_AGO}")
-    assert rescue_expired_leases(core.context) == 0
-    assert core.messages("status") == 0

@@ -29,8 +29,7 @@ from pipeline.stages.publish import publish, publish_batch
 from pipeline.stages.status import look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.checks import checks
-from pipeline.store.database import row
-from pipeline.store.deliveries.lease import dispatch_looks, requeue_claimed
+from pipeline.store.deliveries.lease import dispatch_looks
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.scripted_adapter import Script, with_script
@@ -239,23 +238,6 @@ def test_what_is_armed_when_the_time_is_over_is_looked_at_and_never_sent_again(
 
     assert send(mine, Script(finalize=finalize), post) is None
     assert mine.ledger.state(delivery) is State.PUBLISHED, "late proof"
-
-
-def test_a_claim_that_its_holder_is_just_changing_is_left_to_him(mine: CoreFixture, post: Post) -> None:
-    held = mine.ledger.claimed(post)
-    with mine.context.database.begin() as his:
-        row(his, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=held.id)
-        with mine.context.database.begin() as c:
-            assert requeue_claimed(c, [held], LEASE) == []
-    assert mine.ledger.state(held.id) is State.PUBLISHING
-
-
-def test_a_claim_of_somebody_else_is_not_given_back(mine: CoreFixture, post: Post) -> None:
-    held = mine.ledger.claimed(post)
-    mine.ledger.change(held.id, "fence = fence + 1")
-    with mine.context.database.begin() as c:
-        assert requeue_claimed(c, [held], LEASE) == []
-    assert mine.ledger.state(held.id) is State.PUBLISHING
 
 
 @pytest.mark.parametrize("over", [False, True])
