@@ -192,28 +192,20 @@ def evaluate_chunk(
 ) -> list[RowRecord]:
     """Return the records of rows that follow those of the import, in order."""
     context, job = work.context, work.job
-    refused: dict[int, RowRecord] = {}
-    bodies: dict[int, tuple[ImportRow, Mapping[str, Any], Submission]] = {}
-    for number, (row, parsed_row, _) in enumerate(found, job.rows + 1):
-        if isinstance(parsed_row, Refusal):
-            refused[number] = _refuse_unread(number, row, parsed_row)
-        else:
-            bodies[number] = (row, *parsed_row)
-    identities = {n: validate.identify(context, submission) for n, (_, _, submission) in bodies.items()}
-    earlier = row_store.find_earlier(c, job.id, job.rows, set(identities.values()))
+    refused = [_refuse_unread(row, refusal) for row, refusal, _ in found if isinstance(refusal, Refusal)]
+    good = [(row, *parsed) for row, parsed, _ in found if not isinstance(parsed, Refusal)]
+    names = [validate.identify(context, submission) for _, _, submission in good]
+    earlier = row_store.find_earlier(c, job.id, job.rows, set(names))
     seen: Counter[str] = Counter({name: row.occurrence for name, row in earlier.items()})
-    parsed = []
-    for number, (row, body, submission) in bodies.items():
-        name = identities[number]
+    parsed_rows = []
+    for (row, body, submission), name in zip(good, names, strict=True):
         seen[name] += 1
         occurrence = 0 if submission.request.external_id is not None else seen[name]
-        parsed.append(
-            ParsedRow(
-                row=row, number=number, body=body, submission=submission, identity=name, occurrence=occurrence
-            )
+        parsed_rows.append(
+            ParsedRow(row=row, body=body, submission=submission, identity=name, occurrence=occurrence)
         )
-    planned = refused | {one.number: one for one in _evaluate_parsed(work, c, caches, parsed, earlier)}
-    return [planned[number] for number in sorted(planned)]
+    records = [*refused, *_evaluate_parsed(work, c, caches, parsed_rows, earlier)]
+    return sorted(records, key=lambda record: record.number)
 
 
 def _evaluate_parsed(
@@ -269,9 +261,9 @@ def _read_current(
     return current
 
 
-def _refuse_unread(number: int, row: ImportRow, refusal: Refusal) -> RowRecord:
+def _refuse_unread(row: ImportRow, refusal: Refusal) -> RowRecord:
     return RowRecord(
-        number=number,
+        number=row.number,
         line=row.line,
         verdict=RowVerdict.REJECTED,
         issues=validate.describe_refusal(refusal),

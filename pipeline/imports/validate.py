@@ -45,7 +45,6 @@ class ParsedRow:
     """A row whose body is a valid post request, with what it is recognised by."""
 
     row: ImportRow
-    number: int
     body: Mapping[str, Any]
     submission: Submission
     identity: str
@@ -160,7 +159,10 @@ def evaluate_rows(
         record = _evaluate(job, row, outcome, first, known)
         if record.identity is not None and row.identity not in first:
             first[row.identity] = EarlierRow(
-                number=row.number, fingerprint=row.request.fingerprint, post_id=record.post_id, occurrence=1
+                number=row.row.number,
+                fingerprint=row.request.fingerprint,
+                post_id=record.post_id,
+                occurrence=1,
             )
         yield record
 
@@ -223,7 +225,7 @@ def reject(row: ParsedRow, error: Exception) -> RowRecord:
 
 def _record(row: ParsedRow, verdict: RowVerdict, **more: Any) -> RowRecord:
     return RowRecord(
-        number=row.number,
+        number=row.row.number,
         line=row.row.line,
         verdict=verdict,
         identity=row.identity,
