@@ -24,8 +24,7 @@ from pipeline.wiring import list_post_options
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import PostCase
 from tests.adapters.conformance.simulation import DeliverySimulation
-from tests.adapters.example.mammoth.adapter import Mammoth
-from tests.adapters.example.mammoth.options import MammothOptions
+from tests.adapters.example.mammoth.adapter import Mammoth, MammothOptions
 from tests.adapters.example.word import MAMMOTH
 
 BODY = add_options(PostFields, "PostBody", {**list_post_options(), MAMMOTH: MammothOptions})

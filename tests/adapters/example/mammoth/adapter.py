@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, ClassVar
-from urllib.parse import urlencode
+from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
+from adapters.base import BaseAdapter
 from adapters.contract import (
     Absent,
     Account,
@@ -24,7 +26,6 @@ from adapters.contract import (
     LookResult,
     Pending,
     Platform,
-    PlatformSettings,
     PrepareResult,
     Problem,
     Published,
@@ -33,35 +34,45 @@ from adapters.contract import (
 )
 from adapters.error_table import Phase
 from adapters.errors import CredentialsRevoked, Rejected, Unavailable
-from adapters.http import HttpClient, Model
+from adapters.http import Model
 from adapters.listing import ListedPost, Listing
 from adapters.live_check import ConnectionChecks
-from adapters.oauth import TokenResponse, build_code_form, build_credentials
+from adapters.oauth import (
+    TokenResponse,
+    build_app_form,
+    build_code_form,
+    build_consent_url,
+    build_credentials,
+    build_pkce,
+)
 from adapters.post_options import PostOptions
 from adapters.transport import Request, bearer_header, get_size, open_body, parse_response, send
 from tests.adapters.example.mammoth import limits
 from tests.adapters.example.mammoth.errors import SERVICE, translate_error
-from tests.adapters.example.mammoth.live_checks import LIVE_CHECKS
-from tests.adapters.example.mammoth.options import MammothOptions
 from tests.adapters.example.mammoth.problems import problems
 from tests.adapters.example.mammoth.wire import Attachment, Me, Status, Statuses
 from tests.adapters.example.word import MAMMOTH
 
 SCOPES = "read write"
+LIVE_CHECKS = (ConnectionChecks(connection="user", required_scopes=("read", "write")),)
 
 
-class Mammoth:
+class MammothOptions(PostOptions):
+    """Options of a status; when at least one account is Mammoth."""
+
+    platform: ClassVar[Platform] = MAMMOTH
+
+    spoiler_text: str | None = Field(None, min_length=1, max_length=100)
+    visibility: Literal["public", "unlisted"] | None = None
+
+
+class Mammoth(BaseAdapter):
     """The adapter; ``adapters.contract`` describes each method."""
 
     platform: ClassVar[Platform] = MAMMOTH
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = MammothOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._client = client
-        self._settings = settings
-        self._api = settings.hosts["api"]
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
         """Return every limit that the draft breaks."""
@@ -147,24 +158,12 @@ class Mammoth:
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page."""
-        asked = {
-            "client_id": self._settings.app_id,
-            "redirect_uri": redirect_uri,
-            "state": state,
-            "scope": SCOPES,
-            "response_type": "code",
-            "code_challenge": code_challenge or "",
-            "code_challenge_method": "S256",
-        }
-        return f"{self._settings.hosts['www']}/oauth/authorize?{urlencode(asked)}"
+        address, app = f"{self._settings.hosts['www']}/oauth/authorize", {"client_id": self._settings.app_id}
+        return build_consent_url(address, app, SCOPES, redirect_uri, state, **build_pkce(code_challenge))
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange an authorization code for credentials."""
-        app = {
-            "client_id": self._settings.app_id,
-            "client_secret": self._settings.app_secret.get_secret_value(),
-        }
-        form = {**build_code_form(code, redirect_uri, code_verifier or ""), **app}
+        form = {**build_code_form(code, redirect_uri, code_verifier or ""), **build_app_form(self._settings)}
         return build_credentials(self._ask(TokenResponse, "POST", "/oauth/token", None, form=form), None)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
@@ -195,8 +194,9 @@ class Mammoth:
     ) -> Model:
         grant = whose.credentials if isinstance(whose, Account) else whose
         token = {} if grant is None else bearer_header(grant.access_token.get_secret_value())
-        request = Request(method=method, url=self._api + path, headers={**token, **(headers or {})}, **call)
-        answer = send(self._client, SERVICE, request, step)
+        url = self._settings.hosts["api"] + path
+        request = Request(method=method, url=url, headers={**token, **(headers or {})}, **call)
+        answer = send(self._http, SERVICE, request, step)
         return parse_response(
             answer, model, SERVICE, step, translate_error, (HTTPStatus.OK, HTTPStatus.ACCEPTED)
         )

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from pydantic import ValidationError
-
-from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
+from adapters.error_table import ErrorRow, Phase, translate_refusal
 from adapters.errors import AdapterError, CredentialsExpired, PermissionMissing, RateLimited, Rejected
 from adapters.http import Response
 from tests.adapters.example.mammoth.wire import ErrorBody
@@ -27,15 +25,5 @@ TABLE: Mapping[int, ErrorRow] = {
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    try:
-        ErrorBody.model_validate_json(response.body)
-        code = f"http_{response.status}"
-    except ValidationError:
-        code = None
-    refusal = Refusal(
-        status=response.status,
-        platform_code=code,
-        row=TABLE.get(response.status),
-        retry_after=parse_retry_after(response),
-    )
-    return build_refusal_error(SERVICE, phase, refusal)
+    code = f"http_{response.status}" if response.parse(ErrorBody) else None
+    return translate_refusal(SERVICE, response, phase, code, TABLE.get(response.status))

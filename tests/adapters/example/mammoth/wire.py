@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import RootModel
 
-
-class Wire(BaseModel):
-    """A response body; unknown keys are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
+from adapters.transport import Wire
 
 
 class ErrorBody(Wire):
