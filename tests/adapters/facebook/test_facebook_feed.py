@@ -12,8 +12,6 @@ import pytest
 
 from adapters.contract import Absent, CannotTell, Draft, Pending, PrepareResult, Published, Ready
 from adapters.errors import (
-    AdapterError,
-    CredentialsExpired,
     OutcomeUnknown,
     RateLimited,
     Rejected,
@@ -299,28 +297,6 @@ def test_a_direct_post_is_found_by_text_and_time(
 def test_two_direct_posts_alike_cannot_be_told_apart(server: ScriptedServer, direct: Facebook) -> None:
     server.enqueue(f'{{"data":[{listed("1_1")},{listed("1_2")}]}}')
     assert isinstance(direct.look(photos(), account(), DIRECT, ARMED, NONE_TAKEN), CannotTell)
-
-
-@pytest.mark.parametrize("armed_at", [None, ARMED])
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (Reply(drop=True), Unavailable),
-        (Reply(status=500), Unavailable),
-        (Reply(status=400, body=build_error(4)), RateLimited),
-        (Reply(status=400, body=build_error(190, 463)), CredentialsExpired),
-    ],
-)
-def test_a_read_that_fails_is_raised_as_its_class(
-    server: ScriptedServer,
-    facebook: Facebook,
-    armed_at: Any,
-    answer: Reply,
-    expected: type[AdapterError],
-) -> None:
-    server.enqueue(answer)
-    with pytest.raises(expected):
-        facebook.look(photos(), account(), PREPARED, armed_at, NONE_TAKEN)
 
 
 def test_a_changed_caption_is_not_ours(server: ScriptedServer, direct: Facebook) -> None:

@@ -10,9 +10,6 @@ import pytest
 from adapters.contract import CannotTell, Ended, Pending, Published, Ready
 from adapters.errors import (
     AdapterError,
-    CredentialsExpired,
-    PermissionMissing,
-    RateLimited,
     Rejected,
     Unavailable,
 )
@@ -181,30 +178,6 @@ def test_armed_without_a_container_cannot_be_told(server: ScriptedServer, instag
     assert server.requests == []
 
 
-@pytest.mark.parametrize("armed_at", [ARMED, None])
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (Reply(drop=True), Unavailable),
-        (Reply(status=500, body=""), Unavailable),
-        (Reply(body='{"status_code":"NEWWORD"}'), Unavailable),
-        (Reply(status=400, body=build_error(4)), RateLimited),
-        (Reply(status=401, body=build_error(190, 463)), CredentialsExpired),
-        (Reply(status=400, body=build_error(10)), PermissionMissing),
-    ],
-)
-def test_a_read_that_fails_is_raised_as_its_class(
-    server: ScriptedServer,
-    instagram: Instagram,
-    armed_at: datetime | None,
-    answer: Reply,
-    expected: type[AdapterError],
-) -> None:
-    server.enqueue(answer)
-    with pytest.raises(expected):
-        instagram.look(photo_post(), account(), READY, armed_at, NONE_TAKEN)
-
-
 # --- not armed -------------------------------------------------------------------------------------------------------
 
 
@@ -254,13 +227,3 @@ def test_unarmed_but_published_is_published(server: ScriptedServer, instagram: I
     result = instagram.look(photo_post(), account(), READY, None, NONE_TAKEN)
     assert isinstance(result, Published)
     assert result.remote_id == "1"
-
-
-@pytest.mark.parametrize("checkpoint", [{}, READY, LIVE, {**READY, "media_id": "7"}])
-def test_look_only_ever_reads(
-    server: ScriptedServer, instagram: Instagram, checkpoint: dict[str, Any]
-) -> None:
-    if checkpoint:
-        server.enqueue(FINISHED)
-    instagram.look(photo_post(), account(), checkpoint, None, NONE_TAKEN)
-    assert {asked.method for asked in server.requests} <= {"GET"}

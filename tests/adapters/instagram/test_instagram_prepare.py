@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -263,22 +263,6 @@ def test_other_refusals_of_an_upload(
         adapter.prepare(reel(), account("facebook_login"), state)
     assert type(caught.value) is expected
     assert server.calls == ["POST /rupload/ig-api-upload/1"]
-
-
-def test_a_stream_that_ends_in_our_own_error_is_told_as_that(
-    server: ScriptedServer, client: HttpClient
-) -> None:
-    def gone(first: int, length: int) -> Iterator[bytes]:
-        yield b"the first bytes"
-        raise Rejected("the file changed", code="media_changed")
-
-    media = video()
-    changed = reel(type(media)(url=media.url, kind="video", facts=media.facts, stream=gone))
-    adapter = Instagram(client, build_settings(server.url, byte_upload=True))
-    state = {"container": CONTAINER, "upload_uri": f"{server.url}/ig-api-upload/1"}
-    with pytest.raises(Rejected) as caught:
-        adapter.prepare(changed, account("facebook_login"), state)
-    assert caught.value.code == "media_changed"
 
 
 # --- quota and allowance ---------------------------------------------------------------------------------------------

@@ -12,9 +12,6 @@ import pytest
 from adapters.contract import CannotTell, Ended, Pending, Published
 from adapters.error_table import time_until_utc_midnight
 from adapters.errors import (
-    AdapterError,
-    CredentialsExpired,
-    CredentialsRevoked,
     OutcomeUnknown,
     RateLimited,
     Unavailable,
@@ -238,25 +235,6 @@ def test_a_listing_that_is_refused_proves_nothing(
 ) -> None:
     server.enqueue(told)
     assert isinstance(look(linkedin), CannotTell)
-
-
-@pytest.mark.parametrize(
-    ("told", "error"),
-    [
-        (DROP, Unavailable),
-        (Reply(status=503), Unavailable),
-        (Reply(body='{"elements":[{}]}'), Unavailable),
-        (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
-        (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
-        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
-    ],
-)
-def test_a_look_that_could_not_be_made_says_so(
-    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
-) -> None:
-    server.enqueue(told)
-    with pytest.raises(error):
-        look(linkedin)
 
 
 # --- little text -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import CannotTell, Published, Ready
-from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
+from adapters.errors import OutcomeUnknown
 from adapters.pinterest import Pinterest
 from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.pinterest import drafts as m
@@ -98,27 +98,6 @@ def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
 
 
 @pytest.mark.parametrize(
-    ("told", "error"),
-    [
-        (DROP, Unavailable),
-        (Reply(status=500), Unavailable),
-        (Reply(status=429, body=m.build_error(8, "…")), RateLimited),
-        (Reply(status=401, body=m.build_error(2, "…")), CredentialsExpired),
-        (Reply(body="[]"), Unavailable),
-        (Reply(body="{}"), Unavailable),
-        (Reply(status=401, body="<html>"), Unavailable),
-        (Reply(status=403), Unavailable),
-    ],
-)
-def test_a_look_that_could_not_be_made_says_so(
-    server: ScriptedServer, pinterest: Pinterest, told: Reply, error: type[Exception]
-) -> None:
-    server.enqueue(told)
-    with pytest.raises(error):
-        look(pinterest)
-
-
-@pytest.mark.parametrize(
     "told", [Reply(status=s, body=m.build_error(c, "…")) for s, c in ((404, 40), (403, 29))]
 )
 def test_a_board_that_cannot_be_read_proves_nothing(
@@ -146,12 +125,3 @@ def test_before_arming_look_sees_a_processed_video(server: ScriptedServer, pinte
     state = {**CHECKPOINT, "media_id": "12345", "sent": True, "polls": 2}
     seen = pinterest.look(m.post(m.video()), ACCOUNT, state, None, NONE_TAKEN)
     assert seen == Ready(checkpoint={**CHECKPOINT, "media_id": "12345", "sent": True, "processed": True})
-
-
-def test_look_changes_nothing(server: ScriptedServer, pinterest: Pinterest) -> None:
-    server.enqueue(m.page(), m.build_media_status("processing"))
-    look(pinterest)
-    pinterest.look(
-        m.post(m.video()), ACCOUNT, {**CHECKPOINT, "media_id": "1", "sent": True}, None, NONE_TAKEN
-    )
-    assert {asked.method for asked in server.requests} == {"GET"}

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from adapters.contract import Pending, Ready
-from adapters.errors import AdapterError, CredentialsExpired, Rejected, Unavailable, Unsupported
+from adapters.errors import CredentialsExpired, Rejected, Unavailable, Unsupported
 from adapters.youtube import YouTube
 from adapters.youtube.client import trust_location
-from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
 from tests.adapters.drafts import through_json
 from tests.adapters.files import content
@@ -35,7 +34,6 @@ from tests.adapters.youtube.upload_session import Session
 Make = Callable[..., YouTube]
 Open = Callable[[int], Session]
 UPLOAD = "/youtube/upload/youtube/v3/videos"
-STATUS = {"authError": 401, "UNAUTHENTICATED": 401, "uploadRateLimitExceeded": 429, "backendError": 503}
 
 
 def begun(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
@@ -320,31 +318,6 @@ def test_an_upload_found_complete_needs_no_last_chunk(server: ScriptedServer, yo
     assert len(server.requests) == asked
 
 
-@pytest.mark.parametrize("reason", sorted(REASONS))
-def test_every_listed_reason_at_the_start_has_its_class(
-    server: ScriptedServer, youtube: Make, reason: str
-) -> None:
-    status = STATUS.get(reason, 403)
-    server.on("POST", UPLOAD, Reply(examples.error(status, reason), status=status))
-    with pytest.raises(REASONS[reason].error) as refusal:
-        youtube().prepare(video(bytes=BIG), account(), {})
-    assert (refusal.value.platform_code, refusal.value.code) == (reason, REASONS[reason].code)
-
-
-def test_an_unlisted_refusal_is_none_of_our_classes(server: ScriptedServer, youtube: Make) -> None:
-    server.on("POST", UPLOAD, Reply(examples.error(403, "unheardOf"), status=403))
-    with pytest.raises(AdapterError) as refusal:
-        youtube().prepare(video(bytes=BIG), account(), {})
-    assert type(refusal.value) is AdapterError
-
-
-@pytest.mark.parametrize("reply", [DROP, Reply("<html>", status=502), Reply(status=500)])
-def test_silence_at_the_start_is_unavailable(server: ScriptedServer, youtube: Make, reply: Reply) -> None:
-    server.on("POST", UPLOAD, reply)
-    with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG), account(), {})
-
-
 def test_a_bare_429_is_unclear_and_asks_to_wait(server: ScriptedServer, youtube: Make) -> None:
     server.on("POST", UPLOAD, Reply(status=429, headers={"Retry-After": "90"}))
     with pytest.raises(Unavailable) as refusal:
@@ -366,28 +339,9 @@ def _fails(_first: int, _length: int) -> Iterator[bytes]:
     return iter(_Changed())
 
 
-def _short(first: int, length: int) -> Iterator[bytes]:
-    yield content(first, length - 1)
-
-
 def test_a_changed_file_is_noticed_before_a_byte_leaves(server: ScriptedServer, youtube: Make) -> None:
     with pytest.raises(Rejected):
         youtube().prepare(video(bytes=BIG, source=_fails), account(), begun(server))
-    assert server.requests == []
-
-
-def test_a_source_that_ends_early_is_unavailable(
-    youtube: Make, server: ScriptedServer, session: Open
-) -> None:
-    session(BIG)
-    with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG, source=_short), account(), begun(server))
-
-
-@pytest.mark.parametrize("source", [None, lambda _first, _length: iter(())])
-def test_no_source_is_unavailable(server: ScriptedServer, youtube: Make, source: Any) -> None:
-    with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG, source=source), account(), begun(server))
     assert server.requests == []
 
 
@@ -403,13 +357,3 @@ def test_a_slideshow_is_unsupported(server: ScriptedServer, youtube: Make) -> No
     with pytest.raises(Unsupported):
         youtube().prepare(slideshow(), account(), {})
     assert server.requests == []
-
-
-def test_nothing_in_prepare_is_marked_visible(server: ScriptedServer, youtube: Make, session: Open) -> None:
-    from adapters.http import HttpClient
-
-    session(BIG)
-    client = HttpClient()
-    prepare_until_ready(lambda: youtube(client), video(bytes=BIG))
-    assert client.calls
-    assert not any(visible for _, _, visible in client.calls)
