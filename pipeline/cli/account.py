@@ -6,23 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.connect import connect, discover, discover_accounts, import_, store_account
 from pipeline.cli.output import Group, pick, print_fields, print_rows
-from pipeline.cli.runtime import (
-    call_sandbox,
-    choose_workspace,
-    find_actor,
-    find_workspace_id,
-    list_platforms,
-    load_vault,
-    open_context,
-    open_transaction,
-    parse_platform,
-    record,
-    require_account,
-    workspace_option,
-)
 from pipeline.runtime.failpoint import failpoint
 
 with lazy_imports():
@@ -89,7 +75,7 @@ def add(
     Example:
       slipway account add tiktok --workspace Acme --connection creator --remote-id _000abc --username acme < tokens.json
     """
-    kind = parse_platform(platform)
+    kind = runtime.parse_platform(platform)
     remote = contract.RemoteAccount(
         remote_id=remote_id,
         username=username,
@@ -98,7 +84,7 @@ def add(
         credentials=account_file.read_credentials(),
         settings=dict(map(_parse_setting, settings)),
     )
-    with open_context() as context:
+    with runtime.open_context() as context:
         if not unchecked:
             _require_owner(context, kind, remote)
         with context.database.begin() as c:
@@ -108,7 +94,7 @@ def add(
 
 @command.command("add-sandbox")
 @click.argument("platform", required=False)
-@workspace_option
+@runtime.workspace_option
 @click.option(
     "--username", help="A username the sandbox knows, or a new one. With --count: what theirs begin with."
 )
@@ -131,14 +117,14 @@ def add_sandbox(
       slipway account add-sandbox --count 200
     """
     pairs = dict(map(_parse_setting, settings))
-    with open_transaction() as c:
-        chosen = choose_workspace(c, workspace)
+    with runtime.open_transaction() as c:
+        chosen = runtime.choose_workspace(c, workspace)
     if count is None:
         if platform is None or username is None:
             raise click.ClickException("Give PLATFORM and --username, or --count for many accounts.")
         print_fields(_add_sandbox(chosen, platform, username, pairs))
         return
-    kinds = [platform] if platform else [p.value for p in list_platforms()]
+    kinds = [platform] if platform else [p.value for p in runtime.list_platforms()]
     prefix = username or "sample"
     added = [
         _add_sandbox(chosen, kinds[n % len(kinds)], f"{prefix}_{n // len(kinds) + 1:04d}", pairs)
@@ -150,21 +136,25 @@ def add_sandbox(
 def _add_sandbox(
     workspace: workspace_store.Workspace, platform: str, username: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    kind = parse_platform(platform.partition("_")[0]) if platform in list_platforms() else None
+    kind = (
+        runtime.parse_platform(platform.partition("_")[0]) if platform in runtime.list_platforms() else None
+    )
     asked = {
         "platform": platform,
         "username": username,
         "options": sample_workspace.OPTIONS.get(kind, {}) if kind else {},
     }
-    created = call_sandbox("POST", "accounts", json=asked)
+    created = runtime.call_sandbox("POST", "accounts", json=asked)
     remote = contract.RemoteAccount(
         **{name: created[name] for name in ("connection", "remote_id", "username")},
         display_name=created["username"],
         credentials=account_file.credentials_of_sandbox(created),
         settings={**(created.get("settings") or {}), **settings},
     )
-    with open_transaction() as c:
-        return _add(c, load_vault(), workspace, parse_platform(platform.partition("_")[0]), remote)
+    with runtime.open_transaction() as c:
+        return _add(
+            c, runtime.load_vault(), workspace, runtime.parse_platform(platform.partition("_")[0]), remote
+        )
 
 
 @command.command("list")
@@ -175,9 +165,9 @@ def list_(workspace: str | None) -> None:
     Example:
       slipway account list --workspace Acme --json
     """
-    with open_transaction() as c:
-        only = find_workspace_id(c, workspace)
-        found = grants.list_grant_statuses(c, load_vault(), only)
+    with runtime.open_transaction() as c:
+        only = runtime.find_workspace_id(c, workspace)
+        found = grants.list_grant_statuses(c, runtime.load_vault(), only)
     rows = [
         {
             **pick(s.account, "platform username id connection"),
@@ -199,9 +189,9 @@ def reconnect(account: str, *, unchecked: bool) -> None:
       slipway account reconnect acme < tokens.json
     """
     credentials = account_file.read_credentials()
-    with open_context() as context:
+    with runtime.open_context() as context:
         with context.database.begin() as c:
-            known = require_account(c, account)
+            known = runtime.require_account(c, account)
         names = {
             name: getattr(known, name) for name in ("remote_id", "username", "display_name", "connection")
         }
@@ -211,7 +201,7 @@ def reconnect(account: str, *, unchecked: bool) -> None:
         with context.database.begin() as c:
             waited = grants.count_waiting(c, known.id)
             connected_account.add_remote_account(
-                c, context.vault, find_actor(), known.workspace_id, known.platform, remote
+                c, context.vault, runtime.find_actor(), known.workspace_id, known.platform, remote
             )
         _resume_blocked(context)
     print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited})
@@ -225,8 +215,8 @@ def deactivate(account: str) -> None:
     Example:
       slipway account deactivate acme
     """
-    with open_transaction() as c:
-        known = require_account(c, account)
+    with runtime.open_transaction() as c:
+        known = runtime.require_account(c, account)
         grants.deactivate(c, known.id)
         _record_status(c, "deactivate", known, "inactive")
     print_fields({"id": str(known.id), "status": "inactive"})
@@ -240,9 +230,9 @@ def activate(account: str) -> None:
     Example:
       slipway account activate acme
     """
-    with open_context() as context:
+    with runtime.open_context() as context:
         with context.database.begin() as c:
-            known = require_account(c, account)
+            known = runtime.require_account(c, account)
             status = grants.activate(c, known.id)
             _record_status(c, "activate", known, status)
         _resume_blocked(context)
@@ -261,7 +251,7 @@ def _resume_blocked(context: Context) -> None:
 
 def _record_status(c: Connection, verb: str, known: account_store.AccountRow, status: str) -> None:
     sides = {"status": known.status}, {"status": status}
-    record(c, verb, "account", known.id, known.workspace_id, *sides)
+    runtime.record(c, verb, "account", known.id, known.workspace_id, *sides)
 
 
 def _add(

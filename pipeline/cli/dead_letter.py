@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import (
     DURATION,
     account_filter,
@@ -20,13 +20,6 @@ from pipeline.cli.options import (
     workspace_filter,
 )
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
-from pipeline.cli.runtime import (
-    find_actor,
-    open_context,
-    open_transaction,
-    parse_id,
-    read_pages,
-)
 
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
@@ -72,7 +65,7 @@ def list_(limit: int, **chosen: Any) -> None:
     Example:
       slipway dead-letter list --error-class Unavailable --younger 1d
     """
-    with open_transaction() as c:
+    with runtime.open_transaction() as c:
         rows = [
             _to_row(letter)
             for letter in dead_letters.list_dead_letters(c, read_filter(c, chosen), limit=limit)
@@ -88,7 +81,7 @@ def causes(**chosen: Any) -> None:
     Example:
       slipway dead-letter causes --workspace Acme
     """
-    with open_transaction() as c:
+    with runtime.open_transaction() as c:
         rows = _causes_to_rows(dead_letters.count_causes(c, read_filter(c, chosen)))
     print_rows(rows, empty="No dead letters.")
 
@@ -101,8 +94,8 @@ def show_letter(letter: str) -> None:
     Example:
       slipway dead-letter show 0199c0de-0000-7000-8000-000000000000
     """
-    identity = parse_id(letter, "dead-letter")
-    with open_transaction() as c:
+    identity = runtime.parse_id(letter, "dead-letter")
+    with runtime.open_transaction() as c:
         found = dead_letters.find_dead_letter(c, identity, ownership.OPERATOR)
         if found is None:
             raise click.ClickException(
@@ -142,12 +135,12 @@ def replay(letters: tuple[str, ...], per_minute: float | None, *, yes: bool, **c
       slipway dead-letter replay 0199c0de-0000-7000-8000-000000000000
       slipway dead-letter replay --error-class Unavailable --platform tiktok --per-minute 30 --yes
     """
-    with open_context() as context:
+    with runtime.open_context() as context:
         action = partial(
             dead_letter_actions.replay,
             context,
             ownership.OPERATOR,
-            actor=find_actor(),
+            actor=runtime.find_actor(),
             per_minute=per_minute,
         )
         count = partial(dead_letter_actions.count_replayable, context)
@@ -170,9 +163,9 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, **chosen: Any) -> 
     """
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
-    with open_context() as context:
+    with runtime.open_context() as context:
         action = partial(
-            dead_letter_actions.discard, context, ownership.OPERATOR, why=why, actor=find_actor()
+            dead_letter_actions.discard, context, ownership.OPERATOR, why=why, actor=runtime.find_actor()
         )
         count = partial(dead_letter_actions.count_discardable, context)
         _process(context.database.begin, letters, chosen, action, count, "discarded", yes=yes)
@@ -192,7 +185,7 @@ def _process(
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
     if letters:
-        dealt = action([parse_id(letter, "dead-letter") for letter in letters])
+        dealt = action([runtime.parse_id(letter, "dead-letter") for letter in letters])
         _print_result([dealt], done)
         if not dealt.done:
             raise click.exceptions.Exit(1)
@@ -218,7 +211,7 @@ def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterat
     def read(c: Connection, after: Any) -> Sequence[dead_letters.DeadLetter]:
         return dead_letters.list_dead_letters(c, which, limit=PAGE, after=after)
 
-    for page in read_pages(begin, read, PAGE, lambda letter: (letter.died_at, letter.id)):
+    for page in runtime.read_pages(begin, read, PAGE, lambda letter: (letter.died_at, letter.id)):
         yield [letter.id for letter in page]
 
 

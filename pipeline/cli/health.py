@@ -15,16 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.output import Command, is_json, pick, print_rows, stream_rows
-from pipeline.cli.runtime import (
-    open_context,
-    open_database,
-    open_transaction,
-    parse_platform,
-    report_errors,
-    require_account,
-)
 
 with lazy_imports():
     from adapters import live_check as live_checks
@@ -55,7 +47,7 @@ def attention() -> None:
     """
     from datetime import timedelta
 
-    with open_transaction(warn=False) as c:  # a restore is in the list
+    with runtime.open_transaction(warn=False) as c:  # a restore is in the list
         rows = map(
             _to_row, attention_items.read_attention(c, timedelta(seconds=config.settings().worker.silent))
         )
@@ -106,7 +98,7 @@ def doctor() -> None:
             results[finding.result] += 1
             yield asdict(finding) if is_json() else _finding_to_row(finding)
 
-    with report_errors():
+    with runtime.report_errors():
         context = wiring.build_context(config.settings(), keeps_epoch_file=False)
         try:
             stream_rows(iterate(), _FINDING_WIDTHS)
@@ -134,8 +126,8 @@ def live_check(platform: str | None, account: str | None) -> None:
     Example:
       slipway live-check tiktok --account acme
     """
-    selected = None if platform is None else parse_platform(platform)
-    with open_context() as context:
+    selected = None if platform is None else runtime.parse_platform(platform)
+    with runtime.open_context() as context:
         accounts = _select_accounts(context, selected, account)
         rows: list[dict[str, Any]] = []
         for one in _list_platforms(context, selected, accounts if account else None):
@@ -150,7 +142,7 @@ def _select_accounts(
 ) -> list[account_store.AccountRow]:
     with context.database.begin() as c:
         if name is not None:
-            found = [require_account(c, name)]
+            found = [runtime.require_account(c, name)]
         else:
             found = [
                 row
@@ -226,7 +218,7 @@ def top(*, once: bool) -> None:
     Example:
       slipway top --once
     """
-    with open_database() as database:
+    with runtime.open_database() as database:
         if is_json():
             import json
 

@@ -12,20 +12,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import FUTURE, limit_option
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
-from pipeline.cli.runtime import (
-    build_caller,
-    choose_workspace,
-    open_context,
-    open_for,
-    open_transaction,
-    read_pages,
-    report_refusals,
-    require_account_of,
-    workspace_option,
-)
 
 with lazy_imports():
     from config import settings as config
@@ -65,7 +54,7 @@ def command() -> None:
 
 
 @command.command()
-@workspace_option
+@runtime.workspace_option
 @click.option("--rows", type=click.IntRange(1, 1_000_000), default=1, show_default=True)
 @click.option(
     "--accounts",
@@ -99,7 +88,7 @@ def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str
 
 @command.command()
 @click.argument("file", type=click.File("rb"))
-@workspace_option
+@runtime.workspace_option
 @click.option(
     "--format", "form", type=click.Choice(["ndjson", "csv", "xlsx", "ods"]), help="Default: by the file."
 )
@@ -125,9 +114,9 @@ def plan(
     """
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
     options = upload.ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
-    with report_refusals(), open_context() as context:
+    with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
-            caller = build_caller(choose_workspace(c, workspace))
+            caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         auth.require_plan(caller)
         pieces = iter(lambda: file.read(PIECE), b"")
         job = upload.store_file(
@@ -152,7 +141,7 @@ def apply(import_id: str, plan_hash: str, *, no_wait: bool) -> None:
     Example:
       slipway import apply 0199c0de-0000-7000-8000-000000000000 --plan $HASH
     """
-    with report_refusals(), _open_import(import_id) as (context, caller, job):
+    with runtime.report_refusals(), _open_import(import_id) as (context, caller, job):
         auth.require_plan(caller)
         moved = control.apply(context, caller, job.id, plan_hash)
         _say(moved)
@@ -160,7 +149,7 @@ def apply(import_id: str, plan_hash: str, *, no_wait: bool) -> None:
 
 
 @command.command("list")
-@workspace_option
+@runtime.workspace_option
 @limit_option
 def list_(workspace: str | None, limit: int) -> None:
     """List imports, newest first.
@@ -168,8 +157,10 @@ def list_(workspace: str | None, limit: int) -> None:
     Example:
       slipway import list --workspace Acme
     """
-    with open_transaction() as c:
-        found = imports.list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
+    with runtime.open_transaction() as c:
+        found = imports.list_imports(
+            c, runtime.build_caller(runtime.choose_workspace(c, workspace)), limit=limit
+        )
     rows = [pick(job, "id name state rows accepted duplicate rejected done") for job in found]
     print_rows(rows, empty="No imports.")
 
@@ -230,7 +221,9 @@ def rows(import_id: str, verdict: str | None) -> None:
         def read(c: Connection, after: int | None) -> Sequence[row_store.RowRecord]:
             return row_store.list_rows(c, job.id, requested, after or 0, row_writers.PAGE)
 
-        for page in read_pages(context.database.begin, read, row_writers.PAGE, lambda row: row.number):
+        for page in runtime.read_pages(
+            context.database.begin, read, row_writers.PAGE, lambda row: row.number
+        ):
             sys.stdout.buffer.write(write(page))
 
 
@@ -239,7 +232,7 @@ def _add_action(name: str, sentence: str, *, waits: bool) -> None:
     @import_argument
     def act(import_id: str) -> None:
         action: Callable[..., imports.Import] = getattr(control, name)
-        with report_refusals(), _open_import(import_id) as (context, caller, job):
+        with runtime.report_refusals(), _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
             _say(moved)
             _show(context, caller, moved, wait=waits)
@@ -259,7 +252,7 @@ _add_action(
 @contextmanager
 def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Import]]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-    with open_for(
+    with runtime.open_for(
         "import", import_id, lambda c, job: job_store.find_workspace_of_job(c, imports.JOBS, job)
     ) as (context, caller, identity):
         with context.database.begin() as c:
@@ -270,10 +263,10 @@ def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Impo
 
 
 def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
-    with open_transaction() as c:
-        chosen = choose_workspace(c, workspace)
+    with runtime.open_transaction() as c:
+        chosen = runtime.choose_workspace(c, workspace)
         if names != ("all",):
-            return [str(require_account_of(c, chosen.id, name).id) for name in names]
+            return [str(runtime.require_account_of(c, chosen.id, name).id) for name in names]
         found = [
             a
             for a in account_store.find_accounts(c, chosen.id)

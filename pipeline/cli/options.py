@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import InvalidTimestamp, parse
-from pipeline.cli import lazy_imports
-from pipeline.cli.runtime import (
-    find_workspace_id,
-    parse_id,
-    parse_platform,
-    require_account,
-    require_account_of,
-)
+from pipeline.cli import lazy_imports, runtime
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
@@ -204,18 +197,20 @@ _AS_GIVEN = frozenset({"status", "state", "reason", "held_for", "error_class", "
 def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     """Return the filter that the options describe. Raises ClickException and NoSuchWorkspace."""
     workspace, account = options["workspace"], options["account"]
-    within = find_workspace_id(c, workspace)
+    within = runtime.find_workspace_id(c, workspace)
     if account:
-        known = require_account_of(c, within, account) if within else require_account(c, account)
+        known = (
+            runtime.require_account_of(c, within, account) if within else runtime.require_account(c, account)
+        )
         account = known.id
     given = options.get("import_id")
     due_from, due_until = options.get("due") or (None, None)
     late_from, late_until = options.get("late") or (None, None)
     return selection.ListFilter(
         workspace=within,
-        platform=parse_platform(options["platform"]).value if options["platform"] else None,
+        platform=runtime.parse_platform(options["platform"]).value if options["platform"] else None,
         account=account,
-        import_id=parse_id(given, "import") if given else None,
+        import_id=runtime.parse_id(given, "import") if given else None,
         due_from=due_from,
         due_until=due_until,
         late_from=late_from,
@@ -227,4 +222,4 @@ def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
 def read_page(options: dict[str, Any], noun: str) -> dict[str, Any]:
     """Return the arguments for the page that the options describe. Raises ClickException."""
     after = options["after"]
-    return {"limit": options["limit"], "after": parse_id(after, noun) if after else None}
+    return {"limit": options["limit"], "after": runtime.parse_id(after, noun) if after else None}

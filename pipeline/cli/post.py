@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import list_options, read_filter, read_options, read_page
 from pipeline.cli.output import (
     Group,
@@ -26,15 +26,6 @@ from pipeline.cli.post_body import (
     edit,
     group_by_workspace,
     validate,
-)
-from pipeline.cli.runtime import (
-    open_context,
-    open_database,
-    open_transaction,
-    parse_id,
-    read_pages,
-    report_refusals,
-    require_account,
 )
 
 with lazy_imports():
@@ -141,12 +132,12 @@ def _change_posts(
     done: str,
 ) -> None:
     """Apply an action to the posts, workspace by workspace; exit 1 if one of them stays as it is."""
-    requested = [parse_id(post, "post") for post in posts]
+    requested = [runtime.parse_id(post, "post") for post in posts]
     changed: list[UUID] = []
     errors: dict[UUID, str] = {}
-    with report_refusals(), open_context() as context:
+    with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
-            at = [require_account(c, name).id for name in accounts] or None
+            at = [runtime.require_account(c, name).id for name in accounts] or None
         groups = group_by_workspace(context, requested)
         for caller, ids in groups:
             ids_done, failed = act(context, caller, ids, at)
@@ -186,7 +177,7 @@ def export(form: str, **options: Any) -> None:
     if not options["workspace"]:
         raise click.UsageError("--workspace is missing: a file of posts is of one workspace.")
     count, output = 0, click.open_file("-", "wb")
-    with open_database() as database:
+    with runtime.open_database() as database:
         with database.begin() as c:
             chosen = read_filter(c, options)
             accounts = account_store.find_accounts(c, chosen.workspace) if chosen.workspace else []
@@ -205,7 +196,7 @@ def _read_pages(database: Database, chosen: selection.ListFilter) -> Iterator[Se
     def read(c: Connection, after: UUID | None) -> Sequence[post_views.PostView]:
         return selection.list_posts(c, chosen, limit=post_export.PAGE, after=after)
 
-    return read_pages(database.begin, read, post_export.PAGE, lambda post: post.id)
+    return runtime.read_pages(database.begin, read, post_export.PAGE, lambda post: post.id)
 
 
 CAPTION_WIDTH = 40
@@ -221,7 +212,7 @@ def list_(**options: Any) -> None:
       slipway post list --workspace Acme --status failed
       slipway post list --account acme --due now..7d --limit 200
     """
-    with open_transaction() as c:
+    with runtime.open_transaction() as c:
         names = {w.id: w.name for w in workspace_store.list_workspaces(c)}
         found = selection.list_posts(c, read_filter(c, options), **read_page(options, "post"))
     rows = [
@@ -248,8 +239,8 @@ def show_post(post: str) -> None:
     Example:
       slipway post show 0199c0de-0000-7000-8000-000000000000 --json
     """
-    identity = parse_id(post, "post")
-    with open_transaction() as c:
+    identity = runtime.parse_id(post, "post")
+    with runtime.open_transaction() as c:
         workspace = post_views.find_workspace_of_post(c, identity)
         found = post_views.read_post(c, workspace, identity) if workspace else None
     if found is None or workspace is None:

@@ -9,16 +9,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import FUTURE_OR_NOW, add_options
 from pipeline.cli.output import Command, is_json, print_fields, print_present, print_rows
-from pipeline.cli.runtime import (
-    build_caller,
-    open_context,
-    parse_id,
-    report_refusals,
-    require_account_of,
-)
 
 with lazy_imports():
     from pipeline.api.http import dependencies
@@ -111,7 +104,7 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         return body  # the schema says what is wrong
     _set_media(body, options)
     if options["accounts"]:
-        known = [require_account_of(c, workspace, name) for name in options["accounts"]]
+        known = [runtime.require_account_of(c, workspace, name) for name in options["accounts"]]
         body["accounts"] = [{"id": str(account.id)} for account in known]
     for option in options["sections"]:
         _set_option(body, option)
@@ -228,7 +221,7 @@ def create(workspace: str, external_id: str | None, **options: Any) -> None:
       slipway post create --workspace Acme --body post.json
       slipway post create --workspace Acme --body posts.json   # {"posts": [...], "atomic": true}
     """
-    with report_refusals(), open_context() as context:
+    with runtime.report_refusals(), runtime.open_context() as context:
         caller, body = _read_body(context, workspace, options)
         if external_id is not None and isinstance(body, dict):
             body["external_id"] = external_id
@@ -248,7 +241,7 @@ def validate(workspace: str, **options: Any) -> None:
     Example:
       slipway post validate --workspace Acme --body post.json
     """
-    with report_refusals(), open_context() as context:
+    with runtime.report_refusals(), runtime.open_context() as context:
         caller, body = _read_body(context, workspace, options)
         post = _read_post(context, body)
         report = action_response_models.ValidationReport.from_result(
@@ -273,8 +266,8 @@ def edit(post: str, **options: Any) -> None:
       slipway post edit 0199c0de-0000-7000-8000-000000000000 --caption 'Better' --at now
       echo '{"tiktok": null}' | slipway post edit 0199c0de-0000-7000-8000-000000000000 --body -
     """
-    requested = parse_id(post, "post")
-    with report_refusals(), open_context() as context:
+    requested = runtime.parse_id(post, "post")
+    with runtime.report_refusals(), runtime.open_context() as context:
         [(caller, _)] = group_by_workspace(context, [requested], require_all=True)
         auth.require_plan(caller)
         with context.database.begin() as c:
@@ -300,7 +293,7 @@ def group_by_workspace(
             elif require_all:
                 raise click.ClickException(NO_POST)
         return [
-            (build_caller(workspace_store.find_workspace(c, str(workspace))), ids)
+            (runtime.build_caller(workspace_store.find_workspace(c, str(workspace))), ids)
             for workspace, ids in groups.items()
         ]
 
@@ -308,7 +301,7 @@ def group_by_workspace(
 def _read_body(context: Context, workspace: str, options: Mapping[str, Any]) -> tuple[Caller, Any]:
     """Return the caller and body of a new post. Raises Refusal without a plan that publishes."""
     with context.database.begin() as c:
-        caller = build_caller(workspace_store.find_workspace(c, workspace))
+        caller = runtime.build_caller(workspace_store.find_workspace(c, workspace))
         auth.require_plan(caller)
         return caller, build_body(c, caller.workspace_id, options)
 

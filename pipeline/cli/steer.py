@@ -10,22 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import DURATION, SPAN, filter_options, limit_option, read_filter
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_page, print_present, print_rows
-from pipeline.cli.runtime import (
-    build_caller,
-    choose_workspace,
-    find_actor,
-    open_context,
-    open_for,
-    open_transaction,
-    parse_id,
-    parse_platform,
-    report_refusals,
-    require_account,
-    workspace_option,
-)
 from pipeline.domain.hold import BREAKER, SCOPES
 
 with lazy_imports():
@@ -61,12 +48,12 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
     """Count, and with --yes start the job. Raises ClickException."""
     from dataclasses import replace
 
-    with report_refusals(), open_context() as context:
+    with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
-            workspace = choose_workspace(c, options["workspace"])
+            workspace = runtime.choose_workspace(c, options["workspace"])
             chosen = replace(read_filter(c, {**options, "workspace": str(workspace.id)}), workspace=None)
         caller, asked = (
-            build_caller(workspace),
+            runtime.build_caller(workspace),
             steering.Steering(verb=steering_domain.Verb(name), filter=chosen, arguments=arguments),
         )
         if asked.verb in steering_domain.PUBLISHES:
@@ -142,7 +129,7 @@ def show(job_id: str) -> None:
 
 
 @steer.command("list")
-@workspace_option
+@runtime.workspace_option
 @limit_option
 @click.option("--after", metavar="ID", help="The next page: what comes after this job.")
 def list_(workspace: str | None, limit: int, after: str | None) -> None:
@@ -151,9 +138,9 @@ def list_(workspace: str | None, limit: int, after: str | None) -> None:
     Example:
       slipway steer list --workspace Acme
     """
-    last = parse_id(after, "steering job", "steer") if after else None
-    with open_transaction() as c:
-        found = jobs.list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
+    last = runtime.parse_id(after, "steering job", "steer") if after else None
+    with runtime.open_transaction() as c:
+        found = jobs.list_jobs(c, [runtime.choose_workspace(c, workspace).id], after=last, limit=limit)
     rows = [steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
     print_page(rows, limit, empty="No steering jobs.", columns=_LISTED)
 
@@ -169,7 +156,7 @@ def stop(job_id: str) -> None:
     Example:
       slipway steer stop 0199c0de-0000-7000-8000-000000000000
     """
-    with report_refusals(), _open_job(job_id) as (context, caller, job):
+    with runtime.report_refusals(), _open_job(job_id) as (context, caller, job):
         _print_job(steering.stop(context, caller, job.id))
 
 
@@ -184,7 +171,7 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) ->
     Example:
       slipway steer receipts 0199c0de-0000-7000-8000-000000000000 --outcome skipped
     """
-    last = parse_id(after, "delivery") if after else None
+    last = runtime.parse_id(after, "delivery") if after else None
     with _open_job(job_id) as (context, _, job), context.database.begin() as c:
         found = steering_receipts.list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
     rows = [steer_schema.SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
@@ -194,7 +181,7 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) ->
 @contextmanager
 def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, jobs.SteeringJob]]:
     """Open the context, the operator as a caller of the job's workspace, and the job. Raises ClickException."""
-    with open_for(
+    with runtime.open_for(
         "steering job", job_id, lambda c, job: job_store.find_workspace_of_job(c, jobs.JOBS, job), "steer"
     ) as (context, caller, identity):
         with context.database.begin() as c:
@@ -262,7 +249,7 @@ def list_pauses_() -> None:
     Example:
       slipway pause list --json
     """
-    with open_transaction() as c:
+    with runtime.open_transaction() as c:
         rows = [pick(p, "scope target name since holds who why") for p in pauses.list_pauses(c)] + [
             {
                 "scope": BREAKER,
@@ -289,10 +276,10 @@ def lift(scope: LiftedScope, target: str | None) -> None:
       slipway pause lift breaker tiktok
     """
     _require_target("lift", scope, target)
-    with open_context() as context:
+    with runtime.open_context() as context:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
-        if not pause_actions.lift_and_release(context, find_actor(), scope, found):
+        if not pause_actions.lift_and_release(context, runtime.find_actor(), scope, found):
             raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
     print_fields({"scope": scope, "target": found, "paused": False})
 
@@ -309,14 +296,14 @@ def _require_target(verb: str, scope: str, target: str | None) -> None:
 def _pause(scope: Scope, target: str, why: str) -> None:
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
-    with open_transaction() as c:
+    with runtime.open_transaction() as c:
         found = TARGETS[scope](c, target)
-        pause_actions.pause(c, find_actor(), scope, found, why)
+        pause_actions.pause(c, runtime.find_actor(), scope, found, why)
     print_fields({"scope": scope, "target": found, "paused": True, "why": why})
 
 
 def _resolve_platform(_: Connection, text: str) -> str:
-    return parse_platform(text).value
+    return runtime.parse_platform(text).value
 
 
 def _resolve_workspace(c: Connection, text: str) -> str:
@@ -324,7 +311,7 @@ def _resolve_workspace(c: Connection, text: str) -> str:
 
 
 def _resolve_account(c: Connection, text: str) -> str:
-    return str(require_account(c, text).id)
+    return str(runtime.require_account(c, text).id)
 
 
 TARGETS: dict[str, Callable[[Any, str], str]] = {

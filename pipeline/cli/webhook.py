@@ -10,19 +10,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import PAST, limit_option
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
-from pipeline.cli.runtime import (
-    build_caller,
-    choose_workspace,
-    open_context,
-    open_for,
-    open_transaction,
-    parse_id,
-    report_refusals,
-    workspace_option,
-)
 
 with lazy_imports():
     from pipeline.api import webhooks as models
@@ -52,7 +42,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("url")
-@workspace_option
+@runtime.workspace_option
 @event_option
 @click.option("--description", help="For people.")
 def create(url: str, workspace: str | None, types: tuple[str, ...], description: str | None) -> None:
@@ -64,9 +54,9 @@ def create(url: str, workspace: str | None, types: tuple[str, ...], description:
     """
     from pipeline.webhooks import webhooks
 
-    with report_refusals(), open_context() as context:
+    with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
-            caller = build_caller(choose_workspace(c, workspace))
+            caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         made, secret = webhooks.create(
             context, caller, url=url, types=_check_types(types), description=description
         )
@@ -74,7 +64,7 @@ def create(url: str, workspace: str | None, types: tuple[str, ...], description:
 
 
 @command.command("list")
-@workspace_option
+@runtime.workspace_option
 @click.option("--paused", is_flag=True, help="Only paused webhooks, in all workspaces.")
 def list_(workspace: str | None, *, paused: bool) -> None:
     """List webhooks, oldest first.
@@ -83,8 +73,8 @@ def list_(workspace: str | None, *, paused: bool) -> None:
       slipway webhook list --workspace Acme
       slipway webhook list --paused
     """
-    with open_transaction() as c:
-        chosen = None if paused else build_caller(choose_workspace(c, workspace))
+    with runtime.open_transaction() as c:
+        chosen = None if paused else runtime.build_caller(runtime.choose_workspace(c, workspace))
         found = (
             webhook_store.list_all_paused(c, 1000)
             if chosen is None
@@ -147,7 +137,7 @@ def update(
         raise click.ClickException(
             "Give at least one of --url, --event, --all-events, --description, --pause, --resume."
         )
-    with report_refusals(), _open_webhook(webhook_id) as (context, caller, found):
+    with runtime.report_refusals(), _open_webhook(webhook_id) as (context, caller, found):
         _print(webhooks.change(context, caller, found.id, paused=paused, **changes))
 
 
@@ -224,7 +214,7 @@ def replay(
     if bool(ids) == (since is not None) or (ids and (until or state)):
         raise click.ClickException("Give --id, or --since with --until and --state; not both.")
     chosen = event_store.Replay(
-        ids=[parse_id(one, "event") for one in ids] or None,
+        ids=[runtime.parse_id(one, "event") for one in ids] or None,
         since=since,
         until=until,
         state=None if state is None else webhook_domain.EventState(state),
@@ -263,7 +253,7 @@ def delete(webhook_id: str) -> None:
 @contextmanager
 def _open_webhook(webhook_id: str) -> Iterator[tuple[Context, Caller, webhook_store.Webhook]]:
     """Open the context, the operator as a caller of the webhook's workspace, and the webhook. Raises ClickException."""
-    with open_for("webhook", webhook_id, webhook_store.find_workspace_of_webhook) as (
+    with runtime.open_for("webhook", webhook_id, webhook_store.find_workspace_of_webhook) as (
         context,
         caller,
         identity,
