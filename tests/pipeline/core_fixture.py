@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import redis
+from sqlalchemy import text
 
 from adapters.contract import Platform
 from pipeline.api.posts.schema import FORM
@@ -103,6 +104,11 @@ class CoreFixture:
             assert self.posts() == before
             return refusal
         raise AssertionError(f"it was accepted: {accepted}")
+
+    def run(self, sql: str, **values: Any) -> None:
+        """Run one statement in a transaction of its own."""
+        with self.context.database.begin() as c:
+            c.execute(text(sql), values)
 
     def now(self) -> datetime:
         with self.context.database.begin() as c:

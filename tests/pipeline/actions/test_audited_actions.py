@@ -151,8 +151,7 @@ def refuse_commits(core: CoreFixture, post: Post) -> None:
 
 
 def allow_commits(core: CoreFixture) -> None:
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("DROP TRIGGER refuse ON audit")
+    core.run("DROP TRIGGER refuse ON audit")
 
 
 # --- dead letters and decisions --------------------------------------------------------------------------------------

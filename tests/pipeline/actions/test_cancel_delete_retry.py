@@ -28,16 +28,14 @@ def part(post: Post, n: int) -> Post:
 
 def attempt(core: CoreFixture, delivery: UUID, outcome: str, late: str | None = None) -> None:
     """Insert an attempt that was armed and ended this way a minute ago."""
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome, late)
+    core.run(
+        """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome, late)
                SELECT id, account_id, 1, generation, fence, now() - interval '2 minutes', now() - interval '1 minute',
-                      :outcome, CAST(:late AS jsonb) FROM deliveries WHERE id = :id RETURNING id""",
-            id=delivery,
-            outcome=outcome,
-            late=late,
-        )
+                      :outcome, CAST(:late AS jsonb) FROM deliveries WHERE id = :id""",
+        id=delivery,
+        outcome=outcome,
+        late=late,
+    )
 
 
 def failed(core: CoreFixture, code: str = "rejected", accounts: int = 1, **more: Any) -> Post:

@@ -472,35 +472,29 @@ def test_an_upload_that_was_armed_once_is_finished_or_nothing(core: CoreFixture)
     post = stored(core, State.RETRYING)
     [delivery] = post.deliveries
     with_checkpoint(core, delivery)
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """UPDATE attempts SET armed_at = now() - interval '2 minutes', closed_at = now() - interval '1 minute',
-                  outcome = 'absent' WHERE delivery_id = :id RETURNING id""",
-            id=delivery,
-        )
+    core.run(
+        """UPDATE attempts SET armed_at = now() - interval '2 minutes', closed_at = now() - interval '1 minute',
+                  outcome = 'absent' WHERE delivery_id = :id""",
+        id=delivery,
+    )
     assert refused(core, post.id, caption="new").code == "post_in_flight"
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """UPDATE attempts SET closed_at = now() - interval '61 minutes'
-                  WHERE delivery_id = :id RETURNING id""",
-            id=delivery,
-        )
+    core.run(
+        """UPDATE attempts SET closed_at = now() - interval '61 minutes'
+                  WHERE delivery_id = :id""",
+        id=delivery,
+    )
     assert change(core, post.id, caption="new").status == "scheduled"
 
 
 def test_a_failed_one_that_is_live_after_all_is_not_sent_again(core: CoreFixture) -> None:
     post = stored(core, State.FAILED)
     [delivery] = post.deliveries
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
+    core.run(
+        """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
                   SELECT id, account_id, 1, 0, 1, now(), 'failed', '[{"error": {}}, {"remote_id": "7"}]' FROM deliveries
-                  WHERE id = :id RETURNING id""",
-            id=delivery,
-        )
+                  WHERE id = :id""",
+        id=delivery,
+    )
     assert refused(core, post.id, scheduled_at=None).code == "post_in_flight"
 
 

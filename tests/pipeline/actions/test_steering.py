@@ -215,10 +215,7 @@ def test_failed_deliveries_are_retried_and_others_of_the_post_are_not(core: Core
 def test_one_that_is_proven_live_is_not_retried(core: CoreFixture) -> None:
     post = core.ledger.post([core.accounts["one"]])
     core.ledger.armed(post)
-    with core.context.database.begin() as c:
-        c.exec_driver_sql(
-            """UPDATE attempts SET closed_at = now(), outcome = 'failed', late = '[{"remote_id": "1"}]'"""
-        )
+    core.run("""UPDATE attempts SET closed_at = now(), outcome = 'failed', late = '[{"remote_id": "1"}]'""")
     core.ledger.change(
         post.deliveries[0], f"state = 'failed', armed_at = NULL, armed_deadline = NULL, {REJECTED}"
     )
@@ -311,8 +308,7 @@ def test_a_job_of_a_revoked_key_fails_and_goes_no_further(core: CoreFixture) -> 
     post = accept(core)
     job = ask(core, Verb.CANCEL, of(core), confirm=True).job
     assert job is not None
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE keys SET revoked_at = now()")
+    core.run("UPDATE keys SET revoked_at = now()")
     failed = work(core, job.id)
     assert (failed.state, failed.error and failed.error["code"]) == ("failed", "invalid_token")
     assert state(core, post) == ["scheduled"]
@@ -339,10 +335,7 @@ def test_a_job_whose_worker_dies_goes_on_and_acts_once(
     job = ask(core, Verb.RESCHEDULE, of(core), confirm=True, shift=DAY).job
     assert job is not None
     crashes.crash(environment, point, "step_steering", str(job.id))
-    with core.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE steering_jobs SET lease_until = NULL, touched_at = now() - interval '1 minute'"
-        )
+    core.run("UPDATE steering_jobs SET lease_until = NULL, touched_at = now() - interval '1 minute'")
     queued = core.messages(IMPORTS)
     assert redispatch_steering(core.context) == 1
     assert core.messages(IMPORTS) == queued + 1
@@ -371,8 +364,7 @@ def test_ended_jobs_and_their_receipts_expire(core: CoreFixture) -> None:
     job = do(core, Verb.CANCEL, of(core))
     redispatch_steering(core.context)
     assert read(core, job.id).done == 1
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE steering_jobs SET created_at = now() - interval '31 days'")
+    core.run("UPDATE steering_jobs SET created_at = now() - interval '31 days'")
     redispatch_steering(core.context)
     with core.context.database.begin() as c:
         assert find_job(c, core.caller, job.id) is None

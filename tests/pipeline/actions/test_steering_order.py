@@ -207,8 +207,7 @@ def test_a_job_that_fails_lets_the_next_go_on(core: CoreFixture) -> None:
     pause = confirm(core, Verb.PAUSE, of(core))
     resume = confirm(core, Verb.RESUME, of(core))
     execute(core, "UPDATE steering_jobs SET key_id = NULL WHERE id = :id", id=resume.id)
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE keys SET revoked_at = now()")
+    core.run("UPDATE keys SET revoked_at = now()")
     queued = core.messages(IMPORTS)
     assert step(core, pause).state == "failed"
     assert core.messages(IMPORTS) == queued + 1
@@ -224,10 +223,7 @@ def test_the_order_holds_though_the_worker_dies(
     pause, resume = confirm(core, Verb.PAUSE, of(core)), confirm(core, Verb.RESUME, of(core))
     crashes.crash(environment, point, "step_steering", str(pause.id))
     assert step(core, resume).done == 0, "the pause has not ended"
-    with core.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE steering_jobs SET lease_until = NULL, touched_at = now() - interval '1 minute'"
-        )
+    core.run("UPDATE steering_jobs SET lease_until = NULL, touched_at = now() - interval '1 minute'")
     assert redispatch_steering(core.context) == 1, "only the pause has a step"
     assert (work(core, pause.id).done, count_paused(core)) == (3, 3)
     assert (work(core, resume.id).done, count_paused(core)) == (3, 0)
@@ -240,8 +236,7 @@ def test_what_waited_goes_on_though_the_worker_died_before_it_dispatched_it(
     pause, resume = confirm(core, Verb.PAUSE, of(core)), confirm(core, Verb.RESUME, of(core))
     crashes.crash(environment, "steering.ended", "step_steering", str(pause.id))
     assert read(core, pause.id).state == "done"
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE steering_jobs SET touched_at = now() - interval '1 minute'")
+    core.run("UPDATE steering_jobs SET touched_at = now() - interval '1 minute'")
     assert redispatch_steering(core.context) == 1
     assert work(core, resume.id).done == 1
 
@@ -292,8 +287,7 @@ def test_a_count_expires_and_only_the_newest_of_a_caller_are_kept(
     with pytest.raises(Refusal, match="has expired") as refused:
         ask(core, Verb.CANCEL, of(core), token=tokens[0])
     assert (refused.value.status, refused.value.code) == (409, "plan_changed")
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE steering_counts SET made_at = now() - interval '61 minutes'")
+    core.run("UPDATE steering_counts SET made_at = now() - interval '61 minutes'")
     redispatch_steering(core.context)
     with pytest.raises(Refusal, match="has expired"):
         ask(core, Verb.CANCEL, of(core), token=tokens[2])

@@ -152,11 +152,7 @@ def test_an_account_has_its_name_where_that_is_one_accounts_only(ready: CoreFixt
     name = f"tiktok:{found[one].username}"
     [row] = cells(ready, store(ready, body(ready)))
     assert row["accounts"] == name
-    with ready.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE accounts SET username = upper(%(name)s) WHERE id = %(id)s",
-            {"name": found[one].username, "id": two},
-        )
+    ready.run("UPDATE accounts SET username = upper(:name) WHERE id = :id", name=found[one].username, id=two)
     [row] = cells(ready, store(ready, body(ready)))
     assert UUID(row["accounts"]) == one
 

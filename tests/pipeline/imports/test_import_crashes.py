@@ -86,8 +86,7 @@ def work(core: CoreFixture, identity: UUID) -> Import:
 
 def expire_lease(core: CoreFixture) -> None:
     """Let the time pass after which maintenance takes care of an import."""
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE imports SET lease_until = NULL, touched_at = now() - interval '1 minute'")
+    core.run("UPDATE imports SET lease_until = NULL, touched_at = now() - interval '1 minute'")
 
 
 def reach(core: CoreFixture, phase: ImportState) -> UUID:
@@ -152,8 +151,7 @@ def test_an_upload_that_dies_is_removed_or_is_an_import(
         return
     assert listed == []
     assert expire_imports(core.context) == 0, "it may still be under way"
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE imports SET created_at = now() - interval '2 days'")
+    core.run("UPDATE imports SET created_at = now() - interval '2 days'")
     assert expire_imports(core.context) == 1
     with core.context.database.begin() as c:
         assert rows(c, "SELECT id FROM imports") == []
@@ -180,8 +178,7 @@ def test_an_import_expires_though_the_job_died(
     identity = reach(core, ImportState.APPLYING)
     work(core, identity)
     assert expire_imports(core.context) == 0
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE imports SET created_at = now() - interval '31 days'")
+    core.run("UPDATE imports SET created_at = now() - interval '31 days'")
     crashes.crash(environment, point, "run_job", "import-files")
     assert expire_imports(core.context) == 1
     assert expire_imports(core.context) == 0

@@ -253,8 +253,7 @@ def test_receipts_are_only_ever_added_to(core: CoreFixture) -> None:
 def test_a_clock_that_is_set_back_does_not_set_the_chain_back(core: CoreFixture) -> None:
     add_published_posts(core)
     append_receipts(core.context)
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE receipt_heads SET issued_at = now() + interval '1 hour'")
+    core.run("UPDATE receipt_heads SET issued_at = now() + interval '1 hour'")
     add_published_posts(core, 2)
     append_receipts(core.context)
     with core.context.database.begin() as c:

@@ -12,7 +12,6 @@ from pipeline.maintenance import JOBS
 from pipeline.maintenance.finish_published import fill_urls
 from pipeline.maintenance.prepare_ahead import recheck_media
 from pipeline.maintenance.rescue_expired_leases import resume_blocked
-from pipeline.store.database import row
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file, status
 from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
@@ -131,16 +130,14 @@ def scheduled(
     check = core.decided(url, "image", facts=facts)
     post = core.ledger.post([core.accounts["one"]], due=24 * HOUR, checks={0: check})
     media = json.dumps({"type": "slideshow", "urls": [url]})
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """UPDATE posts SET media = :m, due_at = now() + CAST(:due AS interval),
-                      created_at = now() - CAST(:created AS interval) WHERE id = :id RETURNING id""",
-            m=media,
-            due=due,
-            created=created,
-            id=post.id,
-        )
+    core.run(
+        """UPDATE posts SET media = :m, due_at = now() + CAST(:due AS interval),
+                      created_at = now() - CAST(:created AS interval) WHERE id = :id""",
+        m=media,
+        due=due,
+        created=created,
+        id=post.id,
+    )
     return post
 
 
@@ -160,13 +157,11 @@ def test_media_are_looked_at_a_day_and_a_quarter_of_an_hour_before(core: CoreFix
     fresh = scheduled(core, f"{where}?2", "23 hours", "1 hour", picture(), '"1"')
     assert recheck_media(core.context) == 1
     assert recheck_media(core.context) == 0, "each time once"
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """UPDATE posts SET due_at = now() + interval '10 minutes', rechecked_at = now() - interval '1 day',
-                      created_at = now() - interval '3 days' WHERE id = :id RETURNING id""",
-            id=post.id,
-        )
+    core.run(
+        """UPDATE posts SET due_at = now() + interval '10 minutes', rechecked_at = now() - interval '1 day',
+                      created_at = now() - interval '3 days' WHERE id = :id""",
+        id=post.id,
+    )
     assert recheck_media(core.context) == 1
     assert recheck_media(core.context) == 0
     assert warnings(core, post) == warnings(core, fresh) == []

@@ -91,8 +91,7 @@ def test_the_chore_rings_all_that_was_lost_in_one_run(core: CoreFixture) -> None
     forget(core)
     core.context.liveness.set_marker()
     assert rescue_expired_leases(core.context) == 0, "it may be on its way"
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE deliveries SET updated_at = now() - interval '11 seconds'")
+    core.run("UPDATE deliveries SET updated_at = now() - interval '11 seconds'")
     assert rescue_expired_leases(core.context) == len(posts)
     assert core.messages("publish.tiktok") > 0
 

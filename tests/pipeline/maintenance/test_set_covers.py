@@ -39,8 +39,7 @@ def read(core: CoreFixture, delivery: UUID) -> Any:
 
 
 def make_due(core: CoreFixture, delivery: UUID) -> None:
-    with core.context.database.begin() as c:
-        row(c, "UPDATE covers SET next_at = now() WHERE delivery_id = :id RETURNING delivery_id", id=delivery)
+    core.run("UPDATE covers SET next_at = now() WHERE delivery_id = :id", id=delivery)
 
 
 def warning(core: CoreFixture, post: Post) -> str | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.errors import Rejected
 from pipeline.actions import cancel_delete_retry as steer
-from pipeline.store.database import row, rows
+from pipeline.store.database import rows
 from pipeline.store.moves import MoveFacts
 from pipeline.store.rollups import settled_counts
 from pipeline.store.rollups.settled_counts import (
@@ -123,16 +123,14 @@ def test_old_rows_of_a_workspace_go_when_something_is_added(core: CoreFixture) -
 
 
 def test_a_page_reads_the_rows_of_its_workspaces_and_span_only(core: CoreFixture) -> None:
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """INSERT INTO settled_counts
+    core.run(
+        """INSERT INTO settled_counts
                SELECT w, m, now() - make_interval(hours => h), 'tiktok', 'published', '', 1
                FROM generate_series(1, 60) h, unnest(ARRAY[60, 1440]) m,
                     (SELECT gen_random_uuid() AS w FROM generate_series(1, 100) UNION ALL SELECT :mine) x
-               RETURNING n""",
-            mine=core.workspace,
-        )
+              """,
+        mine=core.workspace,
+    )
     with core.context.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE settled_counts")
     since = datetime.now(UTC) - timedelta(days=1)

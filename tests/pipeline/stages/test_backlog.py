@@ -13,7 +13,7 @@ from config.settings import Settings
 from pipeline.domain.delivery import State
 from pipeline.stages import delay
 from pipeline.store.auth.workspaces import LatePolicy, set_policy
-from pipeline.store.database import row, rows
+from pipeline.store.database import rows
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture, make_core
@@ -44,12 +44,7 @@ def queued(core: CoreFixture) -> list[UUID]:
 
 def turn(core: CoreFixture, when: str) -> None:
     """Says when the next of the backlog may go out."""
-    with core.context.database.begin() as c:
-        row(
-            c,
-            "UPDATE paces SET free_at = clock_timestamp() + CAST(:when AS interval) RETURNING kind",
-            when=when,
-        )
+    core.run("UPDATE paces SET free_at = clock_timestamp() + CAST(:when AS interval)", when=when)
 
 
 USED_UP, ALLOWED = "1 hour", "-1 second"

@@ -64,8 +64,7 @@ def test_no_more_than_a_platform_can_take_soon(core: CoreFixture) -> None:
     assert delay.release_due(few.context) == 10
     assert delay.release_due(few.context) == 0
     assert delay.release_due(core.with_settings(delay={"ahead": 5}).context) == 0, "its workers are fewer now"
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE deliveries SET state = 'failed' WHERE state = 'queued'")
+    core.run("UPDATE deliveries SET state = 'failed' WHERE state = 'queued'")
     assert delay.release_due(few.context) == 10
 
 

@@ -60,13 +60,11 @@ def queue_post(
 ) -> UUID:
     """Return a queued delivery of a post with this image."""
     post = core.ledger.post([core.account("one", platform)], State.QUEUED, checks={0: check})
-    with core.context.database.begin() as c:
-        row(
-            c,
-            "UPDATE posts SET media = :media WHERE id = :id RETURNING id",
-            media=jsonb({"type": "slideshow", "urls": [url], **media}),
-            id=post.id,
-        )
+    core.run(
+        "UPDATE posts SET media = :media WHERE id = :id",
+        media=jsonb({"type": "slideshow", "urls": [url], **media}),
+        id=post.id,
+    )
     return post.deliveries[0]
 
 

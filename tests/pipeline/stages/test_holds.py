@@ -165,13 +165,9 @@ def test_what_touches_no_row_is_derived_while_it_stands(core: CoreFixture) -> No
         return view(core, post).deliveries[0].held_for
 
     assert now() is Hold.BACKLOG
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """INSERT INTO platform_health (platform, opened_at, probe_at, why) VALUES ('tiktok', now(), now(), 'w')
+    core.run("""INSERT INTO platform_health (platform, opened_at, probe_at, why) VALUES ('tiktok', now(), now(), 'w')
                ON CONFLICT (platform) DO UPDATE SET opened_at = now(), probe_at = now(), why = 'w'
-               RETURNING platform""",
-        )
+              """)
     assert now() is Hold.BREAKER
     with core.context.database.begin() as c:
         pause(c, "account", str(core.accounts["one"]), "checking")

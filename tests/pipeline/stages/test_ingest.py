@@ -168,10 +168,7 @@ def test_an_account_of_another_workspace_does_not_exist(ready: CoreFixture, cont
 
 
 def test_an_inactive_account_is_refused_but_one_that_waits_to_be_connected_is_not(ready: CoreFixture) -> None:
-    with ready.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE accounts SET status = 'reconnect' WHERE id = %(i)s", {"i": ready.accounts["one"]}
-        )
+    ready.run("UPDATE accounts SET status = 'reconnect' WHERE id = :i", i=ready.accounts["one"])
     assert isinstance(ready.accept(), AcceptedPost)
     with ready.context.database.begin() as c:
         deactivate(c, ready.accounts["one"])
@@ -399,11 +396,10 @@ def test_a_music_resolver_that_does_not_answer_only_warns_but_no_such_post_is_re
 
 
 def test_a_grant_that_ends_before_the_post_is_due_is_told(ready: CoreFixture) -> None:
-    with ready.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE accounts SET refresh_expires_at = now() + interval '1 hour' WHERE id = %(i)s",
-            {"i": ready.accounts["one"]},
-        )
+    ready.run(
+        "UPDATE accounts SET refresh_expires_at = now() + interval '1 hour' WHERE id = :i",
+        i=ready.accounts["one"],
+    )
     assert ready.accept().warnings == []
     [warning] = ready.accept(scheduled_at=ready.now() + 2 * HOUR).warnings
     assert (warning.code, warning.field) == ("TOKEN_EXPIRES_BEFORE_DUE", "accounts")

@@ -17,7 +17,7 @@ from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import State
 from pipeline.store.accounts.grants import deactivate
 from pipeline.store.checks.checks import decide_check
-from pipeline.store.database import new_id, row
+from pipeline.store.database import new_id
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR, Post, together
 
@@ -107,12 +107,9 @@ def test_a_repeat_answers_the_warnings_of_now(ready: CoreFixture) -> None:
     with ready.context.database.begin() as c:
         assert decide_check(c, ready.check_ids(UNSEEN["url"])[0], "good", facts=GOOD_VIDEO, seen="ok")
     assert [*ready.accept(request).warnings] == []
-    with ready.context.database.begin() as c:
-        row(
-            c,
-            "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id RETURNING id",
-            id=ready.accounts["one"],
-        )
+    ready.run(
+        "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id", id=ready.accounts["one"]
+    )
     assert [w.code for w in ready.accept(request).warnings] == ["TOKEN_EXPIRES_BEFORE_DUE"]
     put(ready, first.id, State.PUBLISHED)
     assert [*ready.accept(request).warnings] == []

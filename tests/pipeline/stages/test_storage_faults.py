@@ -89,11 +89,11 @@ def queue(core: CoreFixture, url: str) -> Post:
     """Return a queued post with this uploaded video."""
     check = checked(core, url).id
     post = core.ledger.post([core.account("one")], State.QUEUED, checks={0: check})
-    with core.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', %(u)s::text) WHERE id = %(id)s",
-            {"u": url, "id": post.id},
-        )
+    core.run(
+        "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', :u::text) WHERE id = :id",
+        u=url,
+        id=post.id,
+    )
     return post
 
 
@@ -193,10 +193,7 @@ def test_a_check_waits_for_storage_however_late_its_post_is(core: CoreFixture, s
         check = checks.open_check(c, core.workspace, "video", url).id
     late = core.ledger.post([core.account("one")], State.ACCEPTED, due=-24 * HOUR, checks={0: check})
     before = count_alarms(core.context)
-    with core.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE checks SET due_at = now() - interval '1 day' WHERE id = %(id)s", {"id": check}
-        )
+    core.run("UPDATE checks SET due_at = now() - interval '1 day' WHERE id = :id", id=check)
     with storage.away():
         assert run_check(core.context, check) == "postponed"
     found = read_check(core, check)
@@ -266,6 +263,5 @@ def test_a_cover_waits_for_storage_beyond_its_day(core: CoreFixture) -> None:
     away = Script(set_cover=raising(StorageFault("away")))
     assert set_covers(with_script(core.context, away)) == 0
     assert count_alarms(core.context) == before + 1
-    with core.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE covers SET next_at = now() WHERE delivery_id = %(id)s", {"id": delivery})
+    core.run("UPDATE covers SET next_at = now() WHERE delivery_id = :id", id=delivery)
     assert set_covers(with_script(core.context, Script())) == 1
