@@ -36,9 +36,15 @@ def main() -> None:
         default="real",
         help="instant: processing ends before the request is answered (default: %(default)s)",
     )
-    parser.add_argument("--no-quotas", action="store_true", help="do not enforce rate limits and daily caps")
+    parser.add_argument(
+        "--no-quotas",
+        dest="quotas",
+        action="store_false",
+        help="do not enforce rate limits and daily caps",
+    )
     parser.add_argument(
         "--processing",
+        dest="processing_s",
         type=float,
         default=1.0,
         metavar="SECONDS",
@@ -46,29 +52,17 @@ def main() -> None:
     )
     parser.add_argument(
         "--moderation",
+        dest="moderation_s",
         type=float,
         default=0.5,
         metavar="SECONDS",
         help="time from processing to the public id (default: %(default)s)",
     )
-    arguments = parser.parse_args()
+    settings = vars(parser.parse_args())
     token = os.environ.get("SLIPWAY_SANDBOX_CONTROL_TOKEN", "")
     if not token:
         raise SystemExit("Set SLIPWAY_SANDBOX_CONTROL_TOKEN: the control API requires a token.")
-    run(
-        SandboxSettings(
-            host=arguments.host,
-            port=arguments.port,
-            media_port=arguments.media_port,
-            folder=arguments.folder,
-            uploads=arguments.uploads,
-            control_token=token,
-            quotas=not arguments.no_quotas,
-            pace=arguments.pace,
-            processing_s=arguments.processing,
-            moderation_s=arguments.moderation,
-        )
-    )
+    run(SandboxSettings(control_token=token, **settings))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -30,22 +32,11 @@ if TYPE_CHECKING:
 
 _PAGE_PARAMETERS = ("auto", "username", "new_username", "decision")
 """Parameters of this page; the form passes on all others, which are the app's."""
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{vendor} (sandbox)</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:28rem;margin:4rem auto;padding:0 1rem}}
-label{{display:block;padding:.3rem 0}}button{{font:inherit;padding:.4rem 1.2rem;margin:1rem .5rem 0 0}}</style></head>
-<body><h1>{vendor} <small>(sandbox)</small></h1>
-<p>The app <b>{client}</b> asks to act for your account: {scopes}.</p>
-<form method="post" action="?">{hidden}{accounts}
-<label>or a new account named <input name="new_username" autocomplete="off"></label>
-<button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button>
-</form></body></html>
-"""
-_ERROR_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{vendor} (sandbox)</title></head>
-<body><h1>{vendor} <small>(sandbox)</small></h1><p>{message}</p></body></html>
-"""
+_PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+_ERROR_PAGE = Template(
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>$vendor (sandbox)</title></head>\n'
+    "<body><h1>$vendor <small>(sandbox)</small></h1><p>$message</p></body></html>\n"
+)
 
 
 def _none(*_: object) -> Record:
@@ -108,7 +99,7 @@ def _html_response(text: str, status: int = 200) -> web.Response:
 
 def _refuse(screen: ConsentScreen, message: str) -> Refused:
     return Refused(
-        _html_response(_ERROR_PAGE.format(vendor=screen.vendor, message=html.escape(message)), 400)
+        _html_response(_ERROR_PAGE.substitute(vendor=screen.vendor, message=html.escape(message)), 400)
     )
 
 
@@ -195,7 +186,7 @@ def _render_form(screen: ConsentScreen, call: Call, platform: str, pairs: Pairs)
     )
     parameters = dict(pairs)
     return _html_response(
-        _PAGE.format(
+        _PAGE.substitute(
             vendor=screen.vendor,
             client=html.escape(parameters[screen.client]),
             scopes=html.escape(", ".join(parse_scopes(parameters)) or "everything"),

@@ -29,6 +29,10 @@ def error_response(status: int, message: str) -> web.Response:
     return json_response({"error": message}, status)
 
 
+def _refuse(status: int, message: str) -> Refused:
+    return Refused(error_response(status, message))
+
+
 _KINDS: Record = {
     "text": (lambda value: isinstance(value, str) and value, "a non-empty string"),
     "string": (lambda value: isinstance(value, str), "a string"),
@@ -58,7 +62,7 @@ class Body:
         except ValueError:
             fields = None
         if not isinstance(fields, dict):
-            raise Refused(error_response(422, "The body must be a JSON object."))
+            raise _refuse(422, "The body must be a JSON object.")
         return cls(fields)
 
     def has(self, name: str) -> bool:
@@ -70,7 +74,7 @@ class Body:
         is_good, words = _KINDS[kind]
         value = self._fields.get(name)
         if not is_good(value):
-            raise Refused(error_response(422, f"{name} must be {words}."))
+            raise _refuse(422, f"{name} must be {words}.")
         return value
 
     def get_or(self, name: str, kind: str, default: Any) -> Any:
@@ -81,34 +85,36 @@ class Body:
         """Return one of the allowed values."""
         value = self._fields.get(name)
         if value not in allowed:
-            raise Refused(error_response(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}."))
+            raise _refuse(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}.")
         return str(value)
 
 
+_FAULT_FIELDS: Record = {
+    "times": ("whole", None),
+    "account": ("text", None),
+    "delay_ms": ("whole", _DEFAULT_DELAY_MS),
+    "retry_after": ("whole", None),
+    "reason": ("text", None),
+    "body": ("string", ""),
+}
+"""Kind and default of the fields that every fault may have; without `times` it lasts until it is cleared."""
+
+
 def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
-    """Return the fault in the body; without `times` it lasts until it is cleared."""
-    fault = body.get_one_of("fault", FAULTS)
-    return {
-        "platform": body.get_one_of("platform", platforms),
-        "step": body.get_one_of("step", STEPS),
-        "fault": fault,
-        "times": body.get_or("times", "whole", None),
-        "account": body.get_or("account", "text", None),
-        "delay_ms": body.get_or("delay_ms", "whole", _DEFAULT_DELAY_MS),
-        "retry_after": body.get_or("retry_after", "whole", None),
-        "reason": body.get_or("reason", "text", None),
-        "status": _parse_status(body) if fault in WITH_STATUS else None,
-        "body": body.get_or("body", "string", ""),
-    }
+    """Return the fault in the body."""
+    allowed = {"fault": FAULTS, "platform": platforms, "step": STEPS}
+    fault: Record = {name: body.get_one_of(name, values) for name, values in allowed.items()}
+    fault |= {name: body.get_or(name, kind, default) for name, (kind, default) in _FAULT_FIELDS.items()}
+    return fault | {"status": _parse_status(body) if fault["fault"] in WITH_STATUS else None}
 
 
 def _parse_status(body: Body) -> int:
     """Return the status that a fault responds with."""
     if not body.has("status"):
-        raise Refused(error_response(422, f"The faults {' and '.join(WITH_STATUS)} need a status."))
+        raise _refuse(422, f"The faults {' and '.join(WITH_STATUS)} need a status.")
     status: int = body.get("status", "whole")
     if not _STATUSES[0] <= status <= _STATUSES[1]:
-        raise Refused(error_response(422, f"status must be from {_STATUSES[0]} to {_STATUSES[1]}."))
+        raise _refuse(422, f"status must be from {_STATUSES[0]} to {_STATUSES[1]}.")
     return status
 
 
@@ -145,9 +151,7 @@ class Control:
         accounts = self._context.accounts
         kind = accounts.kinds[account["platform"]]
         return {
-            "platform": account["platform"],
-            "remote_id": account["remote_id"],
-            "username": account["username"],
+            **{name: account[name] for name in ("platform", "remote_id", "username")},
             **accounts.issue_tokens(account, age=kind.initial_age),
             "scopes": accounts.list_scopes(account),
             "connection": accounts.get_connection(account),
@@ -180,7 +184,7 @@ class Control:
         key = request.match_info.get("id")
         faults = self._context.faults
         if key is not None and not faults.remove(key):
-            raise Refused(error_response(404, f"There is no fault {key}."))
+            raise _refuse(404, f"There is no fault {key}.")
         if key is None:
             for fault in faults.list_all():
                 faults.remove(fault["id"])
@@ -201,35 +205,26 @@ class Control:
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
         account = self._context.accounts.find(platform, body.get("remote_id"))
         if account is None:
-            raise Refused(error_response(404, f"There is no {platform} account with that remote_id."))
+            raise _refuse(404, f"There is no {platform} account with that remote_id.")
         return account
 
     async def code(self, request: web.Request) -> web.Response:
         """POST /control/oauth/code: an authorization code as from a consent page, and a short-lived token."""
         account = self._find_account(await Body.read(request))
         accounts = self._context.accounts
-        short_prefix = accounts.kinds[account["platform"]].access_prefix
-        return json_response(
-            {
-                "code": accounts.create_token(account, "code", "code-", _CODE_LIFE_S),
-                "short_lived_token": accounts.create_token(account, "short", short_prefix, _SHORT_LIFE_S),
-            },
-            201,
-        )
+        prefix = accounts.kinds[account["platform"]].access_prefix
+        code = accounts.create_token(account, "code", "code-", _CODE_LIFE_S)
+        short = accounts.create_token(account, "short", prefix, _SHORT_LIFE_S)
+        return json_response({"code": code, "short_lived_token": short}, 201)
 
     async def add_app(self, request: web.Request) -> web.Response:
         """POST /control/apps: register an app; the platform then refuses apps that are not registered."""
         body = await Body.read(request)
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
+        client, secret = body.get("client_id"), body.get("client_secret")
         redirects = body.get_or("redirect_uris", "texts", [])
-        register_app(
-            self._context,
-            platform,
-            body.get("client_id"),
-            body.get("client_secret"),
-            redirects,
-            requires_proof=body.get_or("requires_proof", "flag", default=False),
-        )
+        requires_proof = body.get_or("requires_proof", "flag", default=False)
+        register_app(self._context, platform, client, secret, redirects, requires_proof=requires_proof)
         return json_response({"ok": True}, 201)
 
     async def pace(self, request: web.Request) -> web.Response:
@@ -250,9 +245,7 @@ class Control:
         """PUT /control/media/<name>."""
         name = request.match_info["name"]
         if not NAME.match(name):
-            raise Refused(
-                error_response(422, "The name may have at most 120 letters, digits, '.', '_' and '-'.")
-            )
+            raise _refuse(422, "The name may have at most 120 letters, digits, '.', '_' and '-'.")
         part = self._context.uploads / f"media-{secrets.token_hex(8)}"
         try:
             await _write_body(request, part)
@@ -270,7 +263,7 @@ async def _write_body(request: web.Request, path: Path) -> None:
         async for data in request.content.iter_any():
             size += len(data)
             if size > _MEDIA_BYTES:
-                raise Refused(error_response(413, f"A media file may have at most {_MEDIA_BYTES} bytes."))
+                raise _refuse(413, f"A media file may have at most {_MEDIA_BYTES} bytes.")
             file.write(data)
 
 
@@ -299,19 +292,19 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
         return answer
 
     app.router.add_get("/control/health", control.health)
-    for method, path, handler in (
-        ("POST", "/control/accounts", control.add_account),
-        ("GET", "/control/ledger", control.ledger),
-        ("POST", "/control/reset", control.reset),
-        ("POST", "/control/faults", control.add_fault),
-        ("GET", "/control/faults", control.faults),
-        ("DELETE", "/control/faults", control.clear_fault),
-        ("DELETE", "/control/faults/{id}", control.clear_fault),
-        ("POST", "/control/tokens", control.tokens),
-        ("POST", "/control/oauth/code", control.code),
-        ("POST", "/control/apps", control.add_app),
-        ("POST", "/control/pace", control.pace),
-        ("POST", "/control/clock", control.clock),
-        ("PUT", "/control/media/{name}", control.put_media),
+    app.router.add_put("/control/media/{name}", require_token(control.put_media))
+    app.router.add_get("/control/ledger", require_token(control.ledger))
+    app.router.add_get("/control/faults", require_token(control.faults))
+    app.router.add_delete("/control/faults", require_token(control.clear_fault))
+    app.router.add_delete("/control/faults/{id}", require_token(control.clear_fault))
+    for path, handler in (
+        ("accounts", control.add_account),
+        ("reset", control.reset),
+        ("faults", control.add_fault),
+        ("tokens", control.tokens),
+        ("oauth/code", control.code),
+        ("apps", control.add_app),
+        ("pace", control.pace),
+        ("clock", control.clock),
     ):
-        app.router.add_route(method, path, require_token(handler))
+        app.router.add_post(f"/control/{path}", require_token(handler))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adapters.sandbox.store import LivePost, Record
 
 _RETRY_AFTER_S = 60
+_DELETED = "deleted"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with timeout 0: close sends RST, not FIN
 _ERRORS = {
     "5xx": "server_error",
@@ -212,6 +213,13 @@ class Call:
         record = self.context.store.get(kind, key)
         return record if record is not None and record["account"] == account["remote_id"] else None
 
+    def get_own(self, kind: str, key: object, account: Record, error: str, **values: object) -> Record:
+        """Return the record of that kind and key. Raises Refused with the row `error` unless it is the account's."""
+        record = self.find_own(kind, str(key), account)
+        if record is None:
+            raise self.endpoint.dialect.refuse(error, **values)
+        return record
+
     def list_own(self, kind: str, account: Record) -> list[Record]:
         """Return the account's records of a kind, oldest first."""
         records = self.context.store.get_all(kind).values()
@@ -224,7 +232,21 @@ class Call:
 
     def is_visible(self, live: LivePost) -> bool:
         """Return whether listings and reads show the post now."""
-        return live.visible_at <= self.context.clock.now()
+        is_deleted = self.context.store.get(_DELETED, f"{self.endpoint.platform}:{live.entry['remote_id']}")
+        return is_deleted is None and live.visible_at <= self.context.clock.now()
+
+    def find_live(self, remote_id: str) -> LivePost | None:
+        """Return the live post of that id if reads show it now; a matching fault `late-visibility` hides it."""
+        live = self.context.ledger.find(self.endpoint.platform, remote_id)
+        is_hidden = (
+            live is None or not self.is_visible(live) or self.take_fault("late-visibility") is not None
+        )
+        return None if is_hidden else live
+
+    def delete_live(self, live: LivePost) -> None:
+        """Hide a post from listings and reads; its line in the ledger stays."""
+        key = f"{self.endpoint.platform}:{live.entry['remote_id']}"
+        self.context.store.put(_DELETED, key, {"key": key})
 
     def list_live(self, account_id: str) -> list[LivePost]:
         """Return the posts of an account that listings show now, newest first."""

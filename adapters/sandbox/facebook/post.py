@@ -297,9 +297,7 @@ async def _check_image(call: Call, given: Record) -> Record:
 
 def _get_attachable(call: Call, account: Record, key: str) -> Record:
     """Return the unpublished photo `key` for a post. Raises Refused if it is unknown, published or expired."""
-    record = call.find_own(PHOTO_KIND, key, account)
-    if record is None:
-        raise refuse("unknown_photo", key=key)
+    record = call.get_own(PHOTO_KIND, key, account, "unknown_photo", key=key)
     if record["post"] is not None:
         held = call.context.store.get(KIND, record["post"])
         if held is not None and held["is_published"]:

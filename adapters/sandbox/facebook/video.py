@@ -110,10 +110,7 @@ def _get_offsets(record: Record) -> Record:
 
 def _get_upload(call: Call, account: Record, given: Record) -> Record:
     session = call.context.store.get(_SESSION, str(given.get("upload_session_id") or ""))
-    record = None if session is None else call.find_own(KIND, session["video"], account)
-    if record is None:
-        raise refuse("unknown_session")
-    return record
+    return call.get_own(KIND, session and session["video"], account, "unknown_session")
 
 
 def _refuse_offset(record: Record) -> Refused:

@@ -125,9 +125,8 @@ async def read_media(call: Call) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
     account = call.authenticate()
     key = graph.get_node_id(call.request)
-    live = call.context.ledger.find(PLATFORM, key)
-    is_hidden = live is None or not call.is_visible(live) or call.take_fault("late-visibility") is not None
-    if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
+    live = call.find_live(key)
+    if live is None or live.entry["account"] != account["remote_id"]:
         raise graph.unknown_node(key)
     return graph.ok(graph.select_fields(call, _media_to_dict(live), "id"))
 

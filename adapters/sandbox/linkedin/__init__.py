@@ -18,7 +18,6 @@ from adapters.sandbox.linkedin import api, asset
 from adapters.sandbox.linkedin.api import TABLE, refuse
 from adapters.sandbox.store import LivePost, Record
 
-_DELETED = "linkedin.deleted"
 _DUPLICATE = "linkedin.twin"
 _DUPLICATE_S = 600.0
 _POSTS_A_DAY = 150
@@ -77,11 +76,6 @@ def _check_not_duplicate(call: Call, body: Record, duplicate_key: str) -> None:
     )
 
 
-def _is_shown(call: Call, live: LivePost) -> bool:
-    is_deleted = call.context.store.get(_DELETED, live.entry["remote_id"]) is not None
-    return call.is_visible(live) and not is_deleted
-
-
 def _post_to_dict(live: LivePost) -> Record:
     body = live.entry["extra"]["body"]
     post: Record = fill(TABLE["answers"]["post"], entry=live.entry, at=int(live.created_at * 1000))
@@ -102,7 +96,7 @@ async def list_posts(call: Call) -> web.Response:
     if query.get("q") != "author" or not query.get("author"):
         raise refuse("no_query_author")
     _check_readable(call, account, query["author"])
-    rows = [_post_to_dict(live) for live in call.list_live(query["author"]) if _is_shown(call, live)]
+    rows = [_post_to_dict(live) for live in call.list_live(query["author"])]
     return json_response(api.paginate(call, rows))
 
 
@@ -110,10 +104,11 @@ async def read(call: Call) -> web.Response:
     """GET /rest/posts/{urn}."""
     account = api.authenticate(call)
     urn = api.get_path_urn(call)
-    live = call.context.ledger.find(api.PLATFORM, urn)
-    if live is not None:
-        _check_readable(call, account, live.entry["account"])
-    if live is None or not _is_shown(call, live) or call.take_fault("late-visibility") is not None:
+    known = call.context.ledger.find(api.PLATFORM, urn)
+    if known is not None:
+        _check_readable(call, account, known.entry["account"])
+    live = call.find_live(urn)
+    if live is None:
         raise refuse("not_found", urn=urn)
     return json_response(_post_to_dict(live))
 
@@ -125,7 +120,7 @@ async def delete(call: Call) -> web.Response:
     live = call.context.ledger.find(api.PLATFORM, urn)
     if live is not None:
         api.authorize_author(call, live.entry["account"], "author")
-        call.context.store.put(_DELETED, urn, {"key": urn})
+        call.delete_live(live)
     return web.Response(status=204)
 
 

@@ -18,7 +18,6 @@ from adapters.sandbox.pinterest import api, media
 from adapters.sandbox.pinterest.api import TABLE, refuse
 from adapters.sandbox.store import LivePost, Record
 
-_DELETED = "pinterest.deleted"
 _MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
 _CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
 _IMAGE_BYTES = 20 << 20
@@ -76,16 +75,11 @@ def _media_to_dict(entry: Record) -> Record:
     return shown
 
 
-def _is_shown(call: Call, live: LivePost) -> bool:
-    is_deleted = call.context.store.get(_DELETED, live.entry["remote_id"]) is not None
-    return call.is_visible(live) and not is_deleted
-
-
 def _list(call: Call, account: Record, board_id: str | None) -> web.Response:
     rows = [
         _pin_to_dict(account, live)
         for live in call.list_live(account["remote_id"])
-        if _is_shown(call, live) and board_id in (None, live.entry["extra"]["board_id"])
+        if board_id in (None, live.entry["extra"]["board_id"])
     ]
     return api.ok(api.paginate(call, rows), account)
 
@@ -102,9 +96,8 @@ async def list_pins(call: Call) -> web.Response:
 
 
 def _get_own(call: Call, account: Record) -> LivePost:
-    live = call.context.ledger.find(api.PLATFORM, call.request.match_info["pin"])
-    is_mine = live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call, live)
-    if live is None or not is_mine or call.take_fault("late-visibility") is not None:
+    live = call.find_live(call.request.match_info["pin"])
+    if live is None or live.entry["account"] != account["remote_id"]:
         raise refuse("unknown_pin")
     return live
 
@@ -118,8 +111,7 @@ async def read(call: Call) -> web.Response:
 async def delete(call: Call) -> web.Response:
     """DELETE /v5/pins/{pin}."""
     account = api.authenticate_writer(call, "pins:write")
-    key = _get_own(call, account).entry["remote_id"]
-    call.context.store.put(_DELETED, key, {"key": key})
+    call.delete_live(_get_own(call, account))
     return web.Response(status=204)
 
 
@@ -180,9 +172,7 @@ def _decode_image(given: Record) -> bytes:
 
 async def _get_video(call: Call, account: Record, given: Record) -> Record:
     check_fields(given, TABLE["video"], refuse)
-    record = call.find_own(media.KIND, given["media_id"], account)
-    if record is None:
-        raise refuse("no_such_media")
+    record = call.get_own(media.KIND, given["media_id"], account, "no_such_media")
     if record["state"] != "succeeded":
         raise refuse("media_not_ready", state=record["state"])
     covers = [name for name in _COVERS if given.get(name) is not None]

@@ -55,9 +55,7 @@ def _media_to_dict(record: Record) -> Record:
 async def read(call: Call) -> web.Response:
     """GET /v5/media/{media}."""
     account = api.authenticate_reader(call, "pins:read")
-    record = call.find_own(KIND, call.request.match_info["media"], account)
-    if record is None:
-        raise api.refuse("unknown_media")
+    record = call.get_own(KIND, call.request.match_info["media"], account, "unknown_media")
     return api.ok(_media_to_dict(record), account)
 
 

@@ -155,9 +155,7 @@ async def read_profile(call: Call) -> web.Response:
 async def read_status(call: Call) -> web.Response:
     """GET /business/publish/status/."""
     account = api.authenticate_reader(call, "video.publish", "video.upload")
-    record = call.find_own(_KIND, call.request.query.get("publish_id", ""), account)
-    if record is None:
-        raise refuse("publish_id")
+    record = call.get_own(_KIND, call.request.query.get("publish_id"), account, "publish_id")
     data: Record = {"status": record["state"]}
     if record["state"] == "FAILED":
         data["reason"] = record["reason"]

@@ -126,9 +126,7 @@ async def set_thumbnail(call: Call) -> web.Response:
     """POST /upload/youtube/v3/thumbnails/set?videoId=…: the image is the body; a repetition replaces it."""
     account = api.authenticate(call, "may_upload")
     key = call.request.query.get("videoId", "")
-    record = call.find_own(KIND, key, account)
-    if record is None:
-        raise refuse("unknown_video")
+    record = call.get_own(KIND, key, account, "unknown_video")
     if account["options"].get("no_thumbnails"):
         raise refuse("no_thumbnails")
     if not call.body:
