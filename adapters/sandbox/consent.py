@@ -6,13 +6,12 @@ and is redirected at once. Request and response: RFC 6749 sections 4.1.1 and 4.1
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import jinja2
 from aiohttp import web
 
 from adapters.sandbox.dialect import Refused
@@ -32,11 +31,7 @@ if TYPE_CHECKING:
 
 _PAGE_PARAMETERS = ("auto", "username", "new_username", "decision")
 """Parameters of this page; the form passes on all others, which are the app's."""
-_PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
-_ERROR_PAGE = Template(
-    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>$vendor (sandbox)</title></head>\n'
-    "<body><h1>$vendor <small>(sandbox)</small></h1><p>$message</p></body></html>\n"
-)
+_PAGE = jinja2.Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"), autoescape=True)
 
 
 def _none(*_: object) -> Record:
@@ -93,14 +88,13 @@ def _serve(screen: ConsentScreen, call: Call) -> web.Response:
             return _render_form(screen, call, platform, pairs)
 
 
-def _html_response(text: str, status: int = 200) -> web.Response:
+def _render(screen: ConsentScreen, status: int = 200, **values: object) -> web.Response:
+    text = _PAGE.render(vendor=screen.vendor, **values)
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
 def _refuse(screen: ConsentScreen, message: str) -> Refused:
-    return Refused(
-        _html_response(_ERROR_PAGE.substitute(vendor=screen.vendor, message=html.escape(message)), 400)
-    )
+    return Refused(_render(screen, 400, message=message))
 
 
 def _check(screen: ConsentScreen, call: Call, platform: str, parameters: Record) -> None:
@@ -118,10 +112,8 @@ def _check(screen: ConsentScreen, call: Call, platform: str, parameters: Record)
         raise _refuse(screen, refusal.message) from None
     if parameters.get("response_type") != "code":
         raise _refuse(screen, "response_type must be code.")
-    if "code_challenge" in parameters and parameters.get("code_challenge_method", "plain") not in (
-        "S256",
-        "plain",
-    ):
+    method = parameters.get("code_challenge_method", "plain")
+    if "code_challenge" in parameters and method not in ("S256", "plain"):
         raise _refuse(screen, "code_challenge_method must be S256.")
 
 
@@ -140,20 +132,14 @@ def _select_accounts(screen: ConsentScreen, call: Call, platform: str, pairs: Pa
 
 
 def _issue_code(screen: ConsentScreen, call: Call, parameters: Record, selected: list[Record]) -> Record:
-    challenge = parameters.get("code_challenge")
-    method = parameters.get("code_challenge_method", "plain")
-    more: Record = {
-        "grant": {
-            "client_id": parameters.get(screen.client),
-            "redirect_uri": parameters["redirect_uri"],
-            "challenge": challenge,
-            "method": screen.challenge_encoding if method == "S256" else "plain",
-        },
-        **screen.code_fields(call.context, parameters, selected),
-    }
+    names = {"client_id": screen.client, "redirect_uri": "redirect_uri", "challenge": "code_challenge"}
+    grant = {field: parameters.get(name) for field, name in names.items()}
+    is_hashed = parameters.get("code_challenge_method") == "S256"
+    grant["method"] = screen.challenge_encoding if is_hashed else "plain"
     allowed = call.context.accounts.list_scopes(selected[0])
-    if (scopes := [scope for scope in parse_scopes(parameters) if scope in allowed]) and "scopes" not in more:
-        more["scopes"] = scopes
+    scopes = [scope for scope in parse_scopes(parameters) if scope in allowed]
+    more: Record = {"scopes": scopes} if scopes else {}
+    more |= {"grant": grant, **screen.code_fields(call.context, parameters, selected)}
     code = call.context.accounts.create_token(selected[0], "code", "code-", screen.code_life, 0.0, more)
     return {"code": code, **screen.allow_parameters(parameters)}
 
@@ -173,24 +159,12 @@ def _redirect(screen: ConsentScreen, call: Call, parameters: Record, answer: Rec
 
 
 def _render_form(screen: ConsentScreen, call: Call, platform: str, pairs: Pairs) -> web.Response:
-    hidden = "".join(
-        f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
-        for name, value in pairs
-        if name not in _PAGE_PARAMETERS
-    )
-    input_type = "checkbox" if screen.allows_several else "radio"
-    accounts = "".join(
-        f'<label><input type="{input_type}" name="username" value="{html.escape(account["username"])}" checked> '
-        f"{html.escape(account['display_name'])} (@{html.escape(account['username'])})</label>"
-        for account in call.context.accounts.list_all(platform)
-    )
     parameters = dict(pairs)
-    return _html_response(
-        _PAGE.substitute(
-            vendor=screen.vendor,
-            client=html.escape(parameters[screen.client]),
-            scopes=html.escape(", ".join(parse_scopes(parameters)) or "everything"),
-            hidden=hidden,
-            accounts=accounts,
-        )
+    return _render(
+        screen,
+        client=parameters[screen.client],
+        scopes=", ".join(parse_scopes(parameters)) or "everything",
+        hidden=[pair for pair in pairs if pair[0] not in _PAGE_PARAMETERS],
+        accounts=call.context.accounts.list_all(platform),
+        input_type="checkbox" if screen.allows_several else "radio",
     )

@@ -70,7 +70,10 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
 
 
 class RateWindows:
-    """Request times by window name. Windows longer than a minute survive a kill."""
+    """Request times by window name, and usage by calendar day. What lasts longer than a minute survives a kill.
+
+    `span`: the seconds of a rolling window, or the zone (an IANA name) of a calendar day.
+    """
 
     def __init__(self, clock: Clock, store: Store) -> None:
         """Load the windows in `store`."""
@@ -81,47 +84,36 @@ class RateWindows:
             name: deque(record["times"]) for name, record in store.get_all(_KIND).items()
         }
 
-    def count_used(self, name: str, span: float) -> int:
-        """Return the number of requests in the last `span` seconds."""
-        times = self._times.get(name)
-        if times is None:
-            return 0
+    def count_used(self, name: str, span: float | str) -> int:
+        """Return the number of requests in the last `span` seconds, or today in that zone."""
+        if isinstance(span, str):
+            day = self._store.get(_DAY_KIND, name)
+            return int(day["used"]) if day is not None and day["day"] == self._get_today(span) else 0
+        times = self._times.get(name, deque())
         oldest = self._clock.now() - span
         while times and times[0] <= oldest:
             times.popleft()
         return len(times)
 
-    def is_full(self, name: str, limit: int, span: float) -> bool:
+    def is_full(self, name: str, limit: int, span: float | str) -> bool:
         """Return whether the limit is reached; always False while limits are lifted."""
         return not self.is_lifted and self.count_used(name, span) >= limit
 
-    def add(self, name: str, span: float) -> None:
+    def add(self, name: str, span: float | str) -> None:
         """Count a request now, unless limits are lifted."""
         if self.is_lifted:
+            return
+        if isinstance(span, str):
+            used = self.count_used(name, span) + 1
+            self._store.put(_DAY_KIND, name, {"day": self._get_today(span), "used": used})
             return
         times = self._times.setdefault(name, deque())
         times.append(self._clock.now())
         if span > MINUTE:
             self._store.put(_KIND, name, {"times": list(times)})
 
-    def take(self, name: str, limit: int, span: float) -> bool:
-        """Count a request and return True, or return False if the limit is reached."""
-        if self.is_full(name, limit, span):
-            return False
-        self.add(name, span)
-        return True
-
-    def take_daily(self, name: str, limit: int, zone: str) -> bool:
-        """Count a request of the calendar day in `zone` (an IANA name); return False if the limit is reached."""
-        if self.is_lifted:
-            return True
-        today = datetime.fromtimestamp(self._clock.now(), ZoneInfo(zone)).date().isoformat()
-        record = self._store.get(_DAY_KIND, name)
-        used = record["used"] if record is not None and record["day"] == today else 0
-        if used >= limit:
-            return False
-        self._store.put(_DAY_KIND, name, {"day": today, "used": used + 1})
-        return True
+    def _get_today(self, zone: str) -> str:
+        return datetime.fromtimestamp(self._clock.now(), ZoneInfo(zone)).date().isoformat()
 
     def clear(self) -> None:
         """Delete every count."""

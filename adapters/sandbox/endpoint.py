@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.dialect import Dialect
     from adapters.sandbox.store import LivePost, Record
+
+Limit: TypeAlias = tuple[str, int, float | str, str]
+"""Name of the window, requests, its span as of `RateWindows`, and row of the error."""
 
 _RETRY_AFTER_S = 60
 _DELETED = "deleted"
@@ -66,9 +69,9 @@ class Endpoint:
     async def serve(self, context: SandboxContext, request: web.Request) -> web.Response:
         """Handle one request: apply faults, call the handler, commit, respond."""
         call = Call(context=context, endpoint=self, request=request)
-        if request.body_exists and not self.route.is_streamed:
-            call.body = await request.read()
         try:
+            if request.body_exists and not self.route.is_streamed:
+                await self._read_body(call)
             if context.faults.is_active:
                 await self._apply_faults_before(call)
             response = await self.route.handle(call)
@@ -77,6 +80,19 @@ class Endpoint:
             return refusal.response
         await context.commit()
         return self._apply_faults_after(call, response) if call.faults else response
+
+    async def _read_body(self, call: Call) -> None:
+        if call.request.content_type != "multipart/form-data":
+            call.body = await call.request.read()
+            return
+        try:
+            form = await call.request.post()
+        except ValueError:
+            raise self.dialect.refuse("malformed") from None
+        fields = {
+            name: one.file.read() if isinstance(one, web.FileField) else one for name, one in form.items()
+        }
+        call.form = fields
 
     async def _apply_faults_before(self, call: Call) -> None:
         """Raise Refused if a fault responds in place of the handler; sleep for `latency`."""
@@ -136,6 +152,8 @@ class Call:
     request: web.Request
     body: bytes = b""
     faults: list[Record] = field(default_factory=list)
+    form: Record | None = None
+    """Fields of a multipart form; files are bytes."""
     parameters: Record | None = None
     """Query and body as one mapping, once parsed."""
 
@@ -173,7 +191,7 @@ class Call:
 
     def json(self) -> Record:
         """Return the body as a JSON object, {} if empty; raises Refused."""
-        if not self.body:
+        if not self.body and self.form is None:
             return {}
         try:
             body = json.loads(self.body)
@@ -182,6 +200,17 @@ class Call:
         if not isinstance(body, dict):
             raise self.endpoint.dialect.refuse("malformed")
         return body
+
+    def check_limit(self, limit: Limit, owner: str) -> None:
+        """Raise Refused if the owner has reached a limit of the table."""
+        name, most, span, error = limit
+        if self.context.rate_windows.is_full(f"{name}:{owner}", most, span):
+            raise self.endpoint.dialect.refuse(error)
+
+    def count(self, limit: Limit, owner: str) -> None:
+        """Count a request against a limit of the table; raise Refused if the owner has reached it."""
+        self.check_limit(limit, owner)
+        self.context.rate_windows.add(f"{limit[0]}:{owner}", limit[2])
 
     def read_number(self, name: str, default: int, error: str) -> int:
         """Return a whole number of the query, `default` if it is absent; raises Refused with the row `error`."""
@@ -213,7 +242,7 @@ class Call:
         record = self.context.store.get(kind, key)
         return record if record is not None and record["account"] == account["remote_id"] else None
 
-    def get_own(self, kind: str, key: object, account: Record, error: str, **values: object) -> Record:
+    def get_own(self, kind: str, key: object, account: Record, error: str, /, **values: object) -> Record:
         """Return the record of that kind and key. Raises Refused with the row `error` unless it is the account's."""
         record = self.find_own(kind, str(key), account)
         if record is None:

@@ -11,13 +11,12 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill, json_response
-from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import DIALECT, KIND, PLATFORM, TABLE, authenticate_account, refuse
 from adapters.sandbox.oauth import TokenEndpoint
 from adapters.sandbox.store import LivePost, Record
 
-_QUOTA = 50
 _SHORT_S = 3600.0
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _PATHS = {"reel": "reel", "story": "stories"}
@@ -25,20 +24,16 @@ _MEDIA_TYPES = {"reel": "VIDEO", "carousel": "CAROUSEL_ALBUM"}
 _PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
 
 
-def _get_quota_total(account: Record) -> int:
-    return int(account["options"].get("quota_total", _QUOTA))
-
-
-def _get_window_key(account: Record) -> str:
-    return f"instagram.posts:{account['remote_id']}"
+def _get_limit(account: Record) -> Limit:
+    name, total, span, error = TABLE["limits"]["posts"]
+    return name, int(account["options"].get("quota_total", total)), span, error
 
 
 async def publish(call: Call) -> web.Response:
     """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
     account = authenticate_account(call, *TABLE["publish_scopes"])
     record = _get_ready(call, account, str(graph.read_parameters(call).get("creation_id") or ""))
-    if not call.context.rate_windows.take(_get_window_key(account), _get_quota_total(account), DAY):
-        raise refuse("daily")
+    call.count(_get_limit(account), account["remote_id"])
     media_id = random_digits(17, "179")
     call.context.publish(
         account,
@@ -84,11 +79,11 @@ async def read_limit(call: Call) -> web.Response:
     """GET /{ig}/content_publishing_limit?fields=quota_usage,config."""
     account = authenticate_account(call)
     fields = call.request.query.get("fields", "quota_usage").split(",")
-    total = _get_quota_total(account)
-    used = call.context.rate_windows.count_used(_get_window_key(account), DAY)
+    name, total, span, _ = _get_limit(account)
+    used = call.context.rate_windows.count_used(f"{name}:{account['remote_id']}", span)
     if call.take_fault("quota-exhausted") is not None:
         used = total
-    known = {"quota_usage": used, "config": {"quota_total": total, "quota_duration": int(DAY)}}
+    known = {"quota_usage": used, "config": {"quota_total": total, "quota_duration": span}}
     return graph.ok({"data": [{name: known[name] for name in fields if name in known}]})
 
 

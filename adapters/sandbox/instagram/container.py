@@ -27,7 +27,6 @@ refuse = DIALECT.refuse
 
 _IMAGE_BYTES = 8 << 20
 _VIDEO_BYTES = 300 << 20
-_CONTAINERS_A_DAY = 400
 _MAX_CAPTION = 2200
 _MAX_HASHTAGS = 30
 _MAX_MENTIONS = 20
@@ -68,13 +67,11 @@ def describe_status(context: SandboxContext, record: Record) -> str:
 async def create(call: Call) -> web.Response:
     """POST /{ig}/media."""
     account = authenticate_account(call, *TABLE["publish_scopes"])
-    window = f"instagram.containers:{account['remote_id']}"
-    if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
-        raise refuse("too_many_containers")
+    call.check_limit(TABLE["limits"]["containers"], account["remote_id"])
     given = graph.read_parameters(call)
     facts = _read_facts(given)
     await _set_source(call, account, given, facts)
-    call.context.rate_windows.add(window, DAY)
+    call.count(TABLE["limits"]["containers"], account["remote_id"])
     record = call.create(KIND, random_digits(17, "178"), account, **facts)
     if record["source"] == "upload":
         return graph.ok({"id": record["key"], "uri": build_url(call, "ig-api-upload", record)})

@@ -20,7 +20,6 @@ from adapters.sandbox.store import LivePost, Record
 
 _DUPLICATE = "linkedin.twin"
 _DUPLICATE_S = 600.0
-_POSTS_A_DAY = 150
 _MAX_ALT_TEXT = 4086
 _CONTENT_TYPES = ("media", "multiImage", "article")
 _PART = re.compile(
@@ -41,8 +40,7 @@ async def create(call: Call) -> web.Response:
     kind, assets = _resolve_content(call, owner, body.get("content"))
     duplicate_key = _hash_post(body, assets)
     _check_not_duplicate(call, body, duplicate_key)
-    if not call.context.rate_windows.take_daily(f"linkedin.posts:{owner['remote_id']}", _POSTS_A_DAY, "UTC"):
-        raise refuse("daily")
+    call.count(TABLE["limits"]["posts"], owner["remote_id"])
     urn = f"urn:li:{'ugcPost' if kind == 'video' else 'share'}:{random_digits(19, '7')}"
     call.context.publish(
         owner,

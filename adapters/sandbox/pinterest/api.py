@@ -13,18 +13,15 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.consent import ConsentScreen
-from adapters.sandbox.context import DAY, MINUTE, SandboxContext
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Dialect, check_fields, fill, json_response, load_table
-from adapters.sandbox.endpoint import Call
+from adapters.sandbox.endpoint import Call, Limit
 from adapters.sandbox.oauth import FORM, TokenEndpoint
 from adapters.sandbox.store import Record, to_iso
 
 PLATFORM = "pinterest"
 TABLE = load_table(PLATFORM)
 _BOARD = "pinterest.board"
-_WRITES_A_MINUTE = 100
-_READS_A_MINUTE = 1000
-_TRIAL_WRITES_A_DAY = 300
 
 
 def ok(body: object, account: Record | None = None, status: int = 200) -> web.Response:
@@ -51,24 +48,21 @@ refuse = DIALECT.refuse
 def authenticate_writer(call: Call, *scopes: str) -> Record:
     """Return the account of the token and count one write. Raises Refused if a limit is exceeded."""
     account = call.authenticate(*scopes)
-    window = f"pinterest.trial:{account['remote_id']}"
-    is_trial = account["options"].get("trial")
-    if is_trial and not call.context.rate_windows.take(window, _TRIAL_WRITES_A_DAY, DAY):
-        raise refuse("daily")
-    return _count_request(call, account, "write", _WRITES_A_MINUTE)
+    if account["options"].get("trial"):
+        call.count(TABLE["limits"]["trial"], account["remote_id"])
+    return _count_request(call, account, TABLE["limits"]["write"])
 
 
 def authenticate_reader(call: Call, *scopes: str) -> Record:
     """Return the account of the token and count one read. Raises Refused if the limit is exceeded."""
-    return _count_request(call, call.authenticate(*scopes), "read", _READS_A_MINUTE)
+    return _count_request(call, call.authenticate(*scopes), TABLE["limits"]["read"])
 
 
-def _count_request(call: Call, account: Record, name: str, limit: int) -> Record:
-    windows, window = call.context.rate_windows, f"pinterest.{name}:{account['remote_id']}"
-    if not windows.take(window, limit, MINUTE):
-        raise refuse("rate_limited", wait=int(MINUTE))
-    left = limit - windows.count_used(window, MINUTE)
-    return account | {"rate": {"limit": str(limit), "remaining": str(left), "reset": "60"}}
+def _count_request(call: Call, account: Record, limit: Limit) -> Record:
+    call.count(limit, account["remote_id"])
+    name, most, span, _ = limit
+    left = most - call.context.rate_windows.count_used(f"{name}:{account['remote_id']}", span)
+    return account | {"rate": {"limit": str(most), "remaining": str(left), "reset": "60"}}
 
 
 def paginate(call: Call, rows: list[Record]) -> Record:

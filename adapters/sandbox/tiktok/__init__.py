@@ -17,9 +17,6 @@ from adapters.sandbox.store import LivePost, Record
 from adapters.sandbox.tiktok import api, task
 from adapters.sandbox.tiktok.api import TABLE, refuse
 
-_INITS_PER_MINUTE = 6
-_CREATOR_PER_MINUTE = 20
-_STATUS_PER_MINUTE = 30
 _MAX_TITLE = 150
 # The guide does not say whether "MB" is 10^6 or 2^20; a size that either reading forbids is refused.
 _MIN_CHUNK = 5 << 20
@@ -67,7 +64,7 @@ def _check_url(call: Call, url: object) -> str:
 async def init_direct(call: Call) -> web.Response:
     """POST /v2/post/publish/video/init/."""
     account = call.authenticate("video.publish")
-    api.check_rate(call, "video", _INITS_PER_MINUTE)
+    api.check_rate(call, "video")
     body = call.json()
     info = _read_object(body, "post_info")
     sent = {"title": "", **_check_info(info, "video_info")}
@@ -79,14 +76,14 @@ async def init_direct(call: Call) -> web.Response:
 async def init_inbox(call: Call) -> web.Response:
     """POST /v2/post/publish/inbox/video/init/."""
     account = call.authenticate("video.upload")
-    api.check_rate(call, "inbox", _INITS_PER_MINUTE)
+    api.check_rate(call, "inbox")
     facts: Record = {"draft": True, "caption": "", "privacy": None, "extra": {"title": ""}}
     return await _init_video(call, account, call.json(), facts)
 
 
 async def _init_video(call: Call, account: Record, body: Record, facts: Record) -> web.Response:
     source = _read_object(body, "source_info")
-    task.check_quota(call, account, direct=not facts["draft"])
+    call.check_limit(task.get_daily_limit(facts), account["remote_id"])
     prefix = "v_inbox" if facts["draft"] else "v_pub"
     facts["is_photos"] = False
     match source.get("source"):
@@ -135,10 +132,10 @@ async def init_photos(call: Call) -> web.Response:
     body = call.json()
     mode = body.get("post_mode")
     account = call.authenticate(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
-    api.check_rate(call, "content", _INITS_PER_MINUTE)
+    api.check_rate(call, "content")
     check_fields(body, TABLE["photo_post"], refuse)
     facts = _read_photo_post(call, account, body, is_direct=mode == "DIRECT_POST")
-    task.check_quota(call, account, direct=not facts["draft"])
+    call.check_limit(task.get_daily_limit(facts), account["remote_id"])
     record = task.create(call, task.KIND, account, "p_pub_url~v2", **facts)
     await task.start(call, record)
     return api.ok({"publish_id": record["key"]})
@@ -170,7 +167,7 @@ def _refuse_photo_quota(call: Call) -> web.Response:
 async def read_creator_info(call: Call) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
     account = call.authenticate("video.publish")
-    api.check_rate(call, "creator_info", _CREATOR_PER_MINUTE)
+    api.check_rate(call, "creator_info")
     identity = fill(TABLE["answers"]["creator"], account=account)
     return api.ok(identity | task.get_post_states(account))
 
@@ -184,7 +181,7 @@ async def read_user_info(call: Call) -> web.Response:
 
 def _find_task(call: Call, step: str) -> Record:
     account = call.authenticate("video.upload", "video.publish")
-    api.check_rate(call, step, _STATUS_PER_MINUTE)
+    api.check_rate(call, step)
     publish_id = call.json().get("publish_id")
     record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
     if record is None:

@@ -6,7 +6,6 @@ import time
 from aiohttp import web
 
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
-from adapters.sandbox.context import MINUTE
 from adapters.sandbox.dialect import Dialect, Refused, json_response, load_table
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.oauth import FORM, TokenEndpoint, check_client
@@ -40,11 +39,9 @@ DIALECT = Dialect(error_response, TABLE["errors"])
 refuse = DIALECT.refuse
 
 
-def check_rate(call: Call, name: str, limit: int) -> None:
+def check_rate(call: Call, name: str) -> None:
     """Count the request against the token's limit per minute; raise Refused if it is exceeded."""
-    token = call.endpoint.dialect.read_token(call)
-    if not call.context.rate_windows.take(f"tiktok.{name}:{token}", limit, MINUTE):
-        raise refuse("rate_limited", wait=int(MINUTE))
+    call.count(TABLE["limits"][name], str(call.endpoint.dialect.read_token(call)))
 
 
 def _oauth_error(code: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:

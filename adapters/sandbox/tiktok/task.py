@@ -10,13 +10,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Dialect, Refused
-from adapters.sandbox.endpoint import Call
+from adapters.sandbox.endpoint import Call, Limit
 from adapters.sandbox.media import VideoFacts, describe_file, find_flaw, probe_upload
 from adapters.sandbox.processing import Outcome, Task
 from adapters.sandbox.store import LivePost, Record
-from adapters.sandbox.tiktok.api import PLATFORM, TABLE, refuse
+from adapters.sandbox.tiktok.api import PLATFORM, TABLE
 from adapters.sandbox.uploads import Span, parse_content_range, receive_body
 
 KIND = "tiktok.task"
@@ -26,8 +26,6 @@ _UPLOAD_LIFE_S = 3600.0
 _DEFAULT_MAX_SECONDS = 600
 _IMAGE_BYTES = 20 << 20
 _ROUNDING = 0.05
-_LIMITS = {True: ("posts", 15, "spam_risk_too_many_posts"), False: ("shares", 5, "too_many_drafts")}
-"""Name of the window, posts a day, and error of direct posts and of drafts."""
 
 
 def list_privacy_levels(account: Record) -> list[str]:
@@ -49,11 +47,10 @@ def get_post_states(account: Record) -> Record:
     }
 
 
-def check_quota(call: Call, account: Record, *, direct: bool) -> None:
-    """Raise Refused if the account has reached its daily limit."""
-    name, limit, error = _LIMITS[direct]
-    if call.context.rate_windows.is_full(f"tiktok.{name}:{account['remote_id']}", limit, DAY):
-        raise refuse(error)
+def get_daily_limit(record: Record) -> Limit:
+    """Return the limit of direct posts, or of drafts."""
+    limit: Limit = TABLE["limits"]["drafts" if record["draft"] else "posts"]
+    return limit
 
 
 def create(call: Call, kind: str, account: Record, prefix: str, **fields: object) -> Record:
@@ -64,10 +61,12 @@ def create(call: Call, kind: str, account: Record, prefix: str, **fields: object
 
 
 async def start(call: Call, record: Record) -> None:
-    """Count the post against the daily limit and start processing."""
-    name, limit, error = _LIMITS[not record["draft"]]
-    if not call.context.rate_windows.take(f"tiktok.{name}:{record['account']}", limit, DAY):
-        record["fail_reason"] = TABLE["errors"][error][0]
+    """Count the post against the daily limit and start processing; above it, processing fails."""
+    limit = get_daily_limit(record)
+    try:
+        call.count(limit, record["account"])
+    except Refused:
+        record["fail_reason"] = TABLE["errors"][limit[3]][0]
     await call.context.processing.start(KIND, record)
 
 

@@ -8,7 +8,7 @@ import secrets
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind
-from adapters.sandbox.context import DAY, MINUTE, SandboxContext
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
 from adapters.sandbox.endpoint import Call, Route, mount_routes
 from adapters.sandbox.store import LivePost, Record
@@ -17,8 +17,6 @@ from adapters.sandbox.tiktok_business import api, music
 from adapters.sandbox.tiktok_business.api import TABLE, refuse
 
 _KIND = "tiktok_business.share"
-_POSTS_PER_MINUTE = 6
-_POSTS_PER_DAY = 15
 _MAX_MENTIONS = 30
 _MAX_PAGE = 20
 _MAX_BYTES = 1 << 30
@@ -123,12 +121,9 @@ async def _start(
     call: Call, account: Record, prefix: str, info: Record, *, silent: bool, **facts: object
 ) -> web.Response:
     """Count the post, create the share and start processing: the visible step."""
-    windows, name = call.context.rate_windows, f"business.posts:{account['remote_id']}"
-    if windows.is_full(name, _POSTS_PER_DAY, DAY):
-        raise refuse("daily")
-    if not windows.take(f"{name}:minute", _POSTS_PER_MINUTE, MINUTE):
-        raise refuse("too_many_calls")
-    windows.add(name, DAY)
+    call.check_limit(TABLE["limits"]["posts"], account["remote_id"])
+    call.count(TABLE["limits"]["posts_a_minute"], account["remote_id"])
+    call.count(TABLE["limits"]["posts"], account["remote_id"])
     extra = {"silent": silent, "thumbnail_url": facts.get("thumbnail_url")}
     extra |= {name: value for name, value in info.items() if name != "caption"}
     record = task.create(call, _KIND, account, prefix, caption=info.get("caption", ""), extra=extra, **facts)

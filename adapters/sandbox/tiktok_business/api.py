@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.context import MINUTE, SandboxContext
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Dialect, check_fields, json_response, load_table
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, check_client
@@ -20,7 +20,6 @@ from adapters.sandbox.tiktok.api import new_log_id
 
 PLATFORM = "tiktok_business"
 TABLE = load_table(PLATFORM)
-_CALLS_PER_MINUTE = 40
 _PROPERTY = "tiktok_business.property"
 _DOMAIN, _PREFIX = 1, 2
 _VERIFIED, _UNVERIFIED = 1, 2
@@ -57,9 +56,7 @@ def authenticate_owner(call: Call, business_id: object, *scopes: str) -> Record:
     account = call.authenticate(*scopes)
     if business_id != account["remote_id"]:
         raise refuse("foreign_business")
-    window = f"business:{account['remote_id']}:{call.request.path}"
-    if not call.context.rate_windows.take(window, _CALLS_PER_MINUTE, MINUTE):
-        raise refuse("too_many_calls")
+    call.count(TABLE["limits"]["calls"], f"{account['remote_id']}:{call.request.path}")
     return account
 
 

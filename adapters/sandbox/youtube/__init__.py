@@ -36,7 +36,7 @@ async def start(call: Call) -> web.Response:
         raise refuse("no_channel")
     snippet, status = _check_metadata(call, call.json())
     total = _parse_announced_size(call)
-    api.spend(call, api.INSERTS)
+    api.spend(call, "inserts")
     facts: Record = {"total": total, "received": 0, "video": None, "status": status, "snippet": snippet}
     facts["name"] = call.request.headers.get("Slug", "unknown")
     record = call.create(_KIND, secrets.token_urlsafe(24), account, **facts)

@@ -21,9 +21,6 @@ from adapters.sandbox.store import Record
 
 PLATFORM = "youtube"
 TABLE = load_table(PLATFORM)
-INSERTS = ("youtube.inserts", 100)
-UNITS = ("youtube.units", 10_000)
-_ZONE = "America/Los_Angeles"
 _TESTING_S = 7 * DAY
 _AGREED = "youtube.agreed"
 
@@ -61,10 +58,9 @@ def make_etag(record: Record) -> str:
     return hashlib.sha256(encode(record).encode()).hexdigest()[:27]
 
 
-def spend(call: Call, quota: tuple[str, int] = UNITS) -> None:
+def spend(call: Call, quota: str = "units") -> None:
     """Charge one call to a quota of the project's day; raises Refused."""
-    if not call.context.rate_windows.take_daily(*quota, _ZONE):
-        raise refuse("quota")
+    call.count(TABLE["limits"][quota], "project")
 
 
 def _oauth_error(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
