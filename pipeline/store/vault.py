@@ -80,38 +80,18 @@ class Vault:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedColumn:
-    """A column of sealed values. ``batch`` takes ``after`` and ``n``; ``store`` takes ``id`` and ``sealed``."""
+    """A column of sealed values. ``what``: as the report names them."""
 
     what: str
-    batch: str
-    store: str
+    table: str
+    column: str
 
 
-# Rows are locked in id order, as everywhere, and no other lock is taken while they are held.
 SEALED_COLUMNS = (
-    SealedColumn(
-        what="credentials",
-        batch="""SELECT id, credentials AS sealed FROM accounts WHERE id > :after ORDER BY id LIMIT :n
-                 FOR UPDATE""",
-        store="UPDATE accounts SET credentials = :sealed WHERE id = :id RETURNING id",
-    ),
-    SealedColumn(
-        what="checkpoints",
-        batch="""SELECT id, checkpoint AS sealed FROM deliveries WHERE id > :after AND checkpoint IS NOT NULL
-                 ORDER BY id LIMIT :n FOR UPDATE""",
-        store="UPDATE deliveries SET checkpoint = :sealed WHERE id = :id RETURNING id",
-    ),
-    SealedColumn(
-        what="old handles",
-        batch="""SELECT id, handle AS sealed FROM old_handles WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE""",
-        store="UPDATE old_handles SET handle = :sealed WHERE id = :id RETURNING id",
-    ),
-    SealedColumn(
-        what="webhook secrets",
-        batch="""SELECT id, secrets AS sealed FROM webhooks WHERE id > :after ORDER BY id LIMIT :n
-                 FOR NO KEY UPDATE""",
-        store="UPDATE webhooks SET secrets = :sealed WHERE id = :id RETURNING id",
-    ),
+    SealedColumn(what="credentials", table="accounts", column="credentials"),
+    SealedColumn(what="checkpoints", table="deliveries", column="checkpoint"),
+    SealedColumn(what="old handles", table="old_handles", column="handle"),
+    SealedColumn(what="webhook secrets", table="webhooks", column="secrets"),
 )
 _FIRST = UUID(int=0)
 
@@ -160,13 +140,19 @@ def _rotate_column(
     count, after = RotationProgress(what=column.what), _FIRST
     while True:
         with database.begin() as c:
-            found = rows(c, column.batch, after=after, n=batch)
+            found = _lock_batch(c, column, after, batch)
             if after == _FIRST:
                 record_change(
                     c, actor, "rotate", "vault", None, after={"sealed": [x.what for x in SEALED_COLUMNS]}
                 )
             for r in found:
-                _rotate_row(c, column, r.id, r.sealed, vault, newest, count)
+                if _can_open(newest, r.sealed, r.id):
+                    count.newest_already += 1
+                elif _can_open(vault, r.sealed, r.id):
+                    _store(c, column, r.id, vault.rotate(r.sealed))
+                    count.sealed_again += 1
+                else:
+                    count.unopened.append(r.id)
         if not found:
             return count
         failpoint("rotation.sealed")
@@ -174,22 +160,20 @@ def _rotate_column(
         report(count)
 
 
-def _rotate_row(
-    c: Connection,
-    column: SealedColumn,
-    owner: UUID,
-    sealed: bytes,
-    vault: Vault,
-    newest: Vault,
-    count: RotationProgress,
-) -> None:
-    if _can_open(newest, sealed, owner):
-        count.newest_already += 1
-    elif _can_open(vault, sealed, owner):
-        row(c, column.store, id=owner, sealed=vault.rotate(sealed))
-        count.sealed_again += 1
-    else:
-        count.unopened.append(owner)
+def _lock_batch(c: Connection, column: SealedColumn, after: UUID, limit: int) -> list[Any]:
+    """Return the next rows, locked in id order, as everywhere; no other lock is taken while they are held."""
+    return rows(
+        c,
+        f"""SELECT id, {column.column} AS sealed FROM {column.table}
+            WHERE id > :after AND {column.column} IS NOT NULL ORDER BY id LIMIT :n FOR NO KEY UPDATE""",
+        after=after,
+        n=limit,
+    )
+
+
+def _store(c: Connection, column: SealedColumn, owner: UUID, sealed: bytes) -> None:
+    sql = f"UPDATE {column.table} SET {column.column} = :sealed WHERE id = :id RETURNING id"
+    row(c, sql, id=owner, sealed=sealed)
 
 
 def _can_open(vault: Vault, sealed: bytes, owner: UUID) -> bool:
