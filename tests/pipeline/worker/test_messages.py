@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.conftest import free_ports
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.worker.broker_messages import SAMPLES, BrokerMessage, put, sent
+from tests.pipeline.worker.processes import Start, start_worker
 from tests.pipeline.worker.tick_rows import hold_ticks
 from tests.stack import until
 
@@ -64,41 +64,20 @@ def worker(
     environment: dict[str, str],
     messages: list[BrokerMessage],
     vault_key: str,
+    start: Start,
     tmp_path: Path,
 ) -> Iterator[Worker]:
     nobody, no_media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
     environment |= {"SLIPWAY_SANDBOX__URL": nobody, "SLIPWAY_SANDBOX__MEDIA_URL": no_media}
     settings = load(environment)
-    context, log = build_context(settings), tmp_path / "worker.log"
+    context = build_context(settings)
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
     core = make_core(context, ledger)
     core.account("one")
     hold_ticks(context.database, settings)
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "celery",
-                "-A",
-                "pipeline.worker.app",
-                "worker",
-                "-c",
-                "4",
-                "-Q",
-                ",".join(ALL_QUEUES),
-                "--without-gossip",
-                "--without-mingle",
-                "-l",
-                "WARNING",
-            ],
-            env=environment,
-            cwd=ROOT,
-            stdout=out,
-            stderr=out,
-        )
+    process = start_worker(start, "worker", *ALL_QUEUES, armed=environment)
     client = create_redis_client(settings.broker.url.get_secret_value())
-    yield Worker(core=core, client=client, process=process, log=log)
+    yield Worker(core=core, client=client, process=process, log=tmp_path / "0.log")
     process.terminate()
     assert process.wait(60) == 0
     client.close()

@@ -6,8 +6,7 @@ import json
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -32,61 +31,17 @@ from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.canaries import read_silences
 from pipeline.store.database import rows
 from pipeline.store.deliveries.claim import Message
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from pipeline.worker.ticker import create_ticker
 from tests.crash_table import Crashes, get_points
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import Ledger, Post
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.store.ledger import Post
+from tests.pipeline.worker.processes import Start, start_worker
 from tests.pipeline.worker.tick_rows import hold_ticks
 from tests.stack import until
 
 ROOT = Path(__file__).parents[3]
 SOON = timedelta(seconds=10)
 """Far more than the two and three seconds that are promised, and less than the 15 s of an ordinary transaction."""
-Start = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
-    context = build_context(settings)
-    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    context.liveness.set_marker()  # a broker that has forgotten everything would be filled by the rescue
-    yield made
-    ledger.database.close()
-    context.database.close()
-
-
-@pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start ``celery NAME WORDS`` with more environment variables."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def starting(*words: str, **more: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / f"{len(started)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", *words, "-l", "WARNING"],
-                env={**environment, **more},
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        started.append(process)
-        return process
-
-    yield starting
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-def worker(
-    start: Start, name: str, *queues: str, slots: int = 4, armed: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
-    options = ("-c", str(slots), "-Q", ",".join(queues), "-n", f"{name}@%h")
-    return start("worker", *options, "--without-gossip", "--without-mingle", **(armed or {}))
 
 
 def is_stopped(process: subprocess.Popen[bytes]) -> bool:
@@ -114,14 +69,14 @@ def count_sweeps(core: CoreFixture) -> int:
 
 
 def test_without_beat_every_tick_is_sent_and_every_queue_consumed(core: CoreFixture, start: Start) -> None:
-    worker(start, "all", *ALL_QUEUES)
+    start_worker(start, "all", *ALL_QUEUES)
     until(lambda: list_consumed(core) == set(ALL_QUEUES), 60)
     names = {tick.name for tick in list_ticks(core.context.settings)}
     until(lambda: {name for name, tick in read_ticks(core).items() if tick.is_sent} == names, 60)
 
 
 def test_a_worker_sends_the_ticks_of_its_group_and_no_others(core: CoreFixture, start: Start) -> None:
-    worker(start, "status", STATUS)
+    start_worker(start, "status", STATUS)
     names = {tick.name for tick in list_group_ticks(core.context.settings, WORKER_GROUPS["publish"])}
     assert "delay.sweep" in names
     assert "upkeep.rescue" not in names
@@ -136,13 +91,13 @@ def test_a_worker_sends_the_ticks_of_its_group_and_no_others(core: CoreFixture, 
 def test_a_tick_whose_holder_is_killed_is_sent_by_another_process(
     core: CoreFixture, start: Start, crashes: Crashes, point: str
 ) -> None:
-    killed = worker(start, "killed", DELAY, armed=crashes.arm(point))
+    killed = start_worker(start, "killed", DELAY, armed=crashes.arm(point))
     assert killed.wait(60) == -signal.SIGKILL
     leased = {
         name: tick.leased_until for name, tick in read_ticks(core).items() if tick.leased_until.year > 1
     }
     assert leased
-    worker(start, "other", DELAY)
+    start_worker(start, "other", DELAY)
     until(lambda: all(read_ticks(core)[name].is_sent for name in leased), 60)
     until(lambda: DELAY in list_consumed(core), 60)
 
@@ -150,9 +105,9 @@ def test_a_tick_whose_holder_is_killed_is_sent_by_another_process(
 def test_a_tick_whose_holder_is_frozen_is_sent_by_another_process(
     core: CoreFixture, start: Start, crashes: Crashes
 ) -> None:
-    worker(start, "other", DELAY)
+    start_worker(start, "other", DELAY)
     until(lambda: DELAY in list_consumed(core), 60)
-    frozen = worker(start, "frozen", DELAY, armed=crashes.arm(does="stop"))
+    frozen = start_worker(start, "frozen", DELAY, armed=crashes.arm(does="stop"))
     until(lambda: is_stopped(frozen), 60)
     assert crashes.has_reached("ticks.claimed")
     left = max(tick.leased_until for tick in read_ticks(core).values())
@@ -207,8 +162,8 @@ def test_three_beats_send_as_many_ticks_as_one_and_go_on_when_two_are_frozen(
 def test_rows_that_a_frozen_sweeper_has_locked_are_released_by_another(
     core: CoreFixture, start: Start, crashes: Crashes
 ) -> None:
-    worker(start, "other", DELAY)
-    frozen = worker(start, "frozen", DELAY, armed=crashes.arm(does="stop"))
+    start_worker(start, "other", DELAY)
+    frozen = start_worker(start, "frozen", DELAY, armed=crashes.arm(does="stop"))
     posts: list[Post] = []
 
     def freezes() -> bool:
@@ -235,7 +190,7 @@ def _last_release(core: CoreFixture) -> datetime:
 
 def test_any_message_is_a_sign_of_life_not_only_a_canary(core: CoreFixture, start: Start) -> None:
     hold_ticks(core.context.database, core.context.settings)
-    worker(start, "reachability", *WORKER_GROUPS["reachability"])
+    start_worker(start, "reachability", *WORKER_GROUPS["reachability"])
     [pulse] = [tick for tick in list_ticks(core.context.settings) if tick.name == "reachability.pulse"]
     core.context.dispatcher.send_ticks([pulse])
     until(lambda: list_consumed(core) == {pulse.queue}, 60)
@@ -246,7 +201,7 @@ def test_a_worker_that_works_off_a_backlog_is_never_silent(
 ) -> None:
     """Its one slot is busy, so that the canaries wait behind what waits for the slot."""
     queue = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
-    worker(start, "busy", queue, STATUS, slots=1, armed=crashes.arm(does="hang"))
+    start_worker(start, "busy", queue, STATUS, slots=1, armed=crashes.arm(does="hang"))
     post = core.ledger.post([core.accounts["one"]], State.QUEUED)
     core.context.dispatcher.send_deliveries(
         [Message(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)]

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.domain.webhook import EventState, EventType, PauseReason
-from pipeline.store.auth.keys import read_caller
-from pipeline.store.database import new_id, rows
-from pipeline.store.webhooks.events import NewEvent, Replay, insert_events, promote, replay_events
-from pipeline.store.webhooks.webhooks import create_webhook, pause_webhook, resume_webhook
+from pipeline.domain.webhook import EventState, PauseReason
+from pipeline.store.database import new_id
+from pipeline.store.webhooks.events import Replay, promote, replay_events
+from pipeline.store.webhooks.webhooks import pause_webhook, resume_webhook
 from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.webhooks.twins import Twins, add_webhooks
 
 LATER = "next_at = now() + interval '1 hour'"
 DONE = "state = 'delivered', next_at = NULL"
@@ -24,39 +24,15 @@ DUE, WAITS, BEHIND, DELIVERED = "due", "waits", "behind another", "delivered"
 
 
 @dataclass(kw_only=True)
-class Two:
+class Two(Twins):
     """Two webhooks with the same events in the same lanes: A, A, A, B, B, C. The second one's were stored first."""
 
-    ledger: Ledger
-    other: UUID
-    mine: UUID
     lanes: dict[str, UUID]
     events: Sequence[UUID]
-
-    def queue(self, webhook: UUID, *events: tuple[UUID, str]) -> None:
-        with self.ledger.database.begin() as c:
-            insert_events(
-                c,
-                [
-                    NewEvent(
-                        webhook_id=webhook,
-                        id=event,
-                        lane=self.lanes[lane],
-                        type=EventType.POST_POSTED,
-                        at=datetime.now(UTC),
-                        data={},
-                    )
-                    for event, lane in events
-                ],
-            )
 
     def change(self, webhook: UUID, nth: int, assignments: str) -> None:
         sql = f"UPDATE webhook_events SET {assignments} WHERE webhook_id = :w AND id = :e RETURNING id"
         self.read(sql, w=webhook, e=self.events[nth])
-
-    def read(self, sql: str, **values: Any) -> list[Any]:
-        with self.ledger.database.begin() as c:
-            return rows(c, sql, **values)
 
     def rows_of(self, webhook: UUID) -> list[Any]:
         return self.read("SELECT * FROM webhook_events WHERE webhook_id = :w ORDER BY n", w=webhook)
@@ -77,20 +53,10 @@ class Two:
 
 @pytest.fixture
 def two(ledger: Ledger) -> Two:
-    workspace = ledger.workspace()
-    with ledger.database.begin() as c:
-        caller = read_caller(c, workspace, None)
-        assert caller is not None
-        other, mine = (
-            create_webhook(c, ledger.vault, caller, url="https://a.example/", types=None, description=None)[
-                0
-            ].id
-            for _ in range(2)
-        )
     lanes = {name: new_id() for name in "ABC"}
-    made = Two(ledger=ledger, other=other, mine=mine, lanes=lanes, events=[new_id() for _ in range(6)])
-    for webhook in (other, mine):
-        made.queue(webhook, *zip(made.events, "AAABBC", strict=True))
+    made = Two(lanes=lanes, events=[new_id() for _ in range(6)], **add_webhooks(ledger))
+    for webhook in (made.other, made.mine):
+        made.queue(webhook, *zip(made.events, map(lanes.__getitem__, "AAABBC"), strict=True))
     return made
 
 
@@ -99,7 +65,7 @@ def test_the_first_pending_event_of_a_lane_is_due_and_no_other(two: Two) -> None
     assert two.states(two.other) == two.states(two.mine)
     two.change(two.mine, 5, DONE)
     two.events = [*two.events, new_id(), new_id()]
-    two.queue(two.mine, (two.events[6], "A"), (two.events[7], "C"))
+    two.queue(two.mine, (two.events[6], two.lanes["A"]), (two.events[7], two.lanes["C"]))
     assert two.states(two.mine)[6:] == [BEHIND, DUE], (
         "what was delivered blocks no lane, nor does another lane"
     )

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from pipeline.domain.shares import Shares
-from pipeline.domain.webhook import AttemptOutcome, EventType, Tried
-from pipeline.store.auth.keys import Terms, create_key, find_caller, read_caller
-from pipeline.store.database import new_id, row, rows
-from pipeline.store.webhooks.events import NewEvent, insert_events
+from pipeline.domain.webhook import AttemptOutcome, Tried
+from pipeline.store.auth.keys import Terms, create_key, find_caller
+from pipeline.store.database import new_id, row
 from pipeline.store.webhooks.rounds import (
     ArmedEvent,
     ClaimedWebhook,
@@ -32,6 +31,7 @@ from pipeline.store.webhooks.rounds import (
 )
 from pipeline.store.webhooks.webhooks import create_webhook
 from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.webhooks.twins import Twins, add_webhooks
 
 DELETED = "deleted_at = now()"
 LEASE = timedelta(minutes=1)
@@ -44,21 +44,13 @@ FAILED = Tried(outcome=AttemptOutcome.HTTP_ERROR, status=500)
 
 
 @dataclass(kw_only=True)
-class Pair:
+class Pair(Twins):
     """A webhook and another one, with the same two events, each in a lane of its own."""
 
-    ledger: Ledger
-    workspace: UUID
-    mine: UUID
-    other: UUID
     events: Sequence[UUID]
 
     def change(self, webhook: UUID, assignments: str) -> None:
         self.read(f"UPDATE webhooks SET {assignments} WHERE id = :id RETURNING id", id=webhook)
-
-    def read(self, sql: str, **values: Any) -> list[Any]:
-        with self.ledger.database.begin() as c:
-            return rows(c, sql, **values)
 
     def claim(self) -> ClaimedWebhook:
         """Claim the first webhook; the other one gets the same fence."""
@@ -98,40 +90,11 @@ class Pair:
 
 @pytest.fixture
 def pair(ledger: Ledger) -> Pair:
-    workspace = ledger.workspace()
-    with ledger.database.begin() as c:
-        caller = read_caller(c, workspace, None)
-        assert caller is not None
-        mine, other = (
-            create_webhook(c, ledger.vault, caller, url="https://a.example/", types=None, description=None)[
-                0
-            ].id
-            for _ in range(2)
-        )
-    made = Pair(ledger=ledger, workspace=workspace, mine=mine, other=other, events=[new_id(), new_id()])
-    for webhook in (mine, other):
-        queue(made, webhook, *((event, new_id()) for event in made.events))
-    made.change(mine, FIRST)
+    made = Pair(events=[new_id(), new_id()], **add_webhooks(ledger))
+    for webhook in (made.mine, made.other):
+        made.queue(webhook, *((event, new_id()) for event in made.events))
+    made.change(made.mine, FIRST)
     return made
-
-
-def queue(pair: Pair, webhook: UUID, *events: tuple[UUID, UUID]) -> None:
-    """Store events: each an id and a lane."""
-    with pair.ledger.database.begin() as c:
-        insert_events(
-            c,
-            [
-                NewEvent(
-                    webhook_id=webhook,
-                    id=event,
-                    lane=lane,
-                    type=EventType.POST_POSTED,
-                    at=datetime.now(UTC),
-                    data={},
-                )
-                for event, lane in events
-            ],
-        )
 
 
 def open_attempts(pair: Pair, webhook: UUID) -> None:

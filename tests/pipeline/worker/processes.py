@@ -1,0 +1,16 @@
+"""Workers as processes, by the fixture ``start`` of ``conftest.py``."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+def start_worker(
+    start: Start, name: str, *queues: str, slots: int = 4, armed: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a worker for these queues, *armed* with more environment variables."""
+    options = ("-c", str(slots), "-Q", ",".join(queues), "-n", f"{name}@%h")
+    return start("worker", *options, "--without-gossip", "--without-mingle", **(armed or {}))
