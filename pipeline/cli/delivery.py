@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, output
 from pipeline.cli.options import list_options, read_filter, read_page
-from pipeline.cli.output import (
-    Command,
-    Group,
-    is_json,
-    pick,
-    print_candidates,
-    print_fields,
-    print_page,
-    print_present,
-    print_rows,
-)
 from pipeline.cli.runtime import find_actor, open_context, open_transaction, parse_id
 
 with lazy_imports():
@@ -40,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.runtime.context import Context
 
 
-@click.group(cls=Group)
+@click.group(cls=output.Group)
 def command() -> None:
     """Deliveries (a post to one account): their state and history, and decisions where an operator is needed."""
 
@@ -58,12 +47,14 @@ def list_(**options: Any) -> None:
         found = selection.list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
     rows = [
         {
-            **pick(d, "id post=post_id workspace platform username state reason held_for due_at next_at"),
+            **output.pick(
+                d, "id post=post_id workspace platform username state reason held_for due_at next_at"
+            ),
             "error": _format_error(d.error),
         }
         for d in found
     ]
-    print_page(rows, options["limit"], empty="No such deliveries.")
+    output.print_page(rows, options["limit"], empty="No such deliveries.")
 
 
 @command.command("show")
@@ -84,17 +75,20 @@ def show_delivery(delivery: str) -> None:
         if found is None:
             raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
         evidence = history.read_evidence(c, found.post_id)[target]
-    facts = pick(found, _DELIVERY)
-    move_rows, attempt_rows = [pick(m, _MOVE) for m in moves], [pick(a, _ATTEMPT) for a in attempts]
-    if is_json():
-        print_fields({**facts, "moves": move_rows, "attempts": attempt_rows})
+    facts = output.pick(found, _DELIVERY)
+    move_rows, attempt_rows = (
+        [output.pick(m, _MOVE) for m in moves],
+        [output.pick(a, _ATTEMPT) for a in attempts],
+    )
+    if output.is_json():
+        output.print_fields({**facts, "moves": move_rows, "attempts": attempt_rows})
         return
-    print_present({**facts, "error": _format_error(found.error)})
+    output.print_present({**facts, "error": _format_error(found.error)})
     click.echo("\nMoves")
-    print_rows([_shorten(m) for m in move_rows])
+    output.print_rows([_shorten(m) for m in move_rows])
     click.echo("\nAttempts")
-    print_rows([_shorten(a) for a in attempt_rows], empty="None yet.")
-    print_candidates({str(found.id): found.error})
+    output.print_rows([_shorten(a) for a in attempt_rows], empty="None yet.")
+    output.print_candidates({str(found.id): found.error})
     click.echo(f"\n{_explain(found, evidence)}")
 
 
@@ -140,7 +134,7 @@ def _print_state(context: Context, delivery: str) -> None:
     with context.database.begin() as c:
         found = selection.find_delivery(c, parse_id(delivery, "delivery"))
     if found is not None:
-        print_fields({"id": str(found.id), "state": found.state, "url": found.url})
+        output.print_fields({"id": str(found.id), "state": found.state, "url": found.url})
 
 
 _DELIVERY = (
@@ -180,7 +174,7 @@ def _open_for_decision() -> Iterator[Context]:
         raise click.ClickException(f"{error} `slipway delivery list` shows where each stands.") from None
 
 
-@click.command(cls=Command)
+@click.command(cls=output.Command)
 @click.argument("identity", metavar="ID")
 def explain(identity: str) -> None:
     """Explain a post (or one delivery): where it stands at each account and since when, whose turn it is, what is next.
@@ -204,13 +198,13 @@ def explain(identity: str) -> None:
     shown["accounts"] = [
         one for one in shown["accounts"] if delivery is None or one["delivery_id"] == str(delivery)
     ]
-    if is_json():
-        print_fields(shown)
+    if output.is_json():
+        output.print_fields(shown)
         return
-    print_fields({name: shown[name] for name in ("id", "status", "scheduled_at")})
+    output.print_fields({name: shown[name] for name in ("id", "status", "scheduled_at")})
     for one in shown["accounts"]:
         click.echo()
-        print_present(_to_lines(one))
+        output.print_present(_to_lines(one))
 
 
 def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:

@@ -9,17 +9,8 @@ from uuid import UUID
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import lazy_imports, runtime
+from pipeline.cli import lazy_imports, output, runtime
 from pipeline.cli.options import list_options, read_filter, read_options, read_page
-from pipeline.cli.output import (
-    Group,
-    is_json,
-    pick,
-    print_fields,
-    print_page,
-    print_present,
-    require_one_format,
-)
 from pipeline.cli.post_body import (
     NO_POST,
     create,
@@ -54,7 +45,7 @@ if TYPE_CHECKING:
     from pipeline.store.database import Database
 
 
-@click.group(cls=Group)
+@click.group(cls=output.Group)
 def command() -> None:
     """Posts: create and change them, and see the state of each of their deliveries."""
 
@@ -144,8 +135,8 @@ def _change_posts(
             changed += ids_done
             errors |= failed
     errors |= dict.fromkeys(set(requested) - set(changed) - set(errors), NO_POST)
-    if is_json():
-        print_fields({done: list(map(str, changed)), "errors": {str(k): v for k, v in errors.items()}})
+    if output.is_json():
+        output.print_fields({done: list(map(str, changed)), "errors": {str(k): v for k, v in errors.items()}})
     else:
         click.echo(f"{len(changed)} {done}, {len(errors)} unchanged.")
         for post, why in errors.items():
@@ -173,10 +164,10 @@ def export(form: str, **options: Any) -> None:
       slipway post export --workspace Acme --format csv > posts.csv
       slipway post export --workspace Acme --status scheduled --due now..30d > month.ndjson
     """
-    require_one_format(form)
+    output.require_one_format(form)
     if not options["workspace"]:
         raise click.UsageError("--workspace is missing: a file of posts is of one workspace.")
-    count, output = 0, click.open_file("-", "wb")
+    count, out = 0, click.open_file("-", "wb")
     with runtime.open_database() as database:
         with database.begin() as c:
             chosen = read_filter(c, options)
@@ -184,11 +175,11 @@ def export(form: str, **options: Any) -> None:
         writer = post_export.ExportWriter(
             post_export.ExportFormat(form), file_columns.build_columns(schema.PostBody), accounts
         )
-        output.write(writer.begin())
+        out.write(writer.begin())
         for page in _read_pages(database, chosen):
-            output.write(writer.write(page))
+            out.write(writer.write(page))
             count += len(page)
-    output.flush()
+    out.flush()
     click.echo(f"{count} posts", err=True)
 
 
@@ -222,13 +213,13 @@ def list_(**options: Any) -> None:
             "status": post_state.derive_status(p).value,
             "due_at": format_timestamp(p.due_at),
             "caption": p.caption
-            if is_json() or len(p.caption) <= CAPTION_WIDTH
+            if output.is_json() or len(p.caption) <= CAPTION_WIDTH
             else f"{p.caption[: CAPTION_WIDTH - 1]}…",
             "accounts": ", ".join(f"{d.platform} {d.username}: {d.state}" for d in p.deliveries),
         }
         for p in found
     ]
-    print_page(rows, options["limit"], empty="No such posts.")
+    output.print_page(rows, options["limit"], empty="No such posts.")
 
 
 @command.command("show")
@@ -247,33 +238,33 @@ def show_post(post: str) -> None:
         raise click.ClickException(f"There is no post {identity}: `slipway post list` shows them.")
     facts = {"id": str(found.id), "workspace_id": str(workspace), **_post_to_dict(found)}
     deliveries = [_delivery_to_dict(d, found.now) for d in found.deliveries]
-    if is_json():
-        print_fields({**facts, "deliveries": deliveries})
+    if output.is_json():
+        output.print_fields({**facts, "deliveries": deliveries})
     else:
-        print_present(facts)
+        output.print_present(facts)
         for one in deliveries:  # a block each, not a table: ids and URLs stay whole, to be copied
             click.echo()
-            print_present(one)
+            output.print_present(one)
 
 
 def _post_to_dict(p: post_views.PostView) -> dict[str, Any]:
     return {
         "status": post_state.derive_status(p).value,
-        **pick(p, "caption media music_url"),
+        **output.pick(p, "caption media music_url"),
         **{platform.value: p.options.get(platform) for platform in contract.Platform},
         "ai_generated": p.ai_generated or None,
-        **pick(p, "due_at expires_at on_late source external_id created_at updated_at"),
+        **output.pick(p, "due_at expires_at on_late source external_id created_at updated_at"),
     }
 
 
 def _delivery_to_dict(d: post_views.DeliveryView, now: datetime) -> dict[str, Any]:
     return {
-        **pick(d, "delivery=id platform username"),
+        **output.pick(d, "delivery=id platform username"),
         "status": post_state.derive_delivery_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
-        **pick(d, "held_for next_at"),
+        **output.pick(d, "held_for next_at"),
         "removed": d.removed or None,
-        **pick(d, "published_at url"),
+        **output.pick(d, "published_at url"),
         "url_pending": d.url_pending or None,
         "cover_error": d.cover_error,
         "error": None if d.error is None else d.error["message"],

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import lazy_imports
+from pipeline.cli import lazy_imports, output
 from pipeline.cli.options import PAST_OR_NOW
-from pipeline.cli.output import (
-    Group,
-    is_json,
-    list_candidates,
-    pick,
-    print_candidates,
-    print_fields,
-    print_rows,
-)
 from pipeline.cli.runtime import find_actor, open_context, open_transaction
 from pipeline.domain.delivery_error import describe_last_look
 
@@ -62,7 +53,7 @@ STEPS = {
 }
 
 
-@click.group(cls=Group)
+@click.group(cls=output.Group)
 def command() -> None:
     """After the database was restored from a backup: what may have been sent since, and how to resume sending."""
 
@@ -78,13 +69,13 @@ def status(until: datetime | None) -> None:
     with _open_epoch_file() as epoch_file, open_transaction(warn=False) as c:
         doubt = _find_doubt(c, epoch_file)
         status_fields = _describe(c, doubt, epoch_file, until)
-    if is_json() or doubt is None:
-        print_fields(status_fields)
+    if output.is_json() or doubt is None:
+        output.print_fields(status_fields)
         return
     counts = status_fields.pop("deliveries")
-    print_fields(status_fields)
+    output.print_fields(status_fields)
     click.echo("\nMay have been sent")
-    print_rows(counts, empty="No delivery.")
+    output.print_rows(counts, empty="No delivery.")
     click.echo(f"\n{STEPS.get(doubt.why, STEPS['restored'])}")
 
 
@@ -109,11 +100,13 @@ def list_(until: datetime | None, limit: int | None, *, waiting: bool) -> None:
             found = (
                 [] if accepted is None else restores.list_accepted(c, accepted.epoch, limit, waiting=waiting)
             )
-    if is_json():
-        print_rows([{**_to_row(one), "candidates": list_candidates(one.error)} for one in found])
+    if output.is_json():
+        output.print_rows(
+            [{**_to_row(one), "candidates": output.list_candidates(one.error)} for one in found]
+        )
         return
-    print_rows([_to_row(one) for one in found], empty="No deliveries are in doubt.")
-    print_candidates({str(one.id): one.error for one in found})
+    output.print_rows([_to_row(one) for one in found], empty="No deliveries are in doubt.")
+    output.print_candidates({str(one.id): one.error for one in found})
 
 
 @command.command()
@@ -140,8 +133,8 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool) 
             found = restore.accept(context, find_actor(), epoch_file, acceptance)
         except restore.CannotAccept as error:
             raise click.ClickException(f"{error} `slipway restore status` shows the state.") from None
-    if is_json():
-        print_rows([_to_row(one) for one in found])
+    if output.is_json():
+        output.print_rows([_to_row(one) for one in found])
         return
     click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
@@ -167,8 +160,8 @@ def declare(since: datetime, until: datetime | None) -> None:
         with context.database.begin() as c:
             status_fields = _describe(c, doubt, epoch_file, None)
     status_fields.pop("deliveries")
-    print_fields(status_fields)
-    if not is_json():
+    output.print_fields(status_fields)
+    if not output.is_json():
         click.echo(f"\nNothing is sent until the restore is accepted. {STEPS['restored']}")
 
 
@@ -210,7 +203,7 @@ def _describe(
 
 def _to_row(one: restores.Doubtful) -> dict[str, Any]:
     return {
-        **pick(
+        **output.pick(
             one, "id post=post_id workspace platform username due_at why in_backup=origin state reason url"
         ),
         "found": one.error and " ".join([one.error["message"], *describe_last_look(one.error)]),
