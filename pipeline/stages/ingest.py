@@ -326,19 +326,15 @@ def store_plans(
     if not plans:
         return []
     posts = [plan.post or build_post(context, plan) for plan in plans]
-    if not warn:
-        stored, _ = store.store_posts(c, posts, _window(context))
-        return [
-            accept_stored(plan, post, ()) if post.id in stored else None
-            for plan, post in zip(plans, posts, strict=True)
-        ]
     days = DailyCounts(
-        context, c, [(plan.due_at, plan.accounts, plan.submission.request.options) for plan in plans]
+        context,
+        c,
+        [(plan.due_at, plan.accounts, plan.submission.request.options) for plan in plans if warn],
     )
     stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
     too_full = days.warn(planned)
     return [
-        accept_stored(plan, post, [*_warn(plan), *too_full[n]]) if post.id in stored else None
+        accept_stored(plan, post, [*_warn(plan), *too_full[n]] if warn else ()) if post.id in stored else None
         for n, (plan, post) in enumerate(zip(plans, posts, strict=True))
     ]
 

@@ -10,6 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STORE, DELIVERIES = "pipeline/store", "pipeline/store/deliveries"
 CONCEPTS = {
+    "ingest: storing new posts": (r"\bstore\.store_posts\(", ["pipeline/stages/ingest.py"]),
+    "ingest: the rules of a new post": (r"= plan_post\(", ["pipeline/stages/ingest.py"]),
+    "draft of a post": (r"\bDraft\(\n", ["pipeline/stages/drafts.py"]),
+    "reader of rows of files": (r"\bRowReader\(columns", ["pipeline/imports/read.py"]),
+    "open range of a file": (r"return iter\(lambda: self\.read\(CHUNK\)", ["pipeline/media/fetch.py"]),
     "rate limit in Redis": (r"register_script\(", ["pipeline/limits/rate_buckets.py"]),
     "circuit breaker of the broker": (r"class \w*CircuitBreaker", ["pipeline/limits/rate_buckets.py"]),
     "rate limit in SQL": (r"(UPDATE|INTO|FROM) paces\b", [f"{DELIVERIES}/paced_rates.py"]),
