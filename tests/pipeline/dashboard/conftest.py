@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipeline.domain.account import Role
 from pipeline.runtime.context import Context
 from tests.pipeline.api.running_server import serving
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 
 CHROMIUM = Path("/usr/bin/chromium")
 expect.set_options(timeout=60_000)  # milliseconds; a busy machine needs more than the library's five seconds
@@ -33,7 +32,7 @@ def context(site: Site) -> Context:
 
 
 @pytest.fixture
-def http(site: Site) -> Iterator[requests.Session]:
+def http(site: Site) -> Iterator[Client]:
     """A client that is logged in as an admin of all workspaces."""
     with site.log_in(site.add_user({None: Role.ADMIN})) as session:
         yield session

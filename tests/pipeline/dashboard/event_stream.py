@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-import requests
+from tests.pipeline.dashboard.site import Client
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,7 @@ class Stream:
 
 
 @contextmanager
-def listening(
-    client: requests.Session, url: str, topics: str, after: object = "", **headers: str
-) -> Iterator[Stream]:
+def listening(client: Client, url: str, topics: str, after: object = "", **headers: str) -> Iterator[Stream]:
     """Open a stream with the client's session; it is read with a timeout."""
     line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     cookie = "; ".join(f"{one.name}={one.value}" for one in client.cookies)

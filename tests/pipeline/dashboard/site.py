@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
 from uuid import UUID
 
 import requests
@@ -20,6 +22,19 @@ HOME, LOGIN = "/dashboard/", "/dashboard/login"
 PASSWORD = "correct horse battery"
 _HASH = hash_password(PASSWORD)
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+class Client(requests.Session):
+    """A client of one server, whose paths it takes. It sends the Origin header, as browsers do."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self.headers["Origin"] = url
+
+    def request(self, method: Any, url: Any, *args: Any, **more: Any) -> requests.Response:
+        """Send a request; a path is one of the server's."""
+        return super().request(method, urljoin(self._url, url), *args, **{"timeout": 30, **more})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +66,20 @@ class Site:
                 set_role(c, identity, workspace, role)
         return Someone(id=identity, login=login)
 
-    def open(self) -> requests.Session:
-        """Return a client that sends the Origin header, as browsers do, and is not logged in."""
-        session = requests.Session()
-        session.headers["Origin"] = self.url
-        return session
+    def open(self) -> Client:
+        """Return a client that is not logged in."""
+        return Client(self.url)
 
-    def try_login(
-        self, session: requests.Session, login: str, password: str, **more: str
-    ) -> requests.Response:
+    def try_login(self, session: Client, login: str, password: str, **more: str) -> requests.Response:
         """Send the form for logging in; follow no redirect."""
         form = {
-            "csrf": find_token(session.get(self.url + LOGIN, timeout=30)),
+            "csrf": find_token(session.get(LOGIN)),
             "login": login,
             "password": password,
         }
-        return session.post(self.url + LOGIN, {**form, **more}, allow_redirects=False, timeout=30)
+        return session.post(LOGIN, {**form, **more}, allow_redirects=False)
 
-    def log_in(self, user: Someone) -> requests.Session:
+    def log_in(self, user: Someone) -> Client:
         """Return a client with a new session of the user, which sends its token with every request.
 
         The session is started in the database: hashing a password takes longer than most tests.

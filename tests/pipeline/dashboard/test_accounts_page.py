@@ -17,7 +17,7 @@ from pipeline.domain.account import Role
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, Tenant, serving
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, end_grant
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 
 PATH = "/dashboard/accounts"
 
@@ -41,8 +41,8 @@ def tenant(site: Site) -> Tenant:
     return tenant
 
 
-def show(site: Site, client: requests.Session, **query: object) -> str:
-    answer = client.get(site.url + PATH, params={k: str(v) for k, v in query.items()})
+def show(client: Client, **query: object) -> str:
+    answer = client.get(PATH, params={k: str(v) for k, v in query.items()})
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -51,19 +51,17 @@ def list_names(text: str) -> list[str]:
     return re.findall(r'<th scope="row" class="text"><bdi>(.*?)</bdi>', text)
 
 
-def test_what_needs_a_person_comes_first_with_what_hangs_on_it(
-    site: Site, http: requests.Session, tenant: Tenant
-) -> None:
-    text = show(site, http, workspace=tenant.workspace)
+def test_what_needs_a_person_comes_first_with_what_hangs_on_it(http: Client, tenant: Tenant) -> None:
+    text = show(http, workspace=tenant.workspace)
     assert [name[:4] for name in list_names(text)] == ["&lt;", "tikt", "inst"]
     assert HOSTILE not in text, "names and errors are escaped"
     assert "2 active, 1 to reconnect, 0 taken out of use" in text
     assert 'data-state="soon"' in text
-    assert len(list_names(show(site, http, workspace=tenant.workspace, needs_person=1))) == 2
-    assert len(list_names(show(site, http, workspace=tenant.workspace, platform="instagram"))) == 1
+    assert len(list_names(show(http, workspace=tenant.workspace, needs_person=1))) == 2
+    assert len(list_names(show(http, workspace=tenant.workspace, platform="instagram"))) == 1
 
 
-def test_posts_at_risk_lead_to_the_queue(site: Site, http: requests.Session, tenant: Tenant) -> None:
+def test_posts_at_risk_lead_to_the_queue(site: Site, http: Client, tenant: Tenant) -> None:
     account = tenant.accounts["tiktok"]
     body = {
         "caption": "later",
@@ -72,18 +70,16 @@ def test_posts_at_risk_lead_to_the_queue(site: Site, http: requests.Session, ten
         "scheduled_at": "2035-01-01T00:00:00Z",
     }
     assert site.server.post(body, tenant.key).status_code == 201
-    assert f'<a href="/dashboard/queue?account={account}">1</a>' in show(
-        site, http, workspace=tenant.workspace
-    )
+    assert f'<a href="/dashboard/queue?account={account}">1</a>' in show(http, workspace=tenant.workspace)
 
 
-def test_pages_have_each_account_once(site: Site, http: requests.Session) -> None:
+def test_pages_have_each_account_once(site: Site, http: Client) -> None:
     tenant = site.server.tenant()
     for n in range(60):
         add_named(site.server.context, tenant.workspace, f"name-{n:02}")
-    first = show(site, http, workspace=tenant.workspace)
+    first = show(http, workspace=tenant.workspace)
     [link] = re.findall(r'<a href="([^"]+)" rel="next">', first)
-    second = http.get(site.url + link.replace("&amp;", "&")).text
+    second = http.get(link.replace("&amp;", "&")).text
     names = list_names(first) + list_names(second)
     assert len(names) == len(set(names)) == 62
     assert 'rel="next"' not in second
@@ -92,8 +88,8 @@ def test_pages_have_each_account_once(site: Site, http: requests.Session) -> Non
 @pytest.mark.parametrize(
     "query", [{"after": "0,1"}, {"after": "9,1," + ABSENT}, {"platform": "myspace"}, {"workspace": "x"}]
 )
-def test_a_query_that_is_none_is_refused(site: Site, http: requests.Session, query: dict[str, str]) -> None:
-    assert http.get(site.url + PATH, params=query).status_code == 400
+def test_a_query_that_is_none_is_refused(http: Client, query: dict[str, str]) -> None:
+    assert http.get(PATH, params=query).status_code == 400
 
 
 def test_others_see_their_workspaces_only_and_connect_only_as_operators(site: Site, tenant: Tenant) -> None:
@@ -101,22 +97,22 @@ def test_others_see_their_workspaces_only_and_connect_only_as_operators(site: Si
     viewer = site.add_user({other.workspace: Role.VIEWER})
     author = site.add_user({tenant.workspace: Role.AUTHOR})
     with site.log_in(viewer) as client:
-        assert len(list_names(show(site, client))) == 2
-        assert client.get(site.url + PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
-        assert connect(site, client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
+        assert len(list_names(show(client))) == 2
+        assert client.get(PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
+        assert connect(client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
     with site.log_in(author) as client:
-        assert "Connect again" not in show(site, client)
-        assert connect(site, client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
+        assert "Connect again" not in show(client)
+        assert connect(client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
 
 
-def connect(site: Site, client: requests.Session, **form: str) -> requests.Response:
-    return client.post(f"{site.url}{PATH}/connect", form)
+def connect(client: Client, **form: str) -> requests.Response:
+    return client.post(f"{PATH}/connect", form)
 
 
 def test_a_link_is_made_by_the_flow_that_there_is_and_says_who_made_it(site: Site, tenant: Tenant) -> None:
     user = site.add_user({tenant.workspace: Role.OPERATOR}, login="ann@agency.example")
     with site.log_in(user) as client:
-        answer = connect(site, client, account=tenant.accounts["lost"], platform="linkedin")
+        answer = connect(client, account=tenant.accounts["lost"], platform="linkedin")
         assert answer.status_code == 200, answer.text
     [address] = re.findall(r'<a href="(https://[^"]+)" role="button"', answer.text)
     given = parse_qs(urlsplit(address.replace("&amp;", "&")).query)
@@ -130,20 +126,18 @@ def test_a_link_is_made_by_the_flow_that_there_is_and_says_who_made_it(site: Sit
     assert (stored.user_id, stored.key_id, str(stored.account_id)) == (user.id, None, tenant.accounts["lost"])
 
 
-def test_what_cannot_be_connected_is_refused_with_its_reason(
-    site: Site, http: requests.Session, tenant: Tenant
-) -> None:
-    unknown = connect(site, http, account=ABSENT, platform="linkedin")
-    other = connect(site, http, account=tenant.accounts["tiktok"], platform="linkedin")
-    none = connect(site, http, workspace=str(tenant.workspace), platform="youtube")
-    strange = connect(site, http, workspace=str(tenant.workspace), platform="linkedin", connection="nope")
-    missing = connect(site, http, workspace=str(tenant.workspace))
+def test_what_cannot_be_connected_is_refused_with_its_reason(http: Client, tenant: Tenant) -> None:
+    unknown = connect(http, account=ABSENT, platform="linkedin")
+    other = connect(http, account=tenant.accounts["tiktok"], platform="linkedin")
+    none = connect(http, workspace=str(tenant.workspace), platform="youtube")
+    strange = connect(http, workspace=str(tenant.workspace), platform="linkedin", connection="nope")
+    missing = connect(http, workspace=str(tenant.workspace))
     assert [one.status_code for one in (unknown, other, none, strange, missing)] == [404, 404, 500, 400, 400]
     assert "SLIPWAY_YOUTUBE__APP_ID" in none.text
     assert all(p in missing.text for p in Platform)
 
 
-def test_a_hostile_name_stays_text(browser: Page, site: Site, tenant: Tenant) -> None:
+def test_a_hostile_name_stays_text(browser: Page, tenant: Tenant) -> None:
     browser.goto(f"{PATH}?workspace={tenant.workspace}")
     expect(browser.get_by_text(HOSTILE).first).to_be_visible()
     assert browser.title() == "Accounts \N{EN DASH} Slipway"

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
-import requests
 
 from pipeline.actions.attention import list_attention
 from pipeline.dashboard.attention import build_query, list_links
@@ -21,7 +20,7 @@ from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.health import database_now
-from tests.pipeline.dashboard.site import HOME, Site
+from tests.pipeline.dashboard.site import HOME, Client, Site
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 DAY = timedelta(days=1)
@@ -62,7 +61,7 @@ def test_each_line_shows_exactly_what_it_counts(site: Site, context: Context, wo
     with context.database.begin() as c:
         items, now = list_attention(c, SILENT, [workspace]), database_now(c)
     with site.log_in(user) as http:
-        page = html.unescape(http.get(site.url + HOME, timeout=30).text)
+        page = html.unescape(http.get(HOME).text)
         found = set()
         for item in items:
             matter = item.matter
@@ -70,7 +69,7 @@ def test_each_line_shows_exactly_what_it_counts(site: Site, context: Context, wo
                 continue
             link = list_links(matter, now)[-1]
             assert link.address.partition("due_")[0] in page, "the page leads there"
-            shown = http.get(site.url + link.address, timeout=30).text
+            shown = http.get(link.address).text
             rows = re.findall(r'<tr id="row-', shown)
             assert len(rows) == matter.count, (matter, build_query(matter, now))
             found.add(matter.kind)
@@ -84,16 +83,16 @@ def test_each_line_shows_exactly_what_it_counts(site: Site, context: Context, wo
 
 def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace: UUID) -> None:
     with site.log_in(site.add_user({workspace: Role.OPERATOR})) as http:
-        page = html.unescape(http.get(site.url + HOME, timeout=30).text)
+        page = html.unescape(http.get(HOME).text)
         lines = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", page, re.DOTALL)
         [failed] = [line for line in lines if "too long" in line]
         assert '<td class="short">1</td>' in failed
         assert "ago</small>" in failed
         [replay] = re.findall(r'href="(/dashboard/queue/count[^"]+)"', failed)
-        assert "Yes, replay 1" in http.get(site.url + replay, timeout=30).text
+        assert "Yes, replay 1" in http.get(replay).text
         assert [line for line in lines if "Paused" in line and 'href="/dashboard/pauses"' in line]
     with site.log_in(site.add_user({workspace: Role.VIEWER})) as http:
-        page = http.get(site.url + HOME, timeout=30).text
+        page = http.get(HOME).text
         assert "/dashboard/queue/count" not in page
         assert ">Resume</a>" not in page
 
@@ -103,9 +102,9 @@ def test_accounts_lead_to_those_that_need_a_person(site: Site, ledger: Ledger) -
     lost, fine = ledger.account(workspace), ledger.account(workspace)
     ledger.update("accounts", lost, "status = 'reconnect'")
     with site.log_in(site.add_user({workspace: Role.OPERATOR})) as http:
-        page = html.unescape(http.get(site.url + HOME, timeout=30).text)
+        page = html.unescape(http.get(HOME).text)
         [address] = re.findall(r'href="(/dashboard/accounts\?[^"]+)"', page)
-        shown = http.get(site.url + address, timeout=30).text
+        shown = http.get(address).text
         assert str(lost) in shown
         assert str(fine) not in shown
 
@@ -113,19 +112,19 @@ def test_accounts_lead_to_those_that_need_a_person(site: Site, ledger: Ledger) -
 def test_a_visitor_sees_what_concerns_their_workspaces(site: Site, ledger: Ledger, workspace: UUID) -> None:
     other = ledger.workspace()
     with site.log_in(site.add_user({other: Role.ADMIN})) as http:
-        assert "Nothing needs an operator." in http.get(site.url + HOME, timeout=30).text
+        assert "Nothing needs an operator." in http.get(HOME).text
     with ledger.database.begin() as c:
         record_canary(c, "delay")
         row(c, "UPDATE canaries SET taken_at = now() - interval '1 hour' RETURNING queue")
     with site.log_in(site.add_user({other: Role.ADMIN})) as http:
-        page = http.get(site.url + HOME, timeout=30).text
+        page = http.get(HOME).text
         assert "slipway worker" in page, "a silent queue concerns everyone; its command is for the server"
         assert "Failed" not in page
 
 
-def test_the_list_is_that_of_the_command_line(site: Site, http: requests.Session, context: Context) -> None:
+def test_the_list_is_that_of_the_command_line(http: Client, context: Context) -> None:
     with context.database.begin() as c:
         items = list_attention(c, SILENT)
-    page = http.get(site.url + HOME, timeout=30).text
+    page = http.get(HOME).text
     assert page.count('<th scope="row">') == len(items)
     assert urlencode({"state": "blocked"}) in page or not items

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import requests
 from starlette.routing import Route
 
 from pipeline.dashboard.app import create_dashboard
@@ -15,7 +14,7 @@ from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import serving
-from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone
+from tests.pipeline.dashboard.site import HOME, PASSWORD, Client, Site, Someone
 from tests.pipeline.dashboard.test_accounts_page import APP
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import send, start
@@ -33,7 +32,7 @@ class Scene:
     site: Site
     ledger: Ledger
     user: Someone
-    client: requests.Session
+    client: Client
 
     def decide(self) -> None:
         post = self.ledger.fresh(State.BLOCKED)
@@ -50,11 +49,11 @@ class Scene:
 
     def reschedule(self) -> None:
         post, form = self.ledger.fresh(due=HOUR), {"scheduled_at": "2031-03-01T10:00:00Z", "version": "*"}
-        done(press(self.site, self.client, post, "reschedule", form), post, "reschedule")
+        done(press(self.client, post, "reschedule", form), post, "reschedule")
 
     def cancel(self) -> None:
         post = self.ledger.fresh(due=HOUR)
-        done(press(self.site, self.client, post, "cancel", AGREED), post, "cancel")
+        done(press(self.client, post, "cancel", AGREED), post, "cancel")
 
     def pause(self) -> str:
         account = str(self.ledger.account(self.site.tenant.workspace))
@@ -71,7 +70,7 @@ class Scene:
     def end_another(self) -> None:
         with self.site.log_in(self.user) as other:
             session = find_id(self.site, other)
-        assert end(self.site, self.client, session).status_code == 303
+        assert end(self.client, session).status_code == 303
 
     def log_in(self) -> None:
         with self.site.open() as client:
@@ -79,8 +78,8 @@ class Scene:
 
     def log_out(self) -> None:
         with self.site.log_in(self.user) as client:
-            client.post(f"{self.site.url}/dashboard/logout", allow_redirects=False, timeout=30)
-            assert client.get(self.site.url + HOME, allow_redirects=False, timeout=30).status_code == 303
+            client.post("/dashboard/logout", allow_redirects=False)
+            assert client.get(HOME, allow_redirects=False).status_code == 303
 
     def send(self, path: str, fields: Any, status: int) -> None:
         send(self.site, self.client, path, fields, status)

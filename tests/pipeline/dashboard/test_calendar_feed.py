@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import requests
 
 from pipeline.dashboard.calendar import ZONE_COOKIE
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 
 FEED = "/dashboard/calendar/posts"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
@@ -23,8 +22,7 @@ DAY = timedelta(days=1)
 
 
 def feed(
-    site: Site,
-    http: requests.Session,
+    http: Client,
     core: CoreFixture,
     first: str = "2027-01-11",
     days: int = 7,
@@ -32,20 +30,20 @@ def feed(
 ) -> list[Mapping[str, Any]]:
     end = (datetime.fromisoformat(first) + timedelta(days=days)).date()
     asked = {"workspace": core.workspace, "view": "timeGridWeek", "start": first, "end": end, **more}
-    answer = http.get(site.url + FEED, params=asked, timeout=30)
+    answer = http.get(FEED, params=asked)
     assert answer.status_code == 200, answer.text
     found: list[Mapping[str, Any]] = answer.json()
     return found
 
 
 def test_a_card_has_the_time_of_the_zones_clocks_and_the_version_of_its_post(
-    site: Site, http: requests.Session, core: CoreFixture
+    http: Client, core: CoreFixture
 ) -> None:
     one, two = core.account("one"), core.account("two")
     core.decided()
     post = core.accept(account_ids=[one, two], scheduled_at=WINTER, caption="<img onerror=1>")
     for zone, at in {"Europe/Berlin": "2027-01-12T09:30:00", "Asia/Kolkata": "2027-01-12T14:00:00"}.items():
-        [card] = feed(site, http, core, zone=zone)
+        [card] = feed(http, core, zone=zone)
         assert (card["start"], card["title"], card["startEditable"]) == (at, "<img onerror=1>", True)
         shown = card["extendedProps"]
         assert (shown["link"], shown["status"]) == (f"/dashboard/posts/{post.id}", "scheduled")
@@ -53,15 +51,13 @@ def test_a_card_has_the_time_of_the_zones_clocks_and_the_version_of_its_post(
         assert shown["version"].startswith('"')
 
 
-def test_the_calendar_of_an_account_has_its_posts_only(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_the_calendar_of_an_account_has_its_posts_only(http: Client, core: CoreFixture) -> None:
     one, two = core.account("one"), core.account("two")
     core.decided()
     core.accept(account_ids=[one], scheduled_at=WINTER, caption="first")
     core.accept(account_ids=[two], scheduled_at=WINTER, caption="second")
-    assert [card["title"] for card in feed(site, http, core, account=two)] == ["second"]
-    assert len(feed(site, http, core, view="dayGridMonth", first="2026-12-28", days=42)) == 2
+    assert [card["title"] for card in feed(http, core, account=two)] == ["second"]
+    assert len(feed(http, core, view="dayGridMonth", first="2026-12-28", days=42)) == 2
 
 
 @pytest.mark.parametrize(
@@ -77,12 +73,12 @@ def test_the_calendar_of_an_account_has_its_posts_only(
     ],
 )
 def test_only_posts_that_may_be_edited_may_be_moved(
-    site: Site, http: requests.Session, core: CoreFixture, state: State, armed: bool, movable: bool
+    http: Client, core: CoreFixture, state: State, armed: bool, movable: bool
 ) -> None:
     post = core.ledger.post([core.account("one")], due=DAY)
     core.ledger.put(post, state, armed=armed)
     today = datetime.now(UTC).date()
-    [card] = feed(site, http, core, first=today.isoformat(), days=3)
+    [card] = feed(http, core, first=today.isoformat(), days=3)
     assert card["startEditable"] is movable
     assert (card["extendedProps"]["version"] is not None) is movable
 
@@ -91,35 +87,33 @@ def test_who_may_only_look_moves_nothing_and_strangers_see_nothing(site: Site, c
     core.ledger.post([core.account("one")], due=DAY)
     asked: dict[str, Any] = {"first": datetime.now(UTC).date().isoformat(), "days": 3}
     with site.log_in(site.add_user({core.workspace: Role.VIEWER})) as viewer:
-        [card] = feed(site, viewer, core, **asked)
+        [card] = feed(viewer, core, **asked)
         assert card["startEditable"] is False
     with site.log_in(site.add_user({core.workspace: Role.AUTHOR})) as author:
-        [card] = feed(site, author, core, **asked)
+        [card] = feed(author, core, **asked)
         assert card["startEditable"] is True
     with site.log_in(site.add_user({core.ledger.workspace(): Role.ADMIN})) as stranger:
         for path in ("/dashboard/calendar", FEED):
-            answer = stranger.get(site.url + path, params={"workspace": str(core.workspace)})
+            answer = stranger.get(path, params={"workspace": str(core.workspace)})
             assert answer.status_code == 404
 
 
-def test_the_hours_of_a_change_of_clocks_are_all_there(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_the_hours_of_a_change_of_clocks_are_all_there(http: Client, core: CoreFixture) -> None:
     one = core.account("one")
     core.decided()
     midnight = datetime(2027, 10, 30, 22, tzinfo=UTC)  # in Berlin, where 02:00 to 03:00 comes twice
     for hour in range(25):
         core.accept(account_ids=[one], scheduled_at=midnight + timedelta(hours=hour), caption=f"{hour}")
-    shown = feed(site, http, core, first="2027-10-31", days=1, zone="Europe/Berlin")
+    shown = feed(http, core, first="2027-10-31", days=1, zone="Europe/Berlin")
     assert [card["start"][11:13] for card in shown] == [f"{hour:02}" for hour in (0, 1, 2, 2, *range(3, 24))]
 
 
 def test_a_day_with_very_many_posts_shows_some_and_leads_to_the_others(
-    site: Site, http: requests.Session, core: CoreFixture
+    http: Client, core: CoreFixture
 ) -> None:
     core.ledger.posts(5000, [core.account("one")], due=DAY)
     due = datetime.now(UTC) + DAY
-    cards = feed(site, http, core, first=(due - DAY).date().isoformat(), days=3, view="dayGridMonth")
+    cards = feed(http, core, first=(due - DAY).date().isoformat(), days=3, view="dayGridMonth")
     *posts, others = cards
     assert len(posts) == 5
     assert (others["title"], others["startEditable"]) == ("and 4,995 more", False)
@@ -142,7 +136,7 @@ def test_a_day_with_very_many_posts_shows_some_and_leads_to_the_others(
     ],
 )
 def test_a_question_that_cannot_be_answered_is_refused(
-    site: Site, http: requests.Session, core: CoreFixture, given: Mapping[str, str], status: int, word: str
+    http: Client, core: CoreFixture, given: Mapping[str, str], status: int, word: str
 ) -> None:
     asked = {
         "workspace": str(core.workspace),
@@ -150,13 +144,13 @@ def test_a_question_that_cannot_be_answered_is_refused(
         "start": "2027-01-11",
         "end": "2027-01-18",
     }
-    answer = http.get(site.url + FEED, params={**asked, **given})
+    answer = http.get(FEED, params={**asked, **given})
     assert answer.status_code == status
     assert word in answer.text
 
 
 def test_the_page_shows_its_zone_and_keeps_the_one_that_is_chosen(
-    site: Site, http: requests.Session, core: CoreFixture
+    site: Site, http: Client, core: CoreFixture
 ) -> None:
     page = f"{site.url}/dashboard/calendar?workspace={core.workspace}"
     assert "clocks in <strong>UTC</strong> (UTC+00:00 now)" in http.get(page).text
@@ -167,6 +161,6 @@ def test_the_page_shows_its_zone_and_keeps_the_one_that_is_chosen(
     assert "clocks in <strong>Asia/Kolkata</strong>" in http.get(page).text
 
 
-def test_a_zone_of_a_cookie_that_is_none_counts_for_nothing(site: Site, http: requests.Session) -> None:
-    answer = http.get(f"{site.url}/dashboard/calendar", cookies={ZONE_COOKIE: "../etc/passwd"})
+def test_a_zone_of_a_cookie_that_is_none_counts_for_nothing(http: Client) -> None:
+    answer = http.get("/dashboard/calendar", cookies={ZONE_COOKIE: "../etc/passwd"})
     assert "clocks in <strong>UTC</strong>" in answer.text

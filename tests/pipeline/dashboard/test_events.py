@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import requests
 
 from pipeline.dashboard.ledger import MAX_STREAMS, USER_STREAMS
 from pipeline.dashboard.live_feed import open_position, seal_position
@@ -18,7 +17,7 @@ from pipeline.store.auth.sessions import find_session, list_audiences, list_sess
 from pipeline.store.database import new_id, row
 from tests.pipeline.api.running_server import BASE, Tenant, serving, video
 from tests.pipeline.dashboard.event_stream import listening
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 
 JSON = {"Content-Type": "application/json"}
 
@@ -30,7 +29,7 @@ def make_post(site: Site, tenant: Tenant) -> str:
     return identity
 
 
-def find_position(site: Site, client: requests.Session, more: int = 0) -> str:
+def find_position(site: Site, client: Client, more: int = 0) -> str:
     """Return the cursor of a client's session after everything that there is, and *more*."""
     token = client.cookies["slipway"]
     with site.server.context.database.begin() as c:
@@ -40,7 +39,7 @@ def find_position(site: Site, client: requests.Session, more: int = 0) -> str:
     return seal_position(site.server.context.vault, session.id, int(found.id) + more)
 
 
-def test_a_page_hears_of_a_post_that_the_api_has_answered(site: Site, http: requests.Session) -> None:
+def test_a_page_hears_of_a_post_that_the_api_has_answered(site: Site, http: Client) -> None:
     with listening(http, site.url, "posts attention", find_position(site, http)) as stream:
         assert stream.answer.headers["Content-Type"] == "text/event-stream"
         assert stream.answer.headers["X-Accel-Buffering"] == "no"
@@ -58,9 +57,9 @@ def test_a_page_hears_of_a_post_that_the_api_has_answered(site: Site, http: requ
     assert open_position(vault, new_id(), event.position) is None, "another session's cursor"
 
 
-def test_no_page_and_no_event_shows_how_many_moves_there_are(site: Site, http: requests.Session) -> None:
+def test_no_page_and_no_event_shows_how_many_moves_there_are(site: Site, http: Client) -> None:
     make_post(site, site.tenant)
-    shown = re.search(r'data-position="([^"]*)"', http.get(site.url + "/dashboard/", timeout=30).text)
+    shown = re.search(r'data-position="([^"]*)"', http.get("/dashboard/").text)
     assert shown
     with listening(http, site.url, "posts", "0") as stream:
         event = stream.read()
@@ -70,7 +69,7 @@ def test_no_page_and_no_event_shows_how_many_moves_there_are(site: Site, http: r
         assert not cursor.isdigit()
 
 
-def test_a_page_that_was_read_before_a_post_hears_of_it_at_once(site: Site, http: requests.Session) -> None:
+def test_a_page_that_was_read_before_a_post_hears_of_it_at_once(site: Site, http: Client) -> None:
     before = find_position(site, http)
     make_post(site, site.tenant)
     with listening(http, site.url, "posts numbers", before) as stream:
@@ -82,7 +81,7 @@ def test_a_page_that_was_read_before_a_post_hears_of_it_at_once(site: Site, http
         assert stream.read() is not None, "the header of a reconnecting browser wins over the page's address"
 
 
-def test_a_visitor_hears_of_their_workspaces_only(site: Site, http: requests.Session) -> None:
+def test_a_visitor_hears_of_their_workspaces_only(site: Site, http: Client) -> None:
     other = site.server.tenant()
     user = site.add_user({other.workspace: Role.VIEWER})
     with site.log_in(user) as stranger, ExitStack() as streams:
@@ -111,7 +110,7 @@ def test_a_stream_ends_with_its_session(site: Site) -> None:
         site.log_in(user) as client,
         listening(client, site.url, "posts", find_position(site, client, 10**15)) as stream,
     ):
-        assert client.post(site.url + "/dashboard/logout", allow_redirects=False).status_code == 303
+        assert client.post("/dashboard/logout", allow_redirects=False).status_code == 303
         event = stream.read()
         assert event is not None
         assert event.name == "end"
@@ -123,7 +122,7 @@ def test_a_stream_ends_with_its_session(site: Site) -> None:
 @pytest.mark.parametrize(
     "topics", ["", "posts <script>", "post:1", " ".join(f"a{'b' * n}" for n in range(51))]
 )
-def test_topics_that_are_none_are_refused(site: Site, http: requests.Session, topics: str) -> None:
+def test_topics_that_are_none_are_refused(site: Site, http: Client, topics: str) -> None:
     with listening(http, site.url, topics) as stream:
         assert stream.answer.status == 400
 
@@ -167,7 +166,7 @@ def test_one_workspace_leaves_live_pages_to_others_and_pages_and_the_api_go_on(a
         assert refused.answer.status == 429
         assert refused.answer.headers["Retry-After"]
         assert f"This workspace has {MAX_STREAMS // 2} live pages" in refused.answer.read().decode()
-        assert last.get(alone.url + "/dashboard/").status_code == 200
+        assert last.get("/dashboard/").status_code == 200
         make_post(alone, alone.tenant)
         both = alone.add_user({workspace: Role.VIEWER, alone.server.tenant().workspace: Role.VIEWER})
         for user in (both, alone.add_user({None: Role.VIEWER})):

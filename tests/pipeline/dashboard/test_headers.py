@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from tests.pipeline.dashboard.site import HOME, LOGIN, Site
+from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site
 
 UNSAFE = ("unsafe-inline", "unsafe-eval", "unsafe-hashes", "http:", "https:", "*")
 
@@ -14,7 +14,7 @@ UNSAFE = ("unsafe-inline", "unsafe-eval", "unsafe-hashes", "http:", "https:", "*
     "path", [HOME, LOGIN, HOME + "nothing", HOME + "static/x/dashboard.css", HOME + "sessions"]
 )
 def test_every_response_has_the_security_headers(site: Site, path: str) -> None:
-    answer = site.open().get(site.url + path, allow_redirects=False, timeout=30)
+    answer = site.open().get(path, allow_redirects=False)
     policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
@@ -25,8 +25,8 @@ def test_every_response_has_the_security_headers(site: Site, path: str) -> None:
     assert answer.headers["Referrer-Policy"] == "same-origin"
 
 
-def test_a_page_is_never_stored_and_names_nothing_of_another_host(site: Site, http: requests.Session) -> None:
-    answer = http.get(site.url + HOME, timeout=30)
+def test_a_page_is_never_stored_and_names_nothing_of_another_host(http: Client) -> None:
+    answer = http.get(HOME)
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Content-Encoding" not in answer.headers  # compressed, a token could be guessed by its length
     for attribute in ('src="', 'href="', 'action="'):
@@ -45,9 +45,9 @@ def test_the_api_beside_it_has_no_cors_for_pages_and_no_part_of_the_dashboard(si
     assert [path for path in described["paths"] if "dashboard" in path] == []
 
 
-def test_requests_are_counted_by_the_route_of_the_page(site: Site, http: requests.Session) -> None:
-    http.get(site.url + HOME + "sessions?unknown=1", timeout=30)
-    http.get(site.url + HOME + "no-such-page", timeout=30)
+def test_requests_are_counted_by_the_route_of_the_page(site: Site, http: Client) -> None:
+    http.get(HOME + "sessions?unknown=1")
+    http.get(HOME + "no-such-page")
     metrics = requests.get(site.url + "/metrics", timeout=30).text
     counted = {
         line.partition('route="')[2].partition('"')[0] for line in metrics.splitlines() if "route=" in line

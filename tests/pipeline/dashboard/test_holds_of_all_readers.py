@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import requests
 
 from pipeline.broker.queues import ALL_QUEUES
 from pipeline.domain.attention import Kind
@@ -27,7 +26,7 @@ from pipeline.store.recovery import epoch
 from pipeline.store.steering.receipts import pause_deliveries
 from tests.fork_server_client import ForkServer
 from tests.pipeline.cli.terminal import Terminal
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 AHEAD, DUE, RETRYING = "ahead", "due", "retrying"
@@ -54,7 +53,7 @@ class Scene:
     """Three posts of one account: due in an hour, due an hour ago, and one whose next try is a minute ahead."""
 
     site: Site
-    http: requests.Session
+    http: Client
     ledger: Ledger
     terminal: Terminal
     workspace: UUID
@@ -76,7 +75,7 @@ class Scene:
 @pytest.fixture
 def scene(
     site: Site,
-    http: requests.Session,
+    http: Client,
     ledger: Ledger,
     fork_server: ForkServer,
     module_environment: dict[str, str],
@@ -184,7 +183,7 @@ def read_queue_page(scene: Scene) -> Seen:
     seen: dict[str, str | None] = {}
     for reason in (*Hold, "none"):
         query = {"account": str(scene.account), "reason": str(reason)}
-        page = scene.http.get(f"{scene.site.url}/dashboard/queue", params=query, timeout=30)
+        page = scene.http.get("/dashboard/queue", params=query)
         assert page.status_code == 200
         for found in re.findall(r'<tr id="row-([0-9a-f-]+)"', page.text):
             seen[scene.name(found)] = None if reason == "none" else str(reason)
@@ -214,7 +213,7 @@ def test_every_reader_names_the_same_hold(scene: Scene, reader: str, what: str) 
 def test_the_list_of_pauses_counts_what_readers_see_held(scene: Scene, what: str) -> None:
     with standing(scene, what):
         [listed] = scene.terminal.json("pause", "list")
-        page = scene.http.get(f"{scene.site.url}/dashboard/pauses", timeout=30).text
+        page = scene.http.get("/dashboard/pauses").text
     held = sum(hold is not None for hold in HOLDS[what].values())
     assert listed["holds"] == held
     assert re.search(rf'data-label="Holds"><a [^>]*>{held}</a>', page)

@@ -8,7 +8,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.pipeline.api.running_server import video
-from tests.pipeline.dashboard.site import HOME, Site
+from tests.pipeline.dashboard.site import HOME, Client, Site
 
 QUEUE = "/dashboard/queue"
 
@@ -20,9 +20,9 @@ def make_post(site: Site) -> str:
     return caption
 
 
-def test_a_page_that_is_loaded_after_the_answer_shows_the_post(site: Site, http: requests.Session) -> None:
+def test_a_page_that_is_loaded_after_the_answer_shows_the_post(site: Site, http: Client) -> None:
     caption = make_post(site)
-    text = http.get(site.url + QUEUE).text
+    text = http.get(QUEUE).text
     assert caption in text
     assert "partner_api" in text
 
@@ -52,7 +52,9 @@ def test_an_open_page_leads_to_the_login_when_its_session_is_ended(browser: Page
     expect(browser).to_have_url(re.compile("/dashboard/login"))
 
 
-def test_a_page_that_cannot_reach_its_events_tries_again(browser: Page, site: Site) -> None:
+def test_a_page_that_cannot_reach_its_events_tries_again(
+    browser: Page,
+) -> None:
     browser.route("**/dashboard/events?*", lambda route: route.fulfill(status=503), times=1)
     with browser.expect_response(lambda answer: "/dashboard/events?" in answer.url and answer.status == 200):
         browser.goto(HOME)

@@ -34,7 +34,7 @@ from pipeline.store.auth.users import (
 )
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import serving, until
-from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Site, Someone, find_token
+from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Client, Site, Someone, find_token
 
 WRONG = "not the password"
 
@@ -47,14 +47,14 @@ def _forget_tries_from_this_machine(site: Site) -> None:
 
 def test_a_page_without_a_session_leads_to_the_login_and_back(site: Site) -> None:
     user, client = site.add_user(), site.open()
-    answer = client.get(site.url + "/dashboard/sessions?a=1", allow_redirects=False)
+    answer = client.get("/dashboard/sessions?a=1", allow_redirects=False)
     place = "?next=%2Fdashboard%2Fsessions%3Fa%3D1"
     assert (answer.status_code, answer.headers["Location"]) == (303, LOGIN + place)
-    shown = client.get(site.url + answer.headers["Location"])
+    shown = client.get(answer.headers["Location"])
     assert 'value="/dashboard/sessions?a=1"' in shown.text
     answer = site.try_login(client, user.login, user.password, next="/dashboard/sessions?a=1")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/sessions?a=1")
-    again = client.get(site.url + LOGIN + place, allow_redirects=False)
+    again = client.get(LOGIN + place, allow_redirects=False)
     assert (again.status_code, again.headers["Location"]) == (303, "/dashboard/sessions?a=1")
 
 
@@ -75,12 +75,12 @@ def test_failed_logins_and_locks_are_logged_with_their_address_and_without_what_
     assert not [word for word in (typed, WRONG) if word in site.server.log.read_text()]
 
 
-def test_a_logged_in_user_sees_the_first_page_and_logs_out(site: Site, http: requests.Session) -> None:
-    shown = http.get(site.url + HOME)
+def test_a_logged_in_user_sees_the_first_page_and_logs_out(site: Site, http: Client) -> None:
+    shown = http.get(HOME)
     assert shown.status_code == 200
     assert "<h1>Attention</h1>" in shown.text
     kept = dict(http.cookies)
-    assert http.post(site.url + "/dashboard/logout", allow_redirects=False).status_code == 303
+    assert http.post("/dashboard/logout", allow_redirects=False).status_code == 303
     assert "slipway" not in http.cookies
     for cookies in ({}, kept):
         assert (
@@ -122,26 +122,26 @@ def test_the_cookie_is_secure_unless_the_browser_is_on_this_machine(
 ) -> None:
     user, client = site.add_user(), site.open()
     client.headers.update({"Host": host, "Origin": origin})
-    shown = client.get(site.url + LOGIN)
+    shown = client.get(LOGIN)
     token = shown.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
     form = {"login": user.login, "password": user.password, "csrf": token}
     client.headers["Cookie"] = shown.headers["Set-Cookie"].partition(";")[0]
-    answer = client.post(site.url + LOGIN, form, allow_redirects=False)
+    answer = client.post(LOGIN, form, allow_redirects=False)
     assert answer.status_code == 303, answer.text
     name, _, rest = answer.headers["Set-Cookie"].partition("=")
     value, _, attributes = rest.partition(";")
     assert f"{name}=T;{attributes}" == cookie
     client.headers["Cookie"] = f"{name}={value}"
-    assert client.get(site.url + HOME, allow_redirects=False).status_code in {200, 403}
+    assert client.get(HOME, allow_redirects=False).status_code in {200, 403}
 
 
 def test_over_plain_http_from_elsewhere_no_password_is_checked(site: Site) -> None:
     user, client = site.add_user(), site.open()
     client.headers.update({"Host": "d.example", "Origin": "http://d.example"})
-    token = client.get(site.url + LOGIN).headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    token = client.get(LOGIN).headers["Set-Cookie"].partition("=")[2].partition(";")[0]
     client.headers["Cookie"] = f"__Host-slipway-login={token}"
     form = {"login": user.login, "password": user.password, "csrf": token}
-    answer = client.post(site.url + LOGIN, form, allow_redirects=False)
+    answer = client.post(LOGIN, form, allow_redirects=False)
     assert (answer.status_code, "open it with https" in answer.text) == (403, True)
 
 
@@ -221,7 +221,7 @@ def behind_proxy(environment: dict[str, str], tmp_path: Path) -> Iterator[Site]:
         yield Site(server=server, tenant=server.tenant())
 
 
-def come_from(site: Site, address: str) -> requests.Session:
+def come_from(site: Site, address: str) -> Client:
     client = site.open()
     client.headers["X-Forwarded-For"] = address
     return client
@@ -238,16 +238,16 @@ class Wave:
         self.statuses: Counter[int] = Counter()
         """Of the answers to wrong logins."""
 
-    def send(self, user: Someone, clients: Sequence[requests.Session]) -> list[tuple[requests.Response, int]]:
+    def send(self, user: Someone, clients: Sequence[Client]) -> list[tuple[requests.Response, int]]:
         """Return the answers of the user's clients, each with the passwords that were found wrong before it."""
         tries = [(client, user.login, user.password) for client in clients] + self._wrong
         together = threading.Barrier(len(tries))
 
-        def attempt(client: requests.Session, login: str, password: str) -> tuple[requests.Response, int]:
-            token = find_token(client.get(self._site.url + LOGIN, timeout=60))
+        def attempt(client: Client, login: str, password: str) -> tuple[requests.Response, int]:
+            token = find_token(client.get(LOGIN, timeout=60))
             form = {"csrf": token, "login": login, "password": password}
             together.wait(60)
-            answer = client.post(self._site.url + LOGIN, form, allow_redirects=False, timeout=60)
+            answer = client.post(LOGIN, form, allow_redirects=False, timeout=60)
             before = self.statuses[401]
             if password == WRONG:
                 self.statuses[answer.status_code] += 1

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 import pytest
-import requests
 from playwright.sync_api import Page, expect
 
 from pipeline.dashboard.numbers import compute_numbers, format_lateness
@@ -17,7 +16,7 @@ from pipeline.store.deliveries.pauses import pause
 from pipeline.store.rollups.settled_counts import HOUR, LATENESS, SettledCount
 from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, count_some
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 
 PATH = "/dashboard/numbers"
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -60,8 +59,8 @@ def test_lateness_is_shown_as_a_person_reads_it(seconds: float | None, shown: st
     assert format_lateness(seconds) == shown
 
 
-def show(site: Site, client: requests.Session, **query: object) -> str:
-    answer = client.get(site.url + PATH, params={name: str(value) for name, value in query.items()})
+def show(client: Client, **query: object) -> str:
+    answer = client.get(PATH, params={name: str(value) for name, value in query.items()})
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -73,23 +72,23 @@ def read_total(text: str) -> int:
 
 @pytest.mark.parametrize(("period", "rows"), [("day", 25), ("month", 31)])
 def test_the_page_shows_what_is_counted_of_the_visitors_workspaces(
-    site: Site, http: requests.Session, period: str, rows: int
+    site: Site, http: Client, period: str, rows: int
 ) -> None:
     tenant = site.server.tenant()
     count_some(site.server.context, tenant.workspace)
-    text = show(site, http, workspace=tenant.workspace, period=period)
+    text = show(http, workspace=tenant.workspace, period=period)
     spans = re.findall(r'<tr><th scope="row" data-value="\d+">.*?</th><td data-value="(\d+)">', text)
     assert len(spans) == rows
     assert sum(map(int, spans)) == read_total(text) > 0
     assert re.findall(r"error_class=(\w+)", text) == ["Rejected", "RateLimited"]
     with site.log_in(site.add_user({site.tenant.workspace: Role.VIEWER})) as stranger:
-        assert read_total(show(site, stranger, period=period)) == 0
-        assert stranger.get(site.url + PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
-    assert read_total(show(site, http, period=period)) >= read_total(text)
+        assert read_total(show(stranger, period=period)) == 0
+        assert stranger.get(PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
+    assert read_total(show(http, period=period)) >= read_total(text)
 
 
-def test_a_period_that_is_none_is_refused(site: Site, http: requests.Session) -> None:
-    assert http.get(site.url + PATH, params={"period": "decade"}).status_code == 400
+def test_a_period_that_is_none_is_refused(http: Client) -> None:
+    assert http.get(PATH, params={"period": "decade"}).status_code == 400
 
 
 def test_charts_are_drawn_from_the_table(browser: Page, site: Site) -> None:

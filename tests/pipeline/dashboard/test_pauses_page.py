@@ -13,7 +13,7 @@ from pipeline.store.database import row, rows
 from pipeline.store.deliveries.pauses import list_pauses
 from tests.pipeline.api.running_server import ABSENT, Tenant, video
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 
 PATH = "/dashboard/pauses"
 
@@ -25,8 +25,8 @@ def _none_is_left(site: Site) -> None:
         rows(c, "DELETE FROM platform_health RETURNING platform")
 
 
-def send(site: Site, client: requests.Session, path: str = PATH, **form: str) -> requests.Response:
-    return client.post(site.url + path, form, allow_redirects=False)
+def send(client: Client, path: str = PATH, **form: str) -> requests.Response:
+    return client.post(path, form, allow_redirects=False)
 
 
 def list_targets(site: Site) -> list[tuple[str, str, str, str | None]]:
@@ -54,74 +54,72 @@ def test_a_pause_is_added_shown_with_who_and_why_and_what_it_holds_and_ended(sit
     make_late(site, tenant, 2)
     user = site.add_user({tenant.workspace: Role.OPERATOR}, login="pat")
     with site.log_in(user) as client:
-        assert "Nothing is paused." in client.get(site.url + PATH).text
+        assert "Nothing is paused." in client.get(PATH).text
         workspace = f"workspace:{tenant.workspace}"
-        assert send(site, client, what=workspace, why=f" {HOSTILE} ").status_code == 303
+        assert send(client, what=workspace, why=f" {HOSTILE} ").status_code == 303
         assert list_targets(site) == [("workspace", str(tenant.workspace), HOSTILE, "user pat")]
-        shown = client.get(site.url + PATH).text
+        shown = client.get(PATH).text
         assert 'reason=paused">2</a>' in shown
         assert "user pat" in shown
         assert HOSTILE not in shown, "it is escaped"
-        assert send(site, client, what=workspace, why="another").status_code == 303, "another reason"
+        assert send(client, what=workspace, why="another").status_code == 303, "another reason"
         target = {"scope": "workspace", "target": str(tenant.workspace)}
-        assert send(site, client, f"{PATH}/end", **target).status_code == 303
-        assert send(site, client, f"{PATH}/end", **target).status_code == 303, "ended already"
+        assert send(client, f"{PATH}/end", **target).status_code == 303
+        assert send(client, f"{PATH}/end", **target).status_code == 303, "ended already"
     assert list_targets(site) == []
 
 
-def test_an_account_is_paused_from_its_page(site: Site, http: requests.Session) -> None:
+def test_an_account_is_paused_from_its_page(site: Site, http: Client) -> None:
     tenant = site.server.tenant()
     account = add_named(site.server.context, tenant.workspace, HOSTILE)
-    shown = http.get(site.url + PATH, params={"account": str(account)}).text
+    shown = http.get(PATH, params={"account": str(account)}).text
     assert f'<option value="account:{account}" selected>' in shown
     assert HOSTILE not in shown
-    assert send(site, http, what=f"account:{account}", why="under review").status_code == 303
+    assert send(http, what=f"account:{account}", why="under review").status_code == 303
     assert [one[:2] for one in list_targets(site)] == [("account", str(account))]
     assert (
         'data-state="paused"'
-        in http.get(f"{site.url}/dashboard/accounts", params={"workspace": str(tenant.workspace)}).text
+        in http.get("/dashboard/accounts", params={"workspace": str(tenant.workspace)}).text
     )
 
 
 @pytest.mark.parametrize("what", ["all:", "platform:tiktok"])
-def test_what_concerns_all_workspaces_needs_the_role_in_all(
-    site: Site, http: requests.Session, what: str
-) -> None:
+def test_what_concerns_all_workspaces_needs_the_role_in_all(site: Site, http: Client, what: str) -> None:
     user = site.add_user({site.tenant.workspace: Role.ADMIN})
     scope, _, target = what.partition(":")
     with site.log_in(user) as client:
-        assert what not in client.get(site.url + PATH).text
-        assert send(site, client, what=what, why="why").status_code == 403
-        assert send(site, http, what=what, why="why").status_code == 303
-        shown = client.get(site.url + PATH).text
+        assert what not in client.get(PATH).text
+        assert send(client, what=what, why="why").status_code == 403
+        assert send(http, what=what, why="why").status_code == 303
+        shown = client.get(PATH).text
         assert "why" in shown
         assert f"{PATH}/end" not in shown
-        assert send(site, client, f"{PATH}/end", scope=scope, target=target).status_code == 403
-    assert send(site, http, f"{PATH}/end", scope=scope, target=target).status_code == 303
+        assert send(client, f"{PATH}/end", scope=scope, target=target).status_code == 403
+    assert send(http, f"{PATH}/end", scope=scope, target=target).status_code == 303
     assert list_targets(site) == []
 
 
-def test_a_breaker_is_shown_and_closed(site: Site, http: requests.Session) -> None:
+def test_a_breaker_is_shown_and_closed(site: Site, http: Client) -> None:
     with site.server.context.database.begin() as c:
         row(
             c,
             """INSERT INTO platform_health (platform, opened_at, probe_at, why)
                VALUES ('tiktok', now(), now(), 'calls failed') RETURNING platform""",
         )
-    assert "Close the breaker" in http.get(site.url + PATH).text
-    assert send(site, http, f"{PATH}/end", scope="breaker", target="tiktok").status_code == 303
-    assert "Nothing is paused." in http.get(site.url + PATH).text
+    assert "Close the breaker" in http.get(PATH).text
+    assert send(http, f"{PATH}/end", scope="breaker", target="tiktok").status_code == 303
+    assert "Nothing is paused." in http.get(PATH).text
 
 
 def test_a_stranger_neither_sees_nor_changes_the_pauses_of_others(site: Site) -> None:
     tenant, other = site.server.tenant(), site.server.tenant()
     with site.log_in(site.add_user({other.workspace: Role.OPERATOR})) as client:
         for what in (f"workspace:{tenant.workspace}", f"account:{tenant.accounts['tiktok']}"):
-            assert send(site, client, what=what, why="why").status_code == 404
+            assert send(client, what=what, why="why").status_code == 404
         with site.log_in(site.add_user({tenant.workspace: Role.OPERATOR})) as owner:
-            assert send(site, owner, what=f"workspace:{tenant.workspace}", why="secret").status_code == 303
-        assert "secret" not in client.get(site.url + PATH).text
-        shown = client.get(site.url + PATH, params={"account": tenant.accounts["tiktok"]}).text
+            assert send(owner, what=f"workspace:{tenant.workspace}", why="secret").status_code == 303
+        assert "secret" not in client.get(PATH).text
+        shown = client.get(PATH, params={"account": tenant.accounts["tiktok"]}).text
         assert '<option value="account:' not in shown
 
 
@@ -139,21 +137,21 @@ def test_a_stranger_neither_sees_nor_changes_the_pauses_of_others(site: Site) ->
         ("", "why", 400),
     ],
 )
-def test_what_cannot_be_paused_is_refused(
-    site: Site, http: requests.Session, what: str, why: str, status: int
-) -> None:
-    answer = send(site, http, what=what, why=why)
+def test_what_cannot_be_paused_is_refused(site: Site, http: Client, what: str, why: str, status: int) -> None:
+    answer = send(http, what=what, why=why)
     assert answer.status_code == status, answer.text
     assert list_targets(site) == []
 
 
 def test_a_viewer_sees_no_form(site: Site) -> None:
     with site.log_in(site.add_user({site.tenant.workspace: Role.AUTHOR})) as client:
-        assert '<form class="line"' not in client.get(site.url + PATH).text
-        assert send(site, client, what=f"workspace:{site.tenant.workspace}", why="w").status_code == 403
+        assert '<form class="line"' not in client.get(PATH).text
+        assert send(client, what=f"workspace:{site.tenant.workspace}", why="w").status_code == 403
 
 
-def test_a_person_pauses_and_ends_with_the_keyboard(browser: Page, site: Site) -> None:
+def test_a_person_pauses_and_ends_with_the_keyboard(
+    browser: Page,
+) -> None:
     browser.goto(PATH)
     browser.get_by_label("What").select_option("platform:tiktok")
     browser.get_by_label("Why").fill("their API answers 500")

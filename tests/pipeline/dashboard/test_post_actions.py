@@ -19,7 +19,7 @@ from pipeline.store.auth.workspaces import set_plan
 from pipeline.store.database import rows
 from pipeline.store.posts.views import read_post
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.store.ledger import Post
 
 DAY = timedelta(days=1)
@@ -28,8 +28,7 @@ AGREED = {"confirm": "yes"}
 
 
 def press(
-    site: Site,
-    http: requests.Session,
+    http: Client,
     post: Post,
     verb: str,
     form: Mapping[str, str] | None = None,
@@ -40,11 +39,10 @@ def press(
     """Send the form of a button of the post's first delivery; of ``reschedule`` that of the post."""
     own = "reschedule" if verb == "reschedule" else f"deliveries/{delivery or post.deliveries[0]}/{verb}"
     return http.post(
-        f"{site.url}/dashboard/posts/{post.id}/{own}",
+        f"/dashboard/posts/{post.id}/{own}",
         form or {},
         headers=headers,
         allow_redirects=False,
-        timeout=30,
     )
 
 
@@ -74,41 +72,35 @@ def planned(core: CoreFixture, **more: Any) -> Post:
 # --- reschedule ------------------------------------------------------------------------------------------------------
 
 
-def test_a_form_gives_a_post_the_time_of_a_zones_clocks(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_form_gives_a_post_the_time_of_a_zones_clocks(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     form = {"local_time": "2030-07-01T09:00", "time_zone": "Europe/Berlin", "version": version(core, post)}
-    done(press(site, http, post, "reschedule", form), post, "reschedule")
+    done(press(http, post, "reschedule", form), post, "reschedule")
     assert due(core, post) == datetime(2030, 7, 1, 7, tzinfo=UTC)
-    assert "Rescheduled." in http.get(f"{site.url}/dashboard/posts/{post.id}?did=reschedule").text
+    assert "Rescheduled." in http.get(f"/dashboard/posts/{post.id}?did=reschedule").text
 
 
-def test_the_calendars_script_gets_json(site: Site, http: requests.Session, core: CoreFixture) -> None:
+def test_the_calendars_script_gets_json(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     form = {"local_time": "2030-01-01T09:00:00", "time_zone": "UTC"}
     headers = {"Accept": "application/json", "If-Match": version(core, post)}
-    answer = press(site, http, post, "reschedule", form, headers=headers)
+    answer = press(http, post, "reschedule", form, headers=headers)
     assert (answer.status_code, answer.json()) == (200, {"version": version(core, post)})
     assert due(core, post) == datetime(2030, 1, 1, 9, tzinfo=UTC)
-    again = press(
-        site, http, post, "reschedule", {**form, "local_time": "2031-01-01T09:00:00"}, headers=headers
-    )
+    again = press(http, post, "reschedule", {**form, "local_time": "2031-01-01T09:00:00"}, headers=headers)
     assert (again.status_code, again.json()["code"]) == (412, "precondition_failed")
     assert due(core, post) == datetime(2030, 1, 1, 9, tzinfo=UTC)
 
 
-def test_a_post_that_is_being_sent_stays_as_it_is(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_post_that_is_being_sent_stays_as_it_is(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.PUBLISHING, armed=True)
     form = {"local_time": "2030-01-01T09:00", "time_zone": "UTC", "version": version(core, post)}
     before = due(core, post)
-    answer = press(site, http, post, "reschedule", form)
+    answer = press(http, post, "reschedule", form)
     assert answer.status_code == 409
     assert "being sent, or may be live already; nothing was changed" in answer.text
-    script = press(site, http, post, "reschedule", form, headers={"Accept": "application/json"})
+    script = press(http, post, "reschedule", form, headers={"Accept": "application/json"})
     assert (script.status_code, script.json()["code"]) == (409, "post_in_flight")
     assert due(core, post) == before
 
@@ -126,35 +118,33 @@ def test_a_post_that_is_being_sent_stays_as_it_is(
     ],
 )
 def test_a_time_that_is_none_is_refused(
-    site: Site, http: requests.Session, core: CoreFixture, form: Mapping[str, str], word: str
+    http: Client, core: CoreFixture, form: Mapping[str, str], word: str
 ) -> None:
     post = planned(core)
     before = due(core, post)
-    answer = press(site, http, post, "reschedule", {**form, "version": version(core, post)})
+    answer = press(http, post, "reschedule", {**form, "version": version(core, post)})
     assert answer.status_code == 400
     assert word in answer.text
     assert due(core, post) == before
 
 
-def test_a_time_that_clocks_show_twice_is_chosen_by_its_offset(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_time_that_clocks_show_twice_is_chosen_by_its_offset(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     tag = version(core, post)
     form = {"local_time": "2027-10-31T02:30", "time_zone": "Europe/Berlin", "version": tag}
-    answer = press(site, http, post, "reschedule", form)
+    answer = press(http, post, "reschedule", form)
     assert answer.status_code == 400
     assert "exists twice in Europe/Berlin" in answer.text
     for moment in ("2027-10-31T02:30:00+02:00", "2027-10-31T02:30:00+01:00"):
         assert f'<button type="submit" name="scheduled_at" value="{moment}"' in answer.text
     chosen = {"scheduled_at": "2027-10-31T02:30:00+01:00", "version": tag}
-    done(press(site, http, post, "reschedule", chosen), post, "reschedule")
+    done(press(http, post, "reschedule", chosen), post, "reschedule")
     assert due(core, post) == datetime(2027, 10, 31, 1, 30, tzinfo=UTC)
 
 
-def test_a_change_says_which_version_was_seen(site: Site, http: requests.Session, core: CoreFixture) -> None:
+def test_a_change_says_which_version_was_seen(http: Client, core: CoreFixture) -> None:
     post = planned(core)
-    answer = press(site, http, post, "reschedule", {"local_time": "2030-01-01T09:00", "time_zone": "UTC"})
+    answer = press(http, post, "reschedule", {"local_time": "2030-01-01T09:00", "time_zone": "UTC"})
     assert answer.status_code == 400
     assert "say which version of the post you saw" in answer.text
 
@@ -162,45 +152,41 @@ def test_a_change_says_which_version_was_seen(site: Site, http: requests.Session
 # --- buttons of a delivery -------------------------------------------------------------------------------------------
 
 
-def test_cancel_asks_first_and_acts_on_one_account(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_cancel_asks_first_and_acts_on_one_account(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one"), core.account("two")], due=DAY)
-    answer = press(site, http, post, "cancel")
+    answer = press(http, post, "cancel")
     assert (answer.status_code, "Agree first" in answer.text) == (400, True)
-    done(press(site, http, post, "cancel", AGREED), post, "cancel")
-    done(press(site, http, post, "cancel", AGREED), post, "cancel")
+    done(press(http, post, "cancel", AGREED), post, "cancel")
+    done(press(http, post, "cancel", AGREED), post, "cancel")
     assert core.ledger.states(post) == [State.CANCELLED, State.SCHEDULED]
 
 
-def test_retry_sends_a_failed_delivery_again_once(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_retry_sends_a_failed_delivery_again_once(http: Client, core: CoreFixture) -> None:
     core.account("one")
     core.decided()
     accepted = core.accept(scheduled_at=core.now() + DAY)
     [delivery] = core.deliveries(accepted.id)
     post = Post(id=accepted.id, workspace=core.workspace, deliveries=[delivery.id])
     core.ledger.put(post, State.FAILED)
-    done(press(site, http, post, "retry"), post, "retry")
+    done(press(http, post, "retry"), post, "retry")
     assert core.ledger.states(post) == [State.SCHEDULED]
-    again = press(site, http, post, "retry")
+    again = press(http, post, "retry")
     assert (again.status_code, "only failed ones are retried" in again.text) == (409, True)
 
 
-def test_a_person_says_that_it_is_live(site: Site, http: requests.Session, core: CoreFixture) -> None:
+def test_a_person_says_that_it_is_live(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.UNKNOWN)
     for url in ("", "javascript:alert(1)", "https://", "x" * 3000):
-        answer = press(site, http, post, "live", {"url": url})
+        answer = press(http, post, "live", {"url": url})
         assert (answer.status_code, "start it with https://" in answer.text) == (409, True)
-    done(press(site, http, post, "live", {"url": "https://a.example/1"}), post, "live")
+    done(press(http, post, "live", {"url": "https://a.example/1"}), post, "live")
     assert core.ledger.states(post) == [State.PUBLISHED]
-    again = press(site, http, post, "live", {"url": "https://a.example/2"})
+    again = press(http, post, "live", {"url": "https://a.example/2"})
     assert (again.status_code, "only unknown and blocked deliveries" in again.text) == (409, True)
 
 
-def test_a_candidate_is_chosen_with_one_button(site: Site, http: requests.Session, core: CoreFixture) -> None:
+def test_a_candidate_is_chosen_with_one_button(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
     found = [
@@ -210,52 +196,48 @@ def test_a_candidate_is_chosen_with_one_button(site: Site, http: requests.Sessio
     ]
     error = {"class": "OutcomeUnknown", "code": "unclear", "message": "Unclear.", "candidates": found}
     core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
-    page = http.get(f"{site.url}/dashboard/posts/{post.id}").text
+    page = http.get(f"/dashboard/posts/{post.id}").text
     assert 'name="url" value="https://a.example/77"' in page
     assert 'value="javascript:1"' not in page
     folded = page.partition("<summary>1 more that differ in text, kind, media or time")[2]
     assert 'name="url" value="https://a.example/79"' in folded.partition("</details>")[0]
-    decide = http.get(f"{site.url}/dashboard/deliveries/{post.deliveries[0]}/decide").text
+    decide = http.get(f"/dashboard/deliveries/{post.deliveries[0]}/decide").text
     shown, _, folded = decide.partition("<summary>1 more live post of the account")
     assert "<li>https://a.example/77: " in shown
     assert "<li>https://a.example/79: caption differs" in folded.partition("</details>")[0]
-    done(press(site, http, post, "live", {"url": "https://a.example/77"}), post, "live")
+    done(press(http, post, "live", {"url": "https://a.example/77"}), post, "live")
     assert core.ledger.delivery(post.deliveries[0]).remote_id == "77"
 
 
-def test_it_is_published_again_only_when_it_cannot_appear_any_more(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_it_is_published_again_only_when_it_cannot_appear_any_more(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.UNKNOWN)
-    answer = press(site, http, post, "again", AGREED)
+    answer = press(http, post, "again", AGREED)
     assert (answer.status_code, "may still appear until" in answer.text) == (409, True)
     core.ledger.change(post.deliveries[0], "armed_deadline = now() - interval '2 days'")
-    assert press(site, http, post, "again").status_code == 400
-    done(press(site, http, post, "again", AGREED), post, "again")
+    assert press(http, post, "again").status_code == 400
+    done(press(http, post, "again", AGREED), post, "again")
     assert core.ledger.states(post) == [State.RETRYING]
 
 
-def test_a_blocked_delivery_is_resumed(site: Site, http: requests.Session, core: CoreFixture) -> None:
+def test_a_blocked_delivery_is_resumed(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.BLOCKED, reason=Reason.PERSON_NEEDED)
-    done(press(site, http, post, "resume"), post, "resume")
+    done(press(http, post, "resume"), post, "resume")
     assert core.ledger.states(post) == [State.RETRYING]
 
 
-def test_a_pause_holds_one_delivery_until_it_ends(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_pause_holds_one_delivery_until_it_ends(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one"), core.account("two")], due=DAY)
-    done(press(site, http, post, "pause", {"why": "<b>wait</b>"}), post, "pause")
+    done(press(http, post, "pause", {"why": "<b>wait</b>"}), post, "pause")
     assert list_paused(core, post) == [(post.deliveries[0], "<b>wait</b>")]
-    page = http.get(f"{site.url}/dashboard/posts/{post.id}").text
+    page = http.get(f"/dashboard/posts/{post.id}").text
     assert "&lt;b&gt;wait&lt;/b&gt;" in page
     assert "paused by a user" in page
-    assert press(site, http, post, "pause", {"why": "x" * 501}).status_code == 400
-    again = press(site, http, post, "pause")
+    assert press(http, post, "pause", {"why": "x" * 501}).status_code == 400
+    again = press(http, post, "pause")
     assert (again.status_code, "It changed in the meantime" in again.text) == (409, True)
-    done(press(site, http, post, "unpause"), post, "unpause")
+    done(press(http, post, "unpause"), post, "unpause")
     assert list_paused(core, post) == []
 
 
@@ -274,9 +256,9 @@ def test_each_change_is_recorded_with_the_visitor(site: Site, core: CoreFixture)
     post = planned(core)
     form = {"local_time": "2030-07-01T09:00", "time_zone": "UTC", "version": version(core, post)}
     with site.log_in(user) as visitor:
-        done(press(site, visitor, post, "reschedule", form), post, "reschedule")
-        done(press(site, visitor, post, "pause"), post, "pause")
-        done(press(site, visitor, post, "cancel", AGREED), post, "cancel")
+        done(press(visitor, post, "reschedule", form), post, "reschedule")
+        done(press(visitor, post, "pause"), post, "pause")
+        done(press(visitor, post, "cancel", AGREED), post, "cancel")
     with core.context.database.begin() as c:
         changes = list_changes(c, AuditFilter(actor=user.login, workspace=core.workspace), limit=10)
     assert [(change.verb, change.kind) for change in changes] == [
@@ -308,40 +290,34 @@ def test_each_role_does_what_it_may(site: Site, core: CoreFixture, role: Role, m
                 "time_zone": "UTC",
                 "version": version(core, post),
             }
-            answer = press(site, visitor, post, verb, form)
+            answer = press(visitor, post, verb, form)
             assert answer.status_code == (303 if verb in may else 403), verb
         post = planned(core)
         core.ledger.put(post, State.FAILED)
         for verb in ("live", "again", "resume", "unpause"):
-            answer = press(site, visitor, post, verb, AGREED)
+            answer = press(visitor, post, verb, AGREED)
             assert (answer.status_code == 403) is (role < Role.OPERATOR), verb
 
 
-def test_strangers_and_wrong_addresses_are_not_found(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_strangers_and_wrong_addresses_are_not_found(site: Site, http: Client, core: CoreFixture) -> None:
     post, other = planned(core), planned(core)
     for delivery in (ABSENT, "x", other.deliveries[0]):
-        assert press(site, http, post, "cancel", AGREED, delivery=delivery).status_code == 404
-    assert press(site, http, post, "explode").status_code == 404
+        assert press(http, post, "cancel", AGREED, delivery=delivery).status_code == 404
+    assert press(http, post, "explode").status_code == 404
     with site.log_in(site.add_user({core.ledger.workspace(): Role.ADMIN})) as stranger:
         for verb in ("reschedule", "cancel"):
-            assert press(site, stranger, post, verb, AGREED).status_code == 404
+            assert press(stranger, post, verb, AGREED).status_code == 404
     assert core.ledger.states(post) == [State.SCHEDULED]
 
 
-def test_a_request_without_the_pages_token_does_nothing(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_request_without_the_pages_token_does_nothing(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     del http.headers["X-CSRF-Token"]
-    assert press(site, http, post, "cancel", AGREED).status_code == 403
+    assert press(http, post, "cancel", AGREED).status_code == 403
     assert core.ledger.states(post) == [State.SCHEDULED]
 
 
-def test_without_a_plan_posts_are_cancelled_and_not_sent(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_without_a_plan_posts_are_cancelled_and_not_sent(http: Client, core: CoreFixture) -> None:
     post = planned(core)
     with core.context.database.begin() as c:
         set_plan(c, core.workspace, Plan.BUSINESS, Subscription.CANCELED)
@@ -350,6 +326,6 @@ def test_without_a_plan_posts_are_cancelled_and_not_sent(
         "time_zone": "UTC",
         "version": version(core, post),
     }
-    answer = press(site, http, post, "reschedule", form)
+    answer = press(http, post, "reschedule", form)
     assert (answer.status_code, "renew it to publish" in answer.text) == (402, True)
-    done(press(site, http, post, "cancel", AGREED), post, "cancel")
+    done(press(http, post, "cancel", AGREED), post, "cancel")

@@ -30,9 +30,7 @@ def notify(page: Page, post: Post) -> None:
     page.evaluate("name => document.body.dispatchEvent(new Event(name))", f"slipway:post:{post.id}")
 
 
-def test_a_page_with_all_that_can_be_is_readable_and_harmless(
-    browser: Page, site: Site, core: CoreFixture
-) -> None:
+def test_a_page_with_all_that_can_be_is_readable_and_harmless(browser: Page, core: CoreFixture) -> None:
     accounts = [core.account(f"{n}") for n in range(4)]
     post = core.ledger.post(accounts, due=DAY)
     states = (State.FAILED, State.UNKNOWN, State.PUBLISHED, State.BLOCKED)

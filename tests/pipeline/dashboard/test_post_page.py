@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import requests
 
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
@@ -17,7 +16,7 @@ from pipeline.store.posts.actions import hide_post
 from pipeline.store.receipts import add_receipts
 from tests.pipeline.api.running_server import BASE
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.media import samples
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -26,8 +25,8 @@ DAY = timedelta(days=1)
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
 
 
-def show(site: Site, http: requests.Session, post: UUID | str, status: int = 200, **query: str) -> str:
-    answer = http.get(f"{site.url}/dashboard/posts/{post}", params=query, timeout=30)
+def show(http: Client, post: UUID | str, status: int = 200, **query: str) -> str:
+    answer = http.get(f"/dashboard/posts/{post}", params=query)
     assert answer.status_code == status, answer.text
     return answer.text
 
@@ -37,14 +36,12 @@ def set_error(core: CoreFixture, delivery: UUID, **fields: Any) -> None:
     core.ledger.change(delivery, "error = CAST(:error AS jsonb)", error=json.dumps(error))
 
 
-def test_a_post_of_the_api_is_shown_with_its_source_content_and_time(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_post_of_the_api_is_shown_with_its_source_content_and_time(http: Client, core: CoreFixture) -> None:
     core.account("one")
     core.decided()
     due = core.now() + DAY
     post = core.accept(scheduled_at=due, caption="A caption\nof two lines", external_id="order <7>")
-    page = show(site, http, post.id, zone="Europe/Berlin")
+    page = show(http, post.id, zone="Europe/Berlin")
     assert '<span class="badge source">partner_api</span>' in page
     assert "A caption\nof two lines" in page
     assert "order &lt;7&gt;" in page
@@ -55,9 +52,7 @@ def test_a_post_of_the_api_is_shown_with_its_source_content_and_time(
     assert "<img" not in page
 
 
-def test_hostile_captions_names_and_errors_stay_text(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_hostile_captions_names_and_errors_stay_text(http: Client, core: CoreFixture) -> None:
     account = core.account("one")
     post = core.ledger.post([account], State.FAILED)
     [delivery] = post.deliveries
@@ -67,19 +62,17 @@ def test_hostile_captions_names_and_errors_stay_text(
         media = json.dumps({"type": "slideshow", "urls": [f"https://a.example/{HOSTILE}"]})
         row(c, "UPDATE posts SET media = CAST(:m AS jsonb) WHERE id = :id RETURNING id", m=media, id=post.id)
         row(c, "UPDATE accounts SET username = :text WHERE id = :id RETURNING id", text=HOSTILE, id=account)
-    page = show(site, http, post.id)
+    page = show(http, post.id)
     assert "<img" not in page
     assert page.count(ESCAPED) >= 6
 
 
-def test_only_web_addresses_become_links_that_tell_nothing(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_only_web_addresses_become_links_that_tell_nothing(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one"), core.account("two")], State.PUBLISHED)
     first, second = post.deliveries
     core.ledger.change(first, "url = 'javascript:alert(1)'")
     core.ledger.change(second, "url = 'https://www.tiktok.com/@ann/video/1'")
-    page = show(site, http, post.id)
+    page = show(http, post.id)
     assert "<code>javascript:alert(1)</code>" in page
     assert 'href="javascript' not in page
     link = '<a href="https://www.tiktok.com/@ann/video/1" rel="noopener noreferrer" target="_blank">'
@@ -88,7 +81,7 @@ def test_only_web_addresses_become_links_that_tell_nothing(
 
 
 def test_own_files_are_shown_and_those_of_others_are_named(
-    site: Site, http: requests.Session, core: CoreFixture
+    site: Site, http: Client, core: CoreFixture
 ) -> None:
     tenant = site.server.tenant()
     body = {"contentType": "image/png", "filename": HOSTILE}
@@ -106,16 +99,16 @@ def test_own_files_are_shown_and_those_of_others_are_named(
             text = json.dumps({"type": "slideshow", "urls": urls, "alt_texts": [HOSTILE]})
             row(c, "UPDATE posts SET media = CAST(:m AS jsonb) WHERE id = :i RETURNING id", m=text, i=post.id)
         posts.append(post.id)
-    page, of_stranger = (show(site, http, post) for post in posts)
+    page, of_stranger = (show(http, post) for post in posts)
     source = "/files/" + data["url"].rpartition("/")[2]
     assert f'<img src="{source}" alt="{ESCAPED}"' in page
     assert page.count("<img") == 1
-    assert http.get(site.url + source).content == image
+    assert http.get(source).content == image
     assert "<img" not in of_stranger
     assert all(f"<code>{url}</code>" in of_stranger for url in urls)
 
 
-def test_moves_attempts_and_receipts_are_told(site: Site, http: requests.Session, core: CoreFixture) -> None:
+def test_moves_attempts_and_receipts_are_told(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one")], State.PUBLISHED)
     [delivery] = post.deliveries
     core.run(
@@ -123,7 +116,7 @@ def test_moves_attempts_and_receipts_are_told(site: Site, http: requests.Session
                VALUES (:id, 'publish', 'publishing', 'published', 0, 1, 'it went live')""",
         id=delivery,
     )
-    page = show(site, http, post.id)
+    page = show(http, post.id)
     assert "Created by ingest" in page
     assert "From publishing by publish" in page
     assert "it went live" in page
@@ -132,56 +125,50 @@ def test_moves_attempts_and_receipts_are_told(site: Site, http: requests.Session
     with core.context.database.begin() as c:
         while add_receipts(c, 500):
             pass
-    page = show(site, http, post.id)
+    page = show(http, post.id)
     assert "No. 1: published, issued" in page
     assert "The post was edited since" not in page
     core.ledger.update("posts", post.id, "caption = 'another'")
-    assert "The post was edited since" in show(site, http, post.id)
+    assert "The post was edited since" in show(http, post.id)
 
 
-def test_the_next_action_is_a_button_and_others_are_folded(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_the_next_action_is_a_button_and_others_are_folded(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one")], State.FAILED)
     set_error(core, post.deliveries[0])
     primary = '<button type="submit">Retry</button>'
-    page = show(site, http, post.id)
+    page = show(http, post.id)
     assert "Failed: it was refused" in page
     assert "Change what was refused" in page, "a retry would be refused again"
     assert f"/deliveries/{post.deliveries[0]}/retry" in page
     assert primary not in page
     core.ledger.change(post.deliveries[0], "error = error || CAST(:e AS jsonb)", e='{"fault": "platform"}')
-    assert primary in show(site, http, post.id)
+    assert primary in show(http, post.id)
 
 
-def test_a_lost_answer_reads_as_what_may_be_live(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_a_lost_answer_reads_as_what_may_be_live(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one")], State.UNKNOWN)
     look = {"class": "Unavailable", "code": "platform_unreachable", "message": "It could not be reached."}
     error = {"class": "Unavailable", "code": "x", "message": "Nothing was sent.", "last_look": look}
     core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
     [delivery] = post.deliveries
     for page in (
-        show(site, http, post.id),
-        http.get(f"{site.url}/dashboard/queue?state=unknown").text,
-        http.get(f"{site.url}/dashboard/deliveries/{delivery}/decide").text,
+        show(http, post.id),
+        http.get("/dashboard/queue?state=unknown").text,
+        http.get(f"/dashboard/deliveries/{delivery}/decide").text,
     ):
         assert "It may be live." in page
         assert "It could not be reached." in page
         assert "Nothing was sent" not in page
 
 
-def test_what_is_deleted_foreign_or_no_post_is_not_found(
-    site: Site, http: requests.Session, core: CoreFixture
-) -> None:
+def test_what_is_deleted_foreign_or_no_post_is_not_found(site: Site, http: Client, core: CoreFixture) -> None:
     post, deleted = (core.ledger.post([core.account(name)], due=DAY) for name in ("one", "two"))
     with core.context.database.begin() as c:
         hide_post(c, deleted.id)
     for name in (deleted.id, ABSENT, "x", "%3Cb%3E"):
-        assert "There is nothing at this address" in show(site, http, name, 404)
+        assert "There is nothing at this address" in show(http, name, 404)
     with site.log_in(site.add_user({core.ledger.workspace(): Role.ADMIN})) as stranger:
-        assert "There is nothing at this address" in show(site, stranger, post.id, 404)
+        assert "There is nothing at this address" in show(stranger, post.id, 404)
 
 
 @pytest.mark.parametrize(("role", "buttons"), [(Role.VIEWER, 0), (Role.AUTHOR, 2), (Role.OPERATOR, 3)])
@@ -190,5 +177,5 @@ def test_a_visitor_sees_the_buttons_of_their_role(
 ) -> None:
     post = core.ledger.post([core.account("one")], due=DAY)
     with site.log_in(site.add_user({core.workspace: role})) as visitor:
-        page = show(site, visitor, post.id)
+        page = show(visitor, post.id)
     assert page.count(f'action="/dashboard/posts/{post.id}') == buttons

@@ -9,21 +9,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import requests
 
 from pipeline.dashboard import queue
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.database import new_id, row
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 URL = "/dashboard/queue"
 REJECTED = """error = '{"class": "Rejected", "code": "too_long", "message": "The caption is <too> long."}'"""
 
 
-def get(site: Site, http: requests.Session, status: int = 200, **query: Any) -> str:
-    answer = http.get(site.url + URL, params=query, timeout=30)
+def get(site: Site, http: Client, status: int = 200, **query: Any) -> str:
+    answer = http.get(URL, params=query)
     assert answer.status_code == status, site.server.log.read_text()[-3000:]
     return answer.text
 
@@ -36,9 +35,7 @@ def set_caption(ledger: Ledger, post: Post, caption: str) -> None:
     ledger.update("posts", post.id, "caption = :t", t=caption)
 
 
-def test_each_delivery_says_where_it_stands_and_why(
-    site: Site, http: requests.Session, ledger: Ledger
-) -> None:
+def test_each_delivery_says_where_it_stands_and_why(site: Site, http: Client, ledger: Ledger) -> None:
     failed, blocked = ledger.fresh(State.FAILED), ledger.fresh()
     ledger.put(blocked, State.BLOCKED, reason=Reason.RECONNECT)
     ledger.change(failed.deliveries[0], REJECTED)
@@ -53,7 +50,7 @@ def test_each_delivery_says_where_it_stands_and_why(
     assert f"/dashboard/deliveries/{blocked.deliveries[0]}/decide" in page
 
 
-def test_hostile_text_stays_text(site: Site, http: requests.Session, ledger: Ledger) -> None:
+def test_hostile_text_stays_text(site: Site, http: Client, ledger: Ledger) -> None:
     attack = "<img src=x onerror=alert(1)>'\"</textarea><script>alert(2)</script>"
     post = ledger.fresh()
     set_caption(ledger, post, attack)
@@ -63,9 +60,7 @@ def test_hostile_text_stays_text(site: Site, http: requests.Session, ledger: Led
         assert html.escape("onerror=alert(1)") in page
 
 
-def test_the_filter_is_in_the_address_and_in_the_form(
-    site: Site, http: requests.Session, ledger: Ledger
-) -> None:
+def test_the_filter_is_in_the_address_and_in_the_form(site: Site, http: Client, ledger: Ledger) -> None:
     account = ledger.account(ledger.workspace())
     late, soon = ledger.post([account], due=2 * HOUR), ledger.post([account], due=HOUR)
     paused = ledger.post([account], due=-HOUR)
@@ -86,9 +81,7 @@ def test_the_filter_is_in_the_address_and_in_the_form(
     assert 'name="text" value="hello"' in page
 
 
-def test_an_account_is_named_by_its_id_or_its_name(
-    site: Site, http: requests.Session, ledger: Ledger
-) -> None:
+def test_an_account_is_named_by_its_id_or_its_name(site: Site, http: Client, ledger: Ledger) -> None:
     post = ledger.fresh()
     name = ledger.delivery(post.deliveries[0]).account_id.hex  # of 32 characters, so no other account has it
     ledger.update("accounts", UUID(name), "username = :name", name=name + "x")
@@ -117,18 +110,18 @@ def test_an_account_is_named_by_its_id_or_its_name(
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(
-    site: Site, http: requests.Session, query: dict[str, str], sentence: str
+    site: Site, http: Client, query: dict[str, str], sentence: str
 ) -> None:
     assert sentence in html.unescape(get(site, http, 400, **query))
 
 
-def test_pages_follow_each_other(site: Site, http: requests.Session, ledger: Ledger) -> None:
+def test_pages_follow_each_other(site: Site, http: Client, ledger: Ledger) -> None:
     workspace = ledger.workspace()
     posts = ledger.posts(queue.PAGE + 3, [ledger.account(workspace)], due=HOUR)
     page = get(site, http, workspace=workspace)
     following = re.search(r'rel="next" href="([^"]+)"', page)
     assert following is not None
-    rest = http.get(site.url + html.unescape(following[1]), timeout=30).text
+    rest = http.get(html.unescape(following[1])).text
     assert len(list_shown(page)) == queue.PAGE
     assert {*list_shown(page), *list_shown(rest)} == {d for post in posts for d in post.deliveries}
     assert 'rel="next"' not in rest

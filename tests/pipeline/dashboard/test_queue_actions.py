@@ -18,15 +18,15 @@ from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.runtime.context import Context
 from pipeline.store.database import new_id, row
-from tests.pipeline.dashboard.site import Site
+from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 URL = "/dashboard/queue"
 REJECTED = """error = '{"class": "Rejected", "code": "too_long", "message": "No."}'"""
 
 
-def send(site: Site, http: requests.Session, path: str, fields: Any, status: int = 200) -> requests.Response:
-    answer = http.post(site.url + path, data=fields, timeout=30, allow_redirects=False)
+def send(site: Site, http: Client, path: str, fields: Any, status: int = 200) -> requests.Response:
+    answer = http.post(path, data=fields, allow_redirects=False)
     assert answer.status_code == status, answer.text + site.server.log.read_text()[-3000:]
     return answer
 
@@ -39,7 +39,7 @@ def read_form(page: str, action: str) -> list[tuple[str, str]]:
     return [(name, html.unescape(value)) for name, value in found]
 
 
-def start(site: Site, http: requests.Session, **fields: Any) -> list[UUID]:
+def start(site: Site, http: Client, **fields: Any) -> list[UUID]:
     """Count, confirm, and return the jobs that the answer leads to."""
     page = send(site, http, f"{URL}/count", fields).text
     answer = send(site, http, f"{URL}/start", read_form(page, f"{URL}/start"), 303)
@@ -54,7 +54,7 @@ def work(context: Context, jobs: Sequence[UUID]) -> None:
 
 
 def test_all_that_match_are_counted_confirmed_and_done(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     one, other = (ledger.fresh(due=HOUR, accounts=2) for _ in range(2))
     kept = ledger.post([ledger.account(one.workspace)], State.FAILED)
@@ -75,37 +75,35 @@ def test_all_that_match_are_counted_confirmed_and_done(
     work(context, jobs)
     assert {*ledger.states(one), *ledger.states(other)} == {State.CANCELLED}
     assert ledger.states(kept) == [State.FAILED]
-    page = http.get(site.url + places[0], timeout=30).text
+    page = http.get(places[0]).text
     assert page.count("2 done, 0 skipped, of 2") == 2
     assert "every 1s" not in page, "what is over is not loaded again"
 
 
 def test_some_are_retried_and_each_has_a_receipt(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     post, other = ledger.fresh(State.FAILED, accounts=2), ledger.fresh(State.FAILED)
     late = ledger.post([ledger.account(post.workspace)], State.FAILED)
     wanted = [post.deliveries[0], *late.deliveries]
     [job] = start(site, http, action="retry", scope="some", delivery=wanted)
-    page = http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).text
+    page = http.get(f"/dashboard/jobs/{job}").text
     assert "every 1s" in page
     assert "(2 selected)" in page
     ledger.put(late, State.PUBLISHED)
     work(context, [job])
     assert ledger.state(post.deliveries[0]) is not State.FAILED
     assert (ledger.state(post.deliveries[1]), ledger.states(other)) == (State.FAILED, [State.FAILED])
-    page = http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).text
+    page = http.get(f"/dashboard/jobs/{job}").text
     assert "1 done, 1 skipped, of 2" in page, page
     assert page.count('<tr><th scope="row">') == 2
-    skipped = http.get(f"{site.url}/dashboard/jobs/{job}", params={"outcome": "skipped"}, timeout=30).text
+    skipped = http.get(f"/dashboard/jobs/{job}", params={"outcome": "skipped"}).text
     assert str(late.deliveries[0]) in skipped
     assert str(post.deliveries[0]) not in skipped
-    assert str(job) in http.get(f"{site.url}/dashboard/jobs", timeout=30).text
+    assert str(job) in http.get("/dashboard/jobs").text
 
 
-def test_posts_are_shifted_or_spread(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
-) -> None:
+def test_posts_are_shifted_or_spread(site: Site, http: Client, context: Context, ledger: Ledger) -> None:
     account = ledger.account(ledger.workspace())
     posts = ledger.posts(2, [account], due=HOUR)
     ids = [d for post in posts for d in post.deliveries]
@@ -121,34 +119,34 @@ def test_posts_are_shifted_or_spread(
 
 
 def test_a_pause_keeps_its_reason_and_is_resumed(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     post = ledger.fresh(due=-HOUR)
     query = f"workspace={post.workspace}&platform=tiktok"
     work(context, start(site, http, action="pause", scope="all", filter=query, why_pause="wrong <b>campaign"))
-    page = http.get(f"{site.url}{URL}?{query}&reason=paused", timeout=30).text
+    page = http.get(f"{URL}?{query}&reason=paused").text
     assert "A pause holds it" in page
     assert "wrong &lt;b&gt;campaign" in page
     work(context, start(site, http, action="resume", scope="all", filter=query))
-    assert "A pause holds it" not in http.get(f"{site.url}{URL}?{query}", timeout=30).text
+    assert "A pause holds it" not in http.get(f"{URL}?{query}").text
 
 
 def test_a_job_waits_for_an_earlier_one_and_is_stopped(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     post = ledger.fresh(due=HOUR)
     [pause] = start(site, http, action="pause", scope="some", delivery=post.deliveries)
     [resume] = start(site, http, action="resume", scope="some", delivery=post.deliveries)
     path = f"{site.url}/dashboard/jobs/{resume}"
-    page = http.get(path, timeout=30).text
+    page = http.get(path).text
     assert f'goes on after <a href="/dashboard/jobs/{pause}">' in page
     send(site, http, f"/dashboard/jobs/{resume}/stop", {}, 303)
-    page = http.get(path, timeout=30).text
+    page = http.get(path).text
     assert "stopped" in page
     assert "left as it was" in page
     assert f"{resume}/stop" not in page
     work(context, [pause])
-    assert "post_in_flight" not in http.get(f"{site.url}/dashboard/jobs/{pause}", timeout=30).text
+    assert "post_in_flight" not in http.get(f"/dashboard/jobs/{pause}").text
     with ledger.database.begin() as c:
         sql = "SELECT job_id FROM paused_deliveries WHERE delivery_id = :id"
         found = row(c, sql, id=post.deliveries[0])
@@ -174,14 +172,14 @@ def test_a_job_waits_for_an_earlier_one_and_is_stopped(
     ],
 )
 def test_what_cannot_be_done_is_said(
-    site: Site, http: requests.Session, ledger: Ledger, fields: dict[str, str], sentence: str
+    site: Site, http: Client, ledger: Ledger, fields: dict[str, str], sentence: str
 ) -> None:
     ledger.fresh(due=HOUR)
     assert sentence in html.unescape(send(site, http, f"{URL}/count", fields, 400).text)
 
 
 def test_each_page_can_be_loaded_again_by_htmx(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     post = ledger.fresh(due=HOUR)
     [job] = start(site, http, action="cancel", delivery=post.deliveries)
@@ -194,7 +192,7 @@ def test_each_page_can_be_loaded_again_by_htmx(
         f"{URL}/count?action=replay&scope=all&filter=state%3Dfailed",
         f"/dashboard/deliveries/{post.deliveries[0]}/decide",
     ):
-        answer = http.get(site.url + path, headers={"HX-Request": "true"}, timeout=30)
+        answer = http.get(path, headers={"HX-Request": "true"})
         assert answer.status_code in (200, 400), site.server.log.read_text()[-3000:]
         assert "<html" not in answer.text
 
@@ -218,16 +216,16 @@ def test_a_role_acts_in_its_workspaces_only(site: Site, context: Context, ledger
         assert {*ledger.states(seen), *ledger.states(hidden)} == {State.SCHEDULED}
         page = send(site, http, f"{URL}/count", {"action": "cancel", "delivery": hidden.deliveries}).text
         assert "Nothing to cancel" in page
-        shown = http.get(f"{site.url}{URL}", timeout=30).text
+        shown = http.get(f"{URL}").text
         assert 'value="cancel"' in shown
         assert 'value="pause"' not in shown
         assert 'value="replay"' not in shown
         unknown = ledger.post([ledger.account(mine.workspace)], State.UNKNOWN)
         address = f"{site.url}/dashboard/deliveries/{unknown.deliveries[0]}/decide"
-        assert http.get(address, timeout=30).status_code == 403
+        assert http.get(address).status_code == 403
     with site.log_in(site.add_user({hidden.workspace: Role.ADMIN})) as http:
-        assert http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).status_code == 404
-        assert http.get(address, timeout=30).status_code == 404
+        assert http.get(f"/dashboard/jobs/{job}").status_code == 404
+        assert http.get(address).status_code == 404
 
 
 def test_nothing_is_done_without_the_token_of_the_session(site: Site, ledger: Ledger) -> None:
@@ -248,7 +246,7 @@ def test_nothing_is_done_without_the_token_of_the_session(site: Site, ledger: Le
 
 
 def test_all_letters_of_a_cause_are_replayed_by_a_job(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     account = ledger.account(ledger.workspace())
     posts = ledger.posts(3, [account], State.FAILED)
@@ -257,26 +255,26 @@ def test_all_letters_of_a_cause_are_replayed_by_a_job(
     ledger.change(posts[0].deliveries[0], "armed_at = now()")
     other = ledger.post([account], State.FAILED)
     query = {"action": "replay", "scope": "all", "filter": f"account={account}&error_class=Rejected"}
-    page = http.get(f"{site.url}{URL}/count", params=query, timeout=30).text
+    page = http.get(f"{URL}/count", params=query).text
     assert "Yes, replay 2" in page
     assert "<td>Rejected too_long</td><td>2</td>" in page
     assert "1 will be skipped: It may be live" in page
     answer = send(site, http, f"{URL}/start", read_form(page, f"{URL}/start"), 303)
     job = UUID(answer.headers["Location"].rpartition("/")[2])
     work(context, [job])
-    page = http.get(site.url + answer.headers["Location"], timeout=30).text
+    page = http.get(answer.headers["Location"]).text
     assert "2 done, 1 skipped, of 3" in page
     assert page.count("<td>skipped</td><td>It may be live") == 1
     assert [ledger.state(p.deliveries[0]) for p in posts].count(State.FAILED) == 1
     assert ledger.states(other) == [State.FAILED]
     ledger.put(other, State.PUBLISHED)
-    page = http.get(f"{site.url}{URL}/count", params=query, timeout=30).text
+    page = http.get(f"{URL}/count", params=query).text
     assert "Nothing to replay" in page, "what may be live is no reason to confirm anything"
     assert "1 will be skipped: It may be live" in page
 
 
 def test_selected_letters_are_discarded_with_a_reason(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     failed, blocked = ledger.fresh(State.FAILED), ledger.fresh()
     ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
@@ -288,19 +286,19 @@ def test_selected_letters_are_discarded_with_a_reason(
     assert len(jobs) == 2, "one in each workspace with a dead letter"
     assert ledger.states(failed) == [State.FAILED]
     assert ledger.states(blocked) == [State.CANCELLED]
-    page = http.get(f"{site.url}/dashboard/jobs/{jobs[0]}", timeout=30).text
+    page = http.get(f"/dashboard/jobs/{jobs[0]}").text
     assert "why the &lt;b&gt;campaign is over" in page
-    shown = http.get(site.url + URL, params={"text": str(failed.id), "discarded": "no"}, timeout=30).text
+    shown = http.get(URL, params={"text": str(failed.id), "discarded": "no"}).text
     assert "No such delivery." in shown
     with site.log_in(site.add_user({failed.workspace: Role.AUTHOR})) as author:
         fields = {"action": "replay", "delivery": str(failed.deliveries[0])}
         assert "role operator" in send(site, author, f"{URL}/count", fields, 403).text
-        answer = author.get(f"{site.url}{URL}/count", params=fields, timeout=30)
+        answer = author.get(f"{URL}/count", params=fields)
         assert answer.status_code == 403
 
 
 def test_of_more_workspaces_than_one_confirmation_takes_the_rest_is_said(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
+    site: Site, http: Client, context: Context, ledger: Ledger
 ) -> None:
     posts = [ledger.fresh(State.FAILED) for _ in range(steer.MOST + 2)]
     fields = {"action": "replay", "delivery": [d for post in posts for d in post.deliveries]}
@@ -316,11 +314,11 @@ def test_of_more_workspaces_than_one_confirmation_takes_the_rest_is_said(
 # --- decisions -------------------------------------------------------------------------------------------------------
 
 
-def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, ledger: Ledger) -> None:
+def test_a_person_decides_what_became_of_it(site: Site, http: Client, ledger: Ledger) -> None:
     unknown, blocked = ledger.fresh(State.UNKNOWN), ledger.fresh()
     ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     path = f"/dashboard/deliveries/{unknown.deliveries[0]}/decide"
-    page = http.get(site.url + path, timeout=30).text
+    page = http.get(path).text
     sentence = r"I looked at the account (\S+) on tiktok, and the post is not there. If it is, it will be there twice."
     assert (name := re.search(rf'name="confirm" value="yes" required> {sentence}</label>', page))
     assert f'href="https://www.tiktok.com/@{name[1]}" target="_blank"' in page
@@ -337,7 +335,7 @@ def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, 
     url = f"https://www.tiktok.com/@a/video/{unknown.id.int}"
     send(site, http, path, {"decision": "live", "url": url}, 303)
     assert ledger.states(unknown) == [State.PUBLISHED]
-    assert "There is nothing to decide any more." in http.get(site.url + path, timeout=30).text
+    assert "There is nothing to decide any more." in http.get(path).text
     send(site, http, path, again, 409)
     path = f"/dashboard/deliveries/{blocked.deliveries[0]}/decide"
     send(site, http, path, {"decision": "guess"}, 400)

@@ -23,7 +23,7 @@ from pipeline.store.database import new_id, row
 from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.api.running_server import ABSENT
-from tests.pipeline.dashboard.site import HOME, LOGIN, Site, Someone
+from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site, Someone
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 OPEN = {"/login", "/static/{digest}/{name:path}"}
@@ -50,22 +50,18 @@ def admin(site: Site) -> Someone:
 
 
 @pytest.fixture
-def logged_in(site: Site, admin: Someone) -> Iterator[requests.Session]:
+def logged_in(site: Site, admin: Someone) -> Iterator[Client]:
     with site.log_in(admin) as session:
         yield session
 
 
-def send(
-    session: requests.Session, site: Site, method: str, route: Route, **headers: str
-) -> requests.Response:
+def send(session: Client, method: str, route: Route, **headers: str) -> requests.Response:
     """Send a request to a route, with ids of nothing."""
     path = route.path
     for name in route.param_convertors:
         path = path.replace(f"{{{name}}}", ABSENT)
     assert "{" not in path
-    return session.request(
-        method, f"{site.url}/dashboard{path}", headers=headers, allow_redirects=False, timeout=30
-    )
+    return session.request(method, f"/dashboard{path}", headers=headers, allow_redirects=False)
 
 
 def test_every_route_but_the_login_and_static_files_is_a_page_with_a_role() -> None:
@@ -74,21 +70,19 @@ def test_every_route_but_the_login_and_static_files_is_a_page_with_a_role() -> N
     assert {r.path for _, r in ROUTES} >= {r.path for r in routes}
 
 
-def test_the_navigation_leads_to_pages_that_answer_with_their_role(
-    site: Site, logged_in: requests.Session
-) -> None:
+def test_the_navigation_leads_to_pages_that_answer_with_their_role(logged_in: Client) -> None:
     for entry, _ in PAGES:
         if entry is not None:
-            shown = logged_in.get(site.url + entry.path, timeout=30)
+            shown = logged_in.get(entry.path)
             assert (shown.status_code, entry.title in shown.text) == (200, True), entry
 
 
 @pytest.mark.parametrize(("method", "route"), PROTECTED)
 def test_without_a_session_it_leads_to_the_login(site: Site, method: str, route: Route) -> None:
     with site.open() as client:
-        answer = send(client, site, method, route)
+        answer = send(client, method, route)
         assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (303, LOGIN)
-        answer = send(client, site, method, route, **{"HX-Request": "true"})
+        answer = send(client, method, route, **{"HX-Request": "true"})
         assert (answer.status_code, answer.headers["HX-Redirect"].partition("?")[0]) == (401, LOGIN)
         assert answer.text == ""
 
@@ -96,7 +90,7 @@ def test_without_a_session_it_leads_to_the_login(site: Site, method: str, route:
 @pytest.mark.parametrize(("method", "route"), PROTECTED)
 def test_without_a_role_it_is_refused(site: Site, method: str, route: Route) -> None:
     with site.log_in(site.add_user({})) as client:
-        answer = send(client, site, method, route)
+        answer = send(client, method, route)
         if REQUIRED_ROLES[route.endpoint] is None:
             assert answer.status_code == 303
         else:
@@ -109,7 +103,7 @@ def test_with_too_small_a_role_it_is_refused(site: Site, method: str, route: Rou
     assert needed is not None
     below = [role for role in Role if role < needed][-1]
     with site.log_in(site.add_user({None: below})) as client:
-        answer = send(client, site, method, route)
+        answer = send(client, method, route)
         assert (answer.status_code, f"needs the role {needed.value}" in answer.text) == (403, True)
 
 
@@ -117,40 +111,38 @@ def test_with_too_small_a_role_it_is_refused(site: Site, method: str, route: Rou
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1:1", ""], ids=repr
 )
-def test_from_another_site_it_is_refused(
-    site: Site, logged_in: requests.Session, method: str, route: Route, origin: str
-) -> None:
-    answer = send(logged_in, site, method, route, Origin=origin)
+def test_from_another_site_it_is_refused(logged_in: Client, method: str, route: Route, origin: str) -> None:
+    answer = send(logged_in, method, route, Origin=origin)
     assert (answer.status_code, "another site" in answer.text) == (403, True)
-    assert logged_in.get(site.url + HOME, allow_redirects=False, timeout=30).status_code == 200
+    assert logged_in.get(HOME, allow_redirects=False).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "route"), CHANGING)
 def test_without_any_origin_the_browsers_own_word_decides(
-    site: Site, logged_in: requests.Session, method: str, route: Route
+    logged_in: Client, method: str, route: Route
 ) -> None:
     del logged_in.headers["Origin"]
     for word in ("", "cross-site", "same-site", "none"):
         headers = {"Sec-Fetch-Site": word} if word else {}
-        assert send(logged_in, site, method, route, **headers).status_code == 403
-    assert send(logged_in, site, method, route, **{"Sec-Fetch-Site": "same-origin"}).status_code != 403
+        assert send(logged_in, method, route, **headers).status_code == 403
+    assert send(logged_in, method, route, **{"Sec-Fetch-Site": "same-origin"}).status_code != 403
 
 
 @pytest.mark.parametrize(("method", "route"), CHANGING)
 def test_without_the_token_of_the_session_it_is_refused(
-    site: Site, logged_in: requests.Session, admin: Someone, method: str, route: Route
+    site: Site, logged_in: Client, admin: Someone, method: str, route: Route
 ) -> None:
     with site.log_in(admin) as other:
         tokens = {"", "0" * 64, "\u00e9", str(other.headers["X-CSRF-Token"])}
     for token in tokens:
-        answer = send(logged_in, site, method, route, **{"X-CSRF-Token": token})
+        answer = send(logged_in, method, route, **{"X-CSRF-Token": token})
         assert (answer.status_code, "out of date" in answer.text) == (403, True), token
-    assert logged_in.get(site.url + HOME, allow_redirects=False, timeout=30).status_code == 200
+    assert logged_in.get(HOME, allow_redirects=False).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "route"), PROTECTED)
 def test_hostile_input_is_no_error_of_the_server(
-    site: Site, logged_in: requests.Session, method: str, route: Route
+    site: Site, logged_in: Client, method: str, route: Route
 ) -> None:
     for query in (
         "?cursor=%00",
@@ -159,7 +151,7 @@ def test_hostile_input_is_no_error_of_the_server(
         "?%00=1",
     ):
         url = f"{site.url}/dashboard{route.path}".replace("{", "%7B").replace("}", "%7D")
-        answer = logged_in.request(method, url + query, allow_redirects=False, timeout=30, stream=True)
+        answer = logged_in.request(method, url + query, allow_redirects=False, stream=True)
         assert answer.status_code < 500, query
         if answer.headers.get("Content-Type") == "text/event-stream":
             answer.close()  # it never ends
@@ -172,16 +164,16 @@ def test_hostile_input_is_no_error_of_the_server(
 def test_the_login_refuses_another_site_and_a_missing_token(site: Site) -> None:
     user = site.add_user()
     with site.open() as client:
-        client.get(site.url + LOGIN, timeout=30)
+        client.get(LOGIN)
         form = {"login": user.login, "password": user.password}
         for given in (form, {**form, "csrf": ""}, {**form, "csrf": "x"}):
-            answer = client.post(site.url + LOGIN, given, allow_redirects=False, timeout=30)
+            answer = client.post(LOGIN, given, allow_redirects=False)
             assert (answer.status_code, "out of date" in answer.text) == (403, True)
         client.headers["Origin"] = "https://evil.example"
         answer = site.try_login(client, user.login, user.password)
         assert (answer.status_code, "another site" in answer.text) == (403, True)
     with site.open() as client:  # a browser that keeps no cookies
-        answer = client.post(site.url + LOGIN, {**form, "csrf": "x"}, cookies={}, timeout=30)
+        answer = client.post(LOGIN, {**form, "csrf": "x"}, cookies={})
         assert answer.status_code == 403
 
 
@@ -197,25 +189,24 @@ def test_the_login_refuses_another_site_and_a_missing_token(site: Site) -> None:
     ],
 )
 def test_a_form_that_cannot_be_read_is_refused_with_a_page(
-    site: Site, logged_in: requests.Session, body: bytes, kind: str, status: int
+    logged_in: Client, body: bytes, kind: str, status: int
 ) -> None:
     answer = logged_in.post(
-        site.url + "/dashboard/logout",
+        "/dashboard/logout",
         body,
         headers={"Content-Type": kind},
         allow_redirects=False,
-        timeout=30,
     )
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
 
 
-def test_an_unknown_path_and_method_are_pages(site: Site, logged_in: requests.Session) -> None:
+def test_an_unknown_path_and_method_are_pages(logged_in: Client) -> None:
     for method, path, status in (
         ("GET", "nothing", 404),
         ("DELETE", "sessions", 405),
         ("GET", "logout", 405),
     ):
-        answer = logged_in.request(method, site.url + HOME + path, allow_redirects=False, timeout=30)
+        answer = logged_in.request(method, HOME + path, allow_redirects=False)
         assert (answer.status_code, "<main" in answer.text) == (status, True)
 
 
@@ -311,9 +302,7 @@ def test_an_id_of_another_workspace_answers_as_one_of_nothing(
             return re.sub(r"\{(\w+)\}", lambda found: names[found[1]], text)
 
         form = {key: fill(value) for key, value in fields.items()}
-        answer = http.request(
-            method, f"{site.url}/dashboard{fill(path)}", data=form or None, timeout=30, allow_redirects=False
-        )
+        answer = http.request(method, f"/dashboard{fill(path)}", data=form or None, allow_redirects=False)
         body = re.sub(r'data-position="[^"]*"', "", answer.text)
         for name, value in names.items():
             body = body.replace(value, name)
