@@ -17,18 +17,8 @@ from pydantic import Field
 from adapters.base import BaseCheckpoint
 from adapters.contract import Draft
 from adapters.errors import Rejected, Unavailable
+from adapters.tiktok import limits
 from adapters.tiktok.errors import AUDIT
-from adapters.tiktok.limits import (
-    CHUNK_LAST_MOST,
-    CHUNK_LEAST,
-    CHUNK_MOST,
-    CHUNK_SIZES,
-    CHUNK_SMALL,
-    CHUNK_WANTED,
-    CHUNKS_MOST,
-    UPLOAD_FLOOR,
-    UPLOAD_URL_LIFE,
-)
 from adapters.tiktok.wire import PostingSettings
 
 EXPIRES_EARLY, EXPIRES_LATE = 120.0, 300.0
@@ -48,14 +38,14 @@ class UploadPlan:
     @classmethod
     def for_size(cls, size: int) -> UploadPlan:
         """Split into even chunks of about 10 MB, so that the last one, sent at the due time, is not larger."""
-        chunks = max(size // CHUNK_WANTED, 2 if size >= 2 * CHUNK_LEAST else 1)
+        chunks = max(size // limits.CHUNK_WANTED, 2 if size >= 2 * limits.CHUNK_LEAST else 1)
         return cls(size=size, chunk_size=size // chunks, chunks=chunks)
 
     @classmethod
     def list_legal(cls, size: int) -> tuple[UploadPlan, ...]:
         """Return every plan to try for a file, the preferred one first: even chunks, then the sizes of CHUNK_SIZES."""
         plans = [cls.for_size(size)]
-        for chunk_size in CHUNK_SIZES:
+        for chunk_size in limits.CHUNK_SIZES:
             chunks = max(size // chunk_size, 1) if chunk_size else 1
             plan = cls(size=size, chunk_size=chunk_size if chunks > 1 else size, chunks=chunks)
             if plan.is_legal and plan not in plans:
@@ -66,11 +56,11 @@ class UploadPlan:
     def is_legal(self) -> bool:
         """True if the plan keeps TikTok's rules; one chunk holds at most CHUNK_MOST bytes."""
         if self.chunks == 1:
-            return self.size <= CHUNK_MOST
+            return self.size <= limits.CHUNK_MOST
         return (
-            CHUNK_LEAST <= self.chunk_size <= CHUNK_MOST
-            and self.chunks <= CHUNKS_MOST
-            and self.last_length <= CHUNK_LAST_MOST
+            limits.CHUNK_LEAST <= self.chunk_size <= limits.CHUNK_MOST
+            and self.chunks <= limits.CHUNKS_MOST
+            and self.last_length <= limits.CHUNK_LAST_MOST
         )
 
     @property
@@ -81,11 +71,11 @@ class UploadPlan:
     @property
     def call_time(self) -> timedelta:
         """The time that the call with the last chunk, the visible one, may need."""
-        return timedelta(seconds=10 + self.last_length / UPLOAD_FLOOR)
+        return timedelta(seconds=10 + self.last_length / limits.UPLOAD_FLOOR)
 
     def fits_call(self, limit: timedelta) -> bool:
         """Return True if the last chunk is small, or its call fits the time that a visible call may take."""
-        return self.last_length <= CHUNK_SMALL or self.call_time <= limit
+        return self.last_length <= limits.CHUNK_SMALL or self.call_time <= limit
 
     @property
     def form(self) -> str:
@@ -125,7 +115,7 @@ class Upload(BaseCheckpoint):
     @classmethod
     def start(cls, publish_id: str, upload_url: str, plan: UploadPlan, requested_at: float) -> Upload:
         """Return a new upload; *requested_at* is the time right before the call that created it."""
-        end = requested_at + UPLOAD_URL_LIFE.total_seconds()
+        end = requested_at + limits.UPLOAD_URL_LIFE.total_seconds()
         return cls(publish_id=publish_id, upload_url=upload_url, url_expires_at=end, plan=plan)
 
     def get_url_state(self, now: float) -> UrlState:
