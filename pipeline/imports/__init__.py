@@ -1,1 +1,1 @@
-"""Files of posts: their formats, and the rows in them. Nothing here knows the database or HTTP."""
+"""Files of posts: their formats, the rows in them, and the jobs that plan, apply and roll back an import."""

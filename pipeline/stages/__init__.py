@@ -11,5 +11,5 @@
 |              |                       | unknown                | blocked, failed                                      |
 
 Actions of users and API keys on a post (edit, cancel, delete, retry, resolve, validate) are in ``pipeline.actions``. A
-new post and an edit share ``post_rules``, ``media_checks`` and ``platform_validation``.
+new post and an edit share ``post_rules`` and ``media_checks``.
 """
