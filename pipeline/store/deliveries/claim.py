@@ -157,11 +157,6 @@ class Message:
             fence=claimed.fence,
         )
 
-    @classmethod
-    def from_row(cls, found: Any) -> Message:
-        """Return the message of a row of deliveries."""
-        return cls(delivery=found.id, platform=found.platform, generation=found.generation, fence=found.fence)
-
 
 # ``state || ''`` makes the planner find a delivery by its id. By ``state`` it expects as few rows as the last ANALYZE
 # saw, and walks that state's partial index with all its dead entries (measured: ten times the cost).

@@ -96,13 +96,13 @@ WITH due AS (
       AND NOT {TOO_NEW}
     ORDER BY greatest(next_at, lease_until) LIMIT :n FOR UPDATE SKIP LOCKED)
 UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
-FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence
+FROM due WHERE x.id = due.id RETURNING x.id AS delivery, x.platform, x.generation, x.fence
 """
 
 
 def dispatch_looks(c: Connection, limit: int, lease: timedelta) -> list[Message]:
     """Dispatch due looks without a lease; raising their fence makes earlier messages for the same look no-ops."""
-    return [Message.from_row(r) for r in rows(c, _DISPATCH_LOOKS, n=limit, lease=lease)]
+    return read_all(c, Message, _DISPATCH_LOOKS, n=limit, lease=lease)
 
 
 def redispatch_lost(
@@ -117,20 +117,20 @@ def redispatch_lost(
 
     ``empty``: platforms whose queue holds no message, so that what has been queued for ``quiet`` was lost too.
     """
-    found = rows(
+    return read_all(
         c,
+        Message,
         f"""WITH lost AS (
                SELECT id FROM deliveries d WHERE state = 'queued' AND NOT {TOO_NEW} AND (lease_until < now() OR (
                    platform = ANY(CAST(:empty AS text[])) AND updated_at < now() - CAST(:quiet AS interval)))
                ORDER BY lease_until LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET lease_until = now() + :lease, updated_at = now()
-           FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
+           FROM lost WHERE x.id = lost.id RETURNING x.id AS delivery, x.platform, x.generation, x.fence""",
         n=limit,
         lease=lease,
         empty=list(empty),
         quiet=quiet,
     )
-    return [Message.from_row(r) for r in found]
 
 
 def redispatch_lost_looks(
@@ -145,8 +145,9 @@ def redispatch_lost_looks(
 
     ``claim_lease``: the lease of a claimed look. A longer one is the lease of a dispatched look.
     """
-    found = rows(
+    return read_all(
         c,
+        Message,
         f"""WITH lost AS (
                SELECT id FROM deliveries d
                WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now() AND NOT {TOO_NEW}
@@ -154,13 +155,12 @@ def redispatch_lost_looks(
                  AND updated_at < now() - CAST(:quiet AS interval)
                ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
-           FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
+           FROM lost WHERE x.id = lost.id RETURNING x.id AS delivery, x.platform, x.generation, x.fence""",
         n=limit,
         lease=lease,
         claim_lease=claim_lease,
         quiet=quiet,
     )
-    return [Message.from_row(r) for r in found]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.level import LEVEL
 from pipeline.store.canaries import TOO_NEW
-from pipeline.store.database import has_row, read_number, rows
+from pipeline.store.database import has_row, read_all, read_number, rows
 from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
@@ -70,7 +70,7 @@ WITH due AS (
     INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
     SELECT id, 'delay', origin, 'queued', generation, fence FROM d
 )
-SELECT * FROM d
+SELECT id AS delivery, platform, generation, fence FROM d
 """
 
 
@@ -131,10 +131,10 @@ def release(
     order = {identity: n for n, identity in enumerate(ids)}
     # a retried delivery's public status changes, so its post is locked first (the lock order) and recomputed
     posts = [r.id for r in rows(c, _RETRIED_POSTS, ids=ids)]
-    found = rows(c, _RELEASE, ids=ids, posts=posts, lease=lease, level=level)
+    released = read_all(c, Message, _RELEASE, ids=ids, posts=posts, lease=lease, level=level)
     for post in posts:
         recompute_post_status(c, post)
-    return [Message.from_row(r) for r in sorted(found, key=lambda r: order[r.id])]
+    return sorted(released, key=lambda message: order[message.delivery])
 
 
 _LATE = """
