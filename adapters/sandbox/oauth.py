@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from aiohttp import web
+
 from adapters.sandbox.dialect import Dialect, Refused, json_response
 from adapters.sandbox.endpoint import Route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    from aiohttp import web
 
     from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.endpoint import Call
@@ -151,6 +151,11 @@ def _compute_challenge(verifier: str, method: str) -> str:
     if method == "hex":
         return digest.hexdigest()
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+
+
+def error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    """Return an error response of RFC 6749, section 5.2."""
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
 
 
 def read_form(call: Call) -> Record:

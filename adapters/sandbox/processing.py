@@ -36,12 +36,12 @@ class Task:
     """Kind of its records."""
     states: tuple[str, ...]
     """States of a record in processing; checked again right before `conclude`."""
-    examine: Callable[[SandboxContext, Record], Awaitable[Any]]
-    """Fetch and check the media. A restart repeats it."""
     fail: Callable[[str | None], Any]
     """Return the result of `examine` under the fault `fail-processing` with a reason."""
     conclude: Callable[[SandboxContext, Record, Any], None]
     """Change the record to its final state, given the result of `examine`; it is stored after that. Must not await."""
+    examine: Callable[[SandboxContext, Record], Awaitable[Any]] | None = None
+    """Fetch and check the media; the result is None without it. A restart repeats it."""
     file: Callable[[SandboxContext, Record], Path] | None = None
     """Return the uploaded file, which is deleted after the examination."""
 
@@ -118,9 +118,10 @@ class Processing:
 
     async def _process(self, kind: str, record: Record) -> None:
         context, task = self._context, self._tasks[kind]
+        result = None
         if "fail_reason" in record:
             result = task.fail(record["fail_reason"])
-        else:
+        elif task.examine is not None:
             result = await task.examine(context, record)
         await context.clock.sleep_until(record["done_at"])
         if record["state"] in task.states:

@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -27,6 +28,7 @@ from adapters.sandbox.control import mount_control
 from adapters.sandbox.media_host import make_media_app
 
 _SIZE = (540, 960)
+_PORTRAIT = (1080, 1350)
 _RATE = 30
 _SECONDS = 5
 _SMALL_BYTES = 100_000
@@ -38,22 +40,23 @@ _COLOURS = ((214, 40, 57), (39, 125, 161), (87, 117, 144), (249, 199, 79), (67, 
 
 def make_samples(folder: Path) -> None:
     """Create the samples that are missing in `folder`; existing files stay unchanged."""
-    makers = {
+    makers: dict[str, Callable[[Path], None]] = {
         "sample.mp4": _write_video,
         "sample-large.mp4": _write_large_video,
-        "wide.jpg": _write_wide_image,
-        "picture.png": _write_png,
+        "wide.jpg": lambda path: _draw_image(1, (2000, 200)).save(path, "JPEG"),
+        "picture.png": lambda path: _draw_image(2, _PORTRAIT).save(path, "PNG"),
     }
     for name, make in makers.items():
-        path = folder / name
-        if not path.exists():
-            part = folder / f".{name}.part"
-            make(part)
-            part.replace(path)
+        _make_missing(folder / name, make)
     for number in range(1, _IMAGES + 1):
-        path = folder / f"sample-{number}.jpg"
-        if not path.exists():
-            _draw_image(number, (1080, 1350)).save(path, "JPEG", quality=85)
+        _make_missing(folder / f"sample-{number}.jpg", partial(_write_image, number))
+
+
+def _make_missing(path: Path, make: Callable[[Path], None]) -> None:
+    if not path.exists():
+        part = path.with_name(f".{path.name}.part")
+        make(part)
+        part.replace(path)
 
 
 def _draw_image(number: int, size: tuple[int, int]) -> Image.Image:
@@ -66,12 +69,8 @@ def _draw_image(number: int, size: tuple[int, int]) -> Image.Image:
     return image
 
 
-def _write_wide_image(path: Path) -> None:
-    _draw_image(1, (2000, 200)).save(path, "JPEG")
-
-
-def _write_png(path: Path) -> None:
-    _draw_image(2, (1080, 1350)).save(path, "PNG")
+def _write_image(number: int, path: Path) -> None:
+    _draw_image(number, _PORTRAIT).save(path, "JPEG", quality=85)
 
 
 def _write_video(path: Path) -> None:

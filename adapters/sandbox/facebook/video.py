@@ -251,10 +251,6 @@ def _set_facts(record: Record, facts: VideoFacts | None, media: Record) -> None:
     record |= {"state": "uploaded", "media": media, "facts": None if facts is None else asdict(facts)}
 
 
-async def _examine(_: SandboxContext, __: Record) -> None:
-    return None
-
-
 def _conclude(context: SandboxContext, record: Record, error: str | None) -> None:
     record |= {"state": "ready" if error is None else "error", "error": error}
     if error is None and record["wanted"] == "published":
@@ -264,7 +260,6 @@ def _conclude(context: SandboxContext, record: Record, error: str | None) -> Non
 TASK = Task(
     kind=KIND,
     states=("processing",),
-    examine=_examine,
     fail=lambda reason: reason or "The video could not be processed.",
     conclude=_conclude,
 )

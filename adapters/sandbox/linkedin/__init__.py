@@ -204,7 +204,7 @@ _ROUTES = (
         "/linkedin/dms-uploads/{place}/{number:\\d{1,6}|thumbnail}",
         "upload",
         asset.put_bytes,
-        owner=asset.find_upload_owner,
+        owner=lambda call: call.find_record_owner(asset.find_asset(call)),
         is_streamed=True,
     ),
     Route("POST", f"{_REST}/posts", "finalize", create, "daily", find_owner),

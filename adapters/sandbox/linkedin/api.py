@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from adapters.sandbox import oauth
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Dialect, Refused, fill, json_response, load_table
@@ -195,10 +196,6 @@ async def list_organizations(call: Call) -> web.Response:
     return json_response({"results": results, "statuses": {}, "errors": {}})
 
 
-def _oauth_error(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
-    return json_response({"error": error, "error_description": description}, status, wait=wait)
-
-
 def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:
     """Return the fields of an authorization code: granted scopes, and the organizations the member administers.
 
@@ -220,7 +217,7 @@ def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record
 CONSENT = ConsentScreen(code_fields=_get_code_fields, **TABLE["consent"])
 TOKENS = TokenEndpoint(
     platform=PLATFORM,
-    dialect=Dialect(_oauth_error, TABLE["oauth_errors"]),
-    render=_oauth_error,
+    dialect=Dialect(oauth.error_response, TABLE["oauth_errors"]),
+    render=oauth.error_response,
     **TABLE["tokens"],
 )

@@ -166,19 +166,15 @@ def find_owner(call: Call) -> Record | None:
     return api.find_owner(call, given.get("owner") if record is None else record["account"])
 
 
-def _find_asset(call: Call) -> Record | None:
+def find_asset(call: Call) -> Record | None:
+    """Return the asset of an upload URL, whose requests may carry no token."""
     place = call.context.store.get(_PLACE, call.request.match_info["place"])
     return None if place is None else call.context.store.get(KIND, place["asset"])
 
 
-def find_upload_owner(call: Call) -> Record | None:
-    """Return the account of an upload, whose requests carry no token."""
-    return call.find_record_owner(_find_asset(call))
-
-
 async def put_bytes(call: Call) -> web.Response:
     """PUT of an image, or of one part of a video."""
-    record = _find_asset(call)
+    record = find_asset(call)
     if record is None:
         raise refuse("unknown_upload")
     if call.context.clock.now() >= record["created"] + DAY:

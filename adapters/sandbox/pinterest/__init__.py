@@ -204,7 +204,7 @@ _ROUTES = (
         "/pinterest-media/{media}/",
         "upload",
         media.receive,
-        owner=media.find_owner,
+        owner=lambda call: call.find_record_owner(media.find(call)),
         dialect=media.STORAGE,
         is_streamed=True,
     ),

@@ -83,7 +83,7 @@ class _Form:
 
 async def receive(call: Call) -> web.Response:
     """POST the form to the storage: every upload parameter, then `file`."""
-    record = _find(call)
+    record = find(call)
     if record is None:
         raise STORAGE.refuse("unknown_token")
     if "Authorization" in call.request.headers:
@@ -165,10 +165,6 @@ TASK = Task(
 )
 
 
-def _find(call: Call) -> Record | None:
+def find(call: Call) -> Record | None:
+    """Return the video of an upload URL, whose requests carry no token."""
     return call.context.store.get(KIND, call.request.match_info["media"])
-
-
-def find_owner(call: Call) -> Record | None:
-    """Return the account of an upload, whose requests carry no token."""
-    return call.find_record_owner(_find(call))

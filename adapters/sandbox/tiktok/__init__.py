@@ -259,7 +259,7 @@ _ROUTES = (
         "/tiktok-upload/video/",
         task.get_chunk_step,
         task.put_chunk,
-        owner=task.find_upload_owner,
+        owner=lambda call: call.find_record_owner(task.find_task(call)),
         dialect=task.UPLOAD,
         is_streamed=True,
     ),

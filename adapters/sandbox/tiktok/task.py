@@ -216,14 +216,10 @@ def build_upload_url(call: Call, record: Record) -> str:
     return f"http://{call.request.host}/tiktok-upload/video/?{query}"
 
 
-def _find_task(call: Call) -> Record | None:
+def find_task(call: Call) -> Record | None:
+    """Return the task of an upload URL, whose requests carry no token."""
     upload = call.context.store.get(_UPLOAD, call.request.query.get("upload_id", ""))
     return None if upload is None else call.context.store.get(KIND, upload["task"])
-
-
-def find_upload_owner(call: Call) -> Record | None:
-    """Return the account of an upload, whose requests carry no token."""
-    return call.find_record_owner(_find_task(call))
 
 
 def get_chunk_step(call: Call) -> str:
@@ -233,7 +229,7 @@ def get_chunk_step(call: Call) -> str:
 
 
 def _check_task(call: Call) -> Record:
-    record = _find_task(call)
+    record = find_task(call)
     if record is None:
         raise UPLOAD.refuse("unknown_upload")
     is_late = call.context.clock.now() > record["created"] + _UPLOAD_LIFE_S

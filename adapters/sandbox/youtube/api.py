@@ -12,6 +12,7 @@ import hashlib
 
 from aiohttp import web
 
+from adapters.sandbox import oauth
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import Dialect, encode, json_response, load_table, read_bearer_token
@@ -63,10 +64,6 @@ def spend(call: Call, quota: str = "units") -> None:
     call.count(TABLE["limits"][quota], "project")
 
 
-def _oauth_error(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
-    return json_response({"error": error, "error_description": description}, status, wait=wait)
-
-
 def _get_code_fields(_: SandboxContext, given: Record, __: list[Record]) -> Record:
     is_offline, is_prompted = given.get("access_type") == "offline", "consent" in str(given.get("prompt", ""))
     return {"offline": is_offline, "prompted": is_prompted, "client": given["client_id"]}
@@ -105,8 +102,8 @@ def _forget_consent(call: Call, account: Record) -> web.Response:
 
 TOKENS = TokenEndpoint(
     platform=PLATFORM,
-    dialect=Dialect(_oauth_error, TABLE["oauth_errors"], DIALECT.read_token),
-    render=_oauth_error,
+    dialect=Dialect(oauth.error_response, TABLE["oauth_errors"], DIALECT.read_token),
+    render=oauth.error_response,
     read=lambda call: read_form(call) | dict(call.request.query),
     has_refresh_token=_has_refresh_token,
     check_refresh=_check_age,

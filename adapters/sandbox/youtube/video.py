@@ -75,19 +75,12 @@ def _publish(
     )
 
 
-async def _examine(_: SandboxContext, record: Record) -> str | None:
-    reason: str | None = record["fail_reason"]
-    return reason
-
-
 def _conclude(_: SandboxContext, record: Record, reason: str | None) -> None:
     state = "processed" if reason is None else "rejected" if reason in TABLE["rejections"] else "failed"
     record |= {"state": state, "reason": reason}
 
 
-TASK = Task(
-    kind=KIND, states=("processing",), examine=_examine, fail=lambda reason: reason, conclude=_conclude
-)
+TASK = Task(kind=KIND, states=("processing",), fail=lambda reason: reason, conclude=_conclude)
 
 
 def created_response(call: Call, key: str) -> web.Response:
