@@ -19,7 +19,7 @@ from pipeline.cli.options import (
     read_filter,
     workspace_filter,
 )
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows, print_tables
 
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
@@ -111,9 +111,7 @@ def show_letter(letter: str) -> None:
         print_fields({**facts, "error": found.error, **evidence})
         return
     print_present(facts)
-    for name, rows in evidence.items():
-        click.echo(f"\n{name.capitalize()}")
-        print_rows([_shorten(r) for r in rows], empty="None yet.")
+    print_tables(evidence, without=("generation", "fence", "error", "late"))
     click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {identity}")
 
 
@@ -224,11 +222,6 @@ def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: s
     click.echo(f"{len(ids)} {done}, {len(skipped)} skipped.")
     for delivery, why in skipped.items():
         click.echo(f"  {delivery}  {why}")
-
-
-def _shorten(row: dict[str, Any]) -> dict[str, Any]:
-    """Drop columns for programs, so that the table fits a terminal."""
-    return {k: v for k, v in row.items() if k not in {"generation", "fence", "error", "late"}}
 
 
 def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:

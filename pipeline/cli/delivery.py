@@ -67,27 +67,19 @@ def show_delivery(delivery: str) -> None:
     """
     target = parse_id(delivery, "delivery")
     with open_transaction() as c:
-        found, moves, attempts = (
-            selection.find_delivery(c, target),
-            history.list_moves(c, target),
-            history.list_attempts(c, target),
-        )
+        found = selection.find_delivery(c, target)
         if found is None:
             raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
         evidence = history.read_evidence(c, found.post_id)[target]
+        moves = [output.pick(move, _MOVE) for move in history.list_moves(c, target)]
+        attempts = [output.pick(attempt, _ATTEMPT) for attempt in history.list_attempts(c, target)]
     facts = output.pick(found, _DELIVERY)
-    move_rows, attempt_rows = (
-        [output.pick(m, _MOVE) for m in moves],
-        [output.pick(a, _ATTEMPT) for a in attempts],
-    )
     if output.is_json():
-        output.print_fields({**facts, "moves": move_rows, "attempts": attempt_rows})
+        output.print_fields({**facts, "moves": moves, "attempts": attempts})
         return
     output.print_present({**facts, "error": _format_error(found.error)})
-    click.echo("\nMoves")
-    output.print_rows([_shorten(m) for m in move_rows])
-    click.echo("\nAttempts")
-    output.print_rows([_shorten(a) for a in attempt_rows], empty="None yet.")
+    attempts = [{**attempt, "error": _format_error(attempt["error"])} for attempt in attempts]
+    output.print_tables({"moves": moves, "attempts": attempts}, without=("generation", "fence"))
     output.print_candidates({str(found.id): found.error})
     click.echo(f"\n{_explain(found, evidence)}")
 
@@ -143,12 +135,6 @@ _DELIVERY = (
 )
 _MOVE = "at mover from=origin to=target why generation fence"
 _ATTEMPT = "n opened_at armed_at closed_at outcome remote_id error late_proof=late generation fence"
-
-
-def _shorten(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop columns for programs, so that the table fits a terminal."""
-    kept = {name: value for name, value in row.items() if name not in {"generation", "fence"}}
-    return {**kept, "error": _format_error(kept["error"])} if "error" in kept else kept
 
 
 def _format_error(error: Mapping[str, Any] | None) -> str | None:

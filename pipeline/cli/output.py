@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from inspect import cleandoc
@@ -129,6 +129,13 @@ def answer(facts: Mapping[str, Any], sentence: str) -> None:
         print_fields(facts)
     else:
         click.echo(sentence)
+
+
+def print_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], without: Collection[str]) -> None:
+    """Print a table below each name, *without* columns for programs, so that it fits a terminal."""
+    for name, rows in tables.items():
+        click.echo(f"\n{name.capitalize()}")
+        print_rows([{n: v for n, v in row.items() if n not in without} for row in rows], empty="None yet.")
 
 
 def require_one_format(form: str) -> None:
