@@ -22,6 +22,7 @@ from pipeline.store.checks.checks import Purpose, open_check
 from pipeline.store.database import Database, new_id, row, rows
 from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.claim import CLAIMED_COLUMNS, CLAIMED_JOIN, ClaimedDelivery, claim, to_claimed
+from pipeline.store.deliveries.lease import ExpiredLease
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from pipeline.store.vault import Vault
@@ -303,6 +304,19 @@ class Ledger:
             )
         assert found is not None
         return found.why or ""
+
+
+def to_expired(held: ClaimedDelivery) -> ExpiredLease:
+    """Return a claim as rescue finds it once its lease has expired."""
+    return ExpiredLease(
+        id=held.id,
+        post_id=held.post_id,
+        platform="tiktok",
+        generation=held.generation,
+        fence=held.fence,
+        crashes=0,
+        armed_at=held.armed_at,
+    )
 
 
 def together(*jobs: Callable[[], T]) -> list[T]:

@@ -19,9 +19,9 @@ from pipeline.store.deliveries.late_results import (
     save_late_result,
     settle_by_proof,
 )
-from pipeline.store.deliveries.lease import ExpiredLease, Rescue, rescue
+from pipeline.store.deliveries.lease import Rescue, rescue
 from pipeline.store.deliveries.settle import settle
-from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
+from tests.pipeline.store.ledger import LEASE, Ledger, Post, to_expired, together
 from tests.stack import until
 
 LIVE = Published(remote_id="live-1", url="https://example.test/1", delivered_as="inbox_draft", notes={"n": 1})
@@ -31,17 +31,8 @@ ABSENT = Verdict(state=State.RETRYING, spent=True, closes=Outcome.ABSENT, disarm
 def lose(ledger: Ledger, held: ClaimedDelivery) -> None:
     """Its worker hangs after arm: the lease runs out and the delivery becomes unknown."""
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
-    now = ledger.delivery(held.id)
-    one = ExpiredLease(
-        id=held.id,
-        post_id=held.post_id,
-        platform="tiktok",
-        generation=held.generation,
-        fence=now.fence,
-        crashes=0,
-        armed_at=now.armed_at,
-    )
-    target = State.QUEUED if now.armed_at is None else State.UNKNOWN
+    one = to_expired(ledger.read_claimed(held.id))
+    target = State.QUEUED if one.armed_at is None else State.UNKNOWN
     with ledger.database.begin() as c:
         assert rescue(c, one, Rescue(target=target, why="test"), LEASE) is not None
 

@@ -13,10 +13,10 @@ from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, 
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import rows
 from pipeline.store.deliveries.claim import claim
-from pipeline.store.deliveries.lease import ExpiredLease, Rescue, rescue
+from pipeline.store.deliveries.lease import Rescue, rescue
 from pipeline.store.deliveries.move import lock_post, move
 from pipeline.store.deliveries.settle import settle
-from tests.pipeline.store.ledger import LEASE, Ledger
+from tests.pipeline.store.ledger import LEASE, Ledger, to_expired
 
 BY_STAGE = {Mover.PUBLISH, Mover.STATUS}
 MUST_NOT_BE_ARMED = {
@@ -100,18 +100,12 @@ def test_every_move_of_the_table_is_one_the_database_takes(
             assert claim(c, shared.vault, delivery, 0, LEASE) is not None
     elif mover is Mover.RESCUE and origin is State.PUBLISHING:
         shared.change(delivery, "lease_until = now() - interval '1 second'")
-        one = ExpiredLease(
-            id=delivery,
-            post_id=post.id,
-            platform="tiktok",
-            generation=0,
-            fence=held.fence,
-            crashes=0,
-            armed_at=held.armed_at,
-        )
         reason = Reason.PERSON_NEEDED if target is State.BLOCKED else None
         with shared.database.begin() as c:
-            assert rescue(c, one, Rescue(target=target, why="test", reason=reason), LEASE) is not None
+            assert (
+                rescue(c, to_expired(held), Rescue(target=target, why="test", reason=reason), LEASE)
+                is not None
+            )
     else:
         with shared.database.begin() as c:
             assert move(
@@ -153,20 +147,7 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(shared: Ledger, origin:
                     )
     assert shared.delivery(delivery).updated_at == before.updated_at
     with shared.database.begin() as c, pytest.raises(ForbiddenMove):
-        rescue(
-            c,
-            ExpiredLease(
-                id=delivery,
-                post_id=post.id,
-                platform="tiktok",
-                generation=0,
-                fence=1,
-                crashes=0,
-                armed_at=None,
-            ),
-            Rescue(target=State.PUBLISHED, why="test"),
-            LEASE,
-        )
+        rescue(c, to_expired(held), Rescue(target=State.PUBLISHED, why="test"), LEASE)
 
 
 NONSENSE = [

@@ -15,7 +15,6 @@ from pipeline.store.deliveries import lease, release
 from pipeline.store.deliveries.arm import arm, save_checkpoint
 from pipeline.store.deliveries.claim import ClaimedDelivery, claim, claim_look
 from pipeline.store.deliveries.lease import (
-    ExpiredLease,
     Rescue,
     dispatch_looks,
     redispatch_lost,
@@ -24,7 +23,7 @@ from pipeline.store.deliveries.lease import (
 )
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.settle import settle
-from tests.pipeline.store.ledger import HOUR, LEASE, Ledger
+from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, to_expired
 
 NOW = timedelta(0)
 RETRY = Verdict(state=State.RETRYING, spent=True, closes=Outcome.REFUSED)
@@ -44,16 +43,7 @@ def _move(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
 
 
 def _rescue(c: Connection, _: Ledger, held: ClaimedDelivery) -> object:
-    one = ExpiredLease(
-        id=held.id,
-        post_id=held.post_id,
-        platform="tiktok",
-        generation=held.generation,
-        fence=held.fence,
-        crashes=0,
-        armed_at=None,
-    )
-    return rescue(c, one, Rescue(target=State.QUEUED, why="test"), LEASE)
+    return rescue(c, to_expired(held), Rescue(target=State.QUEUED, why="test"), LEASE)
 
 
 JOBS: dict[str, tuple[State, str, Job]] = {
