@@ -17,8 +17,15 @@ def shared_server(
 
 
 @pytest.fixture(scope="module")
-def server(shared_server: Server) -> Server:
-    return shared_server
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The shared server, or one of its own for a module that has ``SERVER_SETTINGS``."""
+    settings = getattr(request.module, "SERVER_SETTINGS", None)
+    if settings is None:
+        yield request.getfixturevalue("shared_server")
+        return
+    environment = request.getfixturevalue("module_environment")
+    with serving({**environment, **settings}, tmp_path_factory.mktemp("api")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -64,9 +64,7 @@ class Server:
 
     def post(self, body: Any, key: str | None, **headers: str) -> requests.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.send(
-            "POST", f"{BASE}/posts", key, content, **{"Content-Type": "application/json", **headers}
-        )
+        return ask(self, key, "POST", "/posts", content, **headers)
 
     def get(self, path: str, key: str | None) -> requests.Response:
         return self.send("GET", BASE + path, key)
@@ -124,6 +122,20 @@ class Server:
                 )
                 tenant.accounts[platform] = str(identity)
         return tenant
+
+
+def ask(
+    server: Server, who: str | None, method: str, path: str, body: Any = None, **headers: str
+) -> requests.Response:
+    """Send JSON, or bytes as they are, to a path of the Partner API, or to a whole path."""
+    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    whole = path if path.startswith("/api/") else BASE + path
+    return server.send(method, whole, who, content, **{"Content-Type": "application/json", **headers})
+
+
+def code(answer: requests.Response) -> tuple[int, str]:
+    """Return the status, and the error code of a refusal."""
+    return answer.status_code, answer.json().get("error_code", "")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +23,7 @@ from tests.pipeline.api.accounts.test_connect import start_url, visit
 from tests.pipeline.api.operator.test_dead_letters import TOKEN, URL, dead
 from tests.pipeline.api.reference.scene import ORDER, SETTINGS, arrange
 from tests.pipeline.api.reference.test_recorded_answers import operations, send
-from tests.pipeline.api.running_server import BASE, Server, serving, video
+from tests.pipeline.api.running_server import BASE, Server, ask, video
 from tests.stack import Stack
 
 CHANGES_NOTHING = {
@@ -37,11 +36,7 @@ ELSEWHERE = {"connectChoice", "replayDeadLetters", "discardDeadLetters", "stopSt
 """Operations that the samples do not get to change anything: tests of their own below."""
 
 
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {**module_environment, **SETTINGS, "SLIPWAY_API__OPERATOR_TOKEN": TOKEN}
-    with serving(settings, tmp_path_factory.mktemp("api")) as running:
-        yield running
+SERVER_SETTINGS = {**SETTINGS, "SLIPWAY_API__OPERATOR_TOKEN": TOKEN}
 
 
 def list_of(database: Database, answer: requests.Response) -> list[Any]:
@@ -79,9 +74,8 @@ def test_dead_letters_are_recorded(
 ) -> None:
     tenant = server.tenant()
     letter = dead(server, tenant)
-    body = json.dumps({"ids": [letter], **more}).encode()
     who = TOKEN if is_operator else tenant.key
-    answer = server.send("POST", f"{URL}/{verb}", who, body, **{"Content-Type": "application/json"})
+    answer = ask(server, who, "POST", f"{URL}/{verb}", {"ids": [letter], **more})
     [found] = list_of(server.context.database, answer)
     name = "the operator" if is_operator else tenant.key.partition(".")[0]
     assert (found.verb, found.kind, found.actor_name, found.address) == (verb, "post", name, "127.0.0.1")
@@ -124,11 +118,7 @@ def test_a_stopped_steering_job_is_recorded(server: Server) -> None:
     for _ in range(2):  # the count, then the job by its token
         token = {"token": counted["token"]} if counted else {}
         body = {"verb": "pause", "filter": {"account_id": tenant.accounts["tiktok"]}, **token}
-        json_type = {"Content-Type": "application/json"}
-        answer = server.send(
-            "POST", f"{BASE}/posts/steer", tenant.key, json.dumps(body).encode(), **json_type
-        )
-        counted = answer.json()["data"]
+        counted = ask(server, tenant.key, "POST", "/posts/steer", body).json()["data"]
     answer = server.send("POST", f"{BASE}/posts/steer/{counted['job']['id']}/stop", tenant.key)
     assert answer.json()["data"]["state"] == "stopped"
     [one] = list_of(server.context.database, answer)

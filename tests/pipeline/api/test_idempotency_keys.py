@@ -18,7 +18,7 @@ from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
 from pipeline.webhooks.webhooks import MAX_WEBHOOKS
 from tests.pipeline.api.imports.importing import write_lines
-from tests.pipeline.api.running_server import BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, ask, video
 
 LATER = "2090-01-01T00:00:00Z"
 MAKES_NOTHING_TWICE = {
@@ -126,11 +126,10 @@ def tenant(server: Server) -> Tenant:
 def send(
     server: Server, key: str, path: str, body: Any, name: str | None = None, content_type: str = ""
 ) -> requests.Response:
-    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     headers = {"Content-Type": content_type or "application/json"}
     if name is not None:
         headers["Idempotency-Key"] = name
-    return server.send("POST", BASE + path, key, content, **headers)
+    return ask(server, key, "POST", path, body, **headers)
 
 
 def count(server: Server, tenant: Tenant, case: Case) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -15,7 +14,7 @@ from pipeline.actions.diagnose import list_retirements
 from pipeline.api.http import request_metrics
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.moves import read_batch
-from tests.pipeline.api.running_server import BASE, ROOT, Server, serving, until, video
+from tests.pipeline.api.running_server import BASE, ROOT, Server, ask, serving, until, video
 
 FORBIDDEN = {"workspace", "workspace_id", "account", "account_id", "host", "url"}
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -88,9 +87,8 @@ def test_rules_and_boards_ask_only_for_metrics_that_are_there(server: Server) ->
 def test_a_post_keeps_the_id_of_its_request(server: Server, path: str) -> None:
     tenant, wanted = server.tenant(), f"of-{path}"
     post = video(tenant)
-    body = json.dumps({"posts": [post]} if path.endswith("batch") else post).encode()
-    sent = {"Content-Type": "application/json", "X-Request-Id": wanted}
-    answer = server.send("POST", BASE + path, tenant.key, body, **sent)
+    body = {"posts": [post]} if path.endswith("batch") else post
+    answer = ask(server, tenant.key, "POST", path, body, **{"X-Request-Id": wanted})
     assert (answer.ok, answer.headers["X-Request-Id"]) == (True, wanted)
 
     def find() -> bool:

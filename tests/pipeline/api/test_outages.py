@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,7 +25,7 @@ from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
 from tests.conftest import Engines
 from tests.database_outages import hung, read_only
-from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, ask, serving, until, video
 
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
 MOUNT = ("/usr/bin/mount", "-t", "tmpfs", "-o")
@@ -245,7 +244,7 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
             ("POST", "/posts/cancel", {"post_ids": [post]}),
             ("POST", "/posts/delete", {"postIds": [post]}),
         ):
-            refused = server.send(method, f"{BASE}{path}", tenant.key, json.dumps(body).encode(), **JSON)
+            refused = ask(server, tenant.key, method, path, body)
             assert (refused.status_code, refused.json()["error_code"]) == (503, "unavailable"), path
             assert "Retry-After" in refused.headers
         assert server.send("GET", f"{BASE}/posts/{post}", tenant.key).status_code == 200

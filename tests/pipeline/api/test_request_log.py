@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from uuid import uuid4
 
-from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, ask, until, video
 
 
 def read_lines(server: Server, request: str, count: int = 1) -> list[dict[str, str]]:
@@ -49,13 +48,8 @@ def test_a_repeat_names_the_post_that_it_found(server: Server, tenant: Tenant) -
 def test_a_batch_and_an_action_are_a_line_for_each_post(server: Server, tenant: Tenant) -> None:
     posts = [video(tenant, scheduled_at="2040-01-01T00:00:00Z") for _ in range(2)]
     request = uuid4().hex
-    answer = server.send(
-        "POST",
-        f"{BASE}/posts/batch",
-        tenant.key,
-        json.dumps({"posts": [*posts, {}]}).encode(),
-        **{"Content-Type": "application/json", "X-Request-Id": request},
-    )
+    batch = {"posts": [*posts, {}]}
+    answer = ask(server, tenant.key, "POST", "/posts/batch", batch, **{"X-Request-Id": request})
     made = [r["data"]["id"] for r in answer.json()["data"]["results"] if r["ok"]]
     *lines, refusal = read_lines(server, request, 3)
     assert [(line["post"], line["refused"]) for line in lines] == [(post, "1") for post in made]
@@ -63,13 +57,7 @@ def test_a_batch_and_an_action_are_a_line_for_each_post(server: Server, tenant: 
     assert (refusal["position"], refusal["code"], refusal["status"]) == ("2", "invalid_payload", "422")
     assert "post" not in refusal
     request = uuid4().hex
-    server.send(
-        "POST",
-        f"{BASE}/posts/cancel",
-        tenant.key,
-        json.dumps({"post_ids": made}).encode(),
-        **{"Content-Type": "application/json", "X-Request-Id": request},
-    )
+    ask(server, tenant.key, "POST", "/posts/cancel", {"post_ids": made}, **{"X-Request-Id": request})
     assert [line["post"] for line in read_lines(server, request, 2)] == made
 
 

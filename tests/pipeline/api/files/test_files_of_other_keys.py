@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
 from pipeline.store.auth.keys import Terms, create_key
-from tests.pipeline.api.files.test_routes import said, uploaded
-from tests.pipeline.api.running_server import BASE, Server, Tenant, video
+from tests.pipeline.api.files.test_routes import uploaded
+from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
 
 
 def test_a_key_bound_to_accounts_uses_only_its_own_uploads(server: Server, tenant: Tenant) -> None:
@@ -20,13 +19,11 @@ def test_a_key_bound_to_accounts_uses_only_its_own_uploads(server: Server, tenan
     assert post.status_code == 201
     assert server.post(slideshow(tenant, theirs), tenant.key).status_code == 201
     media = slideshow(tenant, theirs)["media"]
-    path, json_type = f"{BASE}/posts/{post.json()['data']['id']}", {"Content-Type": "application/json"}
-    edit = server.send("PATCH", path, bound, json.dumps({"media": media}).encode(), **json_type)
+    edit = ask(server, bound, "PATCH", f"/posts/{post.json()['data']['id']}", {"media": media})
     for refused in (server.post(slideshow(tenant, theirs), bound), edit):
-        assert said(refused) == (400, "media_unreachable")
+        assert code(refused) == (400, "media_unreachable")
         assert f"media URL 0 ({theirs}) cannot be used: HTTP 404." in refused.json()["message"]
-    body = json.dumps(slideshow(tenant, mine, theirs)).encode()
-    report = server.send("POST", f"{BASE}/posts/validate", bound, body, **json_type).json()["data"]
+    report = ask(server, bound, "POST", "/posts/validate", slideshow(tenant, mine, theirs)).json()["data"]
     assert [e["field"] for e in report["refused"] if e["code"] == "media_unreachable"] == ["media.urls[1]"]
 
 

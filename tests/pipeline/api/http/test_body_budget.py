@@ -5,29 +5,22 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-import requests
 
 from pipeline.api.http.body import SHARES, BodyBudget, release_reservation
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import create_key
-from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, code, until, video
 
 LARGEST = 10_000
 """Bytes of one body; the server has room for four, and each key for one."""
-
-
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    largest = dict.fromkeys(("SLIPWAY_API__MAX_BODY", "SLIPWAY_API__MAX_BATCH_BODY"), str(LARGEST))
-    more = {**largest, "SLIPWAY_API__MAX_BODY_SUM": str(LARGEST * SHARES)}
-    folder: Path = tmp_path_factory.mktemp("small")
-    with serving({**module_environment, **more}, folder) as running:
-        yield running
+SERVER_SETTINGS = {
+    **dict.fromkeys(("SLIPWAY_API__MAX_BODY", "SLIPWAY_API__MAX_BATCH_BODY"), str(LARGEST)),
+    "SLIPWAY_API__MAX_BODY_SUM": str(LARGEST * SHARES),
+}
 
 
 def new_key(server: Server, tenant: Tenant) -> str:
@@ -49,10 +42,6 @@ def unfinished(server: Server, key: str, declared: int, sent: bytes = b"") -> It
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue")
         connection.sendall(sent if declared or not sent else b"%x\r\n%s\r\n" % (len(sent), sent))
         yield connection
-
-
-def code(answer: requests.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 def is_refused(server: Server, key: str, refusal: tuple[int, str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.domain.account import Plan, Subscription
 from pipeline.store.auth.keys import Terms, create_key, rotate_key
-from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, ask, code, video
 
 NO_JOB = "00000000-0000-7000-8000-00000000000f"
 LATER = "2090-01-01T00:00:00Z"
@@ -56,17 +55,8 @@ def created(server: Server, tenant: Tenant, *platforms: str, by: str | None = No
     return str(answer.json()["data"]["id"])
 
 
-def ask(server: Server, who: str, method: str, path: str, body: Any = None) -> requests.Response:
-    sent = None if body is None else json.dumps(body).encode()
-    return server.send(method, BASE + path, who, sent, **{"Content-Type": "application/json"})
-
-
 def steer(server: Server, who: str, verb: str, *posts: str, **more: Any) -> requests.Response:
     return ask(server, who, "POST", f"/posts/{verb}", {"post_ids": list(posts), **more})
-
-
-def code(answer: requests.Response) -> tuple[int, str | None]:
-    return answer.status_code, answer.json().get("error_code")
 
 
 def operations(server: Server) -> Iterator[tuple[str, str, str]]:

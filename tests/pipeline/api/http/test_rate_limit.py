@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import os
 import socket
@@ -33,7 +32,7 @@ from pipeline.store.auth.keys import Terms, change_limits, create_key, find_call
 from pipeline.wiring import build_api_context
 from tests.broker_outages import full
 from tests.conftest import Engines
-from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, ask, serving, until, video
 
 CHECK_WAIT = 100
 """Seconds, longer than any test waits."""
@@ -53,11 +52,6 @@ def metered(
     }
     with serving(environment, tmp_path_factory.mktemp("metered")) as running:
         yield running
-
-
-def ask(server: Server, key: str, method: str, path: str, body: object) -> requests.Response:
-    sent = json.dumps(body).encode()
-    return server.send(method, BASE + path, key, sent, **{"Content-Type": "application/json"})
 
 
 def remaining(answer: requests.Response) -> str | None:

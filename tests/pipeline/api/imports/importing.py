@@ -14,7 +14,7 @@ from pipeline.api.posts.schema import build_post_format
 from pipeline.imports.step import run_step
 from pipeline.runtime.context import Context
 from pipeline.store.database import rows
-from tests.pipeline.api.running_server import BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, ask, video
 
 LATER = "2031-05-04T10:00:00Z"
 
@@ -66,9 +66,7 @@ class Importer:
     def act(
         self, identity: UUID | str, verb: str, body: Mapping[str, Any] | None = None
     ) -> requests.Response:
-        data = b"" if body is None else json.dumps(body).encode()
-        path = f"{BASE}/imports/{identity}/{verb}"
-        return self.server.send("POST", path, self.tenant.key, data, **{"Content-Type": "application/json"})
+        return ask(self.server, self.tenant.key, "POST", f"/imports/{identity}/{verb}", body or b"")
 
     def records(self, identity: UUID | str) -> list[Any]:
         """Return the stored rows in order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from pipeline.store.accounts.grants import deactivate
 from pipeline.store.database import rows
 from pipeline.store.deliveries.move import recompute_post_status
 from tests.pipeline.api.imports.importing import Importer, do_step, write_lines
-from tests.pipeline.api.running_server import ABSENT, BASE
+from tests.pipeline.api.running_server import ABSENT, BASE, ask
 
 
 def apply(importer: Importer, planned: dict[str, Any]) -> dict[str, Any]:
@@ -90,8 +89,8 @@ def test_a_row_is_recognised_long_after_its_import_has_expired(importer: Importe
 def test_a_row_whose_post_was_deleted_makes_another(importer: Importer) -> None:
     apply(importer, importer.plan(importer.body(1), importer.body(2)))
     [gone, kept] = [post.id for post in importer.posts()]
-    data, header = json.dumps({"post_ids": [str(gone)]}).encode(), {"Content-Type": "application/json"}
-    answer = importer.server.send("POST", f"{BASE}/posts/delete", importer.tenant.key, data, **header)
+    ids = {"post_ids": [str(gone)]}
+    answer = ask(importer.server, importer.tenant.key, "POST", "/posts/delete", ids)
     assert answer.json()["data"]["deletedIds"] == [str(gone)]
     again = importer.plan(importer.body(1), importer.body(2))
     assert again["counts"] == {"rows": 2, "accepted": 1, "duplicate": 1, "rejected": 0}

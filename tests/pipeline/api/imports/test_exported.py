@@ -12,7 +12,7 @@ from sqlalchemy import text
 from pipeline.store.deliveries.move import recompute_post_status
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
-from tests.pipeline.api.running_server import BASE
+from tests.pipeline.api.running_server import BASE, ask
 
 ARMED = "state = 'processing', armed_at = now(), armed_deadline = now()"
 
@@ -87,8 +87,7 @@ def test_an_update_that_the_edit_refuses_is_never_accepted_and_says_what_the_edi
     for body in bodies:
         planned = importer.plan({**body, **changed}, query="?update=true")
         assert (planned["plan"]["changed"], planned["counts"]["rejected"]) == (0, 1)
-        data, json_type = json.dumps(changed).encode(), {"Content-Type": "application/json"}
-        answer = server.send("PATCH", f"{BASE}/posts/{post}", key, data, **json_type).json()
+        answer = ask(server, key, "PATCH", f"/posts/{post}", changed).json()
         [issue] = importer.records(planned["id"])[0].issues
         assert (issue["code"], issue["message"]) == (code, _message_of(answer))
         assert answer["error_code"] == code

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from sqlalchemy import text
 
 from pipeline.api.http.response_models import Success
 from pipeline.api.operator.models import AttentionList
-from tests.pipeline.api.running_server import Server, Tenant, serving, video
+from tests.pipeline.api.running_server import Server, Tenant, video
 
 URL = "/api/operator/v1/attention"
 TOKEN = "operator-of-the-tests-" + "0123456789"
-
-
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an operator token, for this module only."""
-    folder: Path = tmp_path_factory.mktemp("api")
-    with serving({**module_environment, "SLIPWAY_API__OPERATOR_TOKEN": TOKEN}, folder) as running:
-        yield running
+SERVER_SETTINGS = {"SLIPWAY_API__OPERATOR_TOKEN": TOKEN}
 
 
 def test_the_operator_reads_the_list_and_a_key_does_not(server: Server) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,19 +14,12 @@ from sqlalchemy import text
 from pipeline.domain.account import KeyLimits, Plan
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import row
-from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving, video
+from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, serving, video
 
 URL = "/api/operator/v1/dead-letters"
 TOKEN = "operator-of-the-tests-" + "0123456789"
+SERVER_SETTINGS = {"SLIPWAY_API__OPERATOR_TOKEN": TOKEN}
 DOWN = '{"code": "unavailable", "class": "Unavailable", "fault": "platform", "message": "It is down."}'
-
-
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an operator token, for this module only."""
-    folder: Path = tmp_path_factory.mktemp("api")
-    with serving({**module_environment, "SLIPWAY_API__OPERATOR_TOKEN": TOKEN}, folder) as running:
-        yield running
 
 
 @pytest.fixture
@@ -56,8 +48,7 @@ def dead(server: Server, tenant: Tenant, platform: str = "tiktok", error: str = 
 
 
 def send(server: Server, verb: str, key: str | None, **body: Any) -> requests.Response:
-    content = json.dumps(body).encode()
-    return server.send("POST", f"{URL}/{verb}", key, content, **{"Content-Type": "application/json"})
+    return ask(server, key, "POST", f"{URL}/{verb}", body)
 
 
 def data(answer: requests.Response) -> dict[str, Any]:

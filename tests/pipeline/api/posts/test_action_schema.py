@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from uuid import uuid4
 
 import pytest
 
 from pipeline.api.posts.schema import PostBody
-from tests.pipeline.api.running_server import BASE, Server, Tenant, video
-
-JSON = {"Content-Type": "application/json"}
+from tests.pipeline.api.running_server import Server, Tenant, ask, video
 
 
 def change(server: Server, tenant: Tenant, **body: object) -> dict[str, object]:
     post = server.post(video(tenant, scheduled_at="2090-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
-    answer = server.send("PATCH", f"{BASE}/posts/{post}", tenant.key, json.dumps(body).encode(), **JSON)
+    answer = ask(server, tenant.key, "PATCH", f"/posts/{post}", body)
     found: dict[str, object] = answer.json()
     return found
 
@@ -67,6 +64,6 @@ def test_a_time_in_the_past_advises_what_works(server: Server, tenant: Tenant) -
 def test_a_deletion_is_refused_by_the_name_that_was_sent(
     server: Server, tenant: Tenant, body: dict[str, object], path: str, message: str
 ) -> None:
-    answer = server.send("POST", f"{BASE}/posts/delete", tenant.key, json.dumps(body).encode(), **JSON)
+    answer = ask(server, tenant.key, "POST", "/posts/delete", body)
     assert answer.status_code == 422
     assert [(issue["path"], issue["message"]) for issue in answer.json()["issues"]] == [(path, message)]

@@ -18,7 +18,7 @@ from pipeline.domain.account import KeyLimits
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks import checks
 from pipeline.store.database import rows
-from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, ask, video
 
 LATER = "2090-01-01T00:00:00Z"
 PATH = f"{BASE}/posts/batch"
@@ -26,8 +26,7 @@ Body = dict[str, Any]
 
 
 def send(server: Server, key: str | None, posts: Any, **more: Any) -> requests.Response:
-    content = json.dumps({"posts": posts, **more}).encode()
-    return server.send("POST", PATH, key, content, **{"Content-Type": "application/json"})
+    return ask(server, key, "POST", PATH, {"posts": posts, **more})
 
 
 def results(answer: requests.Response) -> list[Any]:
@@ -131,7 +130,7 @@ def test_a_batch_is_one_transaction_of_up_to_500_posts(server: Server, tenant: T
 def test_a_body_that_is_no_batch_is_refused_as_a_whole(
     server: Server, tenant: Tenant, body: bytes, path: str
 ) -> None:
-    answer = server.send("POST", PATH, tenant.key, body, **{"Content-Type": "application/json"})
+    answer = ask(server, tenant.key, "POST", PATH, body)
     assert (answer.status_code, answer.json()["error_code"]) == (422, "invalid_payload")
     assert answer.json()["issues"][0]["path"] == path
 
@@ -254,9 +253,9 @@ def test_a_body_may_have_16_mb(server: Server, tenant: Tenant) -> None:
     assert most == 16_000_000
     padded = json.dumps({"posts": [video(tenant)], "pad": ""}).encode()[:-2] + b"x" * most
     body = padded[: most - 2] + b'"}'
-    within = server.send("POST", PATH, tenant.key, body, **{"Content-Type": "application/json"})
+    within = ask(server, tenant.key, "POST", PATH, body)
     assert within.json()["issues"][0]["path"] == "pad", "it is read"
-    over = server.send("POST", PATH, tenant.key, body + b" ", **{"Content-Type": "application/json"})
+    over = ask(server, tenant.key, "POST", PATH, body + b" ")
     assert (over.status_code, over.json()["error_code"]) == (413, "payload_too_large")
 
 

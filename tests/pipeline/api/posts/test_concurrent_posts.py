@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import requests
 
 from pipeline.store.checks import checks
 from pipeline.store.posts.pages import list_posts
-from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, ask
 
 URL = "https://cdn.example.com/seen.jpg"
 FACTS = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080}
@@ -99,13 +98,7 @@ def test_a_short_way_is_no_other_way(two: list[Server], seen: Tenant) -> None:
     """Another spelling of the path is matched by FastAPI's route, with the same responses."""
     asked = body(seen, external_id="short")
     short = two[0].post(asked, seen.key)
-    long = two[0].send(
-        "POST",
-        f"{BASE}/%70osts",
-        seen.key,
-        json.dumps(asked).encode(),
-        **{"Content-Type": "application/json"},
-    )
+    long = ask(two[0], seen.key, "POST", "/%70osts", asked)
     assert (short.status_code, long.status_code) == (201, 200)
     assert short.json()["data"]["id"] == long.json()["data"]["id"]
     assert {k.lower() for k in short.headers} == {k.lower() for k in long.headers}

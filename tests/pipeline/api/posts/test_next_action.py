@@ -17,7 +17,7 @@ from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action, Right
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks.checks import postpone_check
 from pipeline.store.database import row
-from tests.pipeline.api.running_server import Server, Tenant, serving, video
+from tests.pipeline.api.running_server import Server, Tenant, ask, video
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 ERROR = {
@@ -29,13 +29,7 @@ ERROR = {
 }
 
 
-SETTINGS = {"SLIPWAY_API__PUBLIC_URL": "https://posts.example.com", "SLIPWAY_TIKTOK__APP_ID": "app"}
-
-
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving({**module_environment, **SETTINGS}, tmp_path_factory.mktemp("api")) as running:
-        yield running
+SERVER_SETTINGS = {"SLIPWAY_API__PUBLIC_URL": "https://posts.example.com", "SLIPWAY_TIKTOK__APP_ID": "app"}
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +129,13 @@ def test_the_action_named_for_a_key_is_answered_and_a_read_only_key_is_offered_r
     with server.context.database.begin() as c:
         reader = create_key(c, tenant.workspace, "reader", Terms(read_only=True))
 
-    def ask(key: str) -> Any:
+    def read_action(key: str) -> Any:
         answer = server.get(f"/posts/{post.id}/explain", key)
         assert answer.status_code == 200, answer.text
         accounts = answer.json()["data"]["accounts"]
         return next(one for one in accounts if one["delivery_id"] == str(post.deliveries[0]))["action"]
 
-    action, offered = ask(tenant.key), ask(reader)
+    action, offered = read_action(tenant.key), read_action(reader)
     assert wanted.call is not None
     assert action["text"] == wanted.says
     if wanted.call.right is Right.READ:
@@ -152,13 +146,7 @@ def test_the_action_named_for_a_key_is_answered_and_a_read_only_key_is_offered_r
     body = action["body"] or {"PATCH": {"caption": "Better", "scheduled_at": None}}.get(action["method"])
     if action["path"].endswith("/posts"):
         body = video(tenant)
-    sent = server.send(
-        action["method"],
-        action["path"],
-        tenant.key,
-        None if body is None else json.dumps(body).encode(),
-        **({} if body is None else {"Content-Type": "application/json"}),
-    )
+    sent = ask(server, tenant.key, action["method"], action["path"], body)
     assert sent.status_code in {200, 201}, (action, sent.text)
     data = sent.json()["data"]
     if action["path"].endswith("/retry"):
@@ -187,13 +175,7 @@ def test_what_only_an_operator_may_do_is_offered_to_no_key(
     else:
         assert account["action"]["method"] is None
         assert account["action"]["text"].startswith("Ask the operator")
-    refused = server.send(
-        "POST",
-        "/api/partner/v1/posts/retry",
-        tenant.key,
-        json.dumps({"post_ids": [str(post.id)]}).encode(),
-        **{"Content-Type": "application/json"},
-    ).json()["data"]
+    refused = ask(server, tenant.key, "POST", "/posts/retry", {"post_ids": [str(post.id)]}).json()["data"]
     assert refused["retried"] == 0
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.api.posts.action_response_models import ValidationReport
-from tests.pipeline.api.posts.test_action_routes import LATER, code, created, data_of, patch, steer
-from tests.pipeline.api.running_server import Server, Tenant, video
+from tests.pipeline.api.posts.test_action_routes import LATER, created, data_of, patch, steer
+from tests.pipeline.api.running_server import Server, Tenant, code, video
 from tests.post_options import SECTIONS
 
 WRONG: dict[str, dict[str, Any]] = {

@@ -18,7 +18,7 @@ from pipeline.store.auth.keys import Terms, create_key, read_caller
 from pipeline.store.database import rows
 from pipeline.store.deliveries.selection import ListFilter
 from tests.pipeline.api.imports.importing import Importer
-from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, ask, video
 
 LATER = "2031-05-04T10:00:00Z"
 CANCEL = {"verb": "cancel", "filter": {"platform": "tiktok"}}
@@ -30,8 +30,7 @@ def tenant(server: Server) -> Tenant:
 
 
 def steer(server: Server, key: str, body: Any) -> requests.Response:
-    content = json.dumps(body).encode()
-    return server.send("POST", f"{BASE}/posts/steer", key, content, **{"Content-Type": "application/json"})
+    return ask(server, key, "POST", "/posts/steer", body)
 
 
 def work(server: Server, tenant: Tenant, identity: str) -> dict[str, Any]:
@@ -86,13 +85,7 @@ def test_what_an_import_made_is_counted_then_cancelled_with_receipts(server: Ser
 
 def test_canceled_has_one_spelling_and_the_earlier_one_is_taken(server: Server, tenant: Tenant) -> None:
     one = post(server, tenant)
-    server.send(
-        "POST",
-        f"{BASE}/posts/cancel",
-        tenant.key,
-        json.dumps({"post_ids": [one]}).encode(),
-        **{"Content-Type": "application/json"},
-    )
+    ask(server, tenant.key, "POST", "/posts/cancel", {"post_ids": [one]})
     shown = server.get(f"/posts/{one}", tenant.key).json()["data"]["accounts"]["states"][0]
     assert (shown["status"], shown["state"]) == ("canceled", "canceled")
     explained = server.get(f"/posts/{one}/explain", tenant.key).json()["data"]["accounts"][0]
@@ -172,13 +165,7 @@ def test_a_token_acts_on_what_was_counted_and_on_no_other(server: Server, tenant
     counted = steer(server, tenant.key, CANCEL).json()["data"]
     assert counted["count"]["deliveries"] == 2
     late = post(server, tenant)
-    server.send(
-        "PATCH",
-        f"{BASE}/posts/{edited}",
-        tenant.key,
-        json.dumps({"caption": "another"}).encode(),
-        **{"Content-Type": "application/json"},
-    )
+    ask(server, tenant.key, "PATCH", f"/posts/{edited}", {"caption": "another"})
     job = steer(server, tenant.key, {**CANCEL, "token": counted["token"]}).json()["data"]["job"]
     done = work(server, tenant, job["id"])
     assert (done["counted"], done["selected"], done["done"], done["skipped"]) == (2, 2, 1, 1)

@@ -19,7 +19,7 @@ from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key
 from tests.pipeline.api.imports.importing import do_step
 from tests.pipeline.api.reference.scene import Scene, list_files
-from tests.pipeline.api.running_server import ABSENT, BASE, post_refused_media, video
+from tests.pipeline.api.running_server import ABSENT, BASE, ask, post_refused_media, video
 
 JSON = {"Content-Type": "application/json"}
 
@@ -30,8 +30,7 @@ def _post(scene: Scene, key: str | None = None, **changes: Any) -> requests.Resp
 
 
 def _send(scene: Scene, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
-    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    return scene.server.send(method, BASE + path, scene.tenant.key, content, **{**JSON, **headers})
+    return ask(scene.server, scene.tenant.key, method, path, body, **headers)
 
 
 def _edit(scene: Scene, body: Any, **headers: str) -> requests.Response:
@@ -94,8 +93,7 @@ def _reconnect_inactive(scene: Scene) -> requests.Response:
     account = other.accounts["tiktok"]
     with scene.server.context.database.begin() as c:
         c.execute(text("UPDATE accounts SET status = 'inactive' WHERE id = :id"), {"id": UUID(account)})
-    body = json.dumps({"reconnect": account}).encode()
-    return scene.server.send("POST", f"{BASE}/connect/tiktok", other.key, body, **JSON)
+    return ask(scene.server, other.key, "POST", "/connect/tiktok", {"reconnect": account})
 
 
 def _exceed_rate(scene: Scene) -> requests.Response:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.broker.queues import DELAY
 from pipeline.store.canaries import record_canary
 from tests.pipeline.api.imports.importing import do_step, write_lines
-from tests.pipeline.api.running_server import Server, Tenant, serving, video
+from tests.pipeline.api.running_server import Server, Tenant, video
 from tests.pipeline.media import samples
 
 ORDER = (
@@ -123,13 +122,6 @@ class Scene:
         if operation == "createFile":
             self.variables["UPLOAD_URL"] = data["uploadUrl"].replace(PUBLIC_URL, self.server.url)
             self.variables["FILE_URL"] = data["url"].replace(PUBLIC_URL, self.server.url)
-
-
-@contextmanager
-def serving_samples(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
-    """Run a server with an app at TikTok and a public URL."""
-    with serving({**environment, **SETTINGS}, folder) as server:
-        yield server
 
 
 def arrange(server: Server) -> Scene:

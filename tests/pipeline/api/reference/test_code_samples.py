@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,11 @@ from pipeline.api.reference.code_samples import write_samples
 from tests.pipeline.api.reference.scene import (
     ORDER,
     PICTURE,
+    SETTINGS,
     Scene,
     arrange,
     build_environment,
     normalize,
-    serving_samples,
     write_files,
 )
 from tests.pipeline.api.running_server import Server
@@ -40,12 +40,7 @@ COMMANDS: dict[str, Sequence[str]] = {
 }
 """How a sample is run; its text is the last argument. The TypeScript has no annotations, so node takes it."""
 PROGRAMS = {"curl": "curl", "Python": sys.executable, "TypeScript": "node"}
-
-
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving_samples(module_environment, tmp_path_factory.mktemp("api")) as running:
-        yield running
+SERVER_SETTINGS = SETTINGS
 
 
 def list_samples(language: str) -> dict[str, str]:

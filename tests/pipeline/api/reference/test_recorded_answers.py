@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,11 +16,11 @@ from tests.pipeline.api.reference.error_requests import REQUESTS, build_others
 from tests.pipeline.api.reference.scene import (
     ORDER,
     PUBLIC_URL,
+    SETTINGS,
     Scene,
     arrange,
     list_files,
     normalize,
-    serving_samples,
     stop_consuming,
 )
 from tests.pipeline.api.running_server import Server
@@ -31,12 +30,7 @@ RECORDS = os.environ.pop("SLIPWAY_RECORD", None)
 HOW = "an answer has changed: record it anew with SLIPWAY_RECORD=1, as the first line of this file says"
 REPEATED = {"createPost", "createWebhook", "testWebhook", "createFile", "createImport"}
 """Sent a second time with the same Idempotency-Key, for the answer to a repeated request."""
-
-
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving_samples(module_environment, tmp_path_factory.mktemp("api")) as running:
-        yield running
+SERVER_SETTINGS = SETTINGS
 
 
 def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:

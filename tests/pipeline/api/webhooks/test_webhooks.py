@@ -12,8 +12,8 @@ from standardwebhooks import Webhook as Verifier
 
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.webhooks.send_webhooks import send_webhooks
-from tests.pipeline.api.http.test_key_restrictions import LATER, ask, code, created, key
-from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving
+from tests.pipeline.api.http.test_key_restrictions import LATER, created, key
+from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, code, serving
 from tests.pipeline.media.servers import Site, status
 from tests.pipeline.media.servers import serving as receiving
 
