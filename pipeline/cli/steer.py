@@ -174,7 +174,7 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) ->
     last = runtime.parse_id(after, "delivery") if after else None
     with _open_job(job_id) as (context, _, job), context.database.begin() as c:
         found = steering_receipts.list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
-    rows = [steer_schema.SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
+    rows = [steer_schema.SteeringReceipt.model_validate(one).model_dump(mode="json") for one in found]
     print_page(rows, limit, empty="No such receipt.", key="delivery_id")
 
 

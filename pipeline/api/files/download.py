@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from pipeline.api.files.routes import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
-from pipeline.api.http.representation import matches
+from pipeline.api.http.representation import ReleasingStream, matches
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Operation, error_responses, header_parameter, path_parameter
 from pipeline.api.state import AppState, FileTransfers, get_app_state
@@ -99,36 +98,20 @@ async def _stream(
                 503, "unavailable", "The file storage is unavailable. Repeat the request in a few seconds."
             ) from error
         raise
-    return _Stream(transfers, file, part, start, status, headers)
+    chunks = _read_chunks(transfers, part, start)
+    return ReleasingStream(chunks, partial(_release, transfers, file, part), status, headers)
 
 
-class _Stream(StreamingResponse):
-    """The chunks of the file, at the client's speed; releases the object and the slot however it ends."""
+async def _read_chunks(transfers: FileTransfers, part: StorageReader, start: bytes) -> AsyncIterator[bytes]:
+    data = start
+    while data:
+        yield data
+        data = await transfers.bulkhead.run(partial(part.read, CHUNK))
 
-    def __init__(
-        self,
-        transfers: FileTransfers,
-        file: File,
-        part: StorageReader,
-        start: bytes,
-        status: int,
-        headers: Mapping[str, str],
-    ) -> None:
-        self._transfers, self._file, self._part, self._start = transfers, file, part, start
-        super().__init__(self._chunks(), status, headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._transfers.downloads.release(self._file.workspace_id)
-            self._part.close()
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        data = self._start
-        while data:
-            yield data
-            data = await self._transfers.bulkhead.run(partial(self._part.read, CHUNK))
+def _release(transfers: FileTransfers, file: File, part: StorageReader) -> None:
+    transfers.downloads.release(file.workspace_id)
+    part.close()
 
 
 def _find(app_state: AppState, name: str) -> File | None:

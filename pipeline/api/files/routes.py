@@ -15,6 +15,8 @@ from starlette.requests import Request
 from typing_extensions import TypeAliasType
 
 from pipeline.api.http.dependencies import (
+    Publisher,
+    Reader,
     parse_json,
     read_idempotency_key,
     read_json_body,
@@ -29,9 +31,8 @@ from pipeline.api.openapi.operation import (
     BODY_ERRORS,
     CLAIM_ERRORS,
     KEY_ERRORS,
-    PARTNER_API,
     PLAN_ERRORS,
-    Operation,
+    Routes,
     error_responses,
     query_parameter,
 )
@@ -182,10 +183,34 @@ MAX_OPEN_UPLOADS = 1000
 """Uploads that one workspace may have opened within that time without beginning them."""
 
 
-async def create_file(request: Request) -> SuccessResponse[Upload]:
+routes = Routes(tag=FILES, path="/files")
+_PARAMETERS = "$response.body#/data/parameters"
+_LINK = {
+    "operationId": "putFile",
+    "parameters": {name: f"{_PARAMETERS}/{name}" for name in UploadParameters.model_fields},
+}
+
+
+@routes.add(
+    "POST",
+    "",
+    "Upload URL generated.",
+    *BODY_ERRORS,
+    *PLAN_ERRORS,
+    *CLAIM_ERRORS,
+    meanings={
+        "validation_failed": "the workspace has used its quota",
+        "rate_limited": "too many upload URLs are open and unused",
+    },
+    status=201,
+    links={"putFile": _LINK},
+    body=FileBody,
+    repeated="The upload was opened before, with this Idempotency-Key; its URL is good for as long again.",
+    takes_key=True,
+)
+async def create_file(request: Request, call: Publisher) -> SuccessResponse[Upload]:
     """Open an upload: return a URL for one PUT, and the URL that the file will have."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request)
+    app_state, caller = call.app_state, call.caller
     file = validate_body(FileBody, parse_json(await read_json_body(request, caller.key_id)))
     key, bulkhead = read_idempotency_key(request, caller, file), app_state.file_transfers.bulkhead
     try:
@@ -211,13 +236,29 @@ def _build_upload(request: Request, file: FileBody, file_id: UUID, url: str) -> 
     )
 
 
-async def list_files(request: Request) -> SuccessResponse[FilePage]:
+@routes.add(
+    "GET",
+    "",
+    "A page of files.",
+    errors=error_responses(*KEY_ERRORS, "internal_error", invalid_payload="a value of the query"),
+    parameters=[
+        query_parameter(
+            "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+        ),
+        query_parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
+        query_parameter("type", {"type": "string", "enum": ["image", "video"]}),
+        query_parameter(
+            "context",
+            {"type": "string", "maxLength": MAX_CONTEXT},
+            "media-upload, the only context here, or all; several separated by commas.",
+        ),
+    ],
+)
+async def list_files(call: Reader) -> SuccessResponse[FilePage]:
     """List the files of the key's scope, newest first, without uploads that are not complete."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    query = read_file_query(request.scope["query_string"])
-    page = await app_state.read_bulkhead.run(partial(_read_page, app_state, caller, query))
-    return success("Files retrieved", page)
+    query = read_file_query(call.request.scope["query_string"])
+    work = partial(_read_page, call.app_state, call.caller, query)
+    return success("Files retrieved", await call.app_state.read_bulkhead.run(work))
 
 
 def _find(app_state: AppState, file_id: UUID) -> File | None:
@@ -274,57 +315,3 @@ def _read_page(app_state: AppState, caller: Caller, query: FileQuery) -> FilePag
         offset=query.offset,
         context=query.context,
     )
-
-
-OPERATIONS = (
-    Operation(
-        id="createFile",
-        method="POST",
-        path=f"{PARTNER_API}/files",
-        handler=create_file,
-        tag=FILES,
-        status=201,
-        returns="Upload URL generated.",
-        links={
-            "putFile": {
-                "operationId": "putFile",
-                "parameters": {
-                    name: f"$response.body#/data/parameters/{name}" for name in UploadParameters.model_fields
-                },
-            }
-        },
-        body=FileBody,
-        repeated="The upload was opened before, with this Idempotency-Key; its URL is good for as long again.",
-        takes_key=True,
-        errors=error_responses(
-            *KEY_ERRORS,
-            *BODY_ERRORS,
-            *PLAN_ERRORS,
-            *CLAIM_ERRORS,
-            "internal_error",
-            validation_failed="the workspace has used its quota",
-            rate_limited="too many upload URLs are open and unused",
-        ),
-    ),
-    Operation(
-        id="listFiles",
-        method="GET",
-        path=f"{PARTNER_API}/files",
-        handler=list_files,
-        tag=FILES,
-        returns="A page of files.",
-        parameters=[
-            query_parameter(
-                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
-            ),
-            query_parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
-            query_parameter("type", {"type": "string", "enum": ["image", "video"]}),
-            query_parameter(
-                "context",
-                {"type": "string", "maxLength": MAX_CONTEXT},
-                "media-upload, the only context here, or all; several separated by commas.",
-            ),
-        ],
-        errors=error_responses(*KEY_ERRORS, "internal_error", invalid_payload="a value of the query"),
-    ),
-)

@@ -10,10 +10,10 @@ import asyncio
 import hashlib
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pipeline.runtime.interpreter import zstd
@@ -68,6 +68,27 @@ class NegotiatedResponse(Response):
         self.headers["Content-Encoding"], self.headers["Content-Length"] = name, str(len(self.body))
         if etag := self.headers.get("ETag"):
             self.headers["ETag"] = f'{etag[:-1]}-{name}"'
+
+
+class ReleasingStream(StreamingResponse):
+    """A body that is read while it is sent, at the client's speed. *release* is called however it ends."""
+
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        release: Callable[[], None],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._release = release
+        super().__init__(parts, status, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the parts, then release what they hold."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._release()
 
 
 def matches(given: str | None, etag: str) -> bool:

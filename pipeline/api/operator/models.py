@@ -25,9 +25,8 @@ from pipeline.api.posts.field_types import EntityId
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.validation_issue import build_issue
-from pipeline.store.deliveries.dead_letters import Cause, Discard, Position
+from pipeline.store.deliveries.dead_letters import Cause, Position
 from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLetter
-from pipeline.store.deliveries.history import AttemptFacts, MoveFacts
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import ListFilter
 
@@ -223,24 +222,6 @@ class DeadLetterEvidence(DeadLetter):
     moves: list[Move]
     attempts: list[Attempt]
     discards: list[DiscardRecord]
-
-    @classmethod
-    def from_facts(
-        cls,
-        letter: StoredDeadLetter,
-        crashes: int,
-        moves: Sequence[MoveFacts],
-        attempts: Sequence[AttemptFacts],
-        discards: Sequence[Discard],
-    ) -> Self:
-        """Return the dead letter with its evidence, oldest first."""
-        return cls.from_letter(
-            letter,
-            crashes=crashes,
-            moves=moves,
-            attempts=attempts,
-            discards=discards,
-        )
 
 
 class DeadLetterCause(ResponseModel):

@@ -160,10 +160,10 @@ def _read(c: Connection, principal: Principal, delivery: UUID) -> models.DeadLet
     letter = store.find_dead_letter(c, delivery, principal.scope)
     if letter is None:
         return None
-    return models.DeadLetterEvidence.from_facts(
+    return models.DeadLetterEvidence.from_letter(
         letter,
-        store.count_crashes(c, delivery),
-        list_moves(c, delivery),
-        list_attempts(c, delivery),
-        store.list_discards(c, delivery),
+        crashes=store.count_crashes(c, delivery),
+        moves=list_moves(c, delivery),
+        attempts=list_attempts(c, delivery),
+        discards=store.list_discards(c, delivery),
     )

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
-from pipeline.api.http.representation import VARY, choose_encoding, create_compressor
+from pipeline.api.http.dependencies import Reader
+from pipeline.api.http.representation import VARY, ReleasingStream, choose_encoding, create_compressor
 from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import (
-    KEY_ERRORS,
-    PARTNER_API,
-    REQUEST_ID_HEADER,
-    Operation,
-    error_responses,
-    query_parameter,
-)
+from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes, query_parameter
 from pipeline.api.posts.pagination import ExportQuery, Position, read_export_query
 from pipeline.api.posts.routes import FILTERS
 from pipeline.api.posts.schema import PostBody
-from pipeline.api.state import AppState, get_app_state
+from pipeline.api.state import AppState
 from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.export import PAGE, ExportFormat, ExportWriter
 from pipeline.store.accounts.accounts import find_accounts
@@ -32,10 +25,31 @@ from pipeline.store.posts import pages
 _TYPES = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/csv; charset=utf-8"}
 
 
-async def export_posts(request: Request) -> Response:
+routes = Routes(tag=POSTS, path="/posts")
+_FORMAT = {"type": "string", "enum": [*ExportFormat], "default": ExportFormat.NDJSON}
+_DESCRIBED = {
+    "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
+    "description": "The posts. A connection that closes before the end of the body says that some are missing.",
+    "content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _TYPES.values()},
+}
+
+
+@routes.add(
+    "GET",
+    "/export",
+    "The posts.",
+    meanings={"invalid_payload": "a value of the query"},
+    response_class=Response,
+    is_stream=True,
+    parameters=[
+        query_parameter("format", _FORMAT, "NDJSON: the body of a POST /posts on each line."),
+        *FILTERS,
+    ],
+    responses={200: _DESCRIBED},
+)
+async def export_posts(request: Request, call: Reader) -> Response:
     """Write all posts as NDJSON or CSV, newest first, with the columns that an import takes."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
+    app_state, caller = call.app_state, call.caller
     query = read_export_query(request.scope["query_string"])
     headers = {
         "Content-Type": _TYPES[query.form],
@@ -51,12 +65,13 @@ async def export_posts(request: Request) -> Response:
         return Response(headers=headers)
     export = _Export(app_state, caller, query, encoding)
     app_state.exports.acquire(caller.key_id)
+    release = partial(app_state.exports.release, caller.key_id)
     try:
         start = await export.begin()
     except BaseException:
-        app_state.exports.release(caller.key_id)
+        release()
         raise
-    return _Stream(export, start, headers)
+    return ReleasingStream(export.stream(start), release, headers=headers)
 
 
 class _Export:
@@ -73,14 +88,14 @@ class _Export:
         """Return the first page, before the response has begun: what fails here is answered as such."""
         return await self._app_state.export_bulkhead.run(self._read_page)
 
-    async def read_rest(self) -> AsyncIterator[bytes]:
-        """Yield the other pages."""
+    async def stream(self, start: bytes) -> AsyncIterator[bytes]:
+        """Yield *start* and the other pages.
+
+        A page that cannot be read closes the connection before the end of the body: no client takes it for whole.
+        """
+        yield start
         while self._has_more:
             yield await self._app_state.export_bulkhead.run(self._read_page)
-
-    def release(self) -> None:
-        """Give the place among the exports back."""
-        self._app_state.exports.release(self._caller.key_id)
 
     def _read_page(self) -> bytes:
         caller, query, head = self._caller, self._query, b""
@@ -111,56 +126,6 @@ class _Export:
         return self._compressor.compress(page) + (b"" if self._has_more else self._compressor.flush())
 
 
-class _Stream(StreamingResponse):
-    """The pages of an export; gives its place back however it ends.
-
-    A page that cannot be read closes the connection before the end of the body, so that no client takes it for whole.
-    """
-
-    def __init__(self, export: _Export, start: bytes, headers: dict[str, str]) -> None:
-        self._export = export
-        super().__init__(self._write(start), headers=headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._export.release()
-
-    async def _write(self, start: bytes) -> AsyncIterator[bytes]:
-        yield start
-        async for page in self._export.read_rest():
-            yield page
-
-
 @lru_cache(maxsize=1)
 def _build_columns() -> Columns:
     return build_columns(PostBody)
-
-
-_FORMAT = {"type": "string", "enum": [*ExportFormat], "default": ExportFormat.NDJSON}
-_DESCRIBED = {
-    "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
-    "description": "The posts. A connection that closes before the end of the body says that some are missing.",
-    "content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _TYPES.values()},
-}
-OPERATIONS = (
-    Operation(
-        id="exportPosts",
-        method="GET",
-        path=f"{PARTNER_API}/posts/export",
-        handler=export_posts,
-        tag=POSTS,
-        returns="The posts.",
-        response_class=Response,
-        is_stream=True,
-        parameters=[
-            query_parameter("format", _FORMAT, "NDJSON: the body of a POST /posts on each line."),
-            *FILTERS,
-        ],
-        responses={200: _DESCRIBED},
-        errors=error_responses(
-            *KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"
-        ),
-    ),
-)

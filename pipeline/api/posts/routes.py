@@ -51,6 +51,12 @@ from pipeline.store.posts import pages, views
 from pipeline.store.rollups.count import count_by_status
 
 routes = Routes(tag=POSTS, path="/posts")
+_TIME = {"type": "string", "format": "date-time"}
+FILTERS = (
+    query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
+    query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
+    query_parameter("until", _TIME, "Created at or before."),
+)
 
 
 async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
@@ -99,13 +105,26 @@ async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> Acce
     return await bulkhead.run(partial(accept, app_state.context, caller, post), caller.key_id)
 
 
-async def list_posts(request: Request) -> SuccessResponse[PostPage]:
+@routes.add(
+    "GET",
+    "",
+    "A page of posts.",
+    meanings={"invalid_payload": "a value of the query"},
+    parameters=[
+        *FILTERS,
+        query_parameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+            "Number of posts on the page.",
+        ),
+        query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
+    ],
+)
+async def list_posts(call: Reader) -> SuccessResponse[PostPage]:
     """List posts, newest first."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    query = read_query(request.scope["query_string"])
-    page = await app_state.read_bulkhead.run(partial(_read_page, app_state, caller, query), caller.key_id)
-    return success("Posts retrieved", page)
+    query = read_query(call.request.scope["query_string"])
+    work = partial(_read_page, call.app_state, call.caller, query)
+    return success("Posts retrieved", await call.app_state.read_bulkhead.run(work, call.caller.key_id))
 
 
 def refuse_unknown_post() -> HttpRefusal:
@@ -178,13 +197,6 @@ _LINKS = {
     "deletePosts": {"operationId": "deletePosts", "requestBody": {"postIds": [_ID_OF_NEW_POST]}},
 }
 """OpenAPI links: what a client can do with a new post."""
-_TIME = {"type": "string", "format": "date-time"}
-FILTERS = (
-    query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
-    query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
-    query_parameter("until", _TIME, "Created at or before."),
-)
-
 OPERATIONS = (
     Operation(
         id="createPost",
@@ -215,26 +227,6 @@ OPERATIONS = (
             "invalid_music_url",
             "media_unreachable",
             "create_failed",
-        ),
-    ),
-    Operation(
-        id="listPosts",
-        method="GET",
-        path=f"{PARTNER_API}/posts",
-        handler=list_posts,
-        tag=POSTS,
-        returns="A page of posts.",
-        parameters=[
-            *FILTERS,
-            query_parameter(
-                "limit",
-                {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-                "Number of posts on the page.",
-            ),
-            query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
-        ],
-        errors=error_responses(
-            *KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"
         ),
     ),
 )

@@ -33,7 +33,7 @@ from pipeline.stages.replay import Replayed
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering.jobs import SteeringJob, dump_filter
-from pipeline.store.steering.receipts import Receipt, list_receipts
+from pipeline.store.steering.receipts import list_receipts
 
 MAX_SHIFT = int(timedelta(days=366).total_seconds())
 OUTCOMES = ("done", "skipped")
@@ -241,11 +241,6 @@ class SteeringReceipt(ResponseModel):
     outcome: Annotated[str, one_of(OUTCOMES)] | None = Field(description="null: it has not had its turn.")
     why: str | None = Field(description="Of one that was skipped.")
 
-    @classmethod
-    def from_receipt(cls, found: Receipt) -> Self:
-        """Return the receipt as the API shows it."""
-        return cls(**{name: getattr(found, name) for name in cls.model_fields})
-
 
 class SteeringReceipts(ResponseModel):
     """A page of receipts."""
@@ -335,5 +330,5 @@ async def list_steering_receipts(
         list_receipts, job.id, outcome=query.outcome, after=query.cursor, limit=query.limit + 1
     )
     shown, cursor = cut_page(found, query.limit, lambda last: last.delivery_id)
-    receipts = [*map(SteeringReceipt.from_receipt, shown)]
+    receipts = [*map(SteeringReceipt.model_validate, shown)]
     return success("Receipts retrieved", SteeringReceipts(receipts=receipts, next_cursor=cursor))
