@@ -25,8 +25,7 @@ from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS, DayFull,
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.ingest import Entry, Result, dispatch_batch, plan_batch, store_batch
-from pipeline.stages.ingest_caches import IngestCaches, build_caches
-from pipeline.stages.new_post import Submission
+from pipeline.stages.new_post import IngestCaches, Submission, build_caches
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store import jobs
 from pipeline.store.database import Unreachable

@@ -39,8 +39,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import BEATS_PER_LEASE, Heartbeat
 from pipeline.stages.ingest import plan_submission
-from pipeline.stages.ingest_caches import IngestCaches, RuleInputs, build_caches
-from pipeline.stages.new_post import Submission
+from pipeline.stages.new_post import IngestCaches, RuleInputs, Submission, build_caches
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal
 from pipeline.store import jobs

@@ -15,8 +15,7 @@ from pipeline.domain.bulk_import import RowVerdict
 from pipeline.imports.columns import Columns, ImportRow
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import Outcome
-from pipeline.stages.ingest_caches import RuleInputs
-from pipeline.stages.new_post import PostPlan, Submission
+from pipeline.stages.new_post import PostPlan, RuleInputs, Submission
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.replay import build_token, is_equal
 from pipeline.store.accounts.accounts import AccountRow

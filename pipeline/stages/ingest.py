@@ -30,11 +30,14 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
-from pipeline.stages.ingest_caches import BatchFacts, IngestCaches, RuleInputs, build_caches
 from pipeline.stages.new_post import (
+    BatchFacts,
+    IngestCaches,
     PostPlan,
+    RuleInputs,
     Submission,
     accept_stored,
+    build_caches,
     build_post,
     dispatch_stored,
     plan_post,

@@ -20,10 +20,9 @@ from adapters.contract import Platform
 from pipeline.broker.queues import DELAY, REACHABILITY_BULK
 from pipeline.domain.account import AccountStatus
 from pipeline.runtime.context import Context
-from pipeline.stages import ingest_caches
+from pipeline.stages import new_post
 from pipeline.stages.ingest import BatchIngest, BatchRefused, Result, finish, ingest_bulk
-from pipeline.stages.ingest_caches import AccountCache, CheckCache
-from pipeline.stages.new_post import PostPlan, Submission
+from pipeline.stages.new_post import AccountCache, CheckCache, PostPlan, Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.reachability import _decide_check
 from pipeline.store.accounts.grants import deactivate
@@ -225,7 +224,7 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(
         asked.append(len(links))
         return find(c, links, within, own)
 
-    monkeypatch.setattr(ingest_caches, "find_good", counted)
+    monkeypatch.setattr(new_post, "find_good", counted)
     fresh = ready.context.settings.reachability.fresh
     good, now = CheckCache(timedelta(seconds=fresh), ""), ready.now()
     known: Link = (ready.workspace, "video", ready.request().media["url"])
@@ -268,7 +267,7 @@ def test_an_account_is_read_once_until_its_row_changes(
 def test_more_accounts_than_are_remembered_are_all_found(
     ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_caches, "CAPACITY", 2)
+    monkeypatch.setattr(new_post, "CAPACITY", 2)
     mine = [ready.accounts["one"], *(ready.account(f"more {n}") for n in range(4))]
     known = AccountCache()
     with ready.context.database.once() as c:
