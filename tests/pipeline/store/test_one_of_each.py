@@ -29,7 +29,7 @@ CONCEPTS = {
         {
             "posts/pages.py": "stretches of candidates, of which a page is made",
             "posts/idempotency.py": "a lower bound by time, not a place",
-            "vault_rotation.py": "batches that are rewritten under a lock",
+            "vault.py": "batches that are rewritten under a lock",
             "posts/calendar.py": "the bounds of a span of time",
             "receipts.py": "a position of the reader of moves",
         },
