@@ -6,10 +6,9 @@ a discard of its generation. A replayed delivery is no dead letter until it fail
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,7 +16,15 @@ from sqlalchemy import Connection
 from pipeline.store.database import read_all, row, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.ownership import Scope
-from pipeline.store.deliveries.selection import DISCARDED, POSTED, ListFilter, select_posted
+from pipeline.store.deliveries.selection import (
+    DISCARDED,
+    NAMED_COLUMNS,
+    NAMES,
+    POSTED,
+    DeliveryRow,
+    ListFilter,
+    select_posted,
+)
 from pipeline.store.selection import Keyset, Where
 
 Obstacle = Literal["armed", "live"]
@@ -28,25 +35,12 @@ OLDEST = Keyset({"d.updated_at": "timestamptz", "d.id": "uuid"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetter:
+class DeadLetter(DeliveryRow):
     """A dead letter and its error. ``crashes``: workers that died with it; ``spent``: attempts used up."""
 
-    id: UUID
-    post_id: UUID
     workspace_id: UUID
-    workspace: str
-    account_id: UUID
-    platform: str
-    username: str
-    state: str
-    reason: str | None
-    generation: int
     armed: bool
     died_at: datetime
-    due_at: datetime
-    spent: int
-    crashes: int
-    error: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,11 +68,10 @@ class Discard:
 IS_DEAD = f"""d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'person_needed')
   AND NOT {DISCARDED}"""
 """Condition on a delivery ``d``."""
-_DEAD_LETTERS = """
-SELECT d.id, d.post_id, d.workspace_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason,
-       d.generation, d.armed_at IS NOT NULL AS armed, d.updated_at AS died_at, d.due_at, d.spent, d.crashes, d.error
-FROM (SELECT d.* FROM {source} WHERE {where} ORDER BY {order} LIMIT :n) d
-JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id ORDER BY {order}
+_DEAD_LETTERS = f"""
+SELECT d.id, d.workspace_id, d.account_id, d.platform, d.state, d.due_at, {NAMED_COLUMNS},
+       d.armed_at IS NOT NULL AS armed, d.updated_at AS died_at
+FROM (SELECT d.* FROM {POSTED} WHERE {{where}} ORDER BY {OLDEST.order} LIMIT :n) d {NAMES} ORDER BY {OLDEST.order}
 """
 _CAUSES = """
 SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS code, count(*) AS letters,
@@ -101,7 +94,7 @@ def list_dead_letters(
 ) -> list[DeadLetter]:
     """Return dead letters, oldest failure first; ``after``: where the page before ended."""
     where = select_posted(chosen, IS_DEAD) & OLDEST.start_after(after)
-    sql = _DEAD_LETTERS.format(source=POSTED, where=where, order=OLDEST.order)
+    sql = _DEAD_LETTERS.format(where=where)
     return [DeadLetter(**r._mapping) for r in rows(c, sql, **where.values, n=limit)]
 
 

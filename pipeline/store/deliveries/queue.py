@@ -21,7 +21,13 @@ from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
 from pipeline.domain.hold import StandingHold, list_scopes
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import list_standing_holds, read_holds
-from pipeline.store.deliveries.selection import FACTS_COLUMNS, DeliveryFacts, ListFilter, select_deliveries
+from pipeline.store.deliveries.selection import (
+    FACTS_COLUMNS,
+    NAMES,
+    DeliveryFacts,
+    ListFilter,
+    select_deliveries,
+)
 from pipeline.store.selection import Keyset, Where, where, where_given
 
 CAP = 5_000
@@ -239,8 +245,7 @@ def build_page(
     sql = f"""
         SELECT {FACTS_COLUMNS}, d.workspace_id, d.updated_at, o.source, left(o.caption, 300) AS caption,
                {", ".join(walk.places)}
-        FROM ({walk.build(from_place=after is not None)}) d JOIN posts o ON o.id = d.post_id
-        JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
+        FROM ({walk.build(from_place=after is not None)}) d JOIN posts o ON o.id = d.post_id {NAMES}
         WHERE {selected} ORDER BY {walk.order} LIMIT :n"""
     return sql, {**selected.values, **_bind(walk, chosen, after)}
 

@@ -142,8 +142,8 @@ def _get_values(chosen: ListFilter) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeliveryFacts:
-    """A delivery without its sealed checkpoint."""
+class DeliveryRow:
+    """A row of ``deliveries`` with the names of its workspace and account."""
 
     id: UUID
     post_id: UUID
@@ -154,8 +154,17 @@ class DeliveryFacts:
     state: str
     reason: str | None
     generation: int
-    fence: int
     due_at: datetime
+    spent: int
+    crashes: int
+    error: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryFacts(DeliveryRow):
+    """A delivery without its sealed checkpoint."""
+
+    fence: int
     held_for: Hold | None
     """Why it waits."""
     next_at: datetime | None
@@ -166,19 +175,18 @@ class DeliveryFacts:
     remote_id: str | None
     url: str | None
     delivered_as: str | None
-    spent: int
-    crashes: int
     looks: int
-    error: Mapping[str, Any] | None
 
 
-FACTS_COLUMNS = f"""{HOLD_COLUMNS}, d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.fence,
-       d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.spent, d.crashes, d.looks,
-       d.error"""
-FACTS = f"""
-SELECT {FACTS_COLUMNS}
-FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
-"""
+NAMED_COLUMNS = (
+    """d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.spent, d.crashes, d.error"""
+)
+"""Columns of `DeliveryRow` that ``HOLD_COLUMNS`` has not."""
+NAMES = "JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id"
+"""SQL: joins what a delivery ``d`` is named by."""
+FACTS_COLUMNS = f"""{HOLD_COLUMNS}, {NAMED_COLUMNS}, d.fence, d.lease_until, d.armed_at, d.published_at, d.remote_id,
+       d.url, d.delivered_as, d.looks"""
+FACTS = f"SELECT {FACTS_COLUMNS} FROM deliveries d {NAMES} "
 _ONE = FACTS + "WHERE d.id = :id"
 
 
