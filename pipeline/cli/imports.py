@@ -23,7 +23,6 @@ with lazy_imports():
     from pipeline.api.imports import models
     from pipeline.api.posts import schema
     from pipeline.broker import queues as queue_table
-    from pipeline.domain import account as account_domain
     from pipeline.domain import bulk_import
     from pipeline.imports import columns as file_columns
     from pipeline.imports import control, upload
@@ -31,7 +30,6 @@ with lazy_imports():
     from pipeline.imports import forecast as forecasts
     from pipeline.store import canaries
     from pipeline.store import jobs as job_store
-    from pipeline.store.accounts import accounts as account_store
     from pipeline.store.imports import imports
     from pipeline.store.imports import rows as row_store
 
@@ -74,7 +72,7 @@ def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str
     """
     sandbox = config.settings().sandbox.media_url
     media = f"{sandbox}/media/sample.mp4" if sandbox else post_export.EXAMPLE_URL
-    accounts = _list_accounts(workspace, names) if names else []
+    accounts = runtime.list_account_names(workspace, names) if names else []
     post_export.write_template(
         sys.stdout.buffer,
         file_columns.Format.NDJSON if is_json() else file_columns.Format(form),
@@ -260,27 +258,6 @@ def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Impo
         if job is None:
             raise click.ClickException(f"The file of import {identity} is still being uploaded.")
         yield context, caller, job
-
-
-def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
-    with runtime.open_transaction() as c:
-        chosen = runtime.choose_workspace(c, workspace)
-        if names != ("all",):
-            return [str(runtime.require_account_of(c, chosen.id, name).id) for name in names]
-        found = [
-            a
-            for a in account_store.find_accounts(c, chosen.id)
-            if a.status is not account_domain.AccountStatus.INACTIVE
-        ]
-    if not found:
-        raise click.ClickException(
-            f"The workspace {chosen.name} has no account: `slipway account connect` adds one."
-        )
-    shared = [(a.platform, a.username.casefold()) for a in found]
-    return [
-        str(a.id) if shared.count(key) > 1 or "|" in a.username else f"{a.platform}:{a.username}"
-        for a, key in zip(found, shared, strict=True)
-    ]
 
 
 def _check_zone(name: str | None) -> str | None:

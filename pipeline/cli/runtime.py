@@ -25,6 +25,7 @@ with lazy_imports():
     from adapters import contract
     from config import settings as config
     from pipeline import wiring
+    from pipeline.domain import account as account_domain
     from pipeline.embedded import sandbox
     from pipeline.recovery import restore
     from pipeline.runtime import send_guard
@@ -245,6 +246,28 @@ def parse_platform(text: str) -> contract.Platform:
         hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(contract.Platform)}."
         raise click.ClickException(f"There is no platform {text!r}: {hint}")
     return contract.Platform(text)
+
+
+def list_account_names(workspace: str | None, names: Sequence[str]) -> list[str]:
+    """Return the accounts that are named, ``all`` for those in use, as the rows of an import name them."""
+    with open_transaction() as c:
+        chosen = choose_workspace(c, workspace)
+        if tuple(names) != ("all",):
+            return [str(require_account_of(c, chosen.id, name).id) for name in names]
+        found = [
+            a
+            for a in account_store.find_accounts(c, chosen.id)
+            if a.status is not account_domain.AccountStatus.INACTIVE
+        ]
+    if not found:
+        raise click.ClickException(
+            f"The workspace {chosen.name} has no account: `slipway account connect` adds one."
+        )
+    shared = [(a.platform, a.username.casefold()) for a in found]
+    return [
+        str(a.id) if shared.count(key) > 1 or "|" in a.username else f"{a.platform}:{a.username}"
+        for a, key in zip(found, shared, strict=True)
+    ]
 
 
 def find_actor() -> Actor:
