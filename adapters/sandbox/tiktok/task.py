@@ -1,4 +1,4 @@
-"""The publish task of both TikTok products: its state, its upload in chunks, its processing; and what they share else.
+"""The publish task of both TikTok products: its state, its upload in chunks, its processing; and their limits.
 
 States: PROCESSING_UPLOAD or PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED. The upload host
 receives the chunks of a video; the last one starts publishing. Limits: Content Posting API media transfer guide and the
