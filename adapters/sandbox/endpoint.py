@@ -69,9 +69,9 @@ class Endpoint:
     async def serve(self, context: SandboxContext, request: web.Request) -> web.Response:
         """Handle one request: apply faults, call the handler, commit, respond."""
         call = Call(context=context, endpoint=self, request=request)
+        if request.body_exists and not self.route.is_streamed:
+            call.body = await request.read()
         try:
-            if request.body_exists and not self.route.is_streamed:
-                await self._read_body(call)
             if context.faults.is_active:
                 await self._apply_faults_before(call)
             response = await self.route.handle(call)
@@ -80,19 +80,6 @@ class Endpoint:
             return refusal.response
         await context.commit()
         return self._apply_faults_after(call, response) if call.faults else response
-
-    async def _read_body(self, call: Call) -> None:
-        if call.request.content_type != "multipart/form-data":
-            call.body = await call.request.read()
-            return
-        try:
-            form = await call.request.post()
-        except ValueError:
-            raise self.dialect.refuse("malformed") from None
-        fields = {
-            name: one.file.read() if isinstance(one, web.FileField) else one for name, one in form.items()
-        }
-        call.form = fields
 
     async def _apply_faults_before(self, call: Call) -> None:
         """Raise Refused if a fault responds in place of the handler; sleep for `latency`."""
@@ -152,8 +139,6 @@ class Call:
     request: web.Request
     body: bytes = b""
     faults: list[Record] = field(default_factory=list)
-    form: Record | None = None
-    """Fields of a multipart form; files are bytes."""
     parameters: Record | None = None
     """Query and body as one mapping, once parsed."""
 
@@ -191,7 +176,7 @@ class Call:
 
     def json(self) -> Record:
         """Return the body as a JSON object, {} if empty; raises Refused."""
-        if not self.body and self.form is None:
+        if not self.body:
             return {}
         try:
             body = json.loads(self.body)

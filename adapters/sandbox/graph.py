@@ -19,6 +19,7 @@ from adapters.sandbox.dialect import Dialect, Refused, encode, json_response, lo
 from adapters.sandbox.endpoint import Call, Endpoint, Route
 from adapters.sandbox.oauth import list_apps
 from adapters.sandbox.store import LivePost, Record
+from adapters.sandbox.uploads import parse_fields
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -77,11 +78,13 @@ def read_enum(given: Record, name: str) -> str | None:
 
 
 def _parse_body(call: Call) -> Record:
-    if call.form is not None or not call.body:
-        return call.form or {}
+    if not call.body:
+        return {}
     match call.request.content_type:
         case "application/json":
             return call.json()
+        case "multipart/form-data":
+            return parse_fields(call.request.headers["Content-Type"], call.body)
         case _:
             return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 

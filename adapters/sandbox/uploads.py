@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from email.message import Message
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientPayloadError, http_exceptions, web
@@ -37,6 +38,8 @@ class ReceivedBytes:
     """The body exceeds the limit; the bytes up to the limit are kept."""
 
 
+_NAME = re.compile(rb'[ ;]name="?([^";\r]*)"?')
+_FILE = re.compile(rb"[ ;]filename\*?=")
 _RANGE = re.compile(r"bytes (?:(\d{1,12})-(\d{1,12})|\*)/(\d{1,12}|\*)\Z")
 
 
@@ -88,6 +91,27 @@ async def receive_body(request: web.Request, path: Path, offset: int, max_bytes:
         except _DISCONNECTED:
             return ReceivedBytes(bytes=size, is_aborted=True)
     return ReceivedBytes(bytes=size)
+
+
+def parse_fields(content_type: str, body: bytes) -> Record:
+    """Return the form's fields by name: strings, and bytes for parts with a file name.
+
+    Not by aiohttp: it takes a part of the type multipart/form-data, as Meta's SDK sends chunks, for a form in the form.
+    """
+    header = Message()
+    header["Content-Type"] = content_type
+    boundary = str(header.get_param("boundary", "")).encode()
+    fields: Record = {}
+    if not boundary:
+        return fields
+    for part in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
+        head, _, data = part.partition(b"\r\n\r\n")
+        name = _NAME.search(head)
+        if part.startswith(b"--") or name is None:
+            continue
+        is_file = _FILE.search(head) is not None
+        fields[name[1].decode("utf-8", "replace")] = data if is_file else data.decode("utf-8", "replace")
+    return fields
 
 
 def error_response(
