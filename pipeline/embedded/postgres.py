@@ -169,7 +169,7 @@ PLACE_LINK = "server"
 class Postgres(EngineChild):
     """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``.
 
-    As root, the server runs as a user without rights (``server_user.py``). It keeps CAP_DAC_OVERRIDE (``spawn.py``) and
+    As root, the server runs as a user without rights (``process.py``). It keeps CAP_DAC_OVERRIDE (``spawn.py``) and
     so enters the data folder, which is closed to it. Where the kernel does not grant that, data and sockets are in a
     folder of their own, to which the link ``server`` in the data folder leads.
     """
