@@ -90,7 +90,7 @@ def queue(core: CoreFixture, url: str) -> Post:
     check = checked(core, url).id
     post = core.ledger.post([core.account("one")], State.QUEUED, checks={0: check})
     core.run(
-        "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', :u::text) WHERE id = :id",
+        "UPDATE posts SET media = jsonb_build_object('type', 'video', 'url', CAST(:u AS text)) WHERE id = :id",
         u=url,
         id=post.id,
     )
