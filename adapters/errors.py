@@ -67,7 +67,7 @@ class AdapterError(Exception):
 
     @property
     def reported(self) -> Reported:
-        """What the platform reported, for an error of another class with the same source."""
+        """Return what the platform reported, for an error of another class with the same source."""
         return {
             "platform_code": self.platform_code,
             "http_status": self.http_status,

@@ -1,8 +1,8 @@
 """Meta's error envelope, the rows of errors that hold on Instagram and Facebook, the usage headers and the versions.
 
-A table of ``(code, subcode)`` rows maps a refusal to an error class. Besides the class, a row says ``before_acting``:
-whether this response to the *visible* call proves that nothing was done. A pair without that mark, a 5xx, an unreadable
-response or silence after the visible call is always OutcomeUnknown.
+A table of ``(code, subcode)`` rows maps a refusal to an error class. A row also says
+``before_acting``: whether this response to the *visible* call proves that nothing was done. A pair without that mark,
+a 5xx, an unreadable response or silence after the visible call is always OutcomeUnknown.
 
 Envelope: {"error": {"message", "type", "code", "error_subcode", "is_transient", "error_user_title",
 "error_user_msg", "fbtrace_id"}}, mostly with HTTP 400. ``message`` is read for rows by words and never stored: Meta

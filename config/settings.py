@@ -125,7 +125,7 @@ class Settings(Group):
 
     @property
     def receiver_origins(self) -> frozenset[str]:
-        """Exact origins that webhooks may have besides public https addresses: that of a trial, if there is one."""
+        """Exact origins that webhooks may have next to public https addresses: that of a trial, if there is one."""
         return frozenset({self.webhooks.trial_origin} if self.webhooks.trial_origin else ())
 
     @property

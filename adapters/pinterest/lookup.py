@@ -85,8 +85,8 @@ def _compare(pin: Pin, draft: Draft, board_id: str | None, www: str) -> ListedPo
         pin.link, draft.delivery_id
     )
     media = pin.media or PinMedia()
-    wanted = "video" if draft.kind == "video" else "image" if len(draft.media) == 1 else "multiple_images"
-    same_type = None if media.media_type is None else media.media_type == wanted
+    expected = "video" if draft.kind == "video" else "image" if len(draft.media) == 1 else "multiple_images"
+    same_type = None if media.media_type is None else media.media_type == expected
     is_elsewhere = None not in (pin.board_id, board_id) and pin.board_id != board_id
     return ListedPost(
         remote_id=pin.id,

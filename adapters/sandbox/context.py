@@ -193,7 +193,7 @@ class SandboxSettings:
     control_token: str = field(repr=False)
     host: str = "127.0.0.1"
     uploads: str = ""
-    """URL prefix of the application's uploaded files, which platforms may fetch besides the media host."""
+    """URL prefix of the application's uploaded files, which platforms may fetch in addition to the media host's."""
     quotas: bool = True
     """Enforce rate limits and daily caps."""
     pace: Literal["real", "instant"] = "real"

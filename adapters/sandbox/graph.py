@@ -1,4 +1,4 @@
-"""What the platforms on Meta's Graph API share: error envelope, parameters, and the routing of their paths.
+"""Parts that the platforms on Meta's Graph API share: error envelope, parameters, and the routing of their paths.
 
 A path is `/<version>/<node>/<edge>`; the platform that owns the node answers.
 """

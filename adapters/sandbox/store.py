@@ -1,4 +1,4 @@
-"""What the sandbox keeps: records (accounts, tokens, tasks, containers, faults), and the ledger of live posts.
+"""The sandbox's records (accounts, tokens, tasks, containers, faults), and the ledger of live posts.
 
 Both are append-only files, flushed before the response; chaos tests check against the ledger. Each line of the records'
 journal is one atomic batch: the records that changed together with the ledger entries of that change. A torn last line

@@ -21,7 +21,7 @@ from pipeline.actions.post_changes import record_states
 from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.delivery_error import MEDIA_FAULTS
 from pipeline.domain.post import PostStatus, next_at
-from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.recovery.restore import refuse_unresolved
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
@@ -78,7 +78,7 @@ def cancel(
     context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
 ) -> ActionResult:
     """Cancel the deliveries that were not sent yet. A post with one of them in flight stays unchanged."""
-    refuse_in_doubt(context)
+    refuse_unresolved(context)
     return _run_each(post_ids, lambda post: _cancel(context, caller, post, account_ids))
 
 
@@ -89,7 +89,7 @@ def retry(
 
     Media whose checks are too old are checked again.
     """
-    refuse_in_doubt(context)
+    refuse_unresolved(context)
     left: dict[UUID, Mapping[UUID, str]] = {}
 
     def work(post: UUID) -> None:
@@ -100,7 +100,7 @@ def retry(
 
 def delete(context: Context, caller: Caller, post_ids: Sequence[UUID]) -> DeletedPosts:
     """Cancel posts, then hide them. Posts that are published, over or in flight stay."""
-    refuse_in_doubt(context)
+    refuse_unresolved(context)
     deleted = DeletedPosts()
     for post_id in dict.fromkeys(post_ids):
         _delete(context, caller, post_id, deleted)

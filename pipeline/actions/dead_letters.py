@@ -113,7 +113,7 @@ def _sum_up(context: Context, found: Sequence[Cause], verb: Verb) -> DeadLetterC
 
 
 def replay(
-    context: Context, scope: Scope, letters: Sequence[UUID], *, actor: Actor, per_minute: float | None = None
+    context: Context, scope: Scope, ids: Sequence[UUID], *, actor: Actor, per_minute: float | None = None
 ) -> DeadLetterResult:
     """Send dead letters again, at most ``per_minute`` per platform over all replays. Their due time stays.
 
@@ -122,7 +122,7 @@ def replay(
     checks: list[UUID] = []
     result = _run_each(
         context,
-        letters,
+        ids,
         lambda c, one: checks.extend(replay_within(context, c, scope, one, actor, per_minute=per_minute)),
     )
     failpoint("dead_letters.replayed", *result.done)
@@ -131,19 +131,19 @@ def replay(
 
 
 def discard(
-    context: Context, scope: Scope, letters: Sequence[UUID], *, why: str, actor: Actor
+    context: Context, scope: Scope, ids: Sequence[UUID], *, why: str, actor: Actor
 ) -> DeadLetterResult:
     """Discard dead letters: failed ones stay failed, blocked ones are cancelled. Authors can still retry or edit."""
-    return _run_each(context, letters, lambda c, one: discard_within(context, c, scope, one, actor, why=why))
+    return _run_each(context, ids, lambda c, one: discard_within(context, c, scope, one, actor, why=why))
 
 
 def _run_each(
-    context: Context, letters: Sequence[UUID], work: Callable[[Connection, UUID], None]
+    context: Context, ids: Sequence[UUID], work: Callable[[Connection, UUID], None]
 ) -> DeadLetterResult:
     result = DeadLetterResult()
     if reason := explain_doubt(context):
-        return DeadLetterResult(skipped=dict.fromkeys(letters, reason))
-    for delivery in dict.fromkeys(letters):
+        return DeadLetterResult(skipped=dict.fromkeys(ids, reason))
+    for delivery in dict.fromkeys(ids):
         try:
             with context.database.begin() as c:
                 work(c, delivery)
@@ -170,12 +170,12 @@ def _lock_letter(
     """Lock the post of a dead letter and its deliveries, and read the dead letter again under the lock."""
     found = _read_letter(c, delivery, scope)
     post = steering.read(c, found.workspace_id, found.post_id, lock=True)
-    letter = _read_letter(c, delivery, scope)
+    dead_letter = _read_letter(c, delivery, scope)
     if post is None:
         raise Skipped("Its post was deleted.")
     if checks_before and (post.media, post.music_url) != (checks_before.media, checks_before.music_url):
         raise Skipped("Its post was edited in the meantime. Replay it again.")
-    return letter, post, next(part for part in post.deliveries if part.id == delivery)
+    return dead_letter, post, next(part for part in post.deliveries if part.id == delivery)
 
 
 # --- replay ----------------------------------------------------------------------------------------------------------
@@ -196,17 +196,17 @@ def replay_within(
     locked no post, so one transaction replays one dead letter.
     """
     gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
-    letter = _read_letter(c, delivery, scope)
-    if letter.state == State.BLOCKED:
-        _resume(c, letter, scope, gap, actor)
+    dead_letter = _read_letter(c, delivery, scope)
+    if dead_letter.state == State.BLOCKED:
+        _resume(c, dead_letter, scope, gap, actor)
         return ()
-    seen = steering.read(c, letter.workspace_id, letter.post_id, lock=False)
+    seen = steering.read(c, dead_letter.workspace_id, dead_letter.post_id, lock=False)
     if seen is None:
         raise Skipped("Its post was deleted.")
     # lock order: checks, then the post, as a verdict does
     requested = [p for p in seen.deliveries if p.id == delivery]
     opened = open_checks(context, c, seen, requested, bulk=True)
-    checks = media_checks.lock_checks(c, letter.workspace_id, opened)
+    checks = media_checks.lock_checks(c, dead_letter.workspace_id, opened)
     _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
     _refuse_live(part)
     pin_checks(c, post, checks)
@@ -218,15 +218,25 @@ def replay_within(
     return media_checks.list_undecided(checks)
 
 
-def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, actor: Actor) -> None:
+def _resume(c: Connection, dead_letter: DeadLetter, scope: Scope, gap: timedelta, actor: Actor) -> None:
     """Resume a blocked delivery, with its open attempt and checkpoint."""
-    lock_post(c, letter.post_id)
-    letter = _read_letter(c, letter.id, scope)
-    turn = reserve_turn(c, "replay", letter.platform, gap)
+    lock_post(c, dead_letter.post_id)
+    dead_letter = _read_letter(c, dead_letter.id, scope)
+    turn = reserve_turn(c, "replay", dead_letter.platform, gap)
     why = f"replayed by {actor.label}"
-    if not resume_blocked(c, letter.id, letter.post_id, letter.generation, armed=False, why=why, at=turn):
+    if not resume_blocked(
+        c, dead_letter.id, dead_letter.post_id, dead_letter.generation, armed=False, why=why, at=turn
+    ):
         raise Skipped("It changed in the meantime.")
-    record_move(c, actor, "replay", letter.id, letter.post_id, origin=letter.state, target=State.RETRYING)
+    record_move(
+        c,
+        actor,
+        "replay",
+        dead_letter.id,
+        dead_letter.post_id,
+        origin=dead_letter.state,
+        target=State.RETRYING,
+    )
 
 
 def _refuse_live(part: LockedDelivery) -> None:
@@ -243,8 +253,8 @@ def discard_within(
     context: Context, c: Connection, scope: Scope, delivery: UUID, actor: Actor, *, why: str
 ) -> None:
     """Discard the delivery. Raises Skipped, after which the caller rolls back."""
-    letter, post, part = _lock_letter(c, delivery, scope)
-    store.discard(c, letter, why=why, who=actor.label)
+    dead_letter, post, part = _lock_letter(c, delivery, scope)
+    store.discard(c, dead_letter, why=why, who=actor.label)
     if part.state is State.BLOCKED:
         cancel_deliveries(context, c, post, [part], f"discarded by {actor.label}: {why}"[:500])
     target = State.CANCELLED if part.state is State.BLOCKED else part.state

@@ -18,7 +18,7 @@ from pipeline.actions.post_changes import Change, EditResult, record_edit
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import NotSentYet
 from pipeline.domain.post import EDITABLE, PostStatus, next_at
-from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.recovery.restore import refuse_unresolved
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
@@ -79,7 +79,7 @@ def edit(
     Refusals: 404 not_found · 409 external_id_immutable, post_in_flight, newer_version · 412 precondition_failed ·
     400 as for a new post · 503 unavailable while a restore of the database is not accepted.
     """
-    refuse_in_doubt(context)
+    refuse_unresolved(context)
     for _ in range(TRIES):
         with context.database.begin() as c:
             seen = _read_editable(c, caller, post_id, change, if_match, lock=False)
@@ -106,7 +106,7 @@ def edit(
 
 def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change) -> None:
     """Raise the Refusal that ``edit`` would raise now, but for media that are not checked yet. Nothing is changed."""
-    refuse_in_doubt(context)
+    refuse_unresolved(context)
     _plan(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
 
 

@@ -117,7 +117,7 @@ def build_situation(
         may_be_edited=post is None or may_be_rescheduled(post),
         next_at=view.next_at,
         moved_at=evidence.moved_at,
-        standing=evidence.standing,
+        derived=evidence.derived,
         last_look=" ".join(describe_last_look(error)),
         can_be_looked_at=not is_beyond_looks(error),
         media_seen=next((check.seen for check in evidence.checks if check.seen), None),

@@ -40,7 +40,7 @@ def confirm_live(context: Context, actor: Actor, delivery: UUID, url: str) -> No
     The URL starts with http:// or https:// and has at most 2000 characters, else it is refused, too. The link of a
     candidate names its post, which then belongs to this delivery: no other one can be settled with it.
     """
-    _refuse_in_doubt(context)
+    _refuse_unresolved(context)
     _require_url(url)
     try:
         with translate_taken_remote_id(), context.database.begin() as c:
@@ -104,7 +104,7 @@ def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
 
     It is refused while the post of the first call may still appear: the post would be live twice.
     """
-    _refuse_in_doubt(context)
+    _refuse_unresolved(context)
     with context.database.begin() as c:
         found = _lock(c, delivery)
         _require_absence(context, delivery, found)
@@ -162,7 +162,7 @@ def _seal_kept_keys(context: Context, delivery: UUID, found: ResolvableDelivery)
 
 def resume(context: Context, actor: Actor, delivery: UUID) -> None:
     """Resume a blocked delivery: look again if it is armed, else retry. Raises CannotResolve."""
-    _refuse_in_doubt(context)
+    _refuse_unresolved(context)
     with context.database.begin() as c:
         found = _lock(c, delivery)
         if found.state is not State.BLOCKED:
@@ -178,7 +178,7 @@ def resume(context: Context, actor: Actor, delivery: UUID) -> None:
     context.dispatcher.send_slot_now()
 
 
-def _refuse_in_doubt(context: Context) -> None:
+def _refuse_unresolved(context: Context) -> None:
     if reason := explain_doubt(context):
         raise CannotResolve(reason)
 

@@ -197,15 +197,15 @@ def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool
 
 
 def _replay(turn: Turn) -> None:
-    def work(scope: Scope, letter: UUID, actor: Actor) -> None:
-        turn.checks = dead_letters.replay_within(turn.context, turn.c, scope, letter, actor)
+    def work(scope: Scope, delivery: UUID, actor: Actor) -> None:
+        turn.checks = dead_letters.replay_within(turn.context, turn.c, scope, delivery, actor)
 
     _deal(turn, work)
 
 
 def _discard(turn: Turn) -> None:
     why = turn.job.arguments.why or f"steering job {turn.job.id}"
-    _deal(turn, lambda *letter: dead_letters.discard_within(turn.context, turn.c, *letter, why=why))
+    _deal(turn, lambda *given: dead_letters.discard_within(turn.context, turn.c, *given, why=why))
 
 
 def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.steering import AT_ONCE, WORKING, YIELDS, Arguments, SteeringState, Verb
-from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.recovery.restore import refuse_unresolved
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
@@ -132,7 +132,7 @@ def dispatch_waiting(context: Context, identity: UUID) -> None:
 
 
 def _refuse_at_once(context: Context, asked: Steering) -> None:
-    refuse_in_doubt(context)
+    refuse_unresolved(context)
     if not dump_filter(asked.filter):
         raise Refusal(
             400, "validation_failed", "The filter is empty: it would select every post. Give one condition."

@@ -66,10 +66,10 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
     with context.database.begin() as c:
         _apply_rules(context, c, caller, request, result)
         music = _collect(result, "music_url", lambda: rules.parse_music_link(context, request.music_url))
-        wanted = media_checks.list_links(request.media, music)
-        foreign = dict(media_checks.find_files_of_others(context, c, caller, wanted))
-        wanted = [link for link in wanted if link[0] not in foreign]
-        checks: Mapping[int, Check] = media_checks.open_checks(context, c, caller.workspace_id, wanted)
+        links = media_checks.list_links(request.media, music)
+        foreign = dict(media_checks.find_files_of_others(context, c, caller, links))
+        links = [link for link in links if link[0] not in foreign]
+        checks: Mapping[int, Check] = media_checks.open_checks(context, c, caller.workspace_id, links)
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=caller.bulk)
     result.refused += [

@@ -183,7 +183,7 @@ def _process(
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
     if letters:
-        dealt = action([runtime.parse_id(letter, "dead-letter") for letter in letters])
+        dealt = action([runtime.parse_id(one, "dead-letter") for one in letters])
         _print_result([dealt], done)
         if not dealt.done:
             raise click.exceptions.Exit(1)
@@ -209,8 +209,8 @@ def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterat
     def read(c: Connection, after: Any) -> Sequence[dead_letters.DeadLetter]:
         return dead_letters.list_dead_letters(c, which, limit=PAGE, after=after)
 
-    for page in runtime.read_pages(begin, read, PAGE, lambda letter: (letter.died_at, letter.id)):
-        yield [letter.id for letter in page]
+    for page in runtime.read_pages(begin, read, PAGE, lambda one: (one.died_at, one.id)):
+        yield [one.id for one in page]
 
 
 def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str) -> None:

@@ -190,7 +190,7 @@ WHY = "by `slipway demo`, which lifts it when it ends"
 DAYS = (1, 2, 5)
 """From today, of the posts that are scheduled for all accounts."""
 HOUR = 10
-"""Of the day, in UTC: the calendar shows it without scrolling."""
+"""The hour of the day, in UTC: the calendar shows it without scrolling."""
 REASON = "The video file is corrupt"
 
 

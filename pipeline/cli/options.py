@@ -169,7 +169,7 @@ _LATE = (
         help="Only what should be sent since then and is not, without the time of a limit: ..-1m.",
     ),
 )
-"""Of reads only: a steering job may be run by older code, which would ignore them."""
+"""Filters of reads only: a steering job may be run by older code, which would ignore them."""
 _PAGING = (
     limit_option,
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),

@@ -1,4 +1,4 @@
-"""What a command works with: the database, the context, the vault, the sandbox, who types it; its errors as sentences.
+"""The tools of a command: the database, the context, the vault, the sandbox, who types it; its errors as sentences.
 
 Everything is imported inside the functions, so that a command pays only for what it opens: `open_transaction` imports
 no Celery, `open_context` does (``tests/pipeline/cli/test_help.py``).

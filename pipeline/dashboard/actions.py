@@ -75,7 +75,7 @@ def _is_open(delivery: DeliveryView) -> bool:
     return state not in SETTLED and may_be_changed(state, armed=delivery.armed_at is not None)
 
 
-def _is_in_doubt(delivery: DeliveryView) -> bool:
+def _is_unresolved(delivery: DeliveryView) -> bool:
     blocked = delivery.state == State.BLOCKED
     return delivery.state == State.UNKNOWN or (
         blocked and (delivery.armed_at is not None or delivery.reason == Reason.IS_IT_LIVE)
@@ -87,20 +87,20 @@ BUTTONS = (
         verb="live",
         label="It is live",
         role=DECIDE,
-        fits=lambda d, _: _is_in_doubt(d),
+        fits=lambda d, _: _is_unresolved(d),
     ),
     Button(
         verb="again",
         label="It is not live: publish it again",
         role=DECIDE,
-        fits=lambda d, _: _is_in_doubt(d),
+        fits=lambda d, _: _is_unresolved(d),
         confirm="I looked at the account on the platform, and the post is not there. If it is, it will be there twice.",
     ),
     Button(
         verb="resume",
         label="Resume",
         role=DECIDE,
-        fits=lambda d, _: d.state == State.BLOCKED and not _is_in_doubt(d),
+        fits=lambda d, _: d.state == State.BLOCKED and not _is_unresolved(d),
     ),
     Button(
         verb="retry",
@@ -145,5 +145,5 @@ def find_next(action: explanation_rules.Action | None, verbs: Collection[str]) -
 
 def is_paused(explained: ExplainedDelivery) -> bool:
     """Return True if a user paused this delivery, and not only its account, platform or workspace."""
-    standing = explained.evidence.standing
-    return any(one.hold is Hold.PAUSED and one.scope == "delivery" for one in standing)
+    derived = explained.evidence.derived
+    return any(one.hold is Hold.PAUSED and one.scope == "delivery" for one in derived)

@@ -177,12 +177,12 @@ NOT_SECURE = (
 
 
 async def show_login(request: Request) -> Response:
-    """Show the form; lead a visitor who is logged in to where they wanted to go."""
+    """Show the form; lead a visitor who is logged in to the page they asked for."""
     return await answer_errors(request, lambda: _show(request))
 
 
 async def submit_login(request: Request) -> Response:
-    """Log in, and lead to where the visitor wanted to go."""
+    """Log in, and lead to the page that the visitor asked for."""
     return await answer_errors(request, lambda: _submit(request))
 
 

@@ -126,7 +126,7 @@ def _gather_evidence(one: QueuedDelivery) -> Evidence:
         attempt_outcome=None,
         account_status="",
         grant_ends_at=None,
-        standing=one.standing,
+        derived=one.derived,
     )
 
 

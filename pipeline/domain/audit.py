@@ -1,4 +1,4 @@
-"""What an audit row keeps: the actor who made a change, and what is different before and after, bounded in size."""
+"""The content of an audit row: the actor who made a change, and what is different before and after, bounded in size."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ _BY_USERS: Mapping[Mover, frozenset[State]] = {
     Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
     Mover.CANCEL: frozenset({S.CANCELLED}),
 }
-"""What users may do before it is settled, while it is not armed."""
+"""The moves that users may make before it is settled, while it is not armed."""
 _ALWAYS: Mapping[Mover, frozenset[State]] = {Mover.RESTORE: frozenset({S.UNKNOWN}), Mover.PROOF: _PROVEN}
 """Moves of every unsettled delivery."""
 

@@ -176,12 +176,12 @@ def make_asked_too_long(error: RateLimited, days: int) -> RateLimited:
 
 
 RESTORED_CODE = "restored"
-"""The code of the error of a delivery that a restore left in doubt; its message says itself that it may be live."""
+"""The code of the error of a delivery that a restore left unresolved; its message says itself that it may be live."""
 RESTORED = "It may have been published before the database was restored."
 
 
 def make_restored(finding: str, candidates: Sequence[ListedPost] = ()) -> OutcomeUnknown:
-    """Return the error of a delivery that a restore left in doubt: what its platform said, and the live candidates."""
+    """Return the error of a delivery that a restore left unresolved, with the finding and the live candidates."""
     compare = "Compare the candidates with the post" if candidates else "Look at the account"
     error = OutcomeUnknown(
         f"{RESTORED} {finding}",

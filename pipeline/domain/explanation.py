@@ -16,7 +16,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State, may_retry
 from pipeline.domain.delivery_error import MEDIA_FAULTS, NOT_TRIED
 from pipeline.domain.explanation_rules import RULES, Action, Call, Detail, Rule, Turn
-from pipeline.domain.hold import Hold, StandingHold
+from pipeline.domain.hold import DerivedHold, Hold
 
 _UNUSABLE: Mapping[str, Detail] = {
     AccountStatus.INACTIVE: rules.OUT_OF_USE,
@@ -50,7 +50,7 @@ class Situation:
     next_at: datetime | None
     moved_at: datetime
     """When it came into its state."""
-    standing: Sequence[StandingHold]
+    derived: Sequence[DerivedHold]
     """The derived holds on deliveries of its scopes now."""
     last_look: str
     """A sentence about its last look, if that failed."""
@@ -89,7 +89,7 @@ def explain(found: Situation) -> Explanation:
     )
 
 
-def _choose_action(rule: Rule, found: Situation, holding: StandingHold | None) -> Action | None:
+def _choose_action(rule: Rule, found: Situation, holding: DerivedHold | None) -> Action | None:
     if rule.action is rules.RECONNECT and not found.can_authorize:
         return replace(rules.RECONNECT, call=None)
     is_own = rule.action is rules.LIFT and holding is not None and holding.scope == "delivery"
@@ -141,12 +141,12 @@ def _find_failure(found: Situation) -> Detail:
     return found.fault or "us"
 
 
-def _find_holding(found: Situation) -> StandingHold | None:
+def _find_holding(found: Situation) -> DerivedHold | None:
     """Return the derived hold on it now."""
-    return next((one for one in found.standing if one.hold is found.hold), None)
+    return next((one for one in found.derived if one.hold is found.hold), None)
 
 
-def _list_words(found: Situation, holding: StandingHold | None) -> dict[str, str]:
+def _list_words(found: Situation, holding: DerivedHold | None) -> dict[str, str]:
     scope = f"{holding.scope} {holding.target}".strip() if holding else ""
     return {
         "delivery": str(found.delivery),

@@ -66,7 +66,7 @@ STANDING = frozenset({Hold.PAUSED, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StandingHold:
+class DerivedHold:
     """A pause, an open circuit breaker, an epoch that is not confirmed, or the want of a newer worker.
 
     It holds every delivery of its scope.

@@ -81,7 +81,7 @@ def evaluate_listing(
     """Return Published for exactly one post that no other delivery owns and that is this delivery's; else candidates.
 
     It is this delivery's if it carries its mark, or if caption, kind and media agree and it was made between *due* and
-    *until*, after which nothing that was sent before the restore appears. A twin (another delivery in doubt with the
+    *until*, after which nothing that was sent before the restore appears. A twin (another unresolved delivery with the
     same text and account) is known by its mark only, and so is a post in a list that was not read to its end. A post
     that is not listed proves nothing.
     """

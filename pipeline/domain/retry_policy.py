@@ -135,7 +135,7 @@ def evaluate_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> V
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
     if retry.in_doubt:
-        return _evaluate_look_in_doubt(seen, retry, policy)
+        return _evaluate_unresolved_look(seen, retry, policy)
     if isinstance(seen, Ended):
         return _evaluate_ended(seen, retry, policy)
     if not retry.armed:
@@ -168,7 +168,7 @@ def evaluate_look_error(error: Exception, retry: RetryState, policy: RetryPolicy
     )
 
 
-def _evaluate_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_unresolved_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Evaluate a look after a restore: it can prove presence only. An operator decides if two late looks find none."""
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
@@ -310,8 +310,8 @@ def _evaluate_rate_limit(
 def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Wait for an outage to end, without spending a try; fail once it has outlasted the time limit, if any."""
     age = retry.unavailable_for.get(party, timedelta(0))
-    patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
-    if party in retry.unavailable_for and age >= patience:
+    time_limit = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
+    if party in retry.unavailable_for and age >= time_limit:
         return replace(_fail(make_outlasted(error, party), disarm=retry.armed), unavailable=party)
     wait = error.retry_after or outage_pause(
         age, base=policy.backoff, cap=policy.outage_cap, chance=policy.chance

@@ -41,7 +41,7 @@ def create_sample_workspace(s: Settings, file: Path) -> None:
     """Create what is missing and write FILE. Raises ControlError when the sandbox does not answer."""
     control = Control(s.sandbox.url, s.sandbox.control_token.get_secret_value())
     control.call("GET", "health")
-    people = {platform: _create_person(control, platform) for platform in Platform}
+    people = {platform: _create_sandbox_account(control, platform) for platform in Platform}
     database = Database(s.store.url.get_secret_value(), pool=1)
     try:
         with database.begin() as c:
@@ -68,39 +68,39 @@ def _ensure_workspace(c: Connection) -> UUID:
     return made
 
 
-def _add_account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any]) -> UUID:
+def _add_account(c: Connection, vault: Vault, workspace: UUID, made: dict[str, Any]) -> UUID:
     remote = RemoteAccount(
-        connection=person["connection"],
-        remote_id=person["remote_id"],
-        username=person["username"],
-        display_name=person["username"],
-        credentials=_parse_credentials(person),
-        settings=person.get("settings") or {},
+        connection=made["connection"],
+        remote_id=made["remote_id"],
+        username=made["username"],
+        display_name=made["username"],
+        credentials=_parse_credentials(made),
+        settings=made.get("settings") or {},
     )
-    return add_remote_account(c, vault, find_actor(), workspace, Platform(person["platform"]), remote)
+    return add_remote_account(c, vault, find_actor(), workspace, Platform(made["platform"]), remote)
 
 
-def _parse_credentials(person: dict[str, Any]) -> Credentials:
+def _parse_credentials(made: dict[str, Any]) -> Credentials:
     now = datetime.now(UTC)
 
     def after(name: str) -> datetime | None:
-        return now + timedelta(seconds=person[name]) if name in person else None
+        return now + timedelta(seconds=made[name]) if name in made else None
 
-    refresh = person.get("refresh_token")
+    refresh = made.get("refresh_token")
     return Credentials(
-        access_token=SecretStr(person["access_token"]),
+        access_token=SecretStr(made["access_token"]),
         refresh_token=SecretStr(refresh) if refresh else None,
         expires_at=after("expires_in"),
         refresh_expires_at=after("refresh_expires_in"),
-        scopes=tuple(person["scopes"]),
+        scopes=tuple(made["scopes"]),
     )
 
 
-def _create_person(control: Control, platform: Platform) -> dict[str, Any]:
+def _create_sandbox_account(control: Control, platform: Platform) -> dict[str, Any]:
     """Create an account in the sandbox; return its facts and tokens."""
     asked = {"platform": platform, "username": f"sandbox_{platform}", "options": OPTIONS.get(platform, {})}
-    person: dict[str, Any] = control.call("POST", "accounts", json=asked)
-    return person | {"platform": platform}
+    made: dict[str, Any] = control.call("POST", "accounts", json=asked)
+    return made | {"platform": platform}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a file of posts is: its format, its limits and problems, the rows that reading yields, and its columns.
+"""Files of posts: the format, its limits and problems, the rows that reading yields, and its columns.
 
 The columns are derived from the body of POST /posts and its sections.
 """

@@ -110,7 +110,7 @@ SLICE = 5.0
 def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: float = 0.0) -> None:
     """Do the next step of an import, if it has one that no other worker does, and dispatch the one after it.
 
-    The step is one chunk, and those that begin within *seconds*.
+    The step is one chunk, and the chunks that begin within *seconds*.
     """
 
     def work(job: Import, caller: Caller | None) -> bool:

@@ -115,7 +115,7 @@ UNREACHABLE_WAIT = timedelta(seconds=5)
 
 
 class Bucket(NamedTuple):
-    """What one take costs, and how much may be taken at once; both in milliseconds of the bucket's rate."""
+    """The cost of one take, and how much may be taken at once; both in milliseconds of the bucket's rate."""
 
     cost: float
     burst: float
@@ -170,7 +170,7 @@ def create_redis_client(
     A command is repeated once on a new connection if its own was closed, and not if it timed out: redis-py's own
     retries cost seconds a call while Redis is away (measured).
     """
-    patience: dict[str, Any] = {
+    time_limits: dict[str, Any] = {
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, 1),
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
@@ -178,13 +178,13 @@ def create_redis_client(
     if broker_url.startswith("redis+socket://"):
         path, _, query = broker_url.removeprefix("redis+socket://").partition("?")
         db = dict(part.split("=", 1) for part in query.split("&") if "=" in part).get("virtual_host", "0")
-        return redis.Redis(unix_socket_path=path, db=int(db), **patience)
+        return redis.Redis(unix_socket_path=path, db=int(db), **time_limits)
     if broker_url.startswith("sentinel://"):
         hosts = [part.removeprefix("sentinel://").rstrip("/") for part in broker_url.split(";")]
         pairs = [
             (h.rpartition("@")[2].partition(":")[0], int(h.rpartition(":")[2].partition("/")[0]))
             for h in hosts
         ]
-        sentinel = redis.Sentinel(pairs, **patience)  # type: ignore[no-untyped-call]
+        sentinel = redis.Sentinel(pairs, **time_limits)  # type: ignore[no-untyped-call]
         return cast("redis.Redis", sentinel.master_for(sentinel_master))  # type: ignore[no-untyped-call]
-    return redis.Redis.from_url(broker_url, **patience)
+    return redis.Redis.from_url(broker_url, **time_limits)

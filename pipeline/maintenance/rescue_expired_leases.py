@@ -44,7 +44,7 @@ from pipeline.store.steering import jobs as steering
 log = logging.getLogger("slipway.upkeep")
 
 DELIVERIES, BLOCKED, POSTS, JOBS = 500, 200, 500, 100
-"""Of each that one transaction, or run, takes."""
+"""The number of each that one transaction, or run, takes."""
 REFILL_RATE = 10_000.0
 """Messages per second into an empty broker: no limit in practice."""
 

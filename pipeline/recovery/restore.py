@@ -1,7 +1,7 @@
 """Accept a restore: after a database was restored from a backup, decide what may have been sent since and go on.
 
 Until an operator accepts the restore, nothing is released, claimed, armed or looked at, and no post from before it may
-be changed; posts can be read and created. Accepting is one transaction: the deliveries in doubt become unknown, and a
+be changed; posts can be read and created. Accepting is one transaction: unresolved deliveries become unknown, and a
 new epoch begins in the database and in the epoch file. A crash before its commit changes nothing: accept it again.
 """
 
@@ -40,7 +40,7 @@ _MAY_BE_LIVE = OutcomeUnknown(
 
 
 class CannotAccept(Exception):
-    """Nothing is in doubt, or an option is missing; the message says which."""
+    """Nothing is unresolved, or an option is missing; the message says which."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,22 +51,22 @@ class Acceptance:
     nothing_sent: str | None = None
     """How they know that nothing was sent since the backup; None if they do not know that."""
     taken_since: bool = True
-    """True if due posts that were created since the restore count as in doubt too: they may repeat lost ones."""
+    """True if due posts that were created since the restore count as unresolved too: they may repeat lost ones."""
 
 
-def refuse_in_doubt(context: Context) -> None:
+def refuse_unresolved(context: Context) -> None:
     """Raise Refusal 503 while a restore is not accepted."""
     if context.send_guard.find_doubt() is not None:
         raise Refusal(503, "unavailable", f"{IN_DOUBT}. Repeat it later.")
 
 
 def explain_doubt(context: Context) -> str | None:
-    """Return the sentence for an operator, with the next step; None if nothing is in doubt."""
+    """Return the sentence for an operator, with the next step; None if nothing is unresolved."""
     return None if context.send_guard.find_doubt() is None else f"{IN_DOUBT}: {NEXT_STEP}."
 
 
 def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Span | None:
-    """Return the time in doubt, and what was brought forward in it; None if its end is not known. Raises OSError."""
+    """Return the unresolved time, and what was brought forward in it; None if its end is not known. Raises OSError."""
     until = max((instant for instant in (doubt.until, acceptance.until) if instant is not None), default=None)
     if until is None:
         return None
@@ -81,7 +81,7 @@ def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Sp
 def declare(
     context: Context, actor: Actor, epoch_file: EpochFile, *, since: datetime, until: datetime | None
 ) -> Doubt:
-    """Put the time from *since* in doubt: an operator says that the database was restored, and the epoch file with it.
+    """Make the time from *since* unresolved: an operator says that database and epoch file were restored together.
 
     *until* None: until the epoch file's time, else now. Raises OSError.
     """
@@ -100,7 +100,7 @@ def declare(
 def accept(
     context: Context, actor: Actor, epoch_file: EpochFile, acceptance: Acceptance
 ) -> Sequence[Doubtful]:
-    """Make the deliveries in doubt unknown and begin a new epoch. Return them. Raises CannotAccept, OSError."""
+    """Make the unresolved deliveries unknown and begin a new epoch. Return them. Raises CannotAccept, OSError."""
     send_guard = SendGuard(
         context.database, epoch_file, timedelta(seconds=context.settings.mark.lease), logs=False
     )
@@ -137,7 +137,7 @@ def accept(
         record_change(
             c, actor, "accept", "restore", epoch, after={**asdict(acceptance), "deliveries": len(found)}
         )
-        # no later than the time in doubt: if the commit fails, this is what the next comparison finds
+        # no later than the unresolved time: if the commit fails, this is what the next comparison finds
         epoch_file.begin(Epoch(id=epoch, number=1, until=span.until if span is not None else now))
         failpoint("restore.begun")
     send_guard.may_send()

@@ -151,7 +151,7 @@ _LOCKS = tuple(Lock() for _ in range(64))
 
 
 class TimeIsUp(Exception):
-    """The slice has no time left for another image: the delivery is queued again, and keeps those that are made."""
+    """The slice has no time left for another image: the delivery is queued again, and keeps those it has."""
 
 
 def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, deadline: Deadline) -> Draft:

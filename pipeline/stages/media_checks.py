@@ -81,7 +81,7 @@ def open_distinct_checks(
     """Return a fresh good check of each link, or an undecided one, which stays undecided until the transaction ends.
 
     The values are due times, None for now. ``stale``: URLs whose old checks no longer hold. ``bulk``: no request waits
-    for the checks of bulk work, so they come after those that requests opened in the same minute.
+    for the checks of bulk work, so they come after the checks that requests opened in the same minute.
     """
     if bulk:
         soonest = datetime.now(UTC) + BULK_WAIT

@@ -229,11 +229,11 @@ def parse_music_link(context: Context, music_url: str | None) -> str | None:
     resolver, platform = build_music_resolver(context), find_music_platform(context)
     link = None if resolver is None else resolver.music_link(music_url)
     if link is None:
-        wanted = "a link that can be resolved"
+        expected = "a link that can be resolved"
         if platform is not None:
             capabilities = context.adapters[platform].capabilities
-            wanted = f"the link of a {capabilities.display_name} post ({capabilities.music_link_example})"
-        raise build_refusal("music_url", f"music_url {music_url!r} is not {wanted}.", "invalid_music_url")
+            expected = f"the link of a {capabilities.display_name} post ({capabilities.music_link_example})"
+        raise build_refusal("music_url", f"music_url {music_url!r} is not {expected}.", "invalid_music_url")
     return link
 
 

@@ -33,7 +33,7 @@ from pipeline.store.deliveries.settle import Settlement
 
 log = logging.getLogger("slipway.settling")
 work_log = logging.getLogger("slipway.work")
-"""What a worker did with a delivery; ``webhooks/count_moves.py`` logs how a delivery ended."""
+"""Tells what a worker did with a delivery; ``webhooks/count_moves.py`` logs how a delivery ended."""
 
 LONG_HOLD = timedelta(minutes=1)
 """A shorter hold is not logged: many are a second or two."""

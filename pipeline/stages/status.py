@@ -4,7 +4,7 @@ Takes preparing, processing and unknown deliveries; leaves them published, queue
 retrying (absence proven), blocked or failed. A look changes nothing at the platform. A crash at any point leaves the
 delivery unchanged: its lease expires and the look is dispatched again.
 
-For a delivery that a restore left in doubt the platform is really asked, by handle and by its lists: after the backup
+For a delivery that a restore left unresolved the platform is really asked, by handle and by its lists: after the backup
 it may have been sent, again or for the first time, under a handle that the database does not know.
 """
 
@@ -41,7 +41,7 @@ from pipeline.store.deliveries.settle import Settlement
 from pipeline.store.recovery.restores import find_doubt
 
 
-def look_in_doubt(
+def look_unresolved(
     context: Context,
     claimed: ClaimedDelivery,
     adapter: Adapter,
@@ -50,7 +50,7 @@ def look_in_doubt(
     *,
     is_past_limit: bool,
 ) -> LookResult:
-    """Ask by the handle of the backup, where there is one, then list the account's posts since the span in doubt.
+    """Ask by the handle of the backup, where there is one, then list the account's posts since the unresolved span.
 
     ``is_past_limit``: a post that the platform still works on by then is looked for in the list too.
     """
@@ -191,7 +191,7 @@ def _look_at_platform(
     draft = build_draft(context, claimed)
     taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
     if claimed.in_doubt:
-        return look_in_doubt(context, claimed, adapter, draft, taken, is_past_limit=is_past_limit)
+        return look_unresolved(context, claimed, adapter, draft, taken, is_past_limit=is_past_limit)
     return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
 
 

@@ -73,7 +73,7 @@ _BLANK: Record = {
     "received": 0,
     "title": "",
     "description": "",
-    "wanted": "draft",
+    "requested": "draft",
     **dict.fromkeys(("facts", "error", "post", "published_at")),
 }
 
@@ -182,15 +182,15 @@ async def _finish_reel(call: Call, account: Record, given: Record) -> web.Respon
     record = call.find_own(KIND, str(given.get("video_id") or ""), account)
     if record is None or record["kind"] != "reel":
         raise refuse("unknown_reel")
-    wanted = _STATES.get(str(graph.read_enum(given, "video_state")))
-    if wanted is None:
+    requested = _STATES.get(str(graph.read_enum(given, "video_state")))
+    if requested is None:
         raise refuse("video_state")
-    if record["state"] in ("processing", "ready") and record["wanted"] == wanted:
+    if record["state"] in ("processing", "ready") and record["requested"] == requested:
         return ok({"success": True}, account)
     _check_finishable(call, record)
-    if wanted == "published":
+    if requested == "published":
         call.count(TABLE["limits"]["reels"], account["remote_id"])
-    await _process(call, record, given, wanted)
+    await _process(call, record, given, requested)
     return ok({"success": True}, account)
 
 
@@ -211,14 +211,14 @@ def _check_finishable(call: Call, record: Record) -> None:
         raise refuse(flaw)
 
 
-async def _process(call: Call, record: Record, given: Record, wanted: str) -> None:
-    """Start processing an uploaded video; it goes live when ready if `wanted` is "published"."""
+async def _process(call: Call, record: Record, given: Record, requested: str) -> None:
+    """Start processing an uploaded video; it goes live when ready if `requested` is "published"."""
     record |= {name: str(given.get(name) or "") for name in ("title", "description")}
     if str(given.get("is_ai_generated", "true")).lower() not in ("true", "false"):
         raise refuse("no_boolean", name="is_ai_generated")
     record["is_ai_generated"] = graph.is_true(given, "is_ai_generated", default=False)
     faults = call.take_processing_faults()
-    await call.start_processing(KIND, record, state="processing", wanted=wanted, **faults)
+    await call.start_processing(KIND, record, state="processing", requested=requested, **faults)
 
 
 def _upload_path(context: SandboxContext, record: Record) -> Path:
@@ -253,7 +253,7 @@ def _set_facts(record: Record, facts: VideoFacts | None, media: Record) -> None:
 
 def _conclude(context: SandboxContext, record: Record, error: str | None) -> None:
     record |= {"state": "ready" if error is None else "error", "error": error}
-    if error is None and record["wanted"] == "published":
+    if error is None and record["requested"] == "published":
         _go_live(context, record)
 
 
@@ -330,7 +330,7 @@ async def update(call: Call) -> web.Response:
         raise refuse("only_published")
     if record["state"] not in ("processing", "ready"):
         raise refuse("unfinished")
-    record["wanted"] = "published"
+    record["requested"] = "published"
     if record["state"] == "ready":
         _go_live(call.context, record, call.take_visibility_delay())
     call.save(KIND, record)

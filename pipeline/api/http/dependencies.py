@@ -1,4 +1,4 @@
-"""What handlers take, as FastAPI's dependencies: a key's rights, ids, the query, the JSON body, an Idempotency-Key.
+"""Arguments of handlers, as FastAPI's dependencies: a key's rights, ids, the query, the JSON body, an Idempotency-Key.
 
 They are solved in the order of the handler's parameters, and each refuses: with rights first, nothing of a request is
 read before its key may make it. All are coroutines: FastAPI would run others on threads of its own, past the bulkheads.
@@ -113,10 +113,10 @@ class Principal:
         """Return what *work* reads with a connection, on the threads of reads."""
         return await self.app_state.read_bulkhead.run(partial(_connect, self.app_state, work, *arguments))
 
-    async def charge(self, request: Request, letters: int) -> None:
-        """Count *letters* against the key's limits. Raises Refusal 429; never the operator."""
+    async def charge(self, request: Request, count: int) -> None:
+        """Count *count* dead letters against the key's limits. Raises Refusal 429; never the operator."""
         if self.caller is not None:
-            await self.app_state.charge_rate_limit(request, self.caller, letters)
+            await self.app_state.charge_rate_limit(request, self.caller, count)
 
 
 async def authenticate_principal(request: Request) -> Principal:
@@ -220,7 +220,7 @@ _PRINTABLE = re.compile(f"[ -~]{{1,{MAX_LENGTH}}}")
 
 
 def read_idempotency_key(request: Request, caller: Caller, *asked: Any) -> IdempotencyKey | None:
-    """Return the request's key. *asked*: what must be the same in a replay, besides the path. Raises Refusal 422."""
+    """Return the request's key. *asked*: what must be the same in a replay, with the path. Raises Refusal 422."""
     value = get_header(request, HEADER.lower().encode())
     if value is None:
         return None

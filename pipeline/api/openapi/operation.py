@@ -31,9 +31,9 @@ Responses = dict[int | str, dict[str, Any]]
 """Documented responses by status, as FastAPI takes them."""
 
 EVERY_REQUEST = ("bad_request", "method_not_allowed", "request_timeout", "headers_too_large", "unavailable")
-"""Of every request, whatever its address: the server decides them before a handler does."""
+"""Errors of every request, whatever its address: the server decides them before a handler does."""
 KEY_ERRORS = ("invalid_token",)
-"""Of every request with a key."""
+"""Errors of every request with a key."""
 BODY_ERRORS = (
     "payload_too_large",
     "unsupported_media_type",
@@ -41,11 +41,11 @@ BODY_ERRORS = (
     "invalid_payload",
     "rate_limited",
 )
-"""Of every request with a JSON body."""
+"""Errors of every request with a JSON body."""
 CLAIM_ERRORS = ("idempotency_key_reused", "not_found", "invalid_payload")
-"""Of every request that takes an Idempotency-Key; not_found: what it made was removed."""
+"""Errors of every request that takes an Idempotency-Key; not_found: what it made was removed."""
 PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")
-"""Of every request that needs a plan that publishes."""
+"""Errors of every request that needs a plan that publishes."""
 
 _REQUEST_ID = {"schema": {"type": "string"}, "description": "The client's own id, or a generated one."}
 REQUEST_ID_HEADER: Mapping[str, Any] = {"X-Request-Id": _REQUEST_ID}
@@ -69,7 +69,7 @@ RATE_HEADERS: Mapping[str, Any] = {
         ("Policy", "string", "Each limit of the key with its length in seconds: 6000;w=60, 100000;w=86400."),
     )
 }
-"""Of each answer to a counted request, and of each 429."""
+"""Headers of each answer to a counted request, and of each 429."""
 _HEADERS: Mapping[int, Mapping[str, Any]] = {
     405: _ALLOW,
     429: {**_RETRY_AFTER, **RATE_HEADERS},
@@ -136,7 +136,7 @@ class Operation:
     is_body_required: bool = True
     parameters: Sequence[Parameter] = ()
     headers: Mapping[str, Any] = field(default_factory=dict)
-    """Of the successful response."""
+    """Headers of the successful response."""
     is_rate_limited: bool = False
     """True if it counts against the key's rate, and answers with the RateLimit headers, refused later or not."""
     needs_key: bool = True

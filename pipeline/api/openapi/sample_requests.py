@@ -55,7 +55,7 @@ class SampleRequest:
     file: str = ""
     """File in the current folder that is the body, or that the answer is saved to."""
     content_type: str = ""
-    """Of *file*."""
+    """The type of *file*."""
     url_variable: str = ""
     """Environment variable with the whole URL, where an earlier answer gave it."""
 

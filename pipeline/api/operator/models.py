@@ -171,12 +171,12 @@ class DeadLetter(ResponseModel):
     error: dict[str, Any] | None
 
     @classmethod
-    def from_letter(cls, letter: StoredDeadLetter, **more: Any) -> Self:
+    def from_letter(cls, dead_letter: StoredDeadLetter, **more: Any) -> Self:
         """Return the dead letter; *more* are the fields of a subclass."""
-        values: Mapping[str, Any] = asdict(letter)
+        values: Mapping[str, Any] = asdict(dead_letter)
         known = {name: values[name] for name in DeadLetter.model_fields if name in values}
         return cls.model_validate(
-            {**known, "attempts_spent": letter.spent, "may_be_live": letter.armed, **more}
+            {**known, "attempts_spent": dead_letter.spent, "may_be_live": dead_letter.armed, **more}
         )
 
 
@@ -276,7 +276,7 @@ class SkippedLetter(ResponseModel):
 
 
 def _skipped(result: DeadLetterResult) -> list[SkippedLetter]:
-    return [SkippedLetter(id=letter, why=why) for letter, why in result.skipped.items()]
+    return [SkippedLetter(id=dead_letter, why=why) for dead_letter, why in result.skipped.items()]
 
 
 class ReplayResult(ResponseModel):

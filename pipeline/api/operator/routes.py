@@ -124,15 +124,15 @@ async def _apply(
     context = principal.app_state.context
     run = partial(principal.app_state.action_bulkhead.run, key=principal.key_id)
     if body.ids is not None:
-        letters: Sequence[UUID] = list(dict.fromkeys(body.ids))
-        await principal.charge(request, len(letters))
-        return answers[0].from_result(await run(partial(action, letters)))
+        ids: Sequence[UUID] = list(dict.fromkeys(body.ids))
+        await principal.charge(request, len(ids))
+        return answers[0].from_result(await run(partial(action, ids)))
     chosen = models.select_letters(principal.scope, body.filter or models.Filter())
     if body.dry_run:
         return models.DryRun.from_count(await run(partial(count, context, chosen)))
     page = await run(partial(_list_page, context, chosen, body.cursor))
     await principal.charge(request, len(page))
-    result = await run(partial(action, [letter.id for letter in page]))
+    result = await run(partial(action, [one.id for one in page]))
     return answers[1].from_result(result, next_cursor=_next_cursor(page, models.MAX_LETTERS))
 
 

@@ -75,7 +75,7 @@ class Batch:
     posts: Sequence[Any]
     atomic: bool
     request_id: str | None = None
-    """Of the request, which every post of it keeps."""
+    """The id of the request, which every post of it keeps."""
     key: IdempotencyKey | None = None
 
 

@@ -125,7 +125,7 @@ class ExplanationEvidence(ResponseModel):
         return cls.model_validate(
             {
                 "last_move": found.why,
-                "holds": found.standing,
+                "holds": found.derived,
                 "checks": found.checks,
                 "daily_limit": one.day,
                 "rate_limits": [

@@ -31,7 +31,7 @@ class Rules:
     caption: int = FLAT_CAPTION
     """Maximum length of a caption, in code points."""
     media_origins: frozenset[str] = frozenset()
-    """Origins that media may come from besides https."""
+    """Origins that media may come from in addition to https."""
 
 
 def build_rules(settings: Settings) -> Rules:

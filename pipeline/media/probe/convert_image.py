@@ -1,7 +1,7 @@
 """Converts one hostile image to a JPEG with Pillow, by a plan. Runs in the probe process, confined like a probe.
 
 A picture is decoded once and made smaller strip by strip, so that at most one copy of its full size is in memory
-besides the result. Colours become sRGB by the image's own profile, transparent parts white; metadata are left out.
+with the result. Colours become sRGB by the image's own profile, transparent parts white; metadata are left out.
 """
 
 from __future__ import annotations

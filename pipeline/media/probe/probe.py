@@ -1,4 +1,4 @@
-"""What probe processes are used for: inspect media at a URL, convert an image, read a spreadsheet.
+"""The work of probe processes: inspect media at a URL, convert an image, read a spreadsheet.
 
 Every file is hostile, and so is what a process makes of it.
 """
@@ -75,15 +75,15 @@ def probe(
 
 def _recognize(source: RangeSource, expected: Kind) -> Container:
     """Return the container of the bytes. Raises Refused for web pages, unknown formats and the other kind."""
-    served, wanted = source.content_type, _WITH_ARTICLE[expected]
+    served, intended = source.content_type, _WITH_ARTICLE[expected]
     if served in _WEB_PAGES:
-        raise Refused(f"content type {served}, not {wanted}")
+        raise Refused(f"content type {served}, not {intended}")
     container = sniff(source.read(0, HEAD_BYTES))
     if container is None:
         header = f"content type {served}" if served else "no content type"
-        raise Refused(f"{header}, and the bytes are not those of {wanted} in a format that is accepted")
+        raise Refused(f"{header}, and the bytes are not those of {intended} in a format that is accepted")
     if container.kind != expected:
-        raise Refused(f"it is {_WITH_ARTICLE[container.kind]} ({container.content_type}), not {wanted}")
+        raise Refused(f"it is {_WITH_ARTICLE[container.kind]} ({container.content_type}), not {intended}")
     return container
 
 
@@ -99,7 +99,7 @@ class NoRoom(Exception):
 
 
 def convert(source: BinaryIO, conversion: Conversion, memory: ProbeMemory, seconds: float) -> bytes:
-    """Convert the image in ``source`` to a JPEG, within ``seconds`` of wall clock besides the wait for memory.
+    """Convert the image in ``source`` to a JPEG, within ``seconds`` of wall clock, without the wait for memory.
 
     Raises Rejected (``media_not_convertible``) for an image that cannot be decoded, NoRoom, Unavailable when the time
     is over, and ProbeUnavailable when this installation is at fault.

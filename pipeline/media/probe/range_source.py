@@ -24,7 +24,7 @@ class ProbeLimits:
     bytes: int = 64 * 1024**2
     """Bytes read from a server that supports ranges."""
     unranged_bytes: int = 512 * 1024**2
-    """Bytes read from one that does not; bytes before the wanted ones count."""
+    """Bytes read from one that does not; bytes before the requested ones count."""
     seconds: float = 60.0
     cached_blocks: int = 16
     memory: int = 1_400_000_000

@@ -216,7 +216,7 @@ def _list_seek_positions(file: SeekableFile, head: _Element) -> list[int]:
 
 
 def _measure_avi(file: SeekableFile, size: int) -> int:
-    """Add up the old index (``idx1``) and those that the OpenDML index of each stream (``indx``) lists."""
+    """Add up the old index (``idx1``) and the entries that the OpenDML index of each stream (``indx``) lists."""
     entries = 0
     for name, start, end in _iter_chunks(file, 12, size):
         if name == b"idx1":

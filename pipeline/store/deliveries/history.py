@@ -10,10 +10,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.hold import StandingHold, list_scopes
+from pipeline.domain.hold import DerivedHold, list_scopes
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.database import read_all, rows
-from pipeline.store.deliveries.holds import list_standing_holds
+from pipeline.store.deliveries.holds import list_derived_holds
 from pipeline.store.posts.pins import PINS
 
 
@@ -156,7 +156,7 @@ class Evidence:
     account_status: str
     grant_ends_at: datetime | None
     is_proven_live: bool = False
-    standing: Sequence[StandingHold] = field(default=())
+    derived: Sequence[DerivedHold] = field(default=())
     checks: Sequence[OpenCheck] = field(default=())
 
 
@@ -186,21 +186,21 @@ ORDER BY pin.position
 def read_evidence(c: Connection, post: UUID) -> Mapping[UUID, Evidence]:
     """Return the evidence of each delivery of a post, by its id."""
     found = rows(c, _EVIDENCE, post=post)
-    standing = list_standing_holds(c, found)
+    derived = list_derived_holds(c, found)
     checks: dict[UUID, list[OpenCheck]] = {}
     for check in rows(c, _OPEN_CHECKS, post=post):
         values = dict(check._mapping)
         checks.setdefault(values.pop("delivery_id"), []).append(OpenCheck(**values))
-    return {r.id: _to_evidence(r, standing, checks.get(r.id, ())) for r in found}
+    return {r.id: _to_evidence(r, derived, checks.get(r.id, ())) for r in found}
 
 
-def _to_evidence(r: Any, standing: Sequence[StandingHold], checks: Sequence[OpenCheck]) -> Evidence:
+def _to_evidence(r: Any, derived: Sequence[DerivedHold], checks: Sequence[OpenCheck]) -> Evidence:
     values = dict(r._mapping)
     delivery = values.pop("id")
     scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id, delivery)
     return Evidence(
         **values,
         delivery_id=delivery,
-        standing=[one for one in standing if one.covers(scopes)],
+        derived=[one for one in derived if one.covers(scopes)],
         checks=checks,
     )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
 from pipeline.domain.delivery_error import present_error
-from pipeline.domain.hold import STANDING, STORED, Hold, StandingHold, list_scopes
+from pipeline.domain.hold import STANDING, STORED, DerivedHold, Hold, list_scopes
 from pipeline.domain.post import IMMEDIATE
 from pipeline.store.canaries import TOO_NEW, WORKER_LEVEL
 from pipeline.store.database import rows
@@ -73,7 +73,7 @@ FROM mark WHERE NOT {EPOCH_IS_OPEN}
 """
 
 
-def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHold]:
+def list_derived_holds(c: Connection, found: Sequence[Any]) -> list[DerivedHold]:
     """Return the holds on deliveries of these rows' scopes now, whether the deliveries are due or not."""
     asked = sorted({pair for r in found for pair in _list_scopes(r).items()})
     held = rows(
@@ -83,7 +83,7 @@ def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHol
         targets=[target for _, target in asked],
         ids=[r.id for r in found],
     )
-    return [StandingHold(**{**r._mapping, "hold": Hold(r.hold)}) for r in held]
+    return [DerivedHold(**{**r._mapping, "hold": Hold(r.hold)}) for r in held]
 
 
 def read_holds(model: type[T], found: Sequence[Any]) -> list[T]:

@@ -1,4 +1,4 @@
-"""Leases of deliveries: extend them, give them back, and take back those that expired.
+"""Leases of deliveries: extend them, give them back, and take expired ones back.
 
 Of a publishing delivery whose lease expired, the worker died or hangs: rescue fences it off. Of a queued one, and of a
 look, the message was lost: it is dispatched again. What no running worker understands gets no message before one that
@@ -268,7 +268,7 @@ def resume_blocked(
 ) -> bool:
     """Resume a blocked delivery: an armed one as unknown, another as retrying with its open attempt.
 
-    ``at``: not before that time; None: now. A dead letter, which a restore does not put in doubt, is recorded next to
+    ``at``: not before that time; None: now. A dead letter, which a restore leaves as it is, is recorded next to
     the epoch file before it is armed: a backup of now says that it was never sent.
     """
     now = at or database_now(c)

@@ -18,9 +18,9 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
-from pipeline.domain.hold import StandingHold, list_scopes
+from pipeline.domain.hold import DerivedHold, list_scopes
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import list_standing_holds, read_holds
+from pipeline.store.deliveries.holds import list_derived_holds, read_holds
 from pipeline.store.deliveries.selection import (
     FACTS_COLUMNS,
     NAMES,
@@ -202,7 +202,7 @@ class QueuedDelivery:
     """Its first 300 characters."""
     source: str
     updated_at: datetime
-    standing: Sequence[StandingHold]
+    derived: Sequence[DerivedHold]
     """The holds on deliveries of its scopes now."""
 
 
@@ -315,7 +315,7 @@ def _read_place(walk: Walk, found: Any) -> Place:
 
 def _to_deliveries(c: Connection, found: Sequence[Any]) -> list[QueuedDelivery]:
     open_ones = [r for r in found if r.state not in SETTLED]
-    standing = list_standing_holds(c, open_ones) if open_ones else []
+    derived = list_derived_holds(c, open_ones) if open_ones else []
     return [
         QueuedDelivery(
             facts=facts,
@@ -323,7 +323,7 @@ def _to_deliveries(c: Connection, found: Sequence[Any]) -> list[QueuedDelivery]:
             caption=r.caption,
             source=r.source,
             updated_at=r.updated_at,
-            standing=[one for one in standing if one.covers(_list_scopes(r))],
+            derived=[one for one in derived if one.covers(_list_scopes(r))],
         )
         for facts, r in zip(read_holds(DeliveryFacts, found), found, strict=True)
     ]

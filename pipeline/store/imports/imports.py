@@ -241,7 +241,7 @@ class AccountDay:
 def list_days(c: Connection, identity: UUID, draft_options: Options, limit: int) -> list[AccountDay]:
     """Return the first days on which the import adds posts, by day, account and kind.
 
-    ``draft_options``: by platform, those that leave an inbox draft: a row that is not applied has no delivery yet.
+    ``draft_options``: by platform, the options of an inbox draft: a row that is not applied has no delivery yet.
     """
     found = rows(
         c,

@@ -91,7 +91,7 @@ class WaitingPost(PostContent):
     """A post with accepted deliveries."""
 
     is_expired: bool
-    """True if it is not wanted any more: past its ``expires_at``, with ``on_late`` skip."""
+    """True if it is not to be sent any more: past its ``expires_at``, with ``on_late`` skip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

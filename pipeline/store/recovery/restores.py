@@ -21,7 +21,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """The time in doubt. ``since`` None: from the beginning."""
+    """The unresolved time. ``since`` None: from the beginning."""
 
     since: datetime | None
     until: datetime
@@ -33,7 +33,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubtful:
-    """A delivery in doubt. ``origin``: its state in the backup; ``state``: its state now."""
+    """An unresolved delivery. ``origin``: its state in the backup; ``state``: its state now."""
 
     id: UUID
     post_id: UUID
@@ -234,11 +234,11 @@ def list_accepted(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryDoubt:
-    """The time that the restores of a delivery put in doubt. ``since`` None: everything from the beginning."""
+    """The time that the restores of a delivery made unresolved. ``since`` None: everything from the beginning."""
 
     since: datetime | None
     is_twin: bool
-    """Another delivery in doubt has the same caption and account."""
+    """Another unresolved delivery has the same caption and account."""
 
 
 def find_doubt(c: Connection, delivery: UUID) -> DeliveryDoubt:

@@ -27,6 +27,8 @@ from tests.conftest import Engines
 from tests.database_outages import hung, read_only
 from tests.pipeline.api.running_server import BASE, Server, Tenant, ask, serving, until, video
 
+SERVER_SETTINGS: dict[str, str] = {}
+"""The server is this module's own: what it answers depends on queues and on the epoch of its whole database."""
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
 MOUNT = ("/usr/bin/mount", "-t", "tmpfs", "-o")
 JSON = {"Content-Type": "application/json"}

@@ -101,7 +101,7 @@ def test_each_name_of_the_table_is_a_command(name: str) -> None:
 SITUATIONS = [
     *every_situation(),
     *(
-        situation(State.SCHEDULED, hold=Hold.PAUSED, standing=[pause(scope, target)])
+        situation(State.SCHEDULED, hold=Hold.PAUSED, derived=[pause(scope, target)])
         for scope, target in (("all", ""), ("platform", "tiktok"), ("account", "1"), ("delivery", "1"))
     ),
 ]
@@ -109,7 +109,7 @@ SUGGESTED = sorted(
     {
         action.command.partition(" <")[0]
         for one in SITUATIONS
-        if (action := explain(one).action) and not (one.hold is Hold.PAUSED and not one.standing)
+        if (action := explain(one).action) and not (one.hold is Hold.PAUSED and not one.derived)
     }
 )
 

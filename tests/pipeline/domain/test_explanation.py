@@ -14,7 +14,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Situation, explain, find_detail
 from pipeline.domain.explanation_rules import RULES, SEEN, Turn
-from pipeline.domain.hold import Hold, StandingHold
+from pipeline.domain.hold import DerivedHold, Hold
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -41,7 +41,7 @@ def situation(state: State, **more: Any) -> Situation:
         "can_be_looked_at": True,
         "next_at": None,
         "moved_at": NOW,
-        "standing": (),
+        "derived": (),
         "media_seen": None,
         "url": None,
         **more,
@@ -49,10 +49,8 @@ def situation(state: State, **more: Any) -> Situation:
     return Situation(**values)
 
 
-def pause(
-    scope: str = "account", target: str = str(ACCOUNT), *, since: datetime | None = NOW
-) -> StandingHold:
-    return StandingHold(
+def pause(scope: str = "account", target: str = str(ACCOUNT), *, since: datetime | None = NOW) -> DerivedHold:
+    return DerivedHold(
         hold=Hold.PAUSED, scope=scope, target=target, why="under review {x}", since=since, next_at=None
     )
 
@@ -157,25 +155,25 @@ def test_whose_turn_it_is_and_the_one_action(found: Situation, turn: Turn, comma
 def test_a_pause_is_named_with_its_why_and_the_command_that_lifts_it(
     scope: str, target: str, command: str
 ) -> None:
-    words = explain(situation(State.SCHEDULED, hold=Hold.PAUSED, standing=[pause(scope, target)]))
+    words = explain(situation(State.SCHEDULED, hold=Hold.PAUSED, derived=[pause(scope, target)]))
     assert "under review {x}" in words.summary
     assert words.action is not None
     assert words.action.command == command
 
 
 def test_it_stands_so_since_the_later_of_its_move_and_what_holds_it() -> None:
-    held = situation(State.SCHEDULED, hold=Hold.PAUSED, standing=[pause(since=NOW + HOUR)])
+    held = situation(State.SCHEDULED, hold=Hold.PAUSED, derived=[pause(since=NOW + HOUR)])
     assert explain(held).since == NOW + HOUR
     assert explain(replace(held, moved_at=NOW + 2 * HOUR)).since == NOW + 2 * HOUR
-    assert explain(replace(held, standing=[pause(since=None)])).since == NOW
+    assert explain(replace(held, derived=[pause(since=None)])).since == NOW
 
 
 def test_the_next_time_is_its_own_or_that_of_the_probe() -> None:
-    breaker = StandingHold(
+    breaker = DerivedHold(
         hold=Hold.BREAKER, scope="platform", target="tiktok", why="w", since=NOW, next_at=NOW + HOUR
     )
     assert (
-        explain(situation(State.SCHEDULED, hold=Hold.BREAKER, standing=[breaker])).next_at == breaker.next_at
+        explain(situation(State.SCHEDULED, hold=Hold.BREAKER, derived=[breaker])).next_at == breaker.next_at
     )
     assert explain(situation(State.RETRYING, next_at=NOW)).next_at == NOW
     assert (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from pipeline.domain.hold import Hold, StandingHold, list_scopes
+from pipeline.domain.hold import DerivedHold, Hold, list_scopes
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ def test_a_standing_hold_covers_its_scope_alone() -> None:
     scopes = list_scopes("tiktok", workspace, account, delivery)
 
     def covers(scope: str, target: str) -> bool:
-        hold = StandingHold(hold=Hold.PAUSED, scope=scope, target=target, why="w", since=NOW, next_at=None)
+        hold = DerivedHold(hold=Hold.PAUSED, scope=scope, target=target, why="w", since=NOW, next_at=None)
         return hold.covers(scopes)
 
     assert covers("all", "")
