@@ -26,6 +26,7 @@ from tests.pipeline.cli.test_account_import import create, sign_in, to_json, wri
 from tests.pipeline.cli.test_help import LEAVES
 from tests.pipeline.store.ledger import Ledger, Post
 from tests.stack import Stack
+from tests.waiting import until
 
 READS = (
     "account list, attention, audit export, audit list, dead-letter causes, dead-letter list, dead-letter "
@@ -134,18 +135,17 @@ class Scene:
         return "--workspace", self.workspace, "--account", account, *more, "--yes"
 
     def steered(self) -> str:
-        """Return a job that has not ended, and that a worker seems to have."""
-        identity = json.loads(self.terminal.text("steer cancel", *self.steer("cancel"), "--json"))["job"][
-            "id"
-        ]
-        with self.ledger.database.begin() as c:
-            rows(
-                c,
-                """UPDATE steering_jobs SET state = 'working', lease_until = now() + interval '1 hour'
-                   WHERE id = :id RETURNING id""",
-                id=identity,
-            )
-        return str(identity)
+        """Return a job that has not ended, and that a worker seems to have: the worker has done it before."""
+        identity: str = self.terminal.json("steer cancel", *self.steer("cancel"))["job"]["id"]
+
+        def revive() -> bool:
+            with self.ledger.database.begin() as c:
+                sql = """UPDATE steering_jobs SET state = 'working', lease_until = now() + interval '1 hour'
+                         WHERE id = :id AND state = 'done' RETURNING id"""
+                return bool(rows(c, sql, id=identity))
+
+        until(revive, 60)
+        return identity
 
     def accept(self) -> Command:
         self.terminal.text("restore declare --since 1m")
