@@ -327,7 +327,7 @@ def _suggest(found: dict[str, Any]) -> str:
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 20.0
-"""After which an import that does not move is said to wait for a worker."""
+"""Seconds after which a standstill of an import is reported as a wait for a worker."""
 
 SILENT = timedelta(seconds=30)
 """After which a queue counts as one that no worker takes messages from."""
