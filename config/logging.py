@@ -116,39 +116,53 @@ def list_secrets(settings: Settings) -> list[str]:
     return found
 
 
-def log_event(log: logging.Logger, level: int, event: str, fields: Mapping[str, object]) -> None:
-    """Log one line, ``EVENT name=value …``; in JSON the fields are the record's.
+Fields = Mapping[str, object]
 
-    A value may be what a client sent; a list or tuple is one of ids, which are joined by commas.
+
+def log_event(
+    log: logging.Logger, level: int, event: str, fields: Fields, each: Sequence[Fields] = ({},)
+) -> None:
+    """Log one line, ``EVENT name=value …``, or one for each of *each*, whose fields follow the others.
+
+    In JSON the fields are the record's. A value may be what a client sent; a list or tuple is one of ids, which are
+    joined by commas.
     """
-    if log.isEnabledFor(level):
-        log.handle(EventRecord(log.name, level, event, fields))
+    if each and log.isEnabledFor(level):
+        log.handle(EventRecord(log.name, level, event, fields, each))
 
 
 class EventRecord(logging.LogRecord):
-    """The record of an event. Its text is made when it is asked for, maybe on another thread.
+    """The record of an event: one line, or several. Its text is made when it is asked for, maybe on another thread.
 
     `LogRecord.__init__` takes four times as long (measured), for what no line shows.
     """
 
-    def __init__(self, logger: str, level: int, event: str, fields: Mapping[str, object]) -> None:
+    def __init__(self, logger: str, level: int, event: str, fields: Fields, each: Sequence[Fields]) -> None:
         now = time.time()
         self.__dict__.update(_PLAIN)
         self.name, self.levelno, self.levelname = logger, level, logging.getLevelName(level)
-        self.msg, self.fields = event, fields
+        self.msg, self.fields, self.each = event, fields, each
         self.created, self.msecs = now, now % 1 * 1000
 
     def getMessage(self) -> str:  # noqa: N802  as logging calls it
-        """Return the event and its fields, ``EVENT name=value …``."""
-        words = [(name, _write(value)) for name, value in self.fields.items()]
-        text = " ".join([f"{name}={word}" for name, word in words])
-        if not _is_plain(text, len(words)):
-            text = " ".join([f"{name}={_quote(word)}" for name, word in words])
-        return f"{self.msg} {text}"
+        """Return a line ``EVENT name=value …`` for each."""
+        return "\n".join(self.write_each(self.msg))
+
+    def write_each(self, start: str) -> list[str]:
+        """Return the text of each line after this start."""
+        start = f"{start} {_write_fields(self.fields)}"
+        return [f"{start} {_write_fields(more)}" if more else start for more in self.each]
+
+
+def _write_fields(fields: Fields) -> str:
+    text = " ".join([f"{n}={v if type(v) is str else _write(v)}" for n, v in fields.items()])
+    if _is_plain(text, len(fields)):
+        return text
+    return " ".join([f"{name}={_quote(_write(value))}" for name, value in fields.items()])
 
 
 def _write(value: object) -> str:
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):  # a union is built anew for each value
         return ",".join(map(str, value))
     return "-" if value is None else str(value)
 
@@ -256,13 +270,12 @@ class Text(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  as logging calls it
         """Return the line, its time in UTC, to the millisecond."""
-        return f"{_format_time(record)} {record.levelname:8} {record.name}  {record.message}"
+        return f"{_write_head(record)}  {record.message}"
 
     def compose(self, record: logging.LogRecord) -> str:
-        """Format the whole record. What is made of it is to be redacted."""
+        """Format the whole record, each line of an event. What is made of it is to be redacted."""
         if isinstance(record, EventRecord):
-            record.message = record.getMessage()
-            return self.formatMessage(record)
+            return "\n".join(record.write_each(f"{_write_head(record)}  {record.msg}"))
         return super().format(record)
 
     def redact_each(self, lines: Sequence[str]) -> Sequence[str]:
@@ -283,14 +296,19 @@ class Json(Text):
         return lines
 
     def compose(self, record: logging.LogRecord) -> str:
-        """Format the record as JSON. Each text is redacted by itself, so that the result stays JSON."""
+        """Format each line of the record as JSON. Each text is redacted by itself, so that the result stays JSON."""
+        if not isinstance(record, EventRecord):
+            return self._compose(record, record.getMessage(), record.__dict__)
+        each = zip(record.write_each(record.msg), record.each, strict=True)
+        return "\n".join([self._compose(record, text, {**record.fields, **more}) for text, more in each])
+
+    def _compose(self, record: logging.LogRecord, text: str, extra: Mapping[str, object]) -> str:
         fields: dict[str, object] = {
             "at": _format_time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": self._redact(record.getMessage()),
+            "message": self._redact(text),
         }
-        extra = record.fields if isinstance(record, EventRecord) else record.__dict__
         for name, value in extra.items():
             if name not in _STANDARD_ATTRIBUTES:
                 plain = isinstance(value, bool | int | float) or value is None
@@ -298,6 +316,10 @@ class Json(Text):
         if record.exc_info:
             fields["error"] = self._redact("".join(traceback.format_exception(*record.exc_info)))
         return json.dumps(fields, ensure_ascii=False)
+
+
+def _write_head(record: logging.LogRecord) -> str:
+    return f"{_format_time(record)} {record.levelname:8} {record.name}"
 
 
 def _format_time(record: logging.LogRecord) -> str:

@@ -329,10 +329,11 @@ def store_plans(
     if not plans:
         return []
     posts = [plan.post or build_post(context, plan) for plan in plans]
+    drafts = [[one.inbox_draft for one in post.deliveries] for post in posts]
     days = DailyCounts(
         context,
         c,
-        [(plan.due_at, plan.accounts, plan.submission.request.options) for plan in plans if warn],
+        [(p.due_at, [*zip(p.accounts, d, strict=True)]) for p, d in zip(plans, drafts, strict=True) if warn],
     )
     stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
     too_full = days.warn(planned)

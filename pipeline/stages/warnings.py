@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache, partial
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
-from pipeline.stages.platform_limits import find_post_quota, name_counted
+from pipeline.stages.platform_limits import find_daily_quota, find_post_quota, name_counted
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import AccountProblem, describe_account, find_problems
 from pipeline.store.accounts.accounts import AccountRow
@@ -116,14 +117,21 @@ class DailyCounts:
     """The daily quotas of posts that are about to be stored together."""
 
     def __init__(
-        self, context: Context, c: Connection, posts: Sequence[tuple[datetime, Sequence[AccountRow], Options]]
+        self,
+        context: Context,
+        c: Connection,
+        posts: Sequence[tuple[datetime, Sequence[tuple[AccountRow, bool]]]],
     ) -> None:
-        """``posts``: due time, accounts and options of each. Counts at once what all accounts of our app share."""
+        """Count at once what all accounts of our app share.
+
+        ``posts``: due time and accounts of each, an account with whether it gets an inbox draft.
+        """
+        find_quota = cache(partial(find_daily_quota, context))
         days = [
             (n, account, due_at, quota)
-            for n, (due_at, accounts, options) in enumerate(posts)
-            for account in accounts
-            if (quota := find_post_quota(context, account.platform, options))
+            for n, (due_at, accounts) in enumerate(posts)
+            for account, is_draft in accounts
+            if (quota := find_quota(account.platform, drafts=is_draft))
         ]
         self._own = [day for day in days if day[3].per == "account"]
         self._shared = [day for day in days if day[3].per == "app"]

@@ -195,6 +195,21 @@ def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptu
     assert json.loads(Json().format(record))["code"] == "a\nb c"
 
 
+def test_an_event_is_a_line_for_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    each = [{"post": 1, "delivery": ["a", "b"]}, {"post": "x y"}]
+    log_event(logging.getLogger("tests"), logging.INFO, "request", {"route": "/a b"}, each)
+    log_event(logging.getLogger("tests"), logging.INFO, "refusal", {"route": "/a"}, [])
+    [record] = caplog.records
+    texts = ['request route="/a b" post=1 delivery=a,b', 'request route="/a b" post="x y"']
+    assert [line.partition("tests  ")[2] for line in Text().format(record).splitlines()] == texts
+    found = [json.loads(line) for line in Json().format(record).splitlines()]
+    assert [(line["message"], line["route"], line["post"]) for line in found] == [
+        (texts[0], "/a b", 1),
+        (texts[1], "/a b", "x y"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("may_match", "pattern", "_"), PATTERNS, ids=lambda value: getattr(value, "pattern", "")
 )

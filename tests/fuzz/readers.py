@@ -247,7 +247,7 @@ def read_json(data: bytes) -> None:
         for read in (
             partial(read_post, rules=rules),
             partial(read_change, rules=rules),
-            lambda given: read_each(read_batch(given).posts, rules),
+            lambda given: read_each(read_batch(given), rules),
             *(read_retry, read_cancel, read_delete),
             *(
                 partial(validate_body, one)

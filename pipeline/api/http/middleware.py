@@ -150,17 +150,16 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
         **scope.get(NOTES, {}),
         "request_id": exchange.id,
     }
-    for post, deliveries in (scope.get(POSTS) or _name_post(scope)).items():
-        ids = {name: value for name, value in (("post", post), ("delivery", deliveries)) if value}
-        log_event(log, logging.INFO, "request", {**fields, **ids})
-    for refusal in scope.get(REFUSED, ()):
-        log_event(log, logging.INFO, "refusal", {**fields, **refusal})
+    log_event(log, logging.INFO, "request", fields, _list_ids(scope))
+    log_event(log, logging.INFO, "refusal", fields, scope.get(REFUSED, ()))
 
 
-def _name_post(scope: Scope) -> Mapping[UUID | None, Sequence[UUID]]:
-    """Return the post that the path names, with its delivery."""
+def _list_ids(scope: Scope) -> Sequence[Mapping[str, object]]:
+    """Return the ids of each post of the request and its deliveries, or of those that the path names."""
+    if posts := scope.get(POSTS):
+        return [{"post": p, "delivery": ids} if ids else {"post": p} for p, ids in posts.items()]
     named = scope.get("path_params", {})
-    return {named.get("post_id"): [named[k] for k in ("delivery_id",) if k in named]}
+    return [{name: named[f"{name}_id"] for name in ("post", "delivery") if f"{name}_id" in named}]
 
 
 class _Exchange:

@@ -77,6 +77,7 @@ def validate_body(model: type[BodyT], body: Any, rules: Any = None, *, is_safe: 
 MAX_MEMBERS = 100
 """Members of one object or array: over twice what any field allows. Without a limit, each could cost an issue."""
 
+_CONTAINERS = (dict, list)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Path = tuple[str | int, ...]
@@ -93,7 +94,18 @@ def is_safe_text(raw: bytes) -> bool:
     NUL and lone surrogates pass JSON and UTF-8 only as escapes, and every member of an object or array but the first
     follows a comma.
     """
-    return b"\\u" not in raw and raw.count(b",") < MAX_MEMBERS
+    return not has_escapes(raw) and raw.count(b",") < MAX_MEMBERS
+
+
+def has_escapes(raw: bytes) -> bool:
+    """Return True if this JSON may hold a NUL or a lone surrogate."""
+    return b"\\u" in raw
+
+
+def is_short(value: dict[str, Any] | list[Any]) -> bool:
+    """Return True if neither it nor any object or array in it has too many members."""
+    members: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    return len(value) <= MAX_MEMBERS and all(is_short(one) for one in members if type(one) in _CONTAINERS)
 
 
 def _walk(value: Any, path: Path) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,14 @@ from pipeline.api.http.dependencies import REPLAYED, parse_json, read_idempotenc
 from pipeline.api.http.envelope import SuccessResponse, build_error_link, success
 from pipeline.api.http.middleware import REQUEST_ID, note, note_posts
 from pipeline.api.http.response_models import DocumentedAs, Failure, Issue, ResponseModel, Success, is_empty
-from pipeline.api.http.validation import Body, build_invalid_payload, find_unsafe_text, validate_body
+from pipeline.api.http.validation import (
+    Body,
+    build_invalid_payload,
+    find_unsafe_text,
+    has_escapes,
+    is_short,
+    validate_body,
+)
 from pipeline.api.openapi.codes import CODES
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
@@ -76,6 +83,8 @@ class Batch:
     atomic: bool
     request_id: str | None = None
     """The id of the request, which every post of it keeps."""
+    has_escapes: bool = True
+    """Whether its text may hold what ``find_unsafe_text`` looks for."""
     key: IdempotencyKey | None = None
 
 
@@ -89,16 +98,15 @@ def read_batch(body: Any) -> Batch:
     return Batch(posts=batch.posts, atomic=bool(batch.atomic))
 
 
-def read_each(
-    bodies: Sequence[Any], rules: Rules, request_id: str | None = None
-) -> list[PostRequest | Refusal]:
+def read_each(batch: Batch, rules: Rules) -> list[PostRequest | Refusal]:
     """Parse each post; the result of one that is no post is its refusal."""
-    return [_read(body, rules, request_id) for body in bodies]
+    return [_read(batch, body, rules) for body in batch.posts]
 
 
-def _read(body: Any, rules: Rules, request_id: str | None) -> PostRequest | Refusal:
+def _read(batch: Batch, body: Any, rules: Rules) -> PostRequest | Refusal:
+    is_safe = not batch.has_escapes and isinstance(body, dict) and is_short(body)
     try:
-        return read_post(body, rules, request_id=request_id)
+        return read_post(body, rules, is_safe=is_safe, request_id=batch.request_id)
     except Refusal as refusal:
         return refusal
 
@@ -142,7 +150,7 @@ def store_batch(
     A replay finds the posts that were stored and takes up the others: a post that was refused may be good by now.
     Raises Refusal 400 when one of an atomic batch is refused, 409 as ``claim_key``, and Unreachable.
     """
-    requests = read_each(batch.posts, rules, batch.request_id)
+    requests = read_each(batch, rules)
     identity = new_id()
     try:
         entries = _build_entries(caller, requests, None if batch.key is None else identity)
@@ -258,7 +266,9 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
 def _parse(raw: bytes, request: Request, caller: Caller) -> Batch:
     body = parse_json(raw, MAX_PARTS)
     key = read_idempotency_key(request, caller, body)
-    return replace(read_batch(body), request_id=request.scope[REQUEST_ID], key=key)
+    return replace(
+        read_batch(body), request_id=request.scope[REQUEST_ID], has_escapes=has_escapes(raw), key=key
+    )
 
 
 def _store(app_state: AppState, caller: Caller, batch: Batch) -> tuple[Sequence[Result], BatchResult, bool]:
