@@ -21,7 +21,7 @@ from uuid import UUID
 import requests
 from pydantic import SecretStr
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from config.settings import load
 from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.runtime.context import Context
@@ -239,17 +239,16 @@ class Stack:
         )
         self.remote[name or platform] = made["remote_id"]
         with self.context.database.begin() as c:
-            return add_account(
-                c,
-                self.context.vault,
-                workspace=self.workspace,
-                platform=Platform(platform.partition("_")[0]),
+            remote = RemoteAccount(
                 connection=made["connection"],
                 remote_id=made["remote_id"],
                 username=made["username"],
                 display_name=made["username"],
                 credentials=credentials(made),
                 settings=settings or made.get("settings", {}),
+            )
+            return add_account(
+                c, self.context.vault, self.workspace, Platform(platform.partition("_")[0]), remote
             )
 
     def set_tokens(self, platform: str, state: str) -> None:

@@ -95,18 +95,7 @@ def add_remote_account(
 ) -> UUID:
     """Store an account with its tokens sealed, or give the known one these tokens; record it; return its id."""
     before = find_account_of(c, workspace, platform, one.connection, one.remote_id)
-    identity = add_account(
-        c,
-        vault,
-        workspace=workspace,
-        platform=platform,
-        connection=one.connection,
-        remote_id=one.remote_id,
-        username=one.username,
-        display_name=one.display_name,
-        credentials=one.credentials,
-        settings=one.settings,
-    )
+    identity = add_account(c, vault, workspace, platform, one)
     after = find_account_of(c, workspace, platform, one.connection, one.remote_id)
     verb, sides = "connect" if before is None else "reconnect", (_describe(before), _describe(after))
     record_change(

@@ -6,6 +6,7 @@ transaction.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -67,29 +68,39 @@ def _require_url(url: str) -> None:
 
 def _settle_as_live(c: Connection, actor: Actor, delivery: UUID, url: str) -> None:
     found = _lock(c, delivery)
+    changes: dict[str, object] = {
+        "published_at": database_now(c),
+        "url": url,
+        **_get_remote_id(found, url),
+        "error": None,
+        "delivered_as": "post",
+    }
+    states = _decide(c, delivery, found, State.PUBLISHED, f"an operator says it is live: {url}", changes)
+    record_move(c, actor, "confirm live", delivery, found.post_id, **states, url=url)
+
+
+def _decide(
+    c: Connection,
+    delivery: UUID,
+    found: ResolvableDelivery,
+    target: State,
+    why: str,
+    changes: Mapping[str, object],
+) -> dict[str, State]:
+    """Move the delivery and close its attempt; return the states that it leaves and gets."""
     done = move(
         c,
         delivery=delivery,
         post=found.post_id,
         origin=found.state,
-        target=State.PUBLISHED,
+        target=target,
         mover=Mover.DECIDE,
         generation=found.generation,
-        why=f"an operator says it is live: {url}",
-        changes={
-            "published_at": database_now(c),
-            "url": url,
-            **_get_remote_id(found, url),
-            "error": None,
-            "lease_until": None,
-            "fence": found.fence + 1,
-            "delivered_as": "post",
-            "in_doubt": False,
-        },
+        why=why,
+        changes={**changes, "lease_until": None, "fence": found.fence + 1, "in_doubt": False},
     )
     _close_attempt(c, delivery, is_moved=done)
-    states = {"origin": found.state, "target": State.PUBLISHED}
-    record_move(c, actor, "confirm live", delivery, found.post_id, **states, url=url)
+    return {"origin": found.state, "target": target}
 
 
 def _get_remote_id(found: ResolvableDelivery, url: str) -> dict[str, str]:
@@ -108,32 +119,18 @@ def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
     with context.database.begin() as c:
         found = _lock(c, delivery)
         _require_absence(context, delivery, found)
-        done = move(
-            c,
-            delivery=delivery,
-            post=found.post_id,
-            origin=found.state,
-            target=State.RETRYING,
-            mover=Mover.DECIDE,
-            generation=found.generation,
-            why="an operator says: publish it again",
-            changes={
-                "next_at": database_now(c),
-                "armed_at": None,
-                "armed_deadline": None,
-                "absent_at": None,
-                "lease_until": None,
-                "fence": found.fence + 1,
-                "working_since": None,
-                "crashes": 0,
-                "surprises": 0,
-                "looks": 0,
-                "checkpoint": _seal_kept_keys(context, delivery, found),
-                "in_doubt": False,
-            },
-        )
-        _close_attempt(c, delivery, is_moved=done)
-        states = {"origin": found.state, "target": State.RETRYING}
+        changes: dict[str, object] = {
+            "next_at": database_now(c),
+            "armed_at": None,
+            "armed_deadline": None,
+            "absent_at": None,
+            "working_since": None,
+            "crashes": 0,
+            "surprises": 0,
+            "looks": 0,
+            "checkpoint": _seal_kept_keys(context, delivery, found),
+        }
+        states = _decide(c, delivery, found, State.RETRYING, "an operator says: publish it again", changes)
         record_move(c, actor, "publish again", delivery, found.post_id, **states)
     failpoint("decide.again", delivery)
     context.dispatcher.send_slot_now()

@@ -35,7 +35,7 @@ from pipeline.stages.post_state import (
     derive_status,
     may_be_rescheduled,
 )
-from pipeline.store.deliveries.history import SHOWN, AttemptFacts, History, MoveFacts, read_history
+from pipeline.store.deliveries.history import SHOWN, AttemptFacts, History, Move, read_history
 from pipeline.store.files.files import find_own
 from pipeline.store.posts.views import PostView, find_workspace_of_post
 
@@ -174,7 +174,7 @@ def describe_error(error: Mapping[str, Any] | None) -> tuple[str, ...]:
     return tuple(text for text in (*found, error.get("next_action")) if text)
 
 
-def _describe_move(move: MoveFacts) -> Entry:
+def _describe_move(move: Move) -> Entry:
     came = f"From {move.origin}" if move.origin else "Created"
     return Entry(
         at=move.at,

@@ -89,8 +89,10 @@ def amend_problems(
         if problem.severity == "refuse":
             remedy = remedies.pop(problem.field, None)  # once for each image, however many rules it breaks
         yield replace(problem, message=f"{problem.message} {remedy}") if remedy else problem
-    if plans:
-        yield from _describe_plans(context, platform, rule, media, facts, plans, refused)
+    for n, plan in plans.items():
+        known = facts[n]
+        if known is not None and name_field(n) not in refused:
+            yield _describe_plan(context, platform, rule, name_field(n), known, plan, get_fit(media))
 
 
 def _list_remedies(rule: ImageRule, media: Mapping[str, Any], facts: Facts) -> dict[str, str]:
@@ -98,40 +100,35 @@ def _list_remedies(rule: ImageRule, media: Mapping[str, Any], facts: Facts) -> d
     return {name_field(n): remedy for n, remedy in remedies.items() if remedy is not None}
 
 
-def _describe_plans(
+def _describe_plan(
     context: Context,
     platform: Platform,
     rule: ImageRule,
-    media: Mapping[str, Any],
-    facts: Facts,
-    plans: Mapping[int, Conversion],
-    refused: set[str],
-) -> Iterator[Problem]:
-    name = context.adapters[platform].capabilities.display_name
-    for n, plan in plans.items():
-        field, known = name_field(n), facts[n]
-        if known is None or field in refused:
-            continue
-        if rule.is_pulled and not _may_be_pulled(context):
-            yield Problem(
-                severity="refuse",
-                code="validation_failed",
-                field=field,
-                message=f"This image has to be converted for {name}, which fetches images from their URLs, and this "
-                "server has no public URL. Its operator sets SLIPWAY_API__PUBLIC_URL; until then send an image that "
-                "fits as it is.",
-                limit="a public URL",
-                found=context.settings.files_url,
-            )
-            continue
-        yield Problem(
-            severity="warn",
-            code="MEDIA_CONVERTED",
+    field: str,
+    known: MediaFacts,
+    plan: Conversion,
+    fit: Fit | None,
+) -> Problem:
+    if rule.is_pulled and not _may_be_pulled(context):
+        name = context.adapters[platform].capabilities.display_name
+        return Problem(
+            severity="refuse",
+            code="validation_failed",
             field=field,
-            message=f"It is converted {plan.describe(known, get_fit(media))}.",
-            limit=f"{plan.canvas[0]} x {plan.canvas[1]}",
-            found=f"{known.width} x {known.height}",
+            message=f"This image has to be converted for {name}, which fetches images from their URLs, and this "
+            "server has no public URL. Its operator sets SLIPWAY_API__PUBLIC_URL; until then send an image that "
+            "fits as it is.",
+            limit="a public URL",
+            found=context.settings.files_url,
         )
+    return Problem(
+        severity="warn",
+        code="MEDIA_CONVERTED",
+        field=field,
+        message=f"It is converted {plan.describe(known, fit)}.",
+        limit=f"{plan.canvas[0]} x {plan.canvas[1]}",
+        found=f"{known.width} x {known.height}",
+    )
 
 
 def name_field(position: int) -> str:

@@ -25,6 +25,7 @@ from adapters.errors import RateLimited
 from pipeline.domain.hold import INTENDED
 from pipeline.store.auth.sessions import list_audiences
 from pipeline.store.database import require_row, row, rows
+from pipeline.store.deliveries.history import Move
 
 _SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
 _WRITERS = """
@@ -148,20 +149,13 @@ WHERE reader = :reader RETURNING done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MoveFacts:
+class MoveFacts(Move):
     """One move, and what was known of its delivery when the move was read.
 
     ``reason`` and ``error`` are None where the delivery has moved on since and they are not known any more.
     """
 
     id: int
-    at: datetime
-    mover: str
-    origin: str | None
-    target: str
-    generation: int
-    fence: int
-    why: str | None
     delivery_id: UUID
     post_id: UUID
     workspace_id: UUID

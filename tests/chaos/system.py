@@ -19,7 +19,7 @@ from uuid import UUID
 import psycopg
 from cryptography.fernet import Fernet
 
-from adapters.contract import Platform
+from adapters.contract import Platform, RemoteAccount
 from adapters.registry import ADAPTERS
 from adapters.sandbox.server import PLATFORMS
 from pipeline.embedded.postgres import Postgres
@@ -251,17 +251,16 @@ class SystemUnderTest:
         order = {"platform": site, "username": username, "options": dict(OPTIONS.get(site, {}))}
         made = self.stack.control("POST", "accounts", order)
         with self.stack.context.database.begin() as c:
-            identity = add_account(
-                c,
-                self.stack.context.vault,
-                workspace=self.stack.workspace,
-                platform=Platform(site.partition("_")[0]),
+            remote = RemoteAccount(
                 connection=made["connection"],
                 remote_id=made["remote_id"],
                 username=made["username"],
                 display_name=made["username"],
                 credentials=credentials(made),
                 settings=made.get("settings") or {},
+            )
+            identity = add_account(
+                c, self.stack.context.vault, self.stack.workspace, Platform(site.partition("_")[0]), remote
             )
         return Owner(
             id=str(identity),

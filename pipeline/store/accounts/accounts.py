@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from adapters.contract import Account, Credentials, Platform
+from adapters.contract import Account, Credentials, Platform, RemoteAccount
 from pipeline.domain.account import AccountStatus
 from pipeline.store.database import has_row, jsonb, new_id, require_row, row, rows
 from pipeline.store.selection import where, where_given
@@ -58,21 +58,18 @@ ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username,
               expires_at, refresh_expires_at, renewable, error"""
 
 
-def add_account(  # noqa: PLR0913  one keyword per column
-    c: Connection,
-    vault: Vault,
-    *,
-    workspace: UUID,
-    platform: Platform,
-    connection: str,
-    remote_id: str,
-    username: str,
-    display_name: str,
-    credentials: Credentials,
-    settings: Mapping[str, Any],
-) -> UUID:
+def add_account(c: Connection, vault: Vault, workspace: UUID, platform: Platform, one: RemoteAccount) -> UUID:
     """Add an account, or give the existing one new credentials and set it active. Return its id."""
     identity = new_id()
+    columns = {
+        "w": workspace,
+        "p": platform,
+        "k": one.connection,
+        "r": one.remote_id,
+        "u": one.username,
+        "d": one.display_name,
+        "s": jsonb(dict(one.settings)),
+    }
     added = row(
         c,
         """INSERT INTO accounts (id, workspace_id, platform, connection, remote_id, username, display_name, settings,
@@ -80,17 +77,11 @@ def add_account(  # noqa: PLR0913  one keyword per column
            VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re, :renewable)
            ON CONFLICT (workspace_id, platform, connection, remote_id) DO NOTHING RETURNING id""",
         id=identity,
-        w=workspace,
-        p=platform,
-        k=connection,
-        r=remote_id,
-        u=username,
-        d=display_name,
-        s=jsonb(dict(settings)),
-        sealed=vault.seal(credentials_to_dict(credentials), identity),
-        e=credentials.expires_at,
-        re=credentials.refresh_expires_at,
-        renewable=credentials.refresh_token is not None,
+        **columns,
+        sealed=vault.seal(credentials_to_dict(one.credentials), identity),
+        e=one.credentials.expires_at,
+        re=one.credentials.refresh_expires_at,
+        renewable=one.credentials.refresh_token is not None,
     )
     if added is not None:
         return identity
@@ -100,15 +91,9 @@ def add_account(  # noqa: PLR0913  one keyword per column
         """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
                   settings = settings || :s
            WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r RETURNING id""",
-        w=workspace,
-        p=platform,
-        k=connection,
-        r=remote_id,
-        u=username,
-        d=display_name,
-        s=jsonb(dict(settings)),
+        **columns,
     )
-    store_credentials(c, vault, known.id, credentials)
+    store_credentials(c, vault, known.id, one.credentials)
     again: UUID = known.id
     return again
 

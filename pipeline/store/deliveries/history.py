@@ -18,7 +18,7 @@ from pipeline.store.posts.pins import PINS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MoveFacts:
+class Move:
     """One move: origin, target, mover and reason."""
 
     at: datetime
@@ -46,14 +46,14 @@ class AttemptFacts:
     late: Sequence[Mapping[str, Any]] | None
 
 
-_MOVE, _ATTEMPT = (", ".join(facts.__dataclass_fields__) for facts in (MoveFacts, AttemptFacts))
+_MOVE, _ATTEMPT = (", ".join(facts.__dataclass_fields__) for facts in (Move, AttemptFacts))
 
 
-def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:
+def list_moves(c: Connection, delivery: UUID) -> list[Move]:
     """Return the moves of a delivery, oldest first."""
     return read_all(
         c,
-        MoveFacts,
+        Move,
         f"SELECT {_MOVE} FROM moves WHERE delivery_id = :id ORDER BY id",
         id=delivery,
     )
@@ -71,7 +71,7 @@ def list_attempts(c: Connection, delivery: UUID) -> list[AttemptFacts]:
 
 SHOWN = 100
 """Moves, and attempts, of one delivery."""
-FactsT = TypeVar("FactsT", MoveFacts, AttemptFacts)
+FactsT = TypeVar("FactsT", Move, AttemptFacts)
 
 _MOVES = f"""
 SELECT d.id AS delivery_id, m.* FROM deliveries d CROSS JOIN LATERAL (
@@ -97,14 +97,14 @@ WHERE d.post_id = :post ORDER BY m.id
 class History:
     """The history of one delivery, each list oldest first. ``receipts``: their lines."""
 
-    moves: Sequence[MoveFacts]
+    moves: Sequence[Move]
     attempts: Sequence[AttemptFacts]
     receipts: Sequence[str]
 
 
 def read_history(c: Connection, post: UUID) -> Mapping[UUID, History]:
     """Return the history of each delivery of a post that has one, by its id."""
-    moves, attempts = _read(c, _MOVES, post, MoveFacts), _read(c, _ATTEMPTS, post, AttemptFacts)
+    moves, attempts = _read(c, _MOVES, post, Move), _read(c, _ATTEMPTS, post, AttemptFacts)
     lines: dict[UUID, list[str]] = {}
     for r in rows(c, _RECEIPTS, post=post, n=SHOWN):
         lines.setdefault(r.delivery_id, []).append(r.line)

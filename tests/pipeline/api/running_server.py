@@ -17,7 +17,7 @@ from uuid import UUID
 import requests
 from pydantic import SecretStr
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from config.settings import load
 from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
@@ -108,11 +108,7 @@ class Server:
             set_plan(c, workspace, plan, subscription)
             tenant = Tenant(workspace=workspace, key=create_key(c, workspace, "tests"))
             for platform in platforms:
-                identity = add_account(
-                    c,
-                    self.context.vault,
-                    workspace=workspace,
-                    platform=platform,
+                remote = RemoteAccount(
                     connection="person" if platform is Platform.LINKEDIN else "creator",
                     remote_id=_REMOTE_PREFIXES.get(platform, "") + os.urandom(8).hex(),
                     username=f"{platform}_user",
@@ -120,6 +116,7 @@ class Server:
                     credentials=Credentials(access_token=SecretStr("dummy")),
                     settings={"default_board": "1"} if platform is Platform.PINTEREST else {},
                 )
+                identity = add_account(c, self.context.vault, workspace, platform, remote)
                 tenant.accounts[platform] = str(identity)
         return tenant
 

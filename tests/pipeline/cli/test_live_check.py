@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from cryptography.fernet import Fernet
 
-from adapters.contract import Platform
+from adapters.contract import Platform, RemoteAccount
 from adapters.live_check import ReadOnlyClient
 from adapters.registry import ADAPTERS
 from adapters.sandbox.server import PLATFORMS
@@ -49,11 +49,7 @@ class ConnectedAccount:
         self.remote_id, self.token = created["remote_id"], created["access_token"]
         with ledger.database.begin() as c:
             workspace = create_workspace(c, name=self.name)
-            self.id = add_account(
-                c,
-                ledger.vault,
-                workspace=workspace,
-                platform=Platform(self.platform),
+            remote = RemoteAccount(
                 connection=created["connection"],
                 remote_id=created["remote_id"],
                 username=self.name,
@@ -61,6 +57,7 @@ class ConnectedAccount:
                 credentials=credentials(created),
                 settings=created.get("settings") or {},
             )
+            self.id = add_account(c, ledger.vault, workspace, Platform(self.platform), remote)
 
     def check(self, terminal: Terminal, status: int = 0) -> dict[tuple[str, str], str]:
         """Run the command and return its findings: (check, result) -> text."""

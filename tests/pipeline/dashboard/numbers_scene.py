@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account, require_reconnect
 from pipeline.store.database import row
@@ -30,11 +30,7 @@ def add_named(
 ) -> UUID:
     """Add an account with this display name, username and error."""
     with context.database.begin() as c:
-        account = add_account(
-            c,
-            context.vault,
-            workspace=workspace,
-            platform=platform,
+        remote = RemoteAccount(
             connection="person",
             remote_id=f"urn:li:person:{os.urandom(6).hex()}",
             username=name,
@@ -42,6 +38,7 @@ def add_named(
             credentials=Credentials(access_token=SecretStr("dummy")),
             settings={},
         )
+        account = add_account(c, context.vault, workspace, platform, remote)
         require_reconnect(c, account, {"message": name, "code": "revoked"}, 1)
     return account
 

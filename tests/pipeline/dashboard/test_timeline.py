@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.dashboard.post import build_timeline, describe_error
-from pipeline.store.deliveries.history import AttemptFacts, History, MoveFacts
+from pipeline.store.deliveries.history import AttemptFacts, History, Move
 
 START = datetime(2026, 11, 27, 9, tzinfo=UTC)
 ERROR = {
@@ -23,10 +23,8 @@ def at(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def move(seconds: int, origin: str | None, target: str, why: str | None = None) -> MoveFacts:
-    return MoveFacts(
-        at=at(seconds), mover="publish", origin=origin, target=target, generation=0, fence=0, why=why
-    )
+def move(seconds: int, origin: str | None, target: str, why: str | None = None) -> Move:
+    return Move(at=at(seconds), mover="publish", origin=origin, target=target, generation=0, fence=0, why=why)
 
 
 def attempt(**given: Any) -> AttemptFacts:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time
 from pipeline.store.accounts.accounts import add_account
@@ -92,11 +92,7 @@ class Ledger:
     def account(self, workspace: UUID, platform: Platform = Platform.TIKTOK, **settings: Any) -> UUID:
         name = new_id().hex
         with self.database.begin() as c:
-            return add_account(
-                c,
-                self.vault,
-                workspace=workspace,
-                platform=platform,
+            remote = RemoteAccount(
                 connection="creator",
                 remote_id=name,
                 username=name[-6:],
@@ -104,6 +100,7 @@ class Ledger:
                 credentials=credentials(),
                 settings=settings,
             )
+            return add_account(c, self.vault, workspace, platform, remote)
 
     def check(self, workspace: UUID, url: str, purpose: Purpose = "video") -> UUID:
         with self.database.begin() as c:

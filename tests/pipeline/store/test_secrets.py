@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from pipeline.domain.account import AccountStatus, Plan, Subscription, WorkspaceKind
 from pipeline.store.accounts import accounts
 from pipeline.store.auth.keys import Caller, create_key, find_caller, list_keys, revoke_key, touch_key
@@ -249,11 +249,7 @@ def test_credentials_come_back_whole_and_are_sealed_in_the_row(shared: Ledger) -
         scopes=("a", "b"),
     )
     with shared.database.begin() as c:
-        account = accounts.add_account(
-            c,
-            shared.vault,
-            workspace=workspace,
-            platform=Platform.TIKTOK,
+        remote = RemoteAccount(
             connection="creator",
             remote_id="r",
             username="u",
@@ -261,6 +257,7 @@ def test_credentials_come_back_whole_and_are_sealed_in_the_row(shared: Ledger) -
             credentials=given,
             settings={"k": 1},
         )
+        account = accounts.add_account(c, shared.vault, workspace, Platform.TIKTOK, remote)
         opened, number, status = accounts.read_account(c, shared.vault, account)
         [raw] = c.exec_driver_sql("SELECT * FROM accounts WHERE id = %(id)s", {"id": account}).all()
     assert opened.credentials == given
@@ -289,11 +286,7 @@ def test_connecting_again_refreshes_the_account_that_is_there(shared: Ledger) ->
 
     def connect(token: str, **settings: str) -> UUID:
         with shared.database.begin() as c:
-            return accounts.add_account(
-                c,
-                shared.vault,
-                workspace=workspace,
-                platform=Platform.PINTEREST,
+            remote = RemoteAccount(
                 connection="oauth",
                 remote_id="r",
                 username="u",
@@ -301,6 +294,7 @@ def test_connecting_again_refreshes_the_account_that_is_there(shared: Ledger) ->
                 credentials=credentials(token),
                 settings=settings,
             )
+            return accounts.add_account(c, shared.vault, workspace, Platform.PINTEREST, remote)
 
     account = connect("one", board="b", country="JP")
     with shared.database.begin() as c:
