@@ -197,7 +197,7 @@ def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptu
 
 def test_an_event_is_a_line_for_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    each = [{"post": 1, "delivery": ["a", "b"]}, {"post": "x y"}]
+    each: list[dict[str, object]] = [{"post": 1, "delivery": ["a", "b"]}, {"post": "x y"}]
     log_event(logging.getLogger("tests"), logging.INFO, "request", {"route": "/a b"}, each)
     log_event(logging.getLogger("tests"), logging.INFO, "refusal", {"route": "/a"}, [])
     [record] = caplog.records
