@@ -22,24 +22,25 @@ FIRST, LAST = "create_post", "store_posts"
 class Recorder:
     """Notes files, in the order in which they are entered, between the first function and the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: str, last: str) -> None:
+        self._first, self._last = first, last
         self.files: dict[str, None] = {}
         self.is_armed = self._is_on = False
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
         """Take one event of the interpreter's profile hook."""
         name, file = frame.f_code.co_name, frame.f_code.co_filename
-        if event == "call" and self.is_armed and name == FIRST:
+        if event == "call" and self.is_armed and name == self._first:
             self._is_on = True
         if event == "call" and self._is_on and file.startswith(PRODUCT):
             self.files.setdefault(str(Path(file).relative_to(ROOT)))
-        if event == "return" and name == LAST:
+        if event == "return" and name == self._last:
             self.is_armed = self._is_on = False  # a coroutine that goes on is called again
 
 
 async def main(key: str, body: dict[str, Any]) -> list[str]:
     """Send the post twice, as the first request fills caches, and return the files that the second one enters."""
-    record = Recorder()
+    record = Recorder(FIRST, LAST)
     threading.setprofile(record)
     sys.setprofile(record)
 

@@ -1,4 +1,4 @@
-"""Each concept has one module: what only its implementation says is said nowhere else."""
+"""Each concept has one module: what only its implementation says is said nowhere else, or for a reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STORE, DELIVERIES = "pipeline/store", "pipeline/store/deliveries"
-CONCEPTS = {
+GUARDED = "a guarded statement stays text, so that its conditions are read in one place"
+CONCEPTS: dict[str, tuple[str, list[str]]] = {
     "ingest: storing new posts": (r"\bstore\.store_posts\(", ["pipeline/stages/ingest.py"]),
     "ingest: the rules of a new post": (r"= plan_post\(", ["pipeline/stages/ingest.py"]),
     "draft of a post": (r"\bDraft\(\n", ["pipeline/stages/drafts.py"]),
@@ -30,10 +31,41 @@ CONCEPTS = {
     "lease of a webhook": (r"UPDATE webhooks w SET lease_until", [f"{STORE}/webhooks/rounds.py"]),
     "lease of a refresh": (r"refreshing_until = now\(\) \+", [f"{STORE}/accounts/accounts.py"]),
     "lease of a tick": (r"leased_until = now\(\) \+", [f"{STORE}/ticks.py"]),
+    "a condition that holds only where its value is given": (r"CAST\(:\w+ AS [\w\[\]]+\) IS NULL OR", []),
+    "a page by keyset": (r"\([\w.]+, [\w., ]+\) [<>] \(|(?<!\w)id [<>] (:|CAST\(:)", []),
+    "a filter of deliveries": (r"class \w+Filter\b", [f"{DELIVERIES}/selection.py"]),
+    "the scope of a caller": (r"o\.account_id <> ALL", [f"{DELIVERIES}/ownership.py"]),
+    "a delivery that an operator gave up": (r"FROM discards x", [f"{DELIVERIES}/selection.py"]),
+    "a dead letter": (r"= 'failed' OR \w+\.reason = 'person_needed'", [f"{DELIVERIES}/dead_letters.py"]),
+    "the hold of a delivery": (r"THEN '\{Hold\.PAUSED\}'", [f"{DELIVERIES}/holds.py"]),
 }
+"""Concept -> what writes it, and its module; none if ``store/selection.py`` builds it for all."""
+EXCUSED: dict[str, dict[str, str]] = {
+    "a condition that holds only where its value is given": {
+        "accounts/accounts.py": GUARDED,
+        "auth/keys.py": "no key is the command line, not any key",
+        "auth/sessions.py": GUARDED,
+        "deliveries/pauses.py": "CASE compares an index with NULL where a part does not concern the pause",
+        "deliveries/settle.py": GUARDED,
+        "webhooks/events.py": GUARDED,
+    },
+    "a page by keyset": {
+        "posts/pages.py": "stretches of candidates, of which a page is made",
+        "posts/idempotency.py": "a lower bound by time, not a place",
+        "vault.py": "batches that are rewritten under a lock",
+        "posts/calendar.py": "the bounds of a span of time",
+        "receipts.py": "a position of the reader of moves",
+    },
+    "a filter of deliveries": {"audit.py": "of audit rows"},
+}
+"""Concept -> other modules of the store that write it, with the reason."""
 SOURCES = {str(p.relative_to(ROOT)): p.read_text() for p in sorted((ROOT / "pipeline").rglob("*.py"))}
 
 
-@pytest.mark.parametrize(("pattern", "modules"), CONCEPTS.values(), ids=CONCEPTS)
-def test_a_concept_has_one_module(pattern: str, modules: list[str]) -> None:
-    assert [name for name, source in SOURCES.items() if re.search(pattern, source)] == modules
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_a_concept_has_one_module(concept: str) -> None:
+    pattern, modules = CONCEPTS[concept]
+    excused = [f"{STORE}/{name}" for name in EXCUSED.get(concept, ())]
+    folder = STORE if excused else "pipeline"
+    found = [name for name, source in SOURCES.items() if re.search(pattern, source)]
+    assert [name for name in found if name.startswith(folder)] == sorted([*modules, *excused])
