@@ -238,18 +238,9 @@ class Stack:
             "POST", "accounts", {"platform": platform, "username": username, "options": options}
         )
         self.remote[name or platform] = made["remote_id"]
+        remote, of = to_remote(made, settings), Platform(platform.partition("_")[0])
         with self.context.database.begin() as c:
-            remote = RemoteAccount(
-                connection=made["connection"],
-                remote_id=made["remote_id"],
-                username=made["username"],
-                display_name=made["username"],
-                credentials=credentials(made),
-                settings=settings or made.get("settings", {}),
-            )
-            return add_account(
-                c, self.context.vault, self.workspace, Platform(platform.partition("_")[0]), remote
-            )
+            return add_account(c, self.context.vault, self.workspace, of, remote)
 
     def set_tokens(self, platform: str, state: str) -> None:
         """Set the account's tokens in the sandbox to expired, revoked or valid."""
@@ -337,6 +328,18 @@ def credentials(made: Mapping[str, Any]) -> Credentials:
         expires_at=now + timedelta(seconds=made["expires_in"]) if made.get("expires_in") else None,
         refresh_expires_at=now + timedelta(seconds=more) if more else None,
         scopes=tuple(made.get("scopes") or ()),
+    )
+
+
+def to_remote(made: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> RemoteAccount:
+    """Convert the sandbox's answer to an account as its platform lists it."""
+    return RemoteAccount(
+        connection=made["connection"],
+        remote_id=made["remote_id"],
+        username=made["username"],
+        display_name=made["username"],
+        credentials=credentials(made),
+        settings=settings or made.get("settings") or {},
     )
 
 

@@ -19,7 +19,7 @@ from uuid import UUID
 import psycopg
 from cryptography.fernet import Fernet
 
-from adapters.contract import Platform, RemoteAccount
+from adapters.contract import Platform
 from adapters.registry import ADAPTERS
 from adapters.sandbox.server import PLATFORMS
 from pipeline.embedded.postgres import Postgres
@@ -31,7 +31,7 @@ from tests.chaos.disk import Disk
 from tests.chaos.proxy import Proxy, ProxyServer
 from tests.conftest import environment_of, free_ports
 from tests.crash_table import arm_failpoints, hold_failpoints
-from tests.stack import FAST, Stack, credentials, run_stack
+from tests.stack import FAST, Stack, run_stack, to_remote
 
 PUBLISHERS = ("publish-a", "publish-b", "publish-c")
 SKEWED = "publish-c"
@@ -250,18 +250,9 @@ class SystemUnderTest:
         """Connect or reconnect an account."""
         order = {"platform": site, "username": username, "options": dict(OPTIONS.get(site, {}))}
         made = self.stack.control("POST", "accounts", order)
-        with self.stack.context.database.begin() as c:
-            remote = RemoteAccount(
-                connection=made["connection"],
-                remote_id=made["remote_id"],
-                username=made["username"],
-                display_name=made["username"],
-                credentials=credentials(made),
-                settings=made.get("settings") or {},
-            )
-            identity = add_account(
-                c, self.stack.context.vault, self.stack.workspace, Platform(site.partition("_")[0]), remote
-            )
+        stack, of = self.stack, Platform(site.partition("_")[0])
+        with stack.context.database.begin() as c:
+            identity = add_account(c, stack.context.vault, stack.workspace, of, to_remote(made))
         return Owner(
             id=str(identity),
             remote_id=made["remote_id"],

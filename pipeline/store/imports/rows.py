@@ -178,7 +178,7 @@ def link_repeats(c: Connection, identity: UUID, numbers: Collection[int]) -> Non
         f"""UPDATE import_rows r SET post_id = f.post_id
             FROM unnest(:numbers::bigint[]) AS n (number),
                  LATERAL (SELECT p.* FROM (SELECT n.number) AS x (number), {_PLACE}) AS x, {_FIRST}
-            WHERE r.ctid = x.place AND f.import_id = :id AND f.identity = x.identity RETURNING r.number""",
+            WHERE r.ctid = x.place AND f.import_id = :id RETURNING r.number""",
         id=identity,
         numbers=write_words(numbers),
     )

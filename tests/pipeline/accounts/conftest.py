@@ -1,21 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.conftest import Engines
-from tests.pipeline.accounts.consent_page import OAuthWorkspace, start_callback_server
+from tests.pipeline.accounts.consent_page import OAuthWorkspace, build_stack_fixture
 from tests.stack import Stack
 
-
-@pytest.fixture(scope="module")
-def stack(
-    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("connect")
-    with start_callback_server(engines, module_database_url, vault_key, folder, api=False) as stack:
-        yield stack
+stack = build_stack_fixture(api=False)
 
 
 @pytest.fixture

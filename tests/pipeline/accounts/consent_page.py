@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 from uuid import UUID, uuid4
 
+import pytest
 import requests
 
 from adapters.contract import Account, Platform
@@ -33,17 +32,22 @@ from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, run_stack
 
 
-@contextmanager
-def start_callback_server(
-    engines: Engines, database_url: str, vault_key: str, folder: Path, *, api: bool = True
-) -> Iterator[Stack]:
-    """The sandbox's consent pages, and Slipway's server with the callback."""
-    environment = environment_of(database_url, engines.valkey.url, vault_key, folder) | FAST
-    with run_stack(environment, folder, free_ports(3), forks=True) as stack:
-        stack.start_sandbox()
-        if api:
-            stack.start_api()
-        yield stack
+def build_stack_fixture(*, api: bool = True) -> Any:
+    """Return a module's fixture: the sandbox's consent pages, and Slipway's server with the callback."""
+
+    @pytest.fixture(scope="module")
+    def stack(
+        engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Stack]:
+        folder = tmp_path_factory.mktemp("connect")
+        environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
+        with run_stack(environment, folder, free_ports(3), forks=True) as stack:
+            stack.start_sandbox()
+            if api:
+                stack.start_api()
+            yield stack
+
+    return stack
 
 
 def grant_consent(url: str, *usernames: str, **more: str) -> str:

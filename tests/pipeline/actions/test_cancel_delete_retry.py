@@ -9,16 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from adapters.contract import Account, Draft, Pending
 from pipeline.actions.cancel_delete_retry import cancel, delete, retry
 from pipeline.domain.delivery import Reason, State
-from pipeline.stages.publish import publish
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.views import read_post
-from tests.pipeline.actions.test_edit import CHANGEABLE, old_handles, stored, with_checkpoint
+from tests.pipeline.actions.test_edit import CHANGEABLE, old_handles, queue, stored, with_checkpoint
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
-from tests.pipeline.scripted_adapter import Script, with_script
-from tests.pipeline.store.ledger import HOUR, Post, together
+from tests.pipeline.store.ledger import Post, together
 
 
 def part(post: Post, n: int) -> Post:
@@ -118,20 +115,8 @@ def test_each_post_by_itself_and_none_of_another_scope(core: CoreFixture) -> Non
 
 @pytest.mark.parametrize("turn", range(8))
 def test_either_it_is_taken_back_or_it_is_sent(core: CoreFixture, turn: int) -> None:
-    post = stored(core, due=timedelta(0))
-    [delivery] = post.deliveries
-    core.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
-    sent: list[str] = []
-
-    def finalize(draft: Draft, account: Account) -> Pending:
-        sent.append(draft.caption)
-        return Pending(checkpoint={"handle": "h"}, wait=HOUR)
-
-    context = with_script(core.context, Script(finalize=finalize))
-    _, done = together(
-        lambda: str(publish(context, delivery, 0)),
-        lambda: str(bool(cancel(core.context, core.caller, [post.id]).ids)),
-    )
+    post, publish_it, sent = queue(core)
+    _, done = together(publish_it, lambda: str(bool(cancel(core.context, core.caller, [post.id]).ids)))
     assert (done, sent) in (("True", []), ("False", ["hello"]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -430,19 +431,23 @@ def test_two_edits_of_one_version_at_the_same_moment_give_one_winner(core: CoreF
     assert core.ledger.delivery(post.deliveries[0]).generation == 1
 
 
-@pytest.mark.parametrize("turn", range(8))
-def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(core: CoreFixture, turn: int) -> None:
-    """A claim and its arm against an edit: whichever is first, the published version is the one last answered."""
-    post = stored(core, due=timedelta(0))
-    [delivery] = post.deliveries
-    core.ledger.change(delivery, "state = 'queued', lease_until = now() + interval '5 minutes'")
-    sent: list[str] = []
+def queue(core: CoreFixture) -> tuple[Post, Callable[[], str], list[str]]:
+    """Return a post that is queued, what publishes it, and the captions that are sent then."""
+    post, sent = stored(core, due=timedelta(0)), list[str]()
+    core.ledger.change(post.deliveries[0], "state = 'queued', lease_until = now() + interval '5 minutes'")
 
     def finalize(draft: Draft, account: Account) -> Pending:
         sent.append(draft.caption)
         return Pending(checkpoint={"handle": "h"}, wait=HOUR)
 
     context = with_script(core.context, Script(finalize=finalize))
+    return post, lambda: str(publish(context, post.deliveries[0], 0)), sent
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(core: CoreFixture, turn: int) -> None:
+    """A claim and its arm against an edit: whichever is first, the published version is the one last answered."""
+    post, publish_it, sent = queue(core)
 
     def change_it() -> str:
         try:
@@ -450,7 +455,7 @@ def test_either_the_edit_is_refused_or_the_old_version_is_never_sent(core: CoreF
         except Refusal as refusal:
             return refusal.code
 
-    _, answer = together(lambda: str(publish(context, delivery, 0)), change_it)
+    _, answer = together(publish_it, change_it)
     changed = answer != "post_in_flight"
     assert sent == ([] if changed else ["hello"])
     assert view(core, post.id).caption == ("new" if changed else "hello")

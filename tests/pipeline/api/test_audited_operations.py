@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,12 +10,11 @@ import requests
 from pipeline.api.app import OPERATIONS
 from pipeline.api.openapi.sample_requests import find_sample_request
 from pipeline.store.database import Database, rows
-from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
+    build_stack_fixture,
     grant_consent,
     press_decline,
-    start_callback_server,
     tick_accounts,
 )
 from tests.pipeline.api.accounts.test_connect import start_url, visit
@@ -82,13 +80,7 @@ def test_dead_letters_are_recorded(
     assert found.workspace_id == tenant.workspace
 
 
-@pytest.fixture(scope="module")
-def stack(
-    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("connect-api")
-    with start_callback_server(engines, module_database_url, vault_key, folder) as stack:
-        yield stack
+stack = build_stack_fixture()
 
 
 def test_accounts_that_are_confirmed_are_recorded_as_the_key_that_began(stack: Stack) -> None:

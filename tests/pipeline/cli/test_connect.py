@@ -22,29 +22,21 @@ from pipeline.actions.diagnose import Finding, diagnose
 from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.audit import AuditFilter, AuditRow, list_changes
 from pipeline.store.database import row
-from tests.conftest import Engines
 from tests.fork_server_client import ForkServer
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
+    build_stack_fixture,
     confirm,
     decline_consent,
     grant_consent,
     parse_query,
     press_decline,
-    start_callback_server,
     tick_accounts,
 )
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import Stack, until
 
-
-@pytest.fixture(scope="module")
-def stack(
-    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("connect-cli")
-    with start_callback_server(engines, module_database_url, vault_key, folder) as stack:
-        yield stack
+stack = build_stack_fixture()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from cryptography.fernet import Fernet
 
-from adapters.contract import Platform, RemoteAccount
+from adapters.contract import Platform
 from adapters.live_check import ReadOnlyClient
 from adapters.registry import ADAPTERS
 from adapters.sandbox.server import PLATFORMS
@@ -18,7 +18,7 @@ from pipeline.store.auth.workspaces import create_workspace
 from tests.conftest import free_ports
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
-from tests.stack import Stack, credentials
+from tests.stack import Stack, credentials, to_remote
 
 KINDS = {
     "tiktok": {},
@@ -49,15 +49,7 @@ class ConnectedAccount:
         self.remote_id, self.token = created["remote_id"], created["access_token"]
         with ledger.database.begin() as c:
             workspace = create_workspace(c, name=self.name)
-            remote = RemoteAccount(
-                connection=created["connection"],
-                remote_id=created["remote_id"],
-                username=self.name,
-                display_name=self.name,
-                credentials=credentials(created),
-                settings=created.get("settings") or {},
-            )
-            self.id = add_account(c, ledger.vault, workspace, Platform(self.platform), remote)
+            self.id = add_account(c, ledger.vault, workspace, Platform(self.platform), to_remote(created))
 
     def check(self, terminal: Terminal, status: int = 0) -> dict[tuple[str, str], str]:
         """Run the command and return its findings: (check, result) -> text."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,15 +14,14 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.accounts.oauth_pages import NAMES
 from pipeline.store.accounts.oauth_sessions import CLI
-from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
+    build_stack_fixture,
     confirm,
     decline_consent,
     grant_consent,
     parse_query,
     press_decline,
-    start_callback_server,
     tick_accounts,
 )
 from tests.stack import Stack
@@ -31,13 +29,7 @@ from tests.stack import Stack
 BASE = "/api/partner/v1/connect"
 
 
-@pytest.fixture(scope="module")
-def stack(
-    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("connect-api")
-    with start_callback_server(engines, module_database_url, vault_key, folder) as stack:
-        yield stack
+stack = build_stack_fixture()
 
 
 @pytest.fixture

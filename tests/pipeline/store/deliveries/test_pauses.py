@@ -142,11 +142,14 @@ def test_lifting_a_pause_ends_the_streaks_of_what_it_held_and_no_others(ledger: 
         pause(c, scope, target, "stop")
         pause(c, "workspace", str(theirs), "theirs stays")
         pause(c, "platform", Platform.LINKEDIN, "so does this")
+        if scope == "account":
+            pause(c, "workspace", target, "and so does one that only sounds alike")
         assert not pauses.lift(c, scope, target, only="another reason")
         assert pauses.lift(c, scope, target)
         assert {(one.scope, one.target) for one in list_pauses(c)} == {
             ("workspace", str(theirs)),
             ("platform", Platform.LINKEDIN),
+            *((("workspace", target),) if scope == "account" else ()),
         }
     in_streak = {d for d in (*held, *left) if ledger.delivery(d).unavailable_since is not None}
     assert in_streak == {left[0], left[1], *(() if scope == "all" else (left[3],))}

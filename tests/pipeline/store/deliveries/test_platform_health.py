@@ -34,6 +34,12 @@ def answer(ledger: Ledger) -> bool:
         return health.record_answer(c, P)
 
 
+def change(ledger: Ledger, assignments: str, platform: Platform = P) -> None:
+    sql = f"UPDATE platform_health SET {assignments} WHERE platform = :p RETURNING platform"  # noqa: S608  of the tests
+    with ledger.database.begin() as c:
+        row(c, sql, p=platform)
+
+
 @pytest.fixture
 def accounts(ledger: Ledger) -> list[tuple[UUID, UUID]]:
     """Two accounts of one workspace and two of another; accounts of earlier tests are inactive."""
@@ -46,8 +52,13 @@ def accounts(ledger: Ledger) -> list[tuple[UUID, UUID]]:
 
 
 def test_three_accounts_of_two_workspaces_open_it(ledger: Ledger, accounts: list[tuple[UUID, UUID]]) -> None:
+    third, (_, workspace) = ledger.account(accounts[0][1], P), accounts[2]
+    with ledger.database.begin() as c:
+        elsewhere = ledger.account(workspace, Platform.YOUTUBE)
+        health.record_failure(c, Platform.YOUTUBE, elsewhere, workspace, probe=MINUTE)
     assert fail(ledger, *accounts[0], times=9) == [False] * 9, "one account proves nothing about the platform"
-    assert fail(ledger, *accounts[1], times=9) == [False] * 9, "nor does one workspace"
+    assert fail(ledger, *accounts[1], times=9) == [False] * 9, "nor do two and one of another platform"
+    assert fail(ledger, third, accounts[0][1]) == [False], "nor does one workspace"
     assert fail(ledger, *accounts[2]) == [True]
     assert fail(ledger, *accounts[3]) == [False], "it is open already"
     assert is_open(ledger)
@@ -81,7 +92,7 @@ def test_one_probe_a_minute_passes_it(ledger: Ledger, accounts: list[tuple[UUID,
         fail(ledger, account, workspace)
     with ledger.database.begin() as c:
         assert not health.take_probe(c, P, MINUTE), "the first one is due a minute after it opened"
-        row(c, "UPDATE platform_health SET probe_at = now() WHERE platform = :p RETURNING platform", p=P)
+    change(ledger, "probe_at = now()")
     with ledger.database.begin() as c:
         assert health.take_probe(c, P, MINUTE)
         assert not health.take_probe(c, P, MINUTE)
@@ -112,13 +123,10 @@ def test_a_sign_of_life_is_an_answer_of_the_last_minute_without_a_failure_since(
     assert not is_alive(), "a call has failed since"
     answer(ledger)
     assert is_alive()
-    with ledger.database.begin() as c:
-        row(
-            c,
-            """UPDATE platform_health SET answered_at = now() - interval '61 s', failed_at = '-infinity'
-               WHERE platform = :p RETURNING platform""",
-            p=P,
-        )
+    change(ledger, "opened_at = now(), probe_at = now(), why = 'x'")
+    assert not is_alive(), "its breaker is open"
+    answer(ledger)
+    change(ledger, "answered_at = now() - interval '61 s', failed_at = '-infinity'")
     assert not is_alive(), "too long ago"
 
 
@@ -134,24 +142,26 @@ def read(ledger: Ledger, platform: Platform) -> tuple[list[object], list[object]
 def test_what_becomes_of_a_platform_leaves_the_others(
     ledger: Ledger, accounts: list[tuple[UUID, UUID]]
 ) -> None:
-    other, workspace = Platform.YOUTUBE, accounts[0][1]
+    other, third, workspace = Platform.YOUTUBE, Platform.LINKEDIN, accounts[0][1]
     theirs = ledger.account(workspace, other)
     with ledger.database.begin() as c:
-        health.record_answer(c, other)
-        assert not health.record_failure(c, other, theirs, workspace, probe=MINUTE)
-        assert not health.record_failure(c, other, theirs, workspace, probe=MINUTE)
-    before = read(ledger, other)
+        for one in (other, third):
+            health.record_answer(c, one)
+            assert not health.record_failure(c, one, theirs, workspace, probe=MINUTE)
+            assert not health.record_failure(c, one, theirs, workspace, probe=MINUTE)
+    change(ledger, "opened_at = now(), probe_at = now(), why = 'x'", third)
+    before = read(ledger, other), read(ledger, third)
     for account, of in accounts:
         fail(ledger, account, of)
     delivery = ledger.fresh().deliveries[0]
+    change(ledger, "probe_at = now()")
     with ledger.database.begin() as c:
-        row(c, "UPDATE platform_health SET probe_at = now() WHERE platform = :p RETURNING platform", p=P)
         assert health.take_probe(c, P, MINUTE)
         health.set_probe(c, P, delivery)
         assert health.close_breaker(c, P)
-        assert health.list_open_platforms(c) == frozenset()
+        assert health.list_open_platforms(c) == {third}
     assert answer(ledger) is False
-    assert read(ledger, other) == before
+    assert (read(ledger, other), read(ledger, third)) == before
     with ledger.database.begin() as c:
         assert health.record_failure(c, other, theirs, workspace, probe=MINUTE), "three of its only account"
         health.set_probe(c, P, delivery)
