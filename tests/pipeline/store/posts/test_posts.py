@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import Mover, State
 from pipeline.store.database import new_id
-from pipeline.store.posts import idempotency
+from pipeline.store.posts import actions, idempotency
 from pipeline.store.posts import insert_batch as store
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
 from pipeline.store.posts.pages import list_posts
@@ -237,3 +237,65 @@ def test_lists_can_be_bounded_by_the_time_of_creation(shared: Ledger) -> None:
         assert len(list_posts(c, post.workspace, since=at, until=at)) == 1
         assert list_posts(c, post.workspace, since=at + tick) == []
         assert list_posts(c, post.workspace, until=at - tick) == []
+
+
+def test_a_post_is_locked_with_its_own_deliveries_alone(shared: Ledger) -> None:
+    mine, other = shared.fresh(), shared.fresh()
+    with shared.database.begin() as c, shared.database.begin() as d:
+        c.exec_driver_sql("SELECT 1 FROM deliveries WHERE post_id = %s FOR UPDATE", (other.id,))
+        d.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        found = actions.read(d, mine.workspace, mine.id, lock=True)
+        assert found is not None
+        assert [one.id for one in found.deliveries] == mine.deliveries
+
+
+@pytest.mark.parametrize(
+    "changed", ["generation = generation + 1", "state = 'queued', lease_until = now() + interval '1 hour'"]
+)
+def test_a_delivery_that_is_not_as_it_was_locked_is_not_moved(shared: Ledger, changed: str) -> None:
+    mine, now = shared.fresh(), datetime.now(UTC)
+    target, by = State.CANCELLED, Mover.CANCEL
+    with shared.database.begin() as c:
+        found = actions.read(c, mine.workspace, mine.id, lock=True)
+        assert found is not None
+        c.exec_driver_sql(f"UPDATE deliveries SET {changed} WHERE post_id = %s", (mine.id,))  # noqa: S608
+        [part] = found.deliveries
+        with pytest.raises(LookupError, match="under its lock"):
+            actions.move_locked(c, shared.vault, part, target, by, due_at=now, next_at=now, why="a test")
+
+
+def test_a_move_leaves_other_attempts_and_pauses_as_they_are(shared: Ledger) -> None:
+    """Each delivery is paused and has an attempt that failed and one that is open; one is cancelled, one edited."""
+    post, now = shared.fresh(accounts=3), datetime.now(UTC)
+    attempts = f"""INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome)
+        SELECT d.id, account_id, n, generation, fence, CASE n WHEN 1 THEN now() END, CASE n WHEN 1 THEN 'failed' END
+        FROM deliveries d, generate_series(1, 2) n WHERE post_id = '{post.id}'"""  # noqa: S608
+    with shared.database.begin() as c:
+        c.exec_driver_sql(attempts)
+        paused = "INSERT INTO paused_deliveries (delivery_id, job_id, why) SELECT id, id, 'x' FROM deliveries"
+        c.exec_driver_sql(f"{paused} WHERE post_id = %s", (post.id,))
+        found = actions.read(c, post.workspace, post.id, lock=True)
+        assert found is not None
+        moved = {State.CANCELLED: Mover.CANCEL, State.ACCEPTED: Mover.EDIT}
+        for part, (target, by) in zip(found.deliveries, moved.items(), strict=False):
+            actions.move_locked(c, shared.vault, part, target, by, due_at=now, next_at=now, why="a test")
+        paused_left = c.exec_driver_sql("SELECT delivery_id FROM paused_deliveries WHERE why = 'x'").scalars()
+        assert set(paused_left) == set(post.deliveries[1:])
+        outcomes = "SELECT outcome FROM attempts WHERE delivery_id = %s ORDER BY n"
+        assert [[*c.exec_driver_sql(outcomes, (one,)).scalars()] for one in post.deliveries] == [
+            ["failed", "decided"],
+            ["failed", "decided"],
+            ["failed", None],
+        ]
+
+
+def test_a_delivery_that_is_added_gets_the_level_of_its_post(shared: Ledger) -> None:
+    mine, other = shared.fresh(), shared.fresh()
+    shared.change(other.deliveries[0], "level = 3")
+    account, now = shared.account(mine.workspace), datetime.now(UTC)
+    new = NewDelivery(id=new_id(), account_id=account, platform="tiktok", state="scheduled", next_at=now)
+    with shared.database.begin() as c:
+        found = actions.read(c, mine.workspace, mine.id, lock=True)
+        assert found is not None
+        actions.add_delivery(c, found, new, due_at=now, why="a test")
+    assert shared.delivery(new.id).level == 1
