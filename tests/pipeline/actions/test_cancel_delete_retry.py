@@ -12,6 +12,7 @@ import pytest
 from pipeline.actions.cancel_delete_retry import cancel, delete, retry
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.database import new_id, row, rows
+from pipeline.store.posts.pins import pin_checks_for_retry
 from pipeline.store.posts.views import read_post
 from tests.pipeline.actions.test_edit import CHANGEABLE, old_handles, queue, stored, with_checkpoint
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
@@ -273,3 +274,16 @@ def test_two_retries_at_the_same_moment_send_once(core: CoreFixture) -> None:
     done = together(*[lambda: retry(core.context, core.caller, [post.id])] * 4)
     assert sorted(len(d.ids) for d in done) == [0, 0, 0, 1]
     assert core.ledger.delivery(post.deliveries[0]).generation == 1
+
+
+def test_checks_are_pinned_to_one_post(core: CoreFixture) -> None:
+    """What its own open deliveries went by is kept for them; nothing of another post changes."""
+    core.account("one")
+    old, new = core.decided(), core.decided("https://media.example/new.mp4")
+    mine, other = core.accept(caption="mine"), core.accept(caption="other")
+    with core.context.database.begin() as c:
+        pin_checks_for_retry(c, mine.id, {0: new})
+        kept = rows(c, "SELECT delivery_id, check_id FROM delivery_checks")
+        pins = {r.post_id: r.check_id for r in rows(c, "SELECT * FROM post_checks")}
+    assert [tuple(r) for r in kept] == [(core.deliveries(mine.id)[0].id, old)]
+    assert pins == {mine.id: new, other.id: old}

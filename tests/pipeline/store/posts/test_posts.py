@@ -265,8 +265,8 @@ def test_a_delivery_that_is_not_as_it_was_locked_is_not_moved(shared: Ledger, ch
 
 
 def test_a_move_leaves_other_attempts_and_pauses_as_they_are(shared: Ledger) -> None:
-    """Each delivery is paused and has an attempt that failed and one that is open; one is cancelled, one edited."""
-    post, now = shared.fresh(accounts=3), datetime.now(UTC)
+    """Each is paused and has an attempt that failed and an open one; one is cancelled, one edited, one decided."""
+    post, now = shared.fresh(accounts=4), datetime.now(UTC)
     attempts = f"""INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome)
         SELECT d.id, account_id, n, generation, fence, CASE n WHEN 1 THEN now() END, CASE n WHEN 1 THEN 'failed' END
         FROM deliveries d, generate_series(1, 2) n WHERE post_id = '{post.id}'"""  # noqa: S608
@@ -281,10 +281,10 @@ def test_a_move_leaves_other_attempts_and_pauses_as_they_are(shared: Ledger) -> 
             actions.move_locked(c, shared.vault, part, target, by, due_at=now, next_at=now, why="a test")
         paused_left = c.exec_driver_sql("SELECT delivery_id FROM paused_deliveries WHERE why = 'x'").scalars()
         assert set(paused_left) == set(post.deliveries[1:])
+        actions.close_attempt_as_decided(c, post.deliveries[2])
         outcomes = "SELECT outcome FROM attempts WHERE delivery_id = %s ORDER BY n"
         assert [[*c.exec_driver_sql(outcomes, (one,)).scalars()] for one in post.deliveries] == [
-            ["failed", "decided"],
-            ["failed", "decided"],
+            *3 * [["failed", "decided"]],
             ["failed", None],
         ]
 
