@@ -195,7 +195,7 @@ def take_occurrences(c: Connection, limit: int) -> list[Occurrence]:
                       'platform', a.platform, 'username', a.username, 'error', a.error, 'name', i.name, 'rows', i.rows,
                       'accepted', i.accepted, 'duplicate', i.duplicate, 'rejected', i.rejected, 'result', i.result)
                       AS details
-           FROM taken t LEFT JOIN accounts a ON a.id = t.subject AND t.kind = 'account.reconnect'
-           LEFT JOIN imports i ON i.id = t.subject AND t.kind = 'import.finished' ORDER BY t.n""",
+           FROM taken t LEFT JOIN accounts a ON a.id = t.subject LEFT JOIN imports i ON i.id = t.subject
+           ORDER BY t.n""",
         limit=limit,
     )

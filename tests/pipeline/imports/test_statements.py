@@ -8,11 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from pipeline.domain.bulk_import import ImportState, RowVerdict
+from pipeline.store import jobs
 from pipeline.store.database import new_id, rows
 from pipeline.store.imports import imports
 from pipeline.store.imports import rows as store
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.imports.row_imports import find_import, upload_rows
+from tests.pipeline.store.ledger import LEASE
 
 
 def begin(core: CoreFixture) -> UUID:
@@ -34,6 +36,7 @@ def test_an_upload_is_finished_once_and_then_not_forgotten(core: CoreFixture) ->
     before = read(core, second, third)
     with core.context.database.begin() as c:
         assert imports.find_import(c, core.caller, first) is None, "it is not visible yet"
+        assert jobs.claim(c, imports.JOBS, first, LEASE) is None, "and no work"
         assert imports.finish_upload(c, first, size=7, sha256=b"1" * 32, format_="csv")
     finished = read(core, first)
     with core.context.database.begin() as c:

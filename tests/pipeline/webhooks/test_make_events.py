@@ -15,6 +15,7 @@ from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.auth.keys import Caller, Terms, create_key, find_caller
 from pipeline.store.database import new_id
 from pipeline.store.imports.imports import begin_upload
+from pipeline.store.webhooks.facts import take_occurrences
 from tests.pipeline.actions.test_edit import change
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.test_export_moves import accept, publish
@@ -164,6 +165,16 @@ def test_an_account_and_an_import_tell_what_became_of_them(receiver: Receiver) -
     assert (reconnect["account_id"], reconnect["error"]["code"]) == (str(account), "reconnect_required")
     assert "secret" not in reconnect["error"]
     assert (finished["state"], finished["rows"]) == ("applied", 7)
+
+
+def test_occurrences_are_taken_once_and_the_oldest_first(receiver: Receiver) -> None:
+    receiver.subscribe("import.finished")
+    for _ in range(3):
+        upload(receiver.core, "applied")
+    with receiver.core.context.database.begin() as c:
+        taken = [[one.at for one in take_occurrences(c, limit)] for limit in (2, 9)]
+    assert [*map(len, taken)] == [2, 1]
+    assert max(taken[0]) < taken[1][0]
 
 
 def test_a_bound_webhook_gets_what_its_key_may_see_and_nothing_else(receiver: Receiver) -> None:

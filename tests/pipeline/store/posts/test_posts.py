@@ -281,6 +281,9 @@ def test_a_move_leaves_other_attempts_and_pauses_as_they_are(shared: Ledger) -> 
             actions.move_locked(c, shared.vault, part, target, by, due_at=now, next_at=now, why="a test")
         paused_left = c.exec_driver_sql("SELECT delivery_id FROM paused_deliveries WHERE why = 'x'").scalars()
         assert set(paused_left) == set(post.deliveries[1:])
+        assert [
+            *c.exec_driver_sql("SELECT * FROM brought_forward WHERE delivery_id = %s", (post.deliveries[0],))
+        ] == []
         actions.close_attempt_as_decided(c, post.deliveries[2])
         outcomes = "SELECT outcome FROM attempts WHERE delivery_id = %s ORDER BY n"
         assert [[*c.exec_driver_sql(outcomes, (one,)).scalars()] for one in post.deliveries] == [
