@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 58_186,
     "Python files of the product": 478,
     "Markdown words": 28_000,
-    "lines of tests": 96_219,
+    "lines of tests": 96_590,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
