@@ -22,7 +22,7 @@ _CHECKS = (
 )
 _EPOCH = ("tests/pipeline/store/recovery", "tests/pipeline/recovery")
 _WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/webhooks")
-_BULK = ("tests/pipeline/imports", "tests/pipeline/api/imports")
+_BULK = ("tests/pipeline/imports/test_statements.py", "tests/pipeline/imports", "tests/pipeline/api/imports")
 _STEERING = ("tests/pipeline/store/steering", "tests/pipeline/actions/test_steering.py")
 _ACTIONS = (
     "tests/pipeline/store/posts",
