@@ -281,9 +281,9 @@ def test_checks_are_pinned_to_one_post(core: CoreFixture) -> None:
     core.account("one")
     old, new = core.decided(), core.decided("https://media.example/new.mp4")
     mine, other = core.accept(caption="mine"), core.accept(caption="other")
+    [[delivery], [theirs]] = [[d.id for d in core.deliveries(one.id)] for one in (mine, other)]
     with core.context.database.begin() as c:
         pin_checks_for_retry(c, mine.id, {0: new})
-        kept = rows(c, "SELECT delivery_id, check_id FROM delivery_checks")
+        kept = {r.delivery_id: r.check_id for r in rows(c, "SELECT * FROM delivery_checks")}
         pins = {r.post_id: r.check_id for r in rows(c, "SELECT * FROM post_checks")}
-    assert [tuple(r) for r in kept] == [(core.deliveries(mine.id)[0].id, old)]
-    assert pins == {mine.id: new, other.id: old}
+    assert (kept.get(delivery), kept.get(theirs), pins[mine.id], pins[other.id]) == (old, None, new, old)
