@@ -162,7 +162,7 @@ def _write_fields(fields: Fields) -> str:
 
 
 def _write(value: object) -> str:
-    if isinstance(value, (list, tuple)):  # a union is built anew for each value
+    if isinstance(value, (list, tuple)):  # `list | tuple` would build a union each time
         return ",".join(map(str, value))
     return "-" if value is None else str(value)
 

@@ -155,7 +155,7 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
 
 
 def _list_ids(scope: Scope) -> Sequence[Mapping[str, object]]:
-    """Return the ids of each post of the request and its deliveries, or of those that the path names."""
+    """Return the ids of post and deliveries for each post of the request, or else the ids in the path."""
     if posts := scope.get(POSTS):
         return [{"post": p, "delivery": ids} if ids else {"post": p} for p, ids in posts.items()]
     named = scope.get("path_params", {})

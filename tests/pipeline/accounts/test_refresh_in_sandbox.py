@@ -19,22 +19,11 @@ from pipeline.accounts.refresh import refresh
 from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.accounts.grants import list_due_refreshes
-from tests.conftest import Engines, environment_of, free_ports
+from tests.conftest import Engines
 from tests.crash_table import Crashes, arm_failpoints, get_points
 from tests.pipeline.accounts.consent_page import OAuthWorkspace
 from tests.pipeline.store.ledger import together
-from tests.stack import FAST, Stack, run_stack, until
-
-
-@pytest.fixture(scope="module")
-def stack(
-    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("refresh")
-    environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with run_stack(environment, folder, free_ports(3), forks=True) as stack:
-        stack.start_sandbox()
-        yield stack
+from tests.stack import Stack, until
 
 
 @pytest.fixture
