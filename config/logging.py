@@ -122,7 +122,7 @@ Fields = Mapping[str, object]
 def log_event(
     log: logging.Logger, level: int, event: str, fields: Fields, each: Sequence[Fields] = ({},)
 ) -> None:
-    """Log one line, ``EVENT name=value …``, or one for each of *each*, whose fields follow the others.
+    """Log one line, ``EVENT name=value …``, or one for each of *each*, whose other fields follow.
 
     In JSON the fields are the record's. A value may be what a client sent; a list or tuple is one of ids, which are
     joined by commas.

@@ -151,7 +151,9 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
         "request_id": exchange.id,
     }
     log_event(log, logging.INFO, "request", fields, _list_ids(scope))
-    log_event(log, logging.INFO, "refusal", fields, scope.get(REFUSED, ()))
+    if refused := scope.get(REFUSED):
+        shared = {name: value for name, value in fields.items() if name not in refused[0]}
+        log_event(log, logging.INFO, "refusal", shared, refused)
 
 
 def _list_ids(scope: Scope) -> Sequence[Mapping[str, object]]:

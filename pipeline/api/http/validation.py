@@ -77,7 +77,6 @@ def validate_body(model: type[BodyT], body: Any, rules: Any = None, *, is_safe: 
 MAX_MEMBERS = 100
 """Members of one object or array: over twice what any field allows. Without a limit, each could cost an issue."""
 
-_CONTAINERS = (dict, list)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Path = tuple[str | int, ...]
@@ -105,7 +104,7 @@ def has_escapes(raw: bytes) -> bool:
 def is_short(value: dict[str, Any] | list[Any]) -> bool:
     """Return True if neither it nor any object or array in it has too many members."""
     members: Iterable[Any] = value.values() if isinstance(value, dict) else value
-    return len(value) <= MAX_MEMBERS and all(is_short(one) for one in members if type(one) in _CONTAINERS)
+    return len(value) <= MAX_MEMBERS and all(is_short(one) for one in members if type(one) in (dict, list))
 
 
 def _walk(value: Any, path: Path) -> Iterator[dict[str, Any]]:

@@ -266,9 +266,8 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
 def _parse(raw: bytes, request: Request, caller: Caller) -> Batch:
     body = parse_json(raw, MAX_PARTS)
     key = read_idempotency_key(request, caller, body)
-    return replace(
-        read_batch(body), request_id=request.scope[REQUEST_ID], has_escapes=has_escapes(raw), key=key
-    )
+    request_id, escapes = request.scope[REQUEST_ID], has_escapes(raw)
+    return replace(read_batch(body), request_id=request_id, has_escapes=escapes, key=key)
 
 
 def _store(app_state: AppState, caller: Caller, batch: Batch) -> tuple[Sequence[Result], BatchResult, bool]:

@@ -15,7 +15,9 @@ def read_lines(server: Server, request: str, count: int = 1) -> list[dict[str, s
         return [x for x in server.log.read_text().splitlines() if f"request_id={request}" in x]
 
     until(lambda: len(find()) >= count, "the lines of the request")
-    return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in find()]
+    found = [re.findall(r"(\w+)=(\S+)", line) for line in find()]
+    assert all(len(pairs) == len(dict(pairs)) for pairs in found), "a name stands twice in a line"
+    return [*map(dict, found)]
 
 
 def find_deliveries(server: Server, post: str) -> str:
