@@ -49,9 +49,9 @@ class PolledCheckpoint(BaseCheckpoint):
     """A checkpoint whose files are processed by the platform: it is read again, and restarted a few times."""
 
     polls: int = 0
-    """Status reads of what is awaited."""
+    """Status reads so far of the container or file that is awaited."""
     restarts: int = 0
-    """Replacements of what failed."""
+    """Restarts so far after a failure."""
 
     def poll_again(self, first: timedelta, longest: timedelta) -> Pending:
         """Return the result of a read that settles nothing; the pause doubles with each, from *first* to *longest*."""

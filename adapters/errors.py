@@ -1,4 +1,4 @@
-"""Errors of a platform, classed by what has to happen next.
+"""Errors of a platform, classified by the step that has to follow.
 
 * AdapterError
   + Retryable            nothing became visible; the same call may be tried again

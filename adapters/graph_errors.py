@@ -146,11 +146,11 @@ _VERSION = GraphErrorRow(
 )
 _TEMPORARY = GraphErrorRow(Unavailable, "the service failed for a temporary reason")
 _SESSION_SUBCODES = {  # .../guides/error-handling, "authentication error subcodes", read 2026-11-24
-    458: "the app was removed by the person who connected it",
-    459: "the person has to log in and pass a security check first",
+    458: "the app was removed by the user who connected it",
+    459: "the user has to log in and pass a security check first",
     460: "the password was changed",
-    464: "the person's account is not confirmed",
-    492: "the person no longer has a role on the Page",
+    464: "the user's account is not confirmed",
+    492: "the user no longer has a role on the Page",
 }
 
 BASE_TABLE: GraphErrorTable = {

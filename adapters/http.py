@@ -222,8 +222,8 @@ class HttpClient:
 
     ``may_send`` is called right before the first byte of a call marked ``visible``: it checks the lease's deadline.
     ``limit`` is the default total time of one call. ``calls`` records the requests, for the conformance suite.
-    ``trace`` gets method, URL and ``visible`` of a call, and returns what is open while the call lasts: a function that
-    gets the status of its response.
+    ``trace`` gets method, URL and ``visible`` of a call, and returns a context manager that is open while the call
+    lasts; entering it yields a function that takes the status of the response.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class ConnectionChecks:
     required_scopes: tuple[str, ...]
     """Scopes without which no post goes out."""
     optional_scopes: Mapping[str, str] = field(default_factory=dict)
-    """Scope -> what is missing without it; posts go out nevertheless."""
+    """Scope -> the feature that is missing without it; posts go out nevertheless."""
     can_discover: bool = True
     """True if the adapter's ``discover`` can list the owner of an account's access token."""
     read_posts: tuple[str, ...] = ()
@@ -174,7 +174,7 @@ def _report_expired_token(account: Account, reason: str) -> Finding:
 def _check_scopes(account: Account, checks: ConnectionChecks) -> Iterator[Finding]:
     granted = set(account.credentials.scopes)
     if not granted:
-        yield warn("scopes", "the platform did not report what was granted")
+        yield warn("scopes", "the platform did not report the granted scopes")
         return
     if missing := [scope for scope in checks.required_scopes if scope not in granted]:
         yield fail("scopes", f"not granted: {', '.join(missing)}; connect the account again")

@@ -51,7 +51,7 @@ _RELATIVE = "Not an absolute URL such as https://example.com/video.mp4."
 
 @lru_cache(maxsize=1000)
 def _find_host_fault(netloc: str) -> str | None:
-    """Return what is wrong with the host and port of a URL. Cached, because hosts repeat."""
+    """Return the fault in the host or port of a URL, None without one. Cached, because hosts repeat."""
     parts = SplitResult("", netloc, "", "", "")
     try:
         _ = parts.port

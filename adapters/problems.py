@@ -169,5 +169,7 @@ def check_cover(draft: Draft, name: str, types: tuple[str, ...], most: int | Non
         return
     length = draft.media[0].facts.duration if draft.media and draft.media[0].facts else None
     if draft.cover is not None and length is not None and draft.cover > length:
-        message = f"A cover is a moment of the video, which lasts {length:g} seconds; this one is at {draft.cover:g}."
+        message = (
+            f"A cover is a time in the video, which lasts {length:g} seconds: {draft.cover:g} is too late."
+        )
         yield refuse(COVER, message, length, draft.cover)

@@ -64,9 +64,9 @@ TABLE: GraphErrorTable = {
     (100, 2061006): _reject("a link in the text is not valid", "Correct the link."),
     (100, "no permission to publish the video"): GraphErrorRow(
         PermissionMissing,
-        "the person who connected the Page may not publish videos on it",
+        "the user who connected the Page may not publish videos on it",
         before_acting=True,
-        next_action="Give the person the task of creating content on the Page, then connect it again.",
+        next_action="Give the user the task of creating content on the Page, then connect it again.",
     ),
     (324, None): _reject_any("the image file is missing or invalid", _PHOTO),
     (324, 2069019): _reject("the image file is missing, too large or of a wrong type", _PHOTO),
@@ -76,7 +76,7 @@ TABLE: GraphErrorTable = {
         "posting too fast; the Page was blocked for a while", "Wait before posting again."
     ),
     (368, 1404102): _block("the content violates the Community Standards", "Change the content."),
-    (368, 4854002): _block("the person's identity has to be confirmed", "Confirm the identity at Facebook."),
+    (368, 4854002): _block("the user's identity has to be confirmed", "Confirm the identity at Facebook."),
     (382, None): _reject_any("the video file is too small"),
     (389, None): _retry("the media URL could not be fetched"),
     (506, None): replace(_reject(_POSTED, "Change the text.", DUPLICATE), any_subcode=True),

@@ -68,7 +68,7 @@ class OAuth(BaseAdapter):
             raise build_revoked_error(error) from None
         if page.access_token is None:
             raise PermissionMissing(
-                "Facebook: this person may no longer act for the Page", next_action=RECONNECT
+                "Facebook: this user may no longer act for the Page", next_action=RECONNECT
             )
         return _build_page_credentials(page, fresh)
 

@@ -69,7 +69,7 @@ _DENIED = ErrorRow(
     PermissionMissing,
     DENIED,
     "LinkedIn says the account's grant lacks the permission or the role this post needs.",
-    "Check the person's role for the organization, then connect the LinkedIn account again.",
+    "Check the member's role for the organization, then connect the LinkedIn account again.",
 )
 _VERSION = ErrorRow(
     AppRefused,
@@ -129,7 +129,7 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
         Unavailable,
         RESOURCE_FORBIDDEN,
         "LinkedIn says that access to the resource is forbidden.",
-        "Check the person's role for the organization, then retry the post.",
+        "Check the member's role for the organization, then retry the post.",
         ambiguous=True,
     ),
     (403, "ACCESS_DENIED"): _DENIED,

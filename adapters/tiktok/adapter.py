@@ -5,7 +5,7 @@ Keys of ``PlatformSettings.hosts``: ``api`` (https://open.tiktokapis.com), ``bus
 Keys of ``options``: ``audited`` (default True: TikTok has audited our app for Direct Post), ``unproven_music``
 (``refuse``, the default, or ``try``), ``business_app_id`` and ``business_app_secret``, and ``connection``: which of the
 two a user is connecting (default ``creator``).
-Nothing here was ever tried against TikTok itself; README.md lists what is least certain.
+Nothing here was ever tried against TikTok itself; README.md lists the least certain points.
 
 The TikTok section of a post request.
 
@@ -180,7 +180,7 @@ class TikTok(BaseAdapter):
         self._connection = str(settings.options.get("connection", "creator"))
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Return every limit that the draft breaks for the account's connection, and what has no effect there."""
+        """Return every limit of the account's connection that the draft breaks, and options without effect there."""
         return find_problems(draft, account.connection, audited=is_audited(self._settings))
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:

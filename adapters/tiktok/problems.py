@@ -154,7 +154,7 @@ def _check_settings(draft: Draft, connection: str) -> Iterator[Problem]:
         yield refuse("tiktok.is_commercial", message, "is_your_brand or is_branded_content", "neither")
     if is_branded and not payload.get_flag(draft, "user_consent"):
         message = (
-            "TikTok's guidelines ask for the person's consent to its Branded Content Policy before a branded post; "
+            "TikTok's guidelines ask for the user's consent to its Branded Content Policy before a branded post; "
             "user_consent does not state it."
         )
         yield warn("CONSENT_NOT_STATED", "tiktok.user_consent", message)
@@ -189,7 +189,7 @@ def _warn_of_draft_settings(draft: Draft) -> Iterator[Problem]:
     for name in _DRAFT_IGNORES:
         if draft.options.get(name) not in (None, False, payload.DEFAULT_PRIVACY):
             message = (
-                f"A draft in the inbox carries texts only: {name} is chosen by the person who finishes it."
+                f"A draft in the inbox carries texts only: {name} is chosen by the user who finishes it."
             )
             yield warn("DRAFT_IGNORES_SETTING", f"tiktok.{name}", message)
 
@@ -204,7 +204,7 @@ def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
 def _warn_of_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
     if connection == "creator" and isinstance(draft.cover, Media):
         message = (
-            "Accounts connected as creators take a moment of the video as cover, no image; TikTok chooses one. "
+            "Accounts connected as creators take a time in the video as cover, no image; TikTok chooses one. "
             "Send seconds, or connect the account through TikTok for Business."
         )
         yield from warn_of_cover(draft, message)

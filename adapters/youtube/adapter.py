@@ -3,7 +3,7 @@
 PlatformSettings.hosts: ``api`` (https://www.googleapis.com), ``oauth`` (https://oauth2.googleapis.com), ``accounts``
 (https://accounts.google.com). options: ``privacy`` (``public``, the default, ``unlisted`` or ``private``) and
 ``category`` (id, default ``22``). One connection: ``channel``. Nothing here was ever tried against YouTube itself;
-README.md lists what is least certain.
+README.md lists the least certain points.
 
 A session can make one video only, however often its last chunk is sent: it repeats its first response. So a publish
 continues the same session for as long as it lives, and never has two live sessions.

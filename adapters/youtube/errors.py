@@ -65,7 +65,7 @@ def _get_pacific_zone() -> tzinfo:
 
 _RECONNECT = "Connect the YouTube channel again and grant every permission asked for."
 _OPERATOR = "Ask the operator of this server: the app's project at Google has to change."
-_STUDIO = "Open YouTube Studio to see what is wrong with the channel, then connect it again."
+_STUDIO = "Open YouTube Studio to see the fault of the channel, then connect it again."
 
 
 def _reject(code: str, message: str, next_action: str | None = None) -> YouTubeErrorRow:

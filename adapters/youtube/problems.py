@@ -83,7 +83,7 @@ def _check_options(draft: Draft) -> Iterator[Problem]:
 def _check_cover(draft: Draft) -> Iterator[Problem]:
     if isinstance(draft.cover, Media):
         return check_cover(draft, "YouTube", limits.COVER_TYPES, limits.COVER_BYTES)
-    message = "YouTube takes an image as thumbnail, no moment of the video; it chooses one of the frames."
+    message = "YouTube takes an image as thumbnail, no time in the video; it chooses one of the frames."
     return warn_of_cover(draft, message)
 
 
