@@ -102,5 +102,5 @@ class LinkedIn(App):
     ask_for: Literal["either", "person", "organization"] = Field(
         default="either",
         description="Default of connect: person (an app with Sign In and Share on LinkedIn), organization, or either, "
-        "where the person chooses (an app with the Community Management API).",
+        "where the user chooses (an app with the Community Management API).",
     )

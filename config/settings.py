@@ -1,12 +1,10 @@
-"""Reads the settings: all groups, the environment and the settings file.
+"""Read the settings: all groups, the environment and the settings file.
 
 A setting is read from the environment as ``SLIPWAY_<GROUP>__<NAME>`` (``SLIPWAY_API__PORT=8000``), or from the file
 that ``SLIPWAY_SETTINGS_FILE`` names (the same lines; the environment wins). An unknown name is refused with the most
 similar known one, and inconsistent values with the rule they break (``consistency.py``).
 
-The group of settings for the audit.
-
-The group of settings for webhooks.
+The groups of settings for the audit and for webhooks are here, too.
 """
 
 from __future__ import annotations
