@@ -169,7 +169,5 @@ def check_cover(draft: Draft, name: str, types: tuple[str, ...], most: int | Non
         return
     length = draft.media[0].facts.duration if draft.media and draft.media[0].facts else None
     if draft.cover is not None and length is not None and draft.cover > length:
-        message = (
-            f"A cover is a time in the video, which lasts {length:g} seconds: {draft.cover:g} is too late."
-        )
+        message = f"A cover is a time in the video of {length:g} seconds: {draft.cover:g} is too late."
         yield refuse(COVER, message, length, draft.cover)
