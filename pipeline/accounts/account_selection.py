@@ -1,8 +1,8 @@
 """Account selection: which of the accounts that a sign-in gives access to are stored, once the user confirms.
 
-``filter_candidates`` applies what was asked for at the start. The user then confirms (``offer_candidates``, then
-``confirm_accounts`` or ``decline_accounts``). If several candidates remain and the start named none, they also select:
-as which member, organization or page to publish.
+``filter_candidates`` keeps the account to reconnect, or the accounts named at the start. The user then confirms
+(``offer_candidates``, then ``confirm_accounts`` or ``decline_accounts``). If several candidates remain and the start
+named none, the user also selects the member, organization or page to publish as.
 """
 
 from __future__ import annotations

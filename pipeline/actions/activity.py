@@ -26,7 +26,7 @@ Buckets = Mapping[str, float]
 """Upper bound in seconds -> deliveries that were late by at most that, and by more than the bound before."""
 
 _WAITING = {State.ACCEPTED: Hold.CHECKING.value, State.SCHEDULED: "scheduled", State.RETRYING: gauges.RETRY}
-"""States in which a delivery waits -> what for, where no hold is stored."""
+"""States in which a delivery waits -> the reason, where no hold is stored."""
 _IN_WORK = frozenset({State.QUEUED, State.PUBLISHING, State.PREPARING, State.PROCESSING})
 
 
@@ -101,7 +101,7 @@ def _add_overdue(platforms: Mapping[str, PlatformActivity], found: Sequence[gaug
 
 
 def find_lateness(now: Buckets, before: Buckets) -> str | None:
-    """Return the bucket's bound that 95 % of what was sent between two readings kept; None: nothing was sent."""
+    """Return the bound within which 95 % of the deliveries sent between two readings were late; None: none was sent."""
     sent = {bound: now.get(bound, 0) - before.get(bound, 0) for bound in BOUNDS}
     total, kept = sum(sent.values()), 0.0
     for bound, n in sent.items():

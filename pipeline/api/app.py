@@ -195,7 +195,7 @@ async def show_icon(_request: Request) -> Response:
 
 
 async def redirect_to_dashboard(_request: Request) -> Response:
-    """Lead to the first page of the dashboard."""
+    """Redirect to the first page of the dashboard."""
     return RedirectResponse("/dashboard/", 307)
 
 

@@ -79,7 +79,7 @@ class ReplayBody(Body):
     cursor: _Cursor | None = Field(None, description="next_cursor of the answer before: go on after it.")
 
     def find_conflicts(self) -> Iterator[dict[str, Any]]:
-        """Refuse what is neither events nor a span."""
+        """Refuse a body that selects both events and a span, or neither."""
         span = (self.since, self.until, self.state, self.cursor)
         if self.event_ids is not None and any(part is not None for part in span):
             message = "Give event_ids, or since with until, state and cursor; not both."
@@ -89,7 +89,7 @@ class ReplayBody(Body):
             yield build_issue(("since",), message, "value_error")
 
     def to_replay(self) -> Replay:
-        """Return what to send again."""
+        """Return the selection of events to send again."""
         return Replay(
             ids=self.event_ids,
             since=self.since,

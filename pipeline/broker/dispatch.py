@@ -1,12 +1,12 @@
 """Dispatch: send the messages that make workers act, after commit and in batches.
 
 A message carries ids and a generation, never content. A failed dispatch is neither retried nor an error for the caller:
-the row says what is due, and the next sweep dispatches it again. If the broker's answer is lost, the message may be
-sent twice; the second delivery of it changes nothing.
+the row says that work is due, and the next sweep dispatches it again. If the broker's answer is lost, the message may
+be sent twice; the second delivery of it changes nothing.
 
-Where a request waits, a thread of its own dispatches: messages wait in a bounded queue in memory. What does not fit,
-fails, or dies with the process is dispatched by maintenance: a due delivery by the next sweep, a check by the job that
-dispatches checks again.
+Where a request waits, a thread of its own dispatches: messages wait in a bounded queue in memory. A message that does
+not fit, fails, or dies with the process is sent again by maintenance: of a due delivery by the next sweep, of a check
+by the job that dispatches checks again.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Dispatcher:
         return True
 
     def close(self) -> None:
-        """Send what waits to be sent: here nothing does."""
+        """Send the waiting messages: here there are none."""
 
     def send_deliveries(self, messages: Sequence[Message], *, queued: int = 0) -> bool:
         """Send queued deliveries to their platforms' queues, several in one message if very many are due.
@@ -306,7 +306,7 @@ class BackgroundDispatcher(Dispatcher):
             return False
 
     def _forget_waiting(self, failed: int) -> None:
-        """Drop what waits: the sweep is faster than a broker that has to come back first."""
+        """Drop the waiting messages: the sweep is faster than a broker that has to come back first."""
         with self._changed:
             self._dropped += failed + len(self._waiting)
             self._waiting.clear()

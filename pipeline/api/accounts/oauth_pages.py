@@ -1,4 +1,4 @@
-"""HTML pages of the OAuth callback: a form to confirm the accounts found, what was connected, or what to do next.
+"""HTML pages of the OAuth callback: a form to confirm the accounts found, the connected accounts, or the next step.
 
 The address of a page carries an authorization code. So a page loads and runs nothing, cannot be framed, is not cached,
 sends no Referer, and contains nothing of its address.
@@ -140,7 +140,7 @@ def _name_user(origin: SessionOrigin) -> str:
 
 
 def _begun_elsewhere(origin: SessionOrigin) -> str:
-    """Warn of a link from another person: its maker can publish to the account that it connects."""
+    """Warn of a link that another user made: that user can publish to the account that it connects."""
     where = "on the command line" if origin.key is None else f"with the API key {_text(origin.key)}"
     where = where if origin.user is None else f"by {_name_user(origin)}"
     return (

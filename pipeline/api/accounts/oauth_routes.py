@@ -154,7 +154,7 @@ async def _answer_with_page(
     request: Request,
     work: Callable[[Request, Platform], Awaitable[CompletedConnection | PendingConfirmation]],
 ) -> Response:
-    """Return an HTML page for every outcome: a person reads it in a browser."""
+    """Return an HTML page for every outcome: a browser shows it to a user."""
     platform = _platform_of(request)
     try:
         result = await work(request, platform)

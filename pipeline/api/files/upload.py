@@ -46,7 +46,7 @@ from pipeline.store.files.files import Content, File
 log = logging.getLogger("slipway.api")
 
 UPLOAD_URL = Actor(kind="key", name="an upload URL")
-"""Who sends a file: the URL is signed for it, and the key that opened the upload need not be known here."""
+"""The actor of an upload: the URL is signed for one file, and the key that opened it need not be known here."""
 PIECE = 1024 * 1024
 """Bytes written to storage at once."""
 MAX_PAUSE = 30.0
@@ -64,7 +64,7 @@ class _Transfer:
     key: str | None
 
     def abandon(self) -> None:
-        """Remove what was written. Raises StorageAway: then maintenance removes it later."""
+        """Remove the written bytes. Raises StorageUnavailable: then maintenance removes them later."""
         self.intake.drop()
         if self.key is not None:
             self.app_state.context.files.storage.remove(self.key)

@@ -44,7 +44,7 @@ class Batcher(Generic[Q, A]):
         return await future
 
     def close(self) -> None:
-        """Process what was submitted, then stop. Call it from another thread: the event loop delivers the results."""
+        """Process the submitted items, then stop. Call it from another thread: the event loop delivers the results."""
         self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
 
@@ -74,7 +74,7 @@ class Batcher(Generic[Q, A]):
 
     def _deliver(self, futures: Sequence[asyncio.Future[A]], results: Sequence[A] | BaseException) -> None:
         for n, future in enumerate(futures):
-            if future.done():  # its caller gave up; what was stored stays stored
+            if future.done():  # its caller gave up; the stored rows stay
                 continue
             if isinstance(results, BaseException):
                 future.set_exception(results)

@@ -126,7 +126,7 @@ class Bulkhead(ConcurrencyLimit):
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Refuse new work, drop what has not started, and wait for what runs."""
+        """Refuse new work, drop work that has not started, and wait for running work."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         while not self._waiting.empty():
             self._waiting.get()[2].cancel()
@@ -154,9 +154,9 @@ class DeadlineReading(Generic[T]):
         self._is_late = False
 
     async def read(self) -> T | None:
-        """Return what is read, by another caller's reading if one is in progress; None if it takes too long.
+        """Return the result of a reading, another caller's if one is in progress; None if it takes too long.
 
-        While a late reading goes on, the answer is None at once; what it reads at last is old, and is dropped.
+        While a late reading goes on, the answer is None at once; its result would be old, and is dropped.
         """
         running = self._running
         if running is None or running.done():

@@ -128,7 +128,7 @@ class Compressor(Protocol):
     """A compressor of a body that is written part by part."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Compress a part; what is returned may belong to earlier parts."""
+        """Compress a part; the returned bytes may belong to earlier parts."""
 
     def flush(self) -> bytes:
         """Return the end of the body."""

@@ -36,11 +36,11 @@ class Body(BaseModel):
 
     @classmethod
     def describe(cls, issue: dict[str, Any]) -> dict[str, Any]:
-        """Return what a client reads about an issue of this body."""
+        """Return an issue of this body as a client reads it."""
         return issue
 
     def find_conflicts(self) -> Iterable[dict[str, Any]]:
-        """Find what is wrong only when fields are seen together."""
+        """Find the issues that only several fields together have."""
         return ()
 
 

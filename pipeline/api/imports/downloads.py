@@ -127,7 +127,7 @@ def _list_cells(row: RowRecord) -> Cells:
 
 
 def describe_issues(row: RowRecord) -> str | None:
-    """Return what is wrong with a row as a text, None if nothing is."""
+    """Return the issues of a row as one text, None without any."""
     if not row.issues:
         return None
     found = [

@@ -193,7 +193,7 @@ class Document:
     introduction: str
     tags: Sequence[Mapping[str, str]]
     key: str
-    """Description of what is sent as the bearer token."""
+    """Description of the bearer token."""
     releases: Sequence[Release] = field(repr=False)
 
 

@@ -35,7 +35,7 @@ class Recorded(BaseModel):
 
 @cache
 def read_recorded() -> Recorded:
-    """Return what was recorded."""
+    """Return the recorded answers."""
     return Recorded.model_validate(json.loads(FILE.read_text()))
 
 

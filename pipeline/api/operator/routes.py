@@ -157,11 +157,11 @@ def _next_cursor(page: Sequence[store.DeadLetter], limit: int) -> str | None:
 
 
 def _read(c: Connection, principal: Principal, delivery: UUID) -> models.DeadLetterEvidence | None:
-    letter = store.find_dead_letter(c, delivery, principal.scope)
-    if letter is None:
+    found = store.find_dead_letter(c, delivery, principal.scope)
+    if found is None:
         return None
     return models.DeadLetterEvidence.from_letter(
-        letter,
+        found,
         crashes=store.count_crashes(c, delivery),
         moves=list_moves(c, delivery),
         attempts=list_attempts(c, delivery),

@@ -74,7 +74,7 @@ class RetryResult(ResponseModel):
         )
 
     def describe(self) -> str:
-        """Return what was done as a sentence."""
+        """Return the message of the answer."""
         if self.ids:
             return "Posts queued for retry"
         return "No post is queued for retry: `errors` has the reason for each."

@@ -1,6 +1,6 @@
 """PATCH /posts/{id}, POST /posts/retry, /cancel, /delete and /validate.
 
-Cancel and delete need a key but no active plan: a customer whose subscription lapsed can still stop what is scheduled.
+Cancel and delete need a key but no active plan: a customer whose subscription lapsed can still stop scheduled posts.
 Edit, retry and validate need a plan that publishes, as a new post does, and count against the key's rate.
 """
 

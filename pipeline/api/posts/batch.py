@@ -84,7 +84,7 @@ class Batch:
     request_id: str | None = None
     """The id of the request, which every post of it keeps."""
     has_escapes: bool = True
-    """Whether its text may hold what ``find_unsafe_text`` looks for."""
+    """True if its text may hold a NUL or a lone surrogate, which ``find_unsafe_text`` then looks for."""
     key: IdempotencyKey | None = None
 
 

@@ -163,7 +163,7 @@ class AccountState(ResponseModel):
 
     @classmethod
     def from_view(cls, view: DeliveryView, now: datetime) -> Self:
-        """Return the state of a delivery as read at *now*: what is scheduled and due reads as pending."""
+        """Return the state of a delivery as read at *now*: a scheduled delivery that is due reads as pending."""
         error = DeliveryError.from_view(view)
         return cls.model_validate(
             {

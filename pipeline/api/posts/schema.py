@@ -270,7 +270,7 @@ def _drop_nulls(options: SentOptions) -> dict[Platform, Mapping[str, Any]]:
 def find_conflicts(
     body: OptionsBody, options: SentOptions, media: Video | Slideshow | None
 ) -> Iterator[dict[str, Any]]:
-    """Find what is wrong only when fields are seen together."""
+    """Find the issues that only several fields together have."""
     if media is not None and media.alt_texts is not None:
         files, texts = len(list_urls(media.model_dump())), len(media.alt_texts)
         if texts > files:

@@ -90,7 +90,7 @@ def render_home(url: str) -> bytes:
 
 
 def render_moved() -> bytes:
-    """Return the page for those who do not follow a redirect."""
+    """Return the page for clients that do not follow a redirect."""
     return render_page("Reference", STYLE, _MOVED)
 
 

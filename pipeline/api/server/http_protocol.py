@@ -65,13 +65,13 @@ class JoiningTransport:
             self._head = data
 
     def end_response(self) -> None:
-        """Write a head that no body followed, as after a HEAD request; what is written next is the next response's."""
+        """Write a head that no body followed, as after a HEAD request; the next write begins the next response."""
         if self._head:
             self._transport.write(self._head)
         self._head = b""
 
     def close(self) -> None:
-        """Write what is held back, then close."""
+        """Write the head that is held back, then close."""
         self.end_response()
         self._transport.close()
 

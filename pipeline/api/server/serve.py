@@ -61,7 +61,7 @@ class Supervisor:
         status = 0
         try:
             for _ in range(self._count):
-                children.append(self._start())  # noqa: PERF401  what has started is stopped if the next one fails
+                children.append(self._start())  # noqa: PERF401  started ones are stopped if the next one fails
             while not (self._stops or status):
                 status = self._replace_dead(children)
                 time.sleep(POLL)
