@@ -27,23 +27,23 @@ class Action:
 ACTIONS: Mapping[str, Action] = {
     action.verb: action
     for action in (
-        Action(Verb.CANCEL, "Cancel", Role.AUTHOR, "What was not sent is canceled."),
-        Action(Verb.RETRY, "Retry", Role.AUTHOR, "What failed, and is not live, is sent again at once."),
+        Action(Verb.CANCEL, "Cancel", Role.AUTHOR, "Unsent deliveries are canceled."),
+        Action(Verb.RETRY, "Retry", Role.AUTHOR, "Failed deliveries are sent again at once, unless live."),
         Action(
-            Verb.RESCHEDULE, "Reschedule", Role.AUTHOR, "What was not sent gets another time, post by post."
+            Verb.RESCHEDULE, "Reschedule", Role.AUTHOR, "Unsent deliveries get another time, post by post."
         ),
         Action(
             Verb.PAUSE,
             "Pause",
             Role.OPERATOR,
-            "What was not sent is held until it is resumed. Due times stay.",
+            "Unsent deliveries are held until they are resumed. Due times stay.",
         ),
         Action(Verb.RESUME, "Resume", Role.OPERATOR, "Deliveries that were paused by themselves go on."),
         Action(
             Verb.REPLAY,
             "Replay",
             Role.OPERATOR,
-            "Dead letters are sent again, so many a minute on each platform. What may be live is left.",
+            "Dead letters are sent again, so many a minute on each platform. Those that may be live stay.",
         ),
         Action(
             Verb.DISCARD,

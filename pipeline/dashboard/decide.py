@@ -68,7 +68,7 @@ DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
 
 @page(DECIDE)
 async def show(request: Request, visitor: Visitor) -> Response:
-    """Show the delivery, what is known of it, and the decisions."""
+    """Show the delivery, its known facts, and the decisions."""
     return await _render(request, visitor, await _find(request, visitor))
 
 

@@ -32,7 +32,7 @@ def open_position(vault: Vault, session: UUID, cursor: str) -> int | None:
 log = logging.getLogger("slipway.dashboard")
 
 POLL_SECONDS = 0.75
-"""From one poll to the next: a page shows within a second what was committed, with the time for its reload."""
+"""From one poll to the next: a page shows a commit within a second, the time for its reload included."""
 RELOADS_PER_SECOND, RELOADS_AT_ONCE = 3.0, 60.0
 """Events that all pages of the process get: at once after a quiet time, then so many a second, in turn."""
 NUMBERS_SECONDS = 10.0
@@ -45,12 +45,12 @@ class Subscriber:
     """One open page."""
 
     def __init__(self, session: UUID, topics: frozenset[str], after: int | None) -> None:
-        """*after*: the position of what the page shows; None: not known, so it has to be read again."""
+        """*after*: the position of the page's content; None: not known, so it has to be read again."""
         self.session, self.topics = session, topics
         self.pending: set[str] = set()
-        self.told_at = 0.0
+        self.sent_at = 0.0
         self.is_over = False
-        """Nothing more comes: the session has ended, or the server stops."""
+        """True if no further event comes: the session has ended, or the server stops."""
         self.has_session = True
         self._after, self._is_new = after, True
         self._numbers_due, self._numbers_at = False, 0.0
@@ -59,26 +59,26 @@ class Subscriber:
         self._changed = asyncio.Event()
 
     def catch_up(self, last: int) -> None:
-        """Once, at the first poll: find out whether anything has happened since the page was read."""
+        """At the first poll, make all topics pending if anything has happened since the page was read."""
         if self._is_new and (self._after is None or last > self._after):
             self.pending |= self.topics
         self._is_new = False
 
     def note_numbers(self, now: float, *, changed: bool) -> None:
-        """Note that numbers changed, and put them to what is pending once it is time."""
+        """Note that numbers changed, and make their topic pending once it is time."""
         self._numbers_due |= changed and NUMBERS in self.topics
         if self._numbers_due and now - self._numbers_at >= NUMBERS_SECONDS:
             self.pending.add(NUMBERS)
             self._numbers_due, self._numbers_at = False, now
 
     def hand_over(self, now: float) -> None:
-        """Send what is pending."""
+        """Send the pending topics."""
         self._ready |= self.pending
-        self.pending, self.told_at = set(), now
+        self.pending, self.sent_at = set(), now
         self._changed.set()
 
     def advance(self, position: int) -> None:
-        """Note that the page knows everything up to a position, unless it waits for its turn."""
+        """Note that the page knows everything up to a position, unless an event is still due."""
         if not (self.pending or self._numbers_due or self._is_new):
             self._position = position
 
@@ -182,7 +182,7 @@ class LiveFeed:
         """Send events in the order of the pages' last ones, as many as the limit of the process allows."""
         self._reloads = min(RELOADS_AT_ONCE, self._reloads + RELOADS_PER_SECOND * (now - self._refilled_at))
         self._refilled_at = now
-        for one in sorted((s for s in self._subscribers if s.pending), key=lambda s: s.told_at):
+        for one in sorted((s for s in self._subscribers if s.pending), key=lambda s: s.sent_at):
             if self._reloads < 1:
                 break
             self._reloads -= 1

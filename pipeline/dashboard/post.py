@@ -49,7 +49,7 @@ DONE: Mapping[str, str] = {
     "pause": "Paused.",
     "unpause": "Its pause has ended.",
 }
-"""By what was done: the sentence that the page then begins with."""
+"""Action -> the sentence that the page begins with after it."""
 
 
 @page(Role.VIEWER)
@@ -84,7 +84,7 @@ async def render_post(
     refused: str | None = None,
     ambiguous: AmbiguousTime | None = None,
 ) -> Response:
-    """Render the page. *refused*: why what was asked for was not done. Raises HTTPException 404 for a deleted post."""
+    """Render the page. *refused*: why the action was not done. Raises HTTPException 404 for a deleted post."""
     found = await act(request, explain_post, workspace, post)
     if found is None:
         raise HTTPException(404)
@@ -123,7 +123,7 @@ def _read_more(
 
 
 def _list_media(media: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    """Return each URL with its text for those who do not see it."""
+    """Return each URL with its alternative text."""
     urls = [str(url) for url in media.get("urls") or [media.get("url", "")]]
     texts = [str(text or "") for text in media.get("alt_texts") or ()]
     return [(url, texts[n] if n < len(texts) else "") for n, url in enumerate(urls)]

@@ -1,6 +1,6 @@
 """Users' actions on a post on its page and in the calendar, each by the function that API and command line use.
 
-After a form the page is shown again with what was done, or with the refusal. The calendar's script sends
+After a form the page is shown again with the result or the refusal. The calendar's script sends
 ``Accept: application/json`` and gets the same as JSON.
 """
 

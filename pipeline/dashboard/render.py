@@ -169,7 +169,7 @@ _TITLES: Mapping[int, str] = {
 _SENTENCES: Mapping[int, str] = {
     404: "There is nothing at this address, or nothing that you may see.",
     405: "This address does not take this kind of request.",
-    500: "It is in the server's log. What was asked for may or may not have been done: look before you repeat it.",
+    500: "It is in the server's log. The action may or may not have been done: look before you repeat it.",
 }
 
 

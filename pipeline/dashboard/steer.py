@@ -135,7 +135,7 @@ def _parse_id(text: str) -> UUID:
 
 
 MOST = SHOWN
-"""Workspaces in which one confirmation starts a job: the ones with the most of what was chosen."""
+"""Workspaces in which one confirmation starts a job: the ones with the most of the selection."""
 LONGEST = timedelta(days=366)
 MAX_WHY = 500
 SPREAD = "spread"
@@ -166,15 +166,15 @@ class Found:
     counted: Mapping[UUID, Counted]
     """By workspace, with the token that confirms it."""
     others: int
-    """Further workspaces with some of it."""
-    letters: DeadLetterCount | None
-    """For the verbs of dead letters: the same by cause, and what will be skipped."""
+    """Further workspaces with some of the selection."""
+    dead_letters: DeadLetterCount | None
+    """For the verbs of dead letters: their number by cause, and how many will be skipped, by reason."""
 
     @property
     def total(self) -> int:
         """How many deliveries it acts on, as far as is known now."""
-        if self.letters is not None:
-            return self.letters.letters
+        if self.dead_letters is not None:
+            return self.dead_letters.letters
         return sum(one.count.deliveries for one in self.counted.values())
 
 
@@ -290,7 +290,7 @@ def _count(context: Context, order: Order) -> Found:
     return Found(
         counted={space: steer(context, *_ask(context, order, chosen, space)) for space in most},
         others=len(found) - len(most),
-        letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
+        dead_letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
     )
 
 

@@ -202,8 +202,8 @@ class CrossSite(Exception):
 def require_own_origin(request: Request) -> None:
     """Raise CrossSite unless the browser says that a page of this server sent the request.
 
-    Every browser since 2020 sends Origin with what is not GET (Fetch standard, section 3.2, read 2026-11-27).
-    Sec-Fetch-Site stands for it where something on the way has removed it.
+    Every browser since 2020 sends Origin with all requests but GET and HEAD (Fetch standard, section 3.2, read
+    2026-11-27). Sec-Fetch-Site stands for Origin where a proxy on the way has removed it.
     """
     origin = request.headers.get("origin")
     if origin is None:
