@@ -1,4 +1,4 @@
-"""The content of an audit row: the actor who made a change, and what is different before and after, bounded in size."""
+"""The content of an audit row: the actor who made a change, and the changed fields before and after, bounded."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _fill(part: Any, words: Mapping[str, str]) -> Any:
 
 
 def find_detail(found: Situation) -> Detail:
-    """Return the detail that tells the rules of a state apart: reason, hold, what was seen, or fault."""
+    """Return the detail that tells the rules of a state apart: reason, hold, finding of a check, or fault."""
     if found.state is State.ACCEPTED:
         checking = Hold.STORAGE if found.hold is Hold.STORAGE else Hold.CHECKING
         return rules.SEEN if found.media_seen else checking
@@ -127,7 +127,7 @@ def find_detail(found: Situation) -> Detail:
 
 
 def _find_failure(found: Situation) -> Detail:
-    """Return why a retry would fail again, or the fault of what can be retried as it is."""
+    """Return why a retry would fail again, or the fault of a delivery that can be retried as it is."""
     if not may_retry(found.state, is_proven_live=found.is_proven_live):
         return rules.SHOWN_LIVE
     if found.account_status in _UNUSABLE:

@@ -211,7 +211,7 @@ _HELD: Mapping[Hold, Rule] = {
         summary="Nothing may be sent: the database and the epoch file do not confirm each other ({why}).",
         next_step="It is released when they do, or when a restore is accepted.",
         action=Action(
-            says="Look at what was restored.",
+            says="Look at the restore.",
             command="slipway restore status",
             steps=("/dashboard/",),
             ask="Ask the operator of this server: only they can accept a restore.",
@@ -221,9 +221,7 @@ _HELD: Mapping[Hold, Rule] = {
         turn=Turn.PLATFORM,
         summary="{platform} does not answer: {why}.",
         next_step="One delivery probes the platform; its answer releases the others.",
-        action=Action(
-            says="Look at what is paused.", command="slipway pause list", steps=("/dashboard/pauses",)
-        ),
+        action=Action(says="Look at the pauses.", command="slipway pause list", steps=("/dashboard/pauses",)),
     ),
     Hold.BACKLOG: Rule(
         turn=Turn.US,

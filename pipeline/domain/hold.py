@@ -61,13 +61,13 @@ LIMITS = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP})
 """Limits of a platform. They end by themselves."""
 INTENDED = LIMITS | {Hold.PAUSED}
 """Holds whose delay is intended, by an operator or by the limits of a platform. It is no lateness of ours."""
-STANDING = frozenset({Hold.PAUSED, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
-"""Holds without a time at which they end."""
+DERIVED = frozenset({Hold.PAUSED, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
+"""Holds of a ``DerivedHold``: none of them has a time at which it ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DerivedHold:
-    """A pause, an open circuit breaker, an epoch that is not confirmed, or the want of a newer worker.
+    """A pause, an open circuit breaker, an epoch that is not confirmed, or the lack of a newer worker.
 
     It holds every delivery of its scope.
     """

@@ -4,7 +4,7 @@ A delivery stores the lowest level that understands all of its post and all that
 claims or arms leaves a delivery above its own level where it is, so older code may delay a post and never sends it
 without an option that it does not know.
 
-A new option that changes what is sent, and a new hold that older code would not respect, raise ``LEVEL`` and get a row
+A new option that changes the sent post, and a new hold that older code would not respect, raise ``LEVEL`` and get a row
 of the table with the new number.
 """
 

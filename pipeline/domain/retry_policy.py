@@ -294,9 +294,9 @@ def _evaluate_rate_limit(
         held_for=Hold.RATE,
         error=error,
     )
-    if retry.unavailable_for.get(RATE_LIMIT, timedelta(0)) < policy.rate_patience:
+    if retry.unavailable_for.get(RATE_LIMIT, timedelta(0)) < policy.rate_time_limit:
         return verdict
-    asked = make_asked_too_long(error, policy.rate_patience.days)
+    asked = make_asked_too_long(error, policy.rate_time_limit.days)
     return replace(
         verdict,
         state=State.BLOCKED,
@@ -310,7 +310,7 @@ def _evaluate_rate_limit(
 def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Wait for an outage to end, without spending a try; fail once it has outlasted the time limit, if any."""
     age = retry.unavailable_for.get(party, timedelta(0))
-    time_limit = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
+    time_limit = {PLATFORM: policy.time_limit, STORAGE: timedelta.max}.get(party, policy.media_time_limit)
     if party in retry.unavailable_for and age >= time_limit:
         return replace(_fail(make_outlasted(error, party), disarm=retry.armed), unavailable=party)
     wait = error.retry_after or outage_pause(

@@ -1,4 +1,4 @@
-"""Shares of slots: what a claim may take, and what is counted for it."""
+"""Shares of slots: the work that a claim may take, and the workspace and host that it counts for."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ class SteeringState(StrEnum):
     """Post by post, each in a transaction with its receipts; or it waits for earlier jobs."""
     DONE = "done"
     FAILED = "failed"
-    """The key that made it is not valid any more; what was done stays."""
+    """The key that made it is not valid any more; finished posts stay as they are."""
     STOPPED = "stopped"
-    """By a user; what was done stays, and the rest is left as it is."""
+    """Stopped by a user; finished posts stay as they are, and the rest is not touched."""
 
 
 WORKING = frozenset({SteeringState.SELECTING, SteeringState.WORKING})

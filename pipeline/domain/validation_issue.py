@@ -83,7 +83,7 @@ ISSUE_TYPES = (
     *("null", "extra_forbidden", "exclusive", "rule"),
     *("invalid_json", "csv", "quote", "row_width", "equal_columns", "rounded", "account"),
 )
-"""Every type of an issue, which says what is wrong; the code of a refusal is never one."""
+"""Every type of an issue, which names the broken rule; the code of a refusal is never one."""
 
 
 def build_issue(path: Sequence[str | int], message: str, kind: str, value: Any = ...) -> dict[str, Any]:

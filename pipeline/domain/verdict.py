@@ -29,11 +29,11 @@ class RetryPolicy:
     look_limit: timedelta
     """How long to wait for an unfinished publish."""
     crashes: int = 3
-    patience: timedelta = timedelta(hours=6)
+    time_limit: timedelta = timedelta(hours=6)
     """How long a platform may be unavailable before a delivery fails."""
-    media_patience: timedelta = timedelta(hours=6)
+    media_time_limit: timedelta = timedelta(hours=6)
     """The same for the host of a media file."""
-    rate_patience: timedelta = timedelta(days=3)
+    rate_time_limit: timedelta = timedelta(days=3)
     """How long a platform may ask to wait before an operator is asked; it never fails a delivery."""
     outage_cap: timedelta = timedelta(minutes=5)
     """Longest pause between two tries in an outage."""

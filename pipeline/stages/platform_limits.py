@@ -1,4 +1,4 @@
-"""What the settings and a platform's capabilities make of retries, looks and daily quotas.
+"""Retries, looks and daily quotas, by the settings and a platform's capabilities.
 
 A daily quota is of its account or our app, and that of posts or that of inbox drafts.
 """
@@ -66,8 +66,8 @@ def build_retry_policy(s: Settings, can: Capabilities) -> RetryPolicy:
         asked_cap=look_first(s, can) * 4 if s.publish.look_first else None,
         look_limit=can.look_limit,
         crashes=s.publish.crashes,
-        patience=timedelta(seconds=s.publish.patience),
-        media_patience=timedelta(seconds=s.publish.media_patience),
+        time_limit=timedelta(seconds=s.publish.patience),
+        media_time_limit=timedelta(seconds=s.publish.media_patience),
         outage_cap=timedelta(seconds=s.publish.outage_cap),
     )
 

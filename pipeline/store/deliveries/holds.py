@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
 from pipeline.domain.delivery_error import present_error
-from pipeline.domain.hold import STANDING, STORED, DerivedHold, Hold, list_scopes
+from pipeline.domain.hold import DERIVED, STORED, DerivedHold, Hold, list_scopes
 from pipeline.domain.post import IMMEDIATE
 from pipeline.store.canaries import TOO_NEW, WORKER_LEVEL
 from pipeline.store.database import rows
@@ -54,7 +54,7 @@ HOLD_COLUMNS = f"""d.id, d.state, d.platform, d.account_id, d.due_at, {HELD_FOR}
        CASE WHEN d.state IN ({quote(WAITING | LOOKED_AT)}) AND d.next_at > now() THEN d.next_at END AS next_at"""
 """The columns that ``read_holds`` needs of a delivery ``d``."""
 
-_STANDING = f"""
+_DERIVED = f"""
 SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
 FROM pauses p JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS asked (scope, target)
   ON p.scope = asked.scope AND p.target = asked.target
@@ -78,7 +78,7 @@ def list_derived_holds(c: Connection, found: Sequence[Any]) -> list[DerivedHold]
     asked = sorted({pair for r in found for pair in _list_scopes(r).items()})
     held = rows(
         c,
-        _STANDING,
+        _DERIVED,
         scopes=[scope for scope, _ in asked],
         targets=[target for _, target in asked],
         ids=[r.id for r in found],
@@ -99,7 +99,7 @@ def read_holds(model: type[T], found: Sequence[Any]) -> list[T]:
 def _read(values: dict[str, Any], surplus: Sequence[str]) -> Mapping[str, Any]:
     if values["held_for"] is not None:
         values["held_for"] = hold = Hold(values["held_for"])
-        values["next_at"] = None if hold in STANDING else values["next_at"]
+        values["next_at"] = None if hold in DERIVED else values["next_at"]
     if "error" in values:
         state, armed_at, next_at = State(values["state"]), values["armed_at"], values["next_at"]
         values["error"] = present_error(values["error"], state, armed_at, next_at)

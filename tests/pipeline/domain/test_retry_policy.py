@@ -172,7 +172,7 @@ def test_an_outage_after_arm_costs_no_try_if_no_connection_was_made() -> None:
 
 @pytest.mark.parametrize("armed", [False, True])
 def test_an_outage_that_outlasts_the_patience_fails_with_a_cause_of_its_own(armed: bool) -> None:
-    retry = replace(BEFORE, armed=armed, unavailable_for={"platform": POLICY.patience})
+    retry = replace(BEFORE, armed=armed, unavailable_for={"platform": POLICY.time_limit})
     verdict = evaluate_error(Unavailable("no", code="platform_unreachable"), retry, POLICY)
     shape(verdict, "platform_outage", **FAILED, disarm=retry.armed, unavailable="platform")
     assert isinstance(verdict.error, Unavailable)
@@ -185,13 +185,13 @@ def test_each_media_host_has_a_patience_of_its_own() -> None:
     long = {"platform": seconds(10**6), "other.example": seconds(10**6)}
     verdict = evaluate_error(error, replace(BEFORE, spent=99, unavailable_for=long), POLICY)
     shape(verdict, error, state=State.RETRYING, wait=seconds(5), unavailable="cdn.example")
-    over = replace(BEFORE, unavailable_for={"cdn.example": POLICY.media_patience})
+    over = replace(BEFORE, unavailable_for={"cdn.example": POLICY.media_time_limit})
     verdict = evaluate_error(error, over, POLICY)
     assert (verdict.state, verdict.error and verdict.error.code) == (State.FAILED, "media_outage")
     assert "cdn.example" in str(verdict.error)
 
 
-@pytest.mark.parametrize("age", [ZERO, POLICY.patience * 100])
+@pytest.mark.parametrize("age", [ZERO, POLICY.time_limit * 100])
 def test_a_fault_of_our_storage_before_arm_costs_neither_a_try_nor_patience(age: timedelta) -> None:
     retry = replace(BEFORE, spent=POLICY.tries - 1, unavailable_for={STORAGE: age})
     verdict = evaluate_error(StorageFault("away"), retry, POLICY)
@@ -214,7 +214,7 @@ def test_a_refresh_that_is_not_answered_is_an_outage() -> None:
     error = Unavailable("down")
     expired = evaluate_error(CredentialsExpired("old"), AFTER, POLICY)
     shape(evaluate_refresh_error(expired, error, BEFORE, POLICY), error, **OUTAGE, **UNARMED)
-    over = replace(BEFORE, unavailable_for={"platform": POLICY.patience})
+    over = replace(BEFORE, unavailable_for={"platform": POLICY.time_limit})
     verdict = evaluate_refresh_error(expired, error, over, POLICY)
     assert (verdict.state, verdict.closes, verdict.disarm) == (State.FAILED, Outcome.FAILED, True)
 

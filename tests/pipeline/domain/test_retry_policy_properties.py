@@ -99,8 +99,8 @@ POLICIES = st.builds(
     look_longest=LONGS,
     look_limit=LONGS,
     crashes=st.integers(1, 5),
-    patience=LONGS,
-    media_patience=LONGS,
+    time_limit=LONGS,
+    media_time_limit=LONGS,
     outage_cap=LONGS,
 )
 SEEN: st.SearchStrategy[LookResult] = st.one_of(
@@ -175,9 +175,9 @@ def test_only_patience_that_is_over_ends_an_outage(
     assert verdict.unavailable == party
     if party is None:
         return
-    patience = policy.patience if party == PLATFORM else policy.media_patience
+    time_limit = policy.time_limit if party == PLATFORM else policy.media_time_limit
     age = retry.unavailable_for.get(party)
-    assert (verdict.state is State.FAILED) == (age is not None and age >= patience)
+    assert (verdict.state is State.FAILED) == (age is not None and age >= time_limit)
     if verdict.state is State.RETRYING:
         assert isinstance(error, errors.Unavailable)
         most = max(policy.outage_cap, timedelta(seconds=1))
