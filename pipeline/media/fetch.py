@@ -333,7 +333,7 @@ def _parse_content_range(answer: HTTPResponse, first: int, length: int) -> tuple
     """Return the total size and the bytes to come. Raises Refused if Content-Range is not the requested range."""
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
     if found is None or int(found[1]) != first or int(found[2]) < first:
-        raise Refused("HTTP 206 with a Content-Range that does not fit what was asked", status=_PARTIAL)
+        raise Refused("HTTP 206 with a Content-Range that does not fit the request", status=_PARTIAL)
     total = None if found[3] == "*" else int(found[3])
     if total is not None and int(found[2]) >= total:
         raise Refused("HTTP 206 with a Content-Range that contradicts itself", status=_PARTIAL)

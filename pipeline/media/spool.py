@@ -93,7 +93,7 @@ class SentRange:
                 return iter(lambda: file.read(CHUNK), b"")
 
             yield replace(self.media, stream=stream)
-        with suppress(OSError):  # what was sent is sent
+        with suppress(OSError):  # the bytes were sent, and a copy that stays is removed later
             self._path.unlink(missing_ok=True)
 
     def _open_copy(self) -> BinaryIO:

@@ -40,7 +40,7 @@ class StorageWriter(Protocol):
         """Make the object durable and readable, or raise."""
 
     def drop(self) -> None:
-        """Discard what was written. Called once, instead of ``finish``."""
+        """Discard the written bytes. Called once, instead of ``finish``."""
 
 
 class StorageReader(Protocol):
@@ -115,7 +115,7 @@ class FolderStorage:
             _unfinished_path(path).unlink(missing_ok=True)
 
     def _require_root(self) -> None:
-        """Raise StorageUnavailable if the folder is away: another in its place would hide, or lose, what is stored."""
+        """Raise StorageUnavailable if the folder is away: another in its place would hide, or lose, stored files."""
         if not self._root.is_dir():
             raise StorageUnavailable("the folder of uploaded files does not exist")
 

@@ -1,4 +1,4 @@
-"""Which URLs and addresses may be fetched: only what is unambiguously on the public internet.
+"""Which URLs and addresses may be fetched: only the ones that are unambiguously on the public internet.
 
 A name is resolved once per connection, and *all* its addresses must be public. The socket connects to the checked
 address (``guarded_http.py`` takes addresses, never names), so DNS rebinding has no effect.

@@ -54,7 +54,7 @@ MAX_PIXELS = MEMORY // 4
 """Pixels of an image: as many as fit the memory at four bytes each, 67 million."""
 MAX_TRACEBACK = 3000
 _RESERVE = 12 * 1024**2
-"""Bytes for everything but what is estimated: blocks that are read, parsers, a frame."""
+"""Bytes in addition to the estimate: blocks that are read, parsers, a frame."""
 _READ_AHEAD = 16 * 1024
 _PROBE_BYTES = "5000000"  # FFmpeg's default, which `video_index.FRAGMENT_BYTES` relies on
 MAX_STREAMS = "64"

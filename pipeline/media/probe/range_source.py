@@ -13,7 +13,7 @@ from pipeline.media.url_policy import Refused, Unanswered
 BLOCK_BYTES = 256 * 1024
 """Bytes of one read and one cache entry."""
 WINDOW_BYTES = 4 * 1024 * 1024
-"""Bytes of one range request. Only what is needed of them is read, so a longer window costs next to nothing."""
+"""Bytes of one range request. Only the needed ones are read, so a longer window costs next to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -103,7 +103,7 @@ def _to_text(cell: Any) -> str:
 
 
 def _check_archive(data: bytes, job: Mapping[str, Any]) -> None:
-    """Inflate every member, and count. Raises OverLimit over the ratio or size, Malformed for what is no archive."""
+    """Inflate every member, and count. Raises OverLimit over the ratio or size, Malformed unless it is an archive."""
     view = memoryview(data)
     most = min(job["max_bytes"], max(_SMALL, job["max_ratio"] * len(data)))
     try:
