@@ -38,7 +38,7 @@ OPTIONS: dict[Platform, dict[str, Any]] = {Platform.PINTEREST: {"default_board":
 
 
 def create_sample_workspace(s: Settings, file: Path) -> None:
-    """Create what is missing and write FILE. Raises ControlError when the sandbox does not answer."""
+    """Create the missing rows and write FILE. Raises ControlError when the sandbox does not answer."""
     control = Control(s.sandbox.url, s.sandbox.control_token.get_secret_value())
     control.call("GET", "health")
     people = {platform: _create_sandbox_account(control, platform) for platform in Platform}

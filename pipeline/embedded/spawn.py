@@ -1,8 +1,8 @@
 """Starts one program so that it ends with its parent and, if the program refuses root, as another user.
 
 Run as a script: ``python -I -S spawn.py PARENT_PID DEATH_SIGNAL USER PROGRAM ARGUMENT…`` (USER ``-``: the same user).
-It requests DEATH_SIGNAL from the kernel for the parent's death (Linux only; elsewhere the next start stops what is
-left), switches to USER and executes PROGRAM under the same process id.
+It requests DEATH_SIGNAL from the kernel for the parent's death (Linux only; elsewhere the next start stops processes
+that are left), switches to USER and executes PROGRAM under the same process id.
 
 PostgreSQL refuses to run as root. The wheel's own solution creates a system user and opens every folder above the data
 to all users. Here the process switches to an existing user without rights (``nobody``) and keeps one capability,

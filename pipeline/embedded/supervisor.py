@@ -243,7 +243,7 @@ class Supervisor:
         return ready
 
     def _poll(self) -> None:
-        """Restart what has ended. Raises EngineError if an engine does not start again."""
+        """Restart engines and services that have ended. Raises EngineError if an engine does not start again."""
         for engine in (self._postgres, self._valkey):
             if engine.child and (status := engine.child.exit_status()) is not None:
                 self._print_line(engine.child.program.name, f"ended with status {status}; it is restarted.")

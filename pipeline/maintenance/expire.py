@@ -1,4 +1,4 @@
-"""Expire what is kept for a time: audit rows and idempotency keys, uploaded files, imports, events of webhooks.
+"""Expire data kept for a limited time: audit rows and idempotency keys, uploaded files, imports, events of webhooks.
 
 Files and imports are removed in steps that can be repeated after a crash: the object, its rows, then the mark or row
 that names it.

@@ -1,4 +1,4 @@
-"""Look at what posts will need before they are due: fresh tokens, and media that are still what was checked."""
+"""Check what posts will need before they are due: fresh tokens, and media that are unchanged since their check."""
 
 from __future__ import annotations
 

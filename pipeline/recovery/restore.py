@@ -66,7 +66,7 @@ def explain_doubt(context: Context) -> str | None:
 
 
 def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Span | None:
-    """Return the unresolved time, and what was brought forward in it; None if its end is not known. Raises OSError."""
+    """Return the unresolved time, with deliveries brought forward in it; None: its end is not known. Raises OSError."""
     until = max((instant for instant in (doubt.until, acceptance.until) if instant is not None), default=None)
     if until is None:
         return None
@@ -109,7 +109,7 @@ def accept(
     with context.database.begin() as c:
         doubt = epochs.lock(c).doubt
         if doubt is None:
-            raise CannotAccept("Nothing is in doubt: the database and the epoch file are in step.")
+            raise CannotAccept("Nothing is unresolved: the database and the epoch file are in step.")
         if doubt.why == EpochMatch.RESTORED and epoch_file.read() is None:
             raise CannotAccept(
                 f"There is no epoch file in {epoch_file.folder}: run this with the workers' SLIPWAY_MARK__FOLDER."

@@ -1,1 +1,1 @@
-"""Every process needs this alongside its work: context, shutdown, tracing, failpoints, the epoch file and its guard."""
+"""The frame of every process: context, shutdown, tracing, failpoints, the epoch file and the send guard."""

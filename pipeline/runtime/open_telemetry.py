@@ -96,7 +96,7 @@ class OpenTelemetry:
         """The spans of requests in progress, by the request's id; of several with one id, the newest."""
 
     def close(self) -> None:
-        """Send what was not sent yet, for ``SEND_SECONDS`` at most."""
+        """Send the spans that were not sent yet, for ``SEND_SECONDS`` at most."""
         ending = Thread(target=self._provider.shutdown, name="end-tracing", daemon=True)
         ending.start()
         ending.join(SEND_SECONDS)
@@ -181,7 +181,7 @@ class OpenTelemetry:
 def _find_host(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
-    except ValueError:  # the call itself says what is wrong with it
+    except ValueError:  # the call itself reports the fault of the URL
         return ""
 
 

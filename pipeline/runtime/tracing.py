@@ -36,7 +36,7 @@ def start_tracing(tracing: Tracing, service: str) -> None:
 
 
 def stop_tracing() -> None:
-    """Send what was not sent yet, for a few seconds at most, and send no more."""
+    """Send the spans that were not sent yet, for a few seconds at most, and send no more."""
     while _active:
         _active.pop().close()
 

@@ -290,7 +290,7 @@ def plan_submission(
 
 
 def _open_checks(context: Context, c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Exception]:
-    """Give every plan a check of each link, and return why plans do not fit what is known of their media now."""
+    """Give every plan a check of each link, and return the refusals of plans by the known facts of their media."""
     waiting = {n: plan for n, plan in plans.items() if not plan.is_ready}
     requested: dict[Link, datetime | None] = {}
     for plan in waiting.values():

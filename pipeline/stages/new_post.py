@@ -216,7 +216,7 @@ class IngestCaches:
         self._checks = CheckCache(fresh, own)
 
     def read(self, c: Connection, batch: Sequence[Submission]) -> BatchFacts:
-        """Read the clock and the accounts in one query, and in others only what is not cached."""
+        """Read the clock and the accounts' versions in one query, and in others the rows that are not cached."""
         links = {
             (submission.workspace, purpose, url)
             for submission in batch

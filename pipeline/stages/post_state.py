@@ -1,4 +1,4 @@
-"""The state of a post before an action on it: its public status, what is in flight, and its version."""
+"""The state of a post before an action on it: its public status, its deliveries in flight, and its version."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def look_unresolved(
     """
     until = may_appear_until(claimed.armed_deadline, context.settings, adapter.capabilities)
     if claimed.armed_at is None or until is None:
-        raise LookupError(f"Delivery {claimed.id} is in doubt and not armed: a bug.")
+        raise LookupError(f"Delivery {claimed.id} is unresolved and not armed: a bug.")
     if claimed.checkpoint:
         seen = adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
         is_proof = isinstance(seen, Published) and not seen.is_searched

@@ -113,7 +113,7 @@ def fold_moves(
     counted: Mapping[UUID, Counted],
     closed: Mapping[UUID, Sequence[ClosedAttempt]],
 ) -> tuple[Increments, dict[UUID, Counted | None]]:
-    """Return what the moves add to the counters, and what is counted of each delivery afterwards."""
+    """Return the amounts that the moves add to the counters, and the counted facts of each delivery afterwards."""
     increments = Increments()
     after: dict[UUID, Counted | None] = dict(counted)
     for m in moves:

@@ -26,7 +26,7 @@ def save_state(events: Events) -> None:
 
 
 def load_state(events: Events) -> Any:
-    """Return what was stored last; None if there is nothing, or nothing that this version can read."""
+    """Return the tasks that were stored last; None if there are none, or none that this version can read."""
     file = Path(events.db)
     try:
         state, counter = pickle.loads(file.read_bytes())  # noqa: S301  a folder of our own

@@ -51,7 +51,7 @@ class Ticker:
     def run_once(self) -> float:
         """Claim the due ticks, send them, and record that. Return the seconds until the next run. Raises Unreachable.
 
-        No connection is held while sending. What was not sent is claimed again, by any process, after ``LEASE``.
+        No connection is held while sending. A tick that was not sent is claimed again, by any process, after ``LEASE``.
         """
         with self._database.once() as c:
             claim = store.claim_due(c, list(self._ticks), LEASE)
