@@ -48,7 +48,7 @@ Position = tuple[datetime, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditRow:
-    """One change. ``subject``: the id of what was changed, or its name; ``before`` and ``after``: what differs."""
+    """One change. ``subject``: id or name of the changed thing; ``before`` and ``after``: the fields that differ."""
 
     id: int
     at: datetime
@@ -100,7 +100,7 @@ def record_change(
     """Add the row of a change, in the change's own transaction.
 
     *before* and *after*: the fields that may differ; only fields that do are kept, long values shortened. They hold no
-    secret. *actor* None: a worker, which carries out what was recorded when it was asked for; nothing is added.
+    secret. *actor* None: a worker, which carries out a change that was recorded when requested; nothing is added.
     """
     if actor is None:
         return

@@ -196,7 +196,7 @@ def read_all(connection: Connection, make: Callable[..., T], sql: str, /, **valu
 
 
 def insert(connection: Connection, table: str, /, *, returning: str = "1 AS one", **values: Any) -> Any:
-    """Insert a row, each value into the column of its name, and return what is asked of it."""
+    """Insert a row, each value into the column of its name, and return the columns of *returning*."""
     bound = ", ".join(f":{name}" for name in values)
     sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({bound}) RETURNING {returning}"
     return row(connection, sql, **values)

@@ -7,8 +7,8 @@ waited for and nothing is skipped. (This needs a sequence of ids that sessions d
 
 The export reads batches up to the proven id, each move with the known facts of its delivery. One transaction reads a
 batch, hands it to its consumers and stores the position; if it dies, the next one reads the same batch. Rows are joined
-as they are when they are read, a second or two after the move. Receipts read all that is visible, and account for what
-is not proven yet; so do pages that are open, from a position in memory that begins with the export's.
+as they are when they are read, a second or two after the move. Receipts read all visible moves, and account for moves
+that are not proven yet; so do open pages, from a position in memory that begins with the export's.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ LEFT JOIN LATERAL (  -- how long the platform processed it between the due time 
     FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND e.at <= tried.armed_at
       AND (e.origin = 'preparing') <> (e.target = 'preparing')) processed ON true
 LEFT JOIN LATERAL (
-    -- the first move since then; the delay was not intended: no earlier one, no limit past the due time, no person, no
+    -- the first move since then; the delay was not intended: no earlier one, no limit past the due time, no user, no
     -- pause that outlived it
     SELECT tried.armed_at <= m.at AND NOT EXISTS (
         SELECT FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND (
@@ -150,7 +150,7 @@ WHERE reader = :reader RETURNING done
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MoveFacts(Move):
-    """One move, and what was known of its delivery when the move was read.
+    """One move, with the facts of its delivery that were known when the move was read.
 
     ``reason`` and ``error`` are None where the delivery has moved on since and they are not known any more.
     """
@@ -238,7 +238,7 @@ def record_pauses(c: Connection) -> None:
 LIMIT = 2000
 """Moves that are read at once; of more, a page learns only that there are some."""
 
-# as in read.py: the sum leads to the index by blocks, LATERAL with LIMIT to one lookup each
+# as in _MOVES: the sum leads to the index by blocks, LATERAL with LIMIT to one lookup each
 _LIVE_MOVES = """
 SELECT m.id, m.origin, m.target, d.workspace_id, d.post_id
 FROM (SELECT id, origin, target, delivery_id FROM moves WHERE id + 0 > :proven LIMIT :n) m

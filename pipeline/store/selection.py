@@ -1,6 +1,6 @@
 """Selections: conditions of a statement with their values, and the pages of a list by keyset.
 
-A condition whose value is not given is left out, so that the planner sees only what is asked.
+A condition whose value is not given is left out, so that the planner sees only the given conditions.
 """
 
 from __future__ import annotations

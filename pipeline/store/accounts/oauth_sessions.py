@@ -246,19 +246,19 @@ def end_session(c: Connection, session: UUID, outcome: Mapping[str, Any]) -> Non
     row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=session, o=jsonb(dict(outcome)))
 
 
-def read_session_status(c: Connection, state: str, patience: timedelta) -> SessionStatus:
+def read_session_status(c: Connection, state: str, time_limit: timedelta) -> SessionStatus:
     """Return the progress of the session of this state.
 
-    ``patience``: how long after its use the outcome may take; the confirmation may take ten minutes.
+    ``time_limit``: how long after its use the outcome may take; the confirmation may take ten minutes.
     """
     found = row(
         c,
         """SELECT used_at IS NOT NULL AS used, CASE WHEN outcome ? 'offered' THEN NULL ELSE outcome END AS outcome,
-                  coalesce(used_at + CASE WHEN outcome ? 'offered' THEN :life ELSE :patience END, expires_at) < now()
+                  coalesce(used_at + CASE WHEN outcome ? 'offered' THEN :life ELSE :time_limit END, expires_at) < now()
                   AS over
            FROM grants WHERE state_sha256 = :state""",
         state=_hash(state),
-        patience=patience,
+        time_limit=time_limit,
         life=LIFETIME,
     )
     if found is None:

@@ -76,7 +76,7 @@ class Caller:
 
     key_id: UUID
     actor: Actor | None
-    """Who acts with it; None: a worker, which carries out what was recorded when it was asked for."""
+    """The actor of its changes; None: a worker, which carries out a change that was recorded when requested."""
     workspace_id: UUID
     kind: WorkspaceKind
     owner_user_id: UUID | None
@@ -91,7 +91,7 @@ class Caller:
     limits: KeyLimits = SERVER_DEFAULT
 
     def require_actor(self) -> Actor:
-        """Return who acts. Raises LookupError for a worker's caller."""
+        """Return the actor. Raises LookupError for a worker's caller."""
         if self.actor is None:
             raise LookupError("A worker acts for others: it has no actor of its own.")
         return self.actor

@@ -46,7 +46,7 @@ class OpenSession:
     names: Mapping[UUID, str]
     """Names of the workspaces in *roles*."""
     position: int
-    """Every move up to this id is visible to what is read afterwards."""
+    """Every move up to this id is visible to later reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,11 +180,11 @@ def _hash(text: str) -> bytes:
 
 MAX_TRIES = 10
 WAIT = timedelta(minutes=15)
-"""After the last try that was counted, all are forgotten."""
+"""How long after the last counted try all tries are forgotten."""
 
 
 KNOWN_FOR = timedelta(days=30)
-"""After the last login."""
+"""How long after its last login a subject counts as known."""
 
 
 def name_login(login: str) -> str:

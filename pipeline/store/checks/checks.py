@@ -1,4 +1,4 @@
-"""Checks: what was found at a media or music URL. A check is decided once, then immutable; posts pin checks.
+"""Checks: the findings at media and music URLs. A check is decided once, then immutable; posts pin checks.
 
 At most one check per workspace, URL and purpose is undecided (single flight). Checks belong to a workspace, so that no
 client can infer from its answers which URLs another one uses.
@@ -194,7 +194,7 @@ def decide_check(
 def postpone_check(
     c: Connection, check: UUID, wait: timedelta, seen: str | None, fault: str | None = None
 ) -> None:
-    """Schedule the next try of a check that got no answer, and store what was seen for readers of its posts.
+    """Schedule the next try of a check that got no answer, and store the finding for readers of its posts.
 
     ``fault``: what failed in this installation, an alarm, for `count_faults`. Then nothing was seen.
     """

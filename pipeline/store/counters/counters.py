@@ -1,4 +1,4 @@
-"""Counters: totals that only the export of moves writes, the deltas that others append, and what was counted already.
+"""Counters: totals that only the export of moves writes, deltas that others append, and facts already counted.
 
 The record of deliveries lets each reason and attempt count once.
 """

@@ -52,7 +52,7 @@ class Cause:
     code: str | None
     letters: int
     obstacle: Obstacle | None = None
-    """The reason why they are not sent again, which ``count_by_obstacle`` tells apart."""
+    """The reason why they are not sent again, by which ``count_by_obstacle`` groups."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,14 +124,14 @@ def count_selected(c: Connection, where: Where, *, obstacle: str = _OBSTACLE) ->
     return read_all(c, Cause, _CAUSES.format(obstacle=obstacle, source=POSTED, where=where), **where.values)
 
 
-def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:
+def discard(c: Connection, dead_letter: DeadLetter, *, why: str, who: str) -> None:
     """Record that an operator gave a dead letter up. Repeating it changes nothing."""
     row(
         c,
         """INSERT INTO discards (delivery_id, generation, why, who) VALUES (:id, :generation, :why, :who)
            ON CONFLICT DO NOTHING RETURNING at""",
-        id=letter.id,
-        generation=letter.generation,
+        id=dead_letter.id,
+        generation=dead_letter.generation,
         why=why,
         who=who,
     )

@@ -89,7 +89,7 @@ def list_derived_holds(c: Connection, found: Sequence[Any]) -> list[DerivedHold]
 def read_holds(model: type[T], found: Sequence[Any]) -> list[T]:
     """Return each row with ``HOLD_COLUMNS`` as a *model*, its error as readers see it.
 
-    What has a hold without an end has no ``next_at``.
+    A row whose hold has no time at which it ends has no ``next_at``.
     """
     names = {field.name for field in fields(model)}
     surplus = [name for name in found[0]._fields if name not in names] if found else []

@@ -115,7 +115,7 @@ def redispatch_lost(
 ) -> list[Message]:
     """Dispatch queued deliveries again whose lease expired: their message was lost.
 
-    ``empty``: platforms whose queue holds no message, so that what has been queued for ``quiet`` was lost too.
+    ``empty``: platforms whose queue holds no message: of deliveries queued for ``quiet`` there, it was lost too.
     """
     return read_all(
         c,

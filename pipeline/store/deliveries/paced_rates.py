@@ -31,7 +31,7 @@ def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> da
 
 
 def count_allowed(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
-    """Return how many may be sent now: what a second allows (or the time of one), less what was sent in it.
+    """Return how many may be sent now: the allowance of a second (one at least), less the ones sent in that time.
 
     The row is locked until the commit; a concurrent caller gets zero at once instead of waiting.
     """

@@ -66,7 +66,7 @@ def find_reason(c: Connection, scope: Scope, target: str) -> str | None:
 
 
 def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
-    """Pause a platform that refuses our app, an alarm; return False if it is paused already, whoever did it."""
+    """Pause a platform that refuses our app, an alarm; return False if it is paused already, for whatever reason."""
     found = row(
         c,
         """INSERT INTO pauses (scope, target, why, who) VALUES ('platform', :target, :why, 'system')

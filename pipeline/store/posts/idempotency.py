@@ -81,9 +81,10 @@ def select_current(replay: str) -> str:
 
 
 def select_repeat(replay: str) -> str:
-    """Return SQL for whether what has the token of *replay*, a row of ``replays``, is a repeat.
+    """Return SQL for whether a request with the token of *replay*, a row of ``replays``, is a repeat.
 
-    An equal body is one while it is current, a row of an import until its post is deleted, an ``external_id`` for ever.
+    An equal body is a repeat while it is current, a row of an import until its post is deleted, an ``external_id`` for
+    ever.
     """
     kept = f"(SELECT deleted_at IS NULL FROM posts WHERE id = {replay}.post_id)"
     return f"""(CASE WHEN {replay}.token LIKE 'body:%' THEN {select_current(replay)}

@@ -110,7 +110,7 @@ class AcceptedDelivery:
 _EXPIRED = """(p.on_late = 'skip' AND p.expires_at <= now() AND NOT EXISTS (
     SELECT FROM deliveries d
     WHERE d.post_id = p.id AND d.state = 'accepted' AND d.error ->> 'code' = 'expired')) IS TRUE"""
-"""Condition: its author skips what is late, and it is; one that has failed of that before was retried by a user."""
+"""Condition: the post ``p`` is late and its author skips late posts, unless a user has retried it after it expired."""
 
 _POSTS = f"""
 SELECT {CONTENT}, {_EXPIRED} AS is_expired FROM posts p"""

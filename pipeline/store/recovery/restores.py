@@ -250,7 +250,7 @@ def find_doubt(c: Connection, delivery: UUID) -> DeliveryDoubt:
         id=delivery,
     )
     if found is None or found.twin is None:
-        raise LookupError(f"Delivery {delivery} is in doubt by no restore.")
+        raise LookupError(f"No restore has left delivery {delivery} unresolved.")
     return DeliveryDoubt(since=None if found.from_beginning else found.since, is_twin=found.twin)
 
 

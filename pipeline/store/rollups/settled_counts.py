@@ -69,7 +69,7 @@ class SettledCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counting:
-    """How far moves are counted: what was committed by ``until``, and what settled from ``since`` on."""
+    """How far moves are counted: moves committed by ``until``, of deliveries that settled from ``since`` on."""
 
     since: datetime | None
     until: datetime
