@@ -43,7 +43,7 @@ ACTIONS: Mapping[str, Action] = {
             Verb.REPLAY,
             "Replay",
             Role.OPERATOR,
-            "Dead letters are sent again, so many a minute on each platform. Those that may be live stay.",
+            "Dead letters are sent again, so many a minute on each platform, unless they may be live.",
         ),
         Action(
             Verb.DISCARD,
