@@ -157,7 +157,7 @@ class PlatformSettings:
     """The vendor's API version where it has one (Graph ``v26.0``, LinkedIn ``202609``)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     visible_call: timedelta = timedelta(seconds=28)
-    """Longest time that a visible call may take: a worker that is stopped cuts off what takes longer."""
+    """Longest time that a visible call may take: a worker that is stopped cuts off longer calls."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,7 +289,7 @@ class Capabilities:
     """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
 
     def keep_for_repetition(self, checkpoint: CheckpointData) -> CheckpointData:
-        """Return what survives "publish again", with ``armed_before``; empty where nothing does."""
+        """Return the part of a checkpoint that survives "publish again", with ``armed_before``; empty without one."""
         kept = {name: checkpoint[name] for name in self.keeps if name in checkpoint}
         return {**kept, "armed_before": True} if kept else {}
 

@@ -36,7 +36,7 @@ class Limit:
     connection: str = ""
     """The connection it holds for; empty: all."""
     is_enforced: bool = True
-    """False: what exceeds it is published all the same, shortened, in another form, or with a warning."""
+    """False: a post that exceeds it is published all the same, shortened, in another form, or with a warning."""
 
 
 Ratio = tuple[float, float]
