@@ -234,7 +234,7 @@ def build_gauge(family: Family, samples: Iterable[Sample]) -> Metric:
 
 
 def build_counters(found: Iterable[Counter]) -> Iterator[Metric]:
-    """Yield the counters, the folded gauge, and the histogram; what a newer version counts is left out."""
+    """Yield the counters, the folded gauge, and the histogram, without counters that only a newer version knows."""
     by_name: dict[str, list[Counter]] = defaultdict(list)
     for one in found:
         by_name[one.name].append(one)

@@ -118,7 +118,7 @@ class AppState:
             request.scope[RATE_HEADERS] = await self.lookup_bulkhead.run(take)
 
     def close(self) -> None:
-        """Finish the work in progress, dispatch what it left, and close the connections to the broker."""
+        """Finish the work in progress, dispatch its messages, and close the connections to the broker."""
         self.post_batcher.close()
         for bulkhead in (
             self.post_bulkhead,

@@ -59,7 +59,7 @@ class Authenticator:
     async def require_publisher(self, request: Request, *, is_audited: bool = True) -> Caller:
         """Authenticate a request that only a paid plan may make. Raises Refusal 402 and 403 too.
 
-        *is_audited* False: what it stores is its own record, so its actor needs no address.
+        *is_audited* False: the rows that it stores are its own record, so its actor needs no address.
         """
         caller = await self.authenticate(request)
         require_plan(caller)
@@ -134,7 +134,7 @@ def require_writing(caller: Caller) -> None:
 
 
 def list_rights(caller: Caller) -> Collection[Right]:
-    """Return what a key may do now."""
+    """Return the rights of a key now."""
     if caller.read_only:
         return {Right.READ}
     try:

@@ -23,7 +23,7 @@ class Batcher(Generic[Q, A]):
     """A queue of items in front of a function that processes many at once. Create it inside the event loop."""
 
     def __init__(self, name: str, process: Callable[[Sequence[Q]], Sequence[A]], *, max_batch: int) -> None:
-        """*process* returns one result per item, in order; what it raises is raised to every caller of the batch."""
+        """*process* returns one result per item, in order; its exception is raised to every caller of the batch."""
         self._process, self._max_batch = process, max_batch
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []

@@ -84,7 +84,7 @@ class ReleasingStream(StreamingResponse):
         super().__init__(parts, status, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the parts, then release what they hold."""
+        """Send the parts, then call *release*."""
         try:
             await super().__call__(scope, receive, send)
         finally:

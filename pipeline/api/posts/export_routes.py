@@ -85,7 +85,7 @@ class _Export:
         self._writer: ExportWriter | None = None
 
     async def begin(self) -> bytes:
-        """Return the first page, before the response has begun: what fails here is answered as such."""
+        """Return the first page, before the response has begun: an error here is still answered as such."""
         return await self._app_state.export_bulkhead.run(self._read_page)
 
     async def stream(self, start: bytes) -> AsyncIterator[bytes]:

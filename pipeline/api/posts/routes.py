@@ -75,7 +75,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
 
 
 def describe_accepted(post: AcceptedPost) -> str:
-    """Return the message of the answer; that to a repeat says what became of the post."""
+    """Return the message of the answer; for a repeated request it gives the state of the post."""
     if not post.duplicate:
         return "Post scheduled"
     now = "deleted" if post.deleted else _NOW[PostStatus(post.status)]

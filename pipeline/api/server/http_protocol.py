@@ -34,7 +34,7 @@ class Connection:
     """The connection of a response without an end: its state, and what may be done to it."""
 
     def __init__(self, abort: Callable[[], None]) -> None:
-        """*abort* closes the connection without sending what waits."""
+        """*abort* closes the connection and drops bytes that wait to be sent."""
         self.abort = abort
         self.on_stop: Callable[[], None] | None = None
         """Called when the server begins to stop: it waits for responses to end."""
@@ -154,7 +154,7 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Respond without the application and close: what follows on this connection can no longer be parsed."""
+        """Respond without the application and close: later bytes of this connection cannot be parsed any more."""
         self._stop_head_timer()
         if self.transport.is_closing():
             return
