@@ -1,4 +1,4 @@
-"""The first page: everything that needs an operator, the same list as ``slipway attention``, with what deals with each.
+"""The first page: everything that needs an operator, as in ``slipway attention``, each with the way to deal with it.
 
 Each matter of the attention list is dealt with by a page, a form, or a command for the operator at the server.
 """

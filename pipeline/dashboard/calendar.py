@@ -76,7 +76,7 @@ def format_offset(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def format_wall_time(instant: datetime, zone: ZoneInfo) -> str:
-    """Return what clocks of the zone show at an instant, to the second, such as ``2026-11-27T09:00:00``."""
+    """Return the wall time of the zone at an instant, to the second, such as ``2026-11-27T09:00:00``."""
     return instant.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
 
 

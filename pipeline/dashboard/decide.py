@@ -1,6 +1,6 @@
-"""The page on which an operator says what became of a delivery, or lets a blocked one go on.
+"""The page on which an operator resolves a delivery, live or not, or resumes a blocked one.
 
-The public page of an account on its platform, where a user looks whether a post is live.
+Also the URL of an account's public page on its platform, where a user can see whether a post is live.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def decide(request: Request, visitor: Visitor) -> Response:
 
 
 def explain_again(delivery: DeliveryFacts | DeliveryView) -> str:
-    """Return what a user agrees to before a delivery is published again."""
+    """Return the sentence that a user confirms before a delivery is published again."""
     return (
         f"I looked at the account {delivery.username} on {delivery.platform}, and the post is not there. "
         "If it is, it will be there twice."

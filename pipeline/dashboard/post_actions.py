@@ -77,7 +77,7 @@ async def reschedule(request: Request, visitor: Visitor) -> Response:
 
 @page(RESCHEDULE)
 async def change_delivery(request: Request, visitor: Visitor) -> Response:
-    """Do what a button of a delivery says."""
+    """Run the action of a delivery's button."""
     workspace, post = await find_post(request, visitor)
     button = BY_VERB.get(request.path_params["verb"])
     if button is None:
@@ -114,7 +114,7 @@ def _show_again(post: UUID, verb: str) -> Response:
 
 
 def _read_time(form: FormData) -> datetime:
-    """Return the time of a form: an instant, or what clocks of a zone show. Raises Refusal 400."""
+    """Return the time of a form: an instant, or a wall time of a zone. Raises Refusal 400."""
     cells = {name: str(form.get(name, "")) for name in ("scheduled_at", "local_time", "time_zone")}
     if cells["scheduled_at"]:
         cells = {"scheduled_at": cells["scheduled_at"]}
@@ -173,7 +173,7 @@ def _change(
     verb: str,
     form: FormData,
 ) -> None:
-    """Do what a button says with a delivery of the post. Raises HTTPException 404, Refusal and CannotResolve."""
+    """Run a button's action on a delivery of the post. Raises HTTPException 404, Refusal and CannotResolve."""
     try:
         delivery = UUID(name)
     except ValueError:

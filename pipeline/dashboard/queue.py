@@ -56,7 +56,7 @@ class QueueRow:
     queued: QueuedDelivery
     explanation: Explanation
     may_decide: bool
-    """True if this visitor can say what became of it."""
+    """True if this visitor may resolve it."""
 
 
 @page(Role.VIEWER)

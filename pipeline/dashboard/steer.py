@@ -201,7 +201,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
 
 
 def read_order(form: Form, visitor: Visitor) -> Order:
-    """Return what a form asks for. Raises HTTPException 400 with a sentence."""
+    """Return the order of a form. Raises HTTPException 400 with a sentence."""
     name = _get(form, "action")
     action = ACTIONS.get(Verb.RESCHEDULE if name == SPREAD else name)
     if action is None:
@@ -308,7 +308,7 @@ def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequen
 
 
 def _ask(context: Context, order: Order, chosen: ListFilter, space: UUID) -> tuple[Caller, Steering]:
-    """Return whom a job in this workspace acts for, and what it is asked. Raises Refusal 404 and 402."""
+    """Return the caller and the request of a job in this workspace. Raises Refusal 404 and 402."""
     with context.database.begin() as c:
         caller = read_caller(c, space, None)
     if caller is None:
