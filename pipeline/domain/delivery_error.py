@@ -207,7 +207,7 @@ def make_cannot_be_asked(reason: str) -> OutcomeUnknown:
 def make_cannot_tell(
     platform_code: str | None = None, platform_message: str | None = None, *, finding: str = NO_PROOF
 ) -> OutcomeUnknown:
-    """Return the error of a delivery whose platform gives no proof, with what it answered to the visible call."""
+    """Return the error of a delivery whose platform gives no proof, with its answer to the visible call."""
     return OutcomeUnknown(
         finding,
         platform_code=platform_code,
@@ -267,7 +267,7 @@ def present_error(
 
 
 def is_beyond_looks(stored: Mapping[str, Any] | None) -> bool:
-    """Return True if the last look has shown that no look can tell what became of it."""
+    """Return True if the last look has shown that no look can find the outcome."""
     look = (stored or {}).get(LAST_LOOK)
     return look is not None and look["code"] == CANNOT_BE_ASKED
 

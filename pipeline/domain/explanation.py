@@ -46,7 +46,7 @@ class Situation:
     can_authorize: bool
     """The server is set up to connect accounts of the platform."""
     may_be_edited: bool
-    """Its post is in a state in which an edit is not refused."""
+    """True if an edit of its post is not refused for the post's state."""
     next_at: datetime | None
     moved_at: datetime
     """When it came into its state."""
@@ -55,7 +55,7 @@ class Situation:
     last_look: str
     """A sentence about its last look, if that failed."""
     can_be_looked_at: bool
-    """A look can show what became of it."""
+    """True if a look can find its outcome."""
     media_seen: str | None
     """The finding of the checks that it waits for, at their last try."""
     url: str | None
@@ -69,7 +69,7 @@ class Explanation:
     summary: str
     since: datetime
     next_step: str | None
-    """A sentence about what happens next."""
+    """A sentence about the next step."""
     next_at: datetime | None
     action: Action | None
 

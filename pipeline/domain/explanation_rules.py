@@ -230,7 +230,7 @@ _HELD: Mapping[Hold, Rule] = {
         action=_ATTENTION,
     ),
 }
-"""Deliveries that could go on, by what holds them."""
+"""Deliveries that could go on, by their hold."""
 
 _REFUSED = "Failed: it was refused, and another try without a change would be refused again."
 _FAILED: Mapping[str, Rule] = {

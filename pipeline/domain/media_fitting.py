@@ -61,7 +61,7 @@ class Conversion:
         return MediaFacts(content_type=JPEG, bytes=most, width=width, height=height)
 
     def describe(self, facts: MediaFacts, fit: Fit | None) -> str:
-        """Return from what to what, in words."""
+        """Return type and size before and after, in words."""
         how = {"pad": ", with white borders", "crop": ", with its edges cut off"}
         is_refitted = self.crop != self.source or self.canvas != self.scaled
         colours = " in CMYK" if facts.codec == CMYK else ""
@@ -98,7 +98,7 @@ def plan_conversion(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) 
 
 
 def explain_refusal(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) -> str | None:
-    """Return what to do about an image that is refused and not made to fit; None if it is not refused for that."""
+    """Return advice about an image that is refused and not made to fit; None if it is not refused for that."""
     if facts.content_type in HEIC and facts.content_type not in rule.types:
         return "HEIC cannot be converted here: export the image as JPEG or PNG, and send that."
     if not facts.width or not facts.height:
@@ -214,7 +214,7 @@ _FACTS: Mapping[str, Callable[[MediaFacts], Found]] = {
 
 
 def describe_changes(facts: MediaFacts, limits: Iterable[Limit], connection: str) -> str | None:
-    """Return what to re-encode the video to, with the values found; None if it is within these limits."""
+    """Return the limits to re-encode the video to, with the values found; None if it is within these limits."""
     changes = [
         change
         for limit in limits

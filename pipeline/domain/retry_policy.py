@@ -1,4 +1,4 @@
-"""The retry policy: what becomes of a delivery after each result or error. Celery's own retries are off.
+"""The retry policy: the verdict on a delivery after each result or error. Celery's own retries are off.
 
 Every function is pure and returns a ``Verdict``. ``wait`` counts from the time the verdict is stored.
 """

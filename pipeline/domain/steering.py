@@ -58,7 +58,7 @@ class Arguments:
     start: datetime | None = None
     end: datetime | None = None
     why: str | None = None
-    """The reason of a pause, shown with what it holds; of a discard, kept with each dead letter."""
+    """The reason of a pause, shown with the deliveries that it holds; of a discard, kept with each dead letter."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments as they are stored."""

@@ -103,7 +103,7 @@ class Tried:
 
 
 def evaluate_status(status: int) -> AttemptOutcome:
-    """Return what an HTTP status means: only 2xx is a success."""
+    """Return the outcome of an HTTP status: only 2xx is a success."""
     if status // 100 == 2:  # noqa: PLR2004  the class of successes
         return AttemptOutcome.DELIVERED
     return AttemptOutcome.GONE if status == _GONE else AttemptOutcome.HTTP_ERROR
