@@ -41,7 +41,7 @@ _OK, _PARTIAL, _UNSATISFIABLE, _CLIENT_ERROR, _SERVER_ERROR = 200, 206, 416, 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchPolicy:
-    """The rules for what may be fetched, and the limits. Seconds and bytes."""
+    """The rules for URLs that may be fetched, and the limits. Seconds and bytes."""
 
     allowed_origins: frozenset[str] = frozenset()
     """Exact ``http://host:port`` of the sandbox's media host: the only exception to https and public addresses."""

@@ -63,10 +63,10 @@ class Storage(Protocol):
         """Open a range within the object. Raises StorageUnavailable; ObjectMissing where the storage can tell."""
 
     def identify(self) -> str | None:
-        """Return what tells this storage from others, on every host; None where there is none."""
+        """Return an identity of this storage that is the same on every host; None where there is none."""
 
     def remove(self, key: str) -> None:
-        """Delete the object, if it exists, and what an unfinished upload left of it.
+        """Delete the object, if it exists, and the parts that an unfinished upload left of it.
 
         Raises StorageUnavailable: then it may or may not exist.
         """

@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import idna
 
 NOT_PUBLIC = "this URL cannot be used: it must be a public https address"
-"""The text of every refusal by the URL policy. It does not say which rule refused or what a name resolves to."""
+"""The text of every refusal by the URL policy. It reveals neither the rule that refused nor a name's addresses."""
 
 
 class FetchFailed(Exception):

@@ -21,7 +21,7 @@ HEAD_BYTES = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Container:
-    """An accepted file format and what reads it: a Pillow format, an FFmpeg demuxer, or our reader of ISO media."""
+    """An accepted file format and its reader: a Pillow format, an FFmpeg demuxer, or our reader of ISO media."""
 
     kind: Kind
     content_type: str

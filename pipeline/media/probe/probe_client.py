@@ -142,7 +142,7 @@ def inspect(
 
 
 def explain(result: ProbeResult, container: Container) -> None:
-    """Raise what a result without facts means: Refused, or ProbeUnavailable."""
+    """Raise the error of a result without facts: Refused, or ProbeUnavailable."""
     raise_fault(result)
     if result.error is not None:
         reason = _REASONS.get(result.error, _REASONS["unreadable"])

@@ -89,7 +89,7 @@ class RangeFile:
         return b"".join(pieces)
 
     def _read_ahead(self, length: int) -> bytes:
-        """Read a few bytes and keep those around them: millions of small reads would cost the worker more than this."""
+        """Read a few bytes and keep the ones around them: millions of small reads would cost the worker more."""
         data = b""
         while len(data) < length:
             start = self._position - self._position % _READ_AHEAD
