@@ -56,7 +56,7 @@ MAX_BATCH = 64
 """Requests in one transaction: more would only make the first of them wait for the last."""
 
 _STATEMENT_ERRORS = ("25P03", "40", "55", "57014")
-"""SQLSTATEs of what ends a transaction while the server is there: our slowness, a deadlock, a lock, a time limit."""
+"""SQLSTATEs that end a transaction while the server is there: our slowness, a deadlock, a lock, a time limit."""
 
 Entry = Submission | Refusal
 """A post of a batch, or why it could not be read."""
@@ -132,7 +132,7 @@ def ingest_bulk(
 
 
 def _log_or_raise(error: Exception, batch: Sequence[Entry]) -> None:
-    """Log what fails a whole batch, which is then tried again. Raise refusals, and an unreachable database."""
+    """Log the error of a whole batch, which is then tried again. Raise refusals, and an unreachable database."""
     is_unreachable = isinstance(error, Unreachable) and not is_statement_error(error)
     if is_unreachable or isinstance(error, BatchRefused | Replayed | Refusal):
         raise error
@@ -190,7 +190,7 @@ class PlannedBatch:
 
     outcomes: Mapping[int, Outcome]
     tokens: Mapping[int, tuple[Submission, str | None]]
-    """The posts that could be read, each with what a repeat of it is recognised by."""
+    """The posts that could be read, each with the token by which a repeat of it is recognised."""
 
 
 def plan_batch(
@@ -234,7 +234,7 @@ def _store(
     opens_checks: bool = False,
     warn: bool = True,
 ) -> tuple[list[Outcome], list[PostPlan]]:
-    """Store what can be stored now; without ``opens_checks`` a post that is not ready stays a plan."""
+    """Store the posts that can be stored now; without ``opens_checks`` a post that is not ready stays a plan."""
     outcomes, tokens = dict(planned.outcomes), planned.tokens
     ready = {n for n, outcome in outcomes.items() if isinstance(outcome, PostPlan) and outcome.is_ready}
     # a post that can be stored at once is looked for only if its token turns out to be taken

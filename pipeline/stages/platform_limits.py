@@ -49,7 +49,7 @@ def find_post_quota(context: Context, platform: Platform, options: Options) -> D
 
 
 def name_counted(*, drafts: bool) -> str:
-    """Return the word for what a quota counts."""
+    """Return the word for the posts that a quota counts."""
     return "inbox drafts" if drafts else "posts"
 
 

@@ -116,7 +116,7 @@ def _add_changes(
 
 
 def refuse_newer(context: Context, level: int) -> None:
-    """Raise Refusal 409 for a post of a level above this process's: what it does not know would be lost."""
+    """Raise Refusal 409 for a post of a level above this process's: fields that it does not know would be lost."""
     if level > context.level:
         raise Refusal(
             409,

@@ -51,7 +51,7 @@ log = logging.getLogger("slipway.reachability")
 PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
 HOLD_MARGIN = timedelta(seconds=10)
-"""How much longer than its time a try may hold the slot of its host, to end and to store what it found."""
+"""How much longer than its time a try may hold the slot of its host, to end and to store its finding."""
 ENDLESS = timedelta(days=36_500)
 """Grace of a check that a fault of our own storage holds up: no post fails of that, unless it expires."""
 NAMED_POSTS = 20
@@ -160,7 +160,7 @@ def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any
 
 
 def _choose_opener(context: Context, check: Check) -> Opener:
-    """Return what opens the URL: uploaded files are read as the check's workspace, any other URL by the fetcher."""
+    """Return the opener of the URL: uploaded files are read as the check's workspace, any other URL by the fetcher."""
     if context.files.addresses.parse_name(check.url) is None:
         return context.fetcher
     with context.database.begin() as c:
@@ -289,7 +289,7 @@ def _schedule_or_fail(
 
 
 def _build_unusable(bad: Check, seen: str) -> Permanent:
-    """Return the error of what waits for a bad check, with the code the request would have got."""
+    """Return the error of a delivery that waits for a bad check, with the code the request would have got."""
     code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
     return Invalid(f"{bad.url} cannot be used: {seen}.", code=code)
 

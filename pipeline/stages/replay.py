@@ -50,7 +50,7 @@ def claim_key(c: Connection, key: IdempotencyKey | None, resource: UUID) -> None
 
 
 def build_token(context: Context, submission: Submission) -> str | None:
-    """Return what a repeat of this request is recognised by; None when it is never taken for a repeat.
+    """Return the token by which a repeat of this request is recognised; None when it is never taken for a repeat.
 
     A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
     """

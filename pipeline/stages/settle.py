@@ -38,7 +38,7 @@ work_log = logging.getLogger("slipway.work")
 LONG_HOLD = timedelta(minutes=1)
 """A shorter hold is not logged: many are a second or two."""
 EVENTS = {State.FAILED: "refusal", State.BLOCKED: "refusal", State.UNKNOWN: "outcome unknown"}
-"""The first words of a line, by the state that an error leads to; those of others, which go on, are ``retry``."""
+"""The first words of a line, by the state that an error leads to; ``retry`` for states that go on."""
 
 
 def log_verdict(claimed: ClaimedDelivery, verdict: Verdict, when: datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""Signs of life: what a call says about its platform, and one cheap read where nothing is known.
+"""Signs of life: the answers and failures of a platform's own hosts, and one cheap read where none is known.
 
 A delivery is armed only after an answer of its platform within the last minute. So an outage leaves deliveries un-armed
 and safe to send again, instead of with an unknown outcome.
