@@ -56,7 +56,7 @@ HOST_KEPT = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A host whose worker consumes a queue. ``age``: since it last said so, with what it saw: ``files``, ``epoch``."""
+    """A host whose worker consumes a queue. ``facts``: of its last report (``files``, ``epoch``), ``age`` ago."""
 
     queue: str
     name: str
@@ -67,7 +67,7 @@ class Host:
 def record_host(
     c: Connection, queues: Collection[str], name: str, facts: Mapping[str, str | None] | None
 ) -> None:
-    """Record that a worker of this host consumes these queues, and what it sees. None: it no longer does."""
+    """Record that a worker of this host consumes these queues, with its report. None: it no longer does."""
     rows(
         c,
         """WITH mine AS (

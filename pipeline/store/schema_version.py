@@ -64,7 +64,7 @@ def require_own_schema(c: Connection) -> None:
 
 
 def _describe_removal(c: Connection) -> str:
-    """Return what to remove; the embedded server reports its data folder (``embedded/postgres.py``)."""
+    """Return the advice to remove the database, or an embedded server's data folder (``embedded/postgres.py``)."""
     found = row(c, "SELECT current_database() AS name, current_setting('slipway.folder', true) AS folder")
     if found is not None and found.folder:
         return f"remove the data folder {found.folder} (move settings.env out first if you changed it)"

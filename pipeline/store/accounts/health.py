@@ -27,7 +27,7 @@ Position = tuple[int, str, UUID]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountHealth:
-    """An account and what hangs on it."""
+    """An account, the end of its grant, and the deliveries that depend on it."""
 
     account: AccountRow
     workspace: str

@@ -1,4 +1,4 @@
-"""Late results: what a worker learns after it lost its claim. They are stored, and never move by their fence.
+"""Late results: answers that reach a worker after it lost its claim. They are stored, and move nothing by their fence.
 
 The lock order is the same as everywhere: the post, its delivery, then the attempts.
 """

@@ -86,7 +86,7 @@ def claim_covers(c: Connection, vault: Vault, limit: int) -> list[DueCover]:
 
 
 def settle_cover(c: Connection, delivery: UUID, error: str | None, *, is_final: bool) -> None:
-    """Store what became of a try. Without an error the cover is set; with a final one it is not tried again."""
+    """Store the result of a try. Without an error the cover is set; with a final one it is not tried again."""
     row(
         c,
         """UPDATE covers SET error = :error, set_at = CASE WHEN CAST(:error AS text) IS NULL THEN now() END,

@@ -1,4 +1,4 @@
-"""The queue: pages of the deliveries that a filter selects, with what a list of many shows of their posts.
+"""The queue: pages of the deliveries that a filter selects, with a few facts of their posts.
 
 A walk is an order in which deliveries are read along an index, from any place in it. A page reads at most ``CAP`` rows
 of its walk, however rare what the filter selects is. Where they are used up before it is full, it says so, and the next
@@ -115,7 +115,7 @@ _OF_STATE: Mapping[str, Walk] = {
 
 
 def is_place(walk: Walk, parts: Sequence[str]) -> bool:
-    """Return True if these texts can be a place of the walk: PostgreSQL takes each for what it is."""
+    """Return True if these texts can be a place of the walk: PostgreSQL can read each as its column's type."""
     try:
         for kind, part in zip(walk.key.columns.values(), parts, strict=True):
             _PARSERS[kind](part)
@@ -128,7 +128,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {"uuid": UUID, "timestamptz": 
 
 
 def choose_walk(chosen: ListFilter, within: Within) -> Walk:
-    """Return the walk that comes to what a filter selects the soonest."""
+    """Return the walk that finds the deliveries of a filter the soonest."""
     state = State.BLOCKED if chosen.reason else chosen.state
     spaces = [chosen.workspace] if chosen.workspace else None if within is None else sorted(within)
     few = spaces if spaces and len(spaces) <= FEW else None
@@ -218,7 +218,7 @@ class QueuePage:
 def list_queue(
     c: Connection, chosen: ListFilter, within: Within, *, limit: int, after: Place | None = None
 ) -> QueuePage:
-    """Return a page of what a filter selects within these workspaces; *after*: that of the page before."""
+    """Return a page of a filter's deliveries within these workspaces; *after*: that of the page before."""
     if within is not None and not within:
         return QueuePage(deliveries=(), after=None, is_cut=False)
     walk = choose_walk(chosen, within)

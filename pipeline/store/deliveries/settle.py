@@ -1,4 +1,4 @@
-"""Settle claimed deliveries: store what a verdict makes of them, in one statement each."""
+"""Settle claimed deliveries: store the verdicts on them, in one statement each."""
 
 from __future__ import annotations
 

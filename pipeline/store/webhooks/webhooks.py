@@ -129,7 +129,7 @@ def pause_webhook(c: Connection, identity: UUID, why: PauseReason) -> Webhook | 
 
 
 def resume_webhook(c: Connection, identity: UUID) -> None:
-    """Resume a locked webhook: what waits is sent, in order, and every event has all its tries again."""
+    """Resume a locked webhook: waiting events are sent, in order, and every event has all its tries again."""
     row(
         c,
         """UPDATE webhooks SET paused_at = NULL, paused_why = NULL, failing_since = NULL, failures = 0,
