@@ -170,7 +170,7 @@ def _lock_candidates(
 
 
 def account_key(account: AccountRow | RemoteAccount) -> tuple[str, str]:
-    """Return what identifies an account within its platform."""
+    """Return the key that identifies an account within its platform."""
     return account.connection, account.remote_id
 
 

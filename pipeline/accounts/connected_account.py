@@ -105,7 +105,7 @@ def add_remote_account(
 
 
 def _describe(account: AccountRow | None) -> Mapping[str, Any]:
-    """Return what an audit row says of an account: nothing of its tokens."""
+    """Return the fields of an account for an audit row, without its tokens."""
     names = ("platform", "connection", "remote_id", "username", "display_name", "status", "settings")
     return {} if account is None else {name: getattr(account, name) for name in names}
 

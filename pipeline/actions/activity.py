@@ -1,6 +1,6 @@
-"""Activity: what waits, is worked on and settles at each platform now, and how long each queue has been silent.
+"""Activity: the deliveries that wait, are worked on and settle at each platform, and how long each queue is silent.
 
-It is read by the statements of /metrics. Counts of waiting deliveries and lateness are as old as the export of moves.
+The statements of /metrics read it. Counts of waiting deliveries and lateness are as old as the export of moves.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _IN_WORK = frozenset({State.QUEUED, State.PUBLISHING, State.PREPARING, State.PRO
 
 @dataclass(kw_only=True, slots=True)
 class PlatformActivity:
-    """Deliveries of one platform. ``waiting`` and ``overdue`` by what holds them, ``settled`` by outcome."""
+    """Deliveries of one platform: ``waiting`` and ``overdue`` by their hold, ``settled`` by outcome."""
 
     waiting: Tally[str] = field(default_factory=Tally)
     in_work: int = 0
@@ -71,7 +71,7 @@ def read_activity(c: Connection) -> Activity:
 
 
 def _add_counters(platforms: Mapping[str, PlatformActivity], found: Iterable[Counter]) -> None:
-    """Add the deliveries by state, and the lateness; what a newer version counts is left out."""
+    """Add the deliveries by state, and the lateness; counters that only a newer version knows are left out."""
     for counter in found:
         one = platforms.get(counter.labels.get("platform", ""))
         if one is None:

@@ -1,4 +1,4 @@
-"""Changes of a post: the request and answer of an edit, and the audit rows of what changes make of deliveries."""
+"""Changes of a post: the request and answer of an edit, and the audit rows of deliveries that a change moves."""
 
 from __future__ import annotations
 

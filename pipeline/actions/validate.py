@@ -142,7 +142,7 @@ def _warn(
 
 
 def _collect(result: ValidationResult, where: str, ask: Callable[[], T]) -> T | None:
-    """Return what a rule returns; keep its refusal instead of raising it."""
+    """Return a rule's result; keep its refusal instead of raising it."""
     try:
         return ask()
     except Refusal as refusal:

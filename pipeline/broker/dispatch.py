@@ -228,7 +228,7 @@ MAX_ROUND_TRIP = 500
 STALL = 0.2
 """Seconds after which a broker that has not taken the messages counts as unresponsive."""
 DRAIN = 2.0
-"""Seconds in which a process that ends sends what waits."""
+"""Seconds in which a process that ends sends the waiting messages."""
 
 
 class BackgroundDispatcher(Dispatcher):
@@ -288,7 +288,7 @@ class BackgroundDispatcher(Dispatcher):
                 self._forget_waiting(len(batch))
 
     def _take_batch(self) -> list[BrokerMessage]:
-        """Wait for messages and return those to send together; none once the dispatcher is closed and empty."""
+        """Wait for messages and return a batch of them; an empty one once the dispatcher is closed and empty."""
         with self._changed:
             self._sending_since = None
             while not self._waiting and not self._is_closed:

@@ -38,7 +38,7 @@ MARKER = "pulse:memory"
 
 
 class QueueLiveness:
-    """One key per queue in Redis. A method that answers when Redis is unreachable says what it returns then."""
+    """One key per queue in Redis. A method that answers when Redis is unreachable documents that answer."""
 
     def __init__(self, client: redis.Redis, pause: float = PAUSE) -> None:
         """*pause*: seconds for which ``is_alive`` does not ask a Redis that has failed to answer."""

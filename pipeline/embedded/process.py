@@ -330,7 +330,7 @@ class EngineChild(ABC):
 
 
 def stop_leftovers(folder: Path, wait: float) -> list[str]:
-    """Stop what a killed supervisor left running on `folder`; return the names of the processes found.
+    """Stop processes that a killed supervisor left running on `folder`; return their names.
 
     A process is stopped only if its recorded id and start match, or if it belongs to the session of such a process.
     """

@@ -179,7 +179,7 @@ def _build_curl(api: str, sample: dict[str, Any], media: str) -> str:
 
 
 def _list_warnings(s: Settings) -> list[str]:
-    """Return what works here and fails with real platforms; only if the sandbox is off."""
+    """Return warnings of settings that work here and fail with real platforms; none if the sandbox is on."""
     if s.sandbox.url or s.api.public_url.startswith("https://"):
         return []
     state = f"is {s.api.public_url}, not https" if s.api.public_url else "is not set"

@@ -1,4 +1,4 @@
-"""Finish published posts: fill in URLs that the platform gave none of at first, and set covers it takes only then.
+"""Finish published posts: fill in URLs that the platform did not return at first, and set covers of live posts.
 
 No post is unpublished for either.
 """

@@ -1,4 +1,4 @@
-"""Rescue what a worker that died has left, and dispatch again what lost its message: deliveries, checks, jobs.
+"""Rescue the deliveries of dead workers, and dispatch rows again whose message was lost: deliveries, checks, jobs.
 
 - Queued and never claimed: dispatched again when its lease expires, or within seconds if its queue is empty or the
   broker has lost all of its data.

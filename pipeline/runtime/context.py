@@ -54,7 +54,7 @@ class ShutdownSignal:
             self._end = time.monotonic() + seconds
 
     def time_left(self) -> timedelta | None:
-        """Return what remains of the time, zero once it is over; None while no shutdown has begun."""
+        """Return the remaining time, zero once it is over; None while no shutdown has begun."""
         return None if self._end is None else timedelta(seconds=max(0.0, self._end - time.monotonic()))
 
     @contextmanager

@@ -73,7 +73,7 @@ class _TraceIds(RandomIdGenerator):
 
 
 class OpenTelemetry:
-    """Makes spans, and sends them from a thread of its own; what a collector does not take in time is dropped."""
+    """Makes spans and sends them from its own thread; spans that no collector takes in time are dropped."""
 
     def __init__(self, tracing: Tracing, service: str) -> None:
         share = TraceIdRatioBased(tracing.share)
@@ -199,7 +199,7 @@ def _describe(claimed: ClaimedDelivery) -> dict[str, str | int | bool]:
 
 
 def _record_verdict(span: Span, verdict: Verdict | None) -> Verdict | None:
-    """Record and return what became of the delivery; None: nothing was stored, as another worker was faster."""
+    """Record and return the verdict; None: nothing was stored, as another worker was faster."""
     if verdict is None:
         span.set_attribute("slipway.state", "lost")
         return None

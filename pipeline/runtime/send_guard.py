@@ -79,7 +79,7 @@ class SendGuard:
         return was_closed and self._renew()
 
     def find_doubt(self) -> Doubt | None:
-        """Return what an operator has to accept before anything is sent; None if nothing is. Raises Unreachable."""
+        """Return the doubt that an operator has to accept before anything is sent; None without. Raises Unreachable."""
         if self.epoch_file is not None and self.may_send():
             return None
         with self._database.once() as c:

@@ -23,7 +23,7 @@ _active: list[OpenTelemetry] = []
 EndRequest = Callable[[str, str, int], None]
 """Ends a request's span; takes method, route and status."""
 RecordVerdict = Callable[["Verdict | None"], "Verdict | None"]
-"""Records what became of the delivery, and returns it."""
+"""Records the verdict on the delivery, and returns it."""
 RecordStatus = Callable[[int], None]
 
 

@@ -158,7 +158,7 @@ def _record(c: Connection, caller: Caller, verb: str, webhook: Webhook, *sides: 
 
 
 def _describe(webhook: Webhook) -> dict[str, Any]:
-    """Return what an audit row says of a webhook: nothing of its secret, which a path may be too."""
+    """Return a webhook's fields for an audit row, with a hash for the URL's path and query, which may be secret."""
     facts = {name: getattr(webhook, name) for name in ("types", "description", "paused_why")}
     scheme, _, address = webhook.url.partition("://")
     host, _, path = address.partition("/")

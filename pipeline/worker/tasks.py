@@ -87,14 +87,14 @@ class Coalescer:
 
 @app.task(name="publish.step")
 def publish_step(platform: str, deliveries: list[tuple[str, int]]) -> str:
-    """Do one slice of work on each delivery; the result says what became of them."""
+    """Do one slice of work on each delivery; the result counts their new states."""
     items = [(UUID(d), generation) for d, generation in deliveries]
     return summarize(publish.publish_batch(get_context(), platform, items))
 
 
 @app.task(name="status.look")
 def status_look(deliveries: list[tuple[str, int, int]]) -> str:
-    """Look at each delivery once; the result says what became of them."""
+    """Look at each delivery once; the result counts their new states."""
     items = [(UUID(d), generation, fence) for d, generation, fence in deliveries]
     return summarize(status.look_batch(get_context(), items))
 
