@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
@@ -88,7 +89,8 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
         with database.begin() as c:
             chosen = _read_filter(c, options)
         file.write(b"" if form == "ndjson" else b"\xef\xbb\xbf" + _write_cells([_list_columns()]))
-        for page in _read_changes(database, chosen):
+        read = partial(audit_store.list_changes, chosen=chosen)
+        for page in read_pages(database.begin, read, PAGE, lambda row: (row.at, row.id)):
             file.write(write(page))
             count += len(page)
     file.flush()
@@ -98,15 +100,6 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
 def _read_filter(c: Connection, options: dict[str, Any]) -> audit_store.AuditFilter:
     workspace = options.pop("workspace")
     return audit_store.AuditFilter(workspace=find_workspace_id(c, workspace), **options)
-
-
-def _read_changes(
-    database: Database, chosen: audit_store.AuditFilter
-) -> Iterator[Sequence[audit_store.AuditRow]]:
-    def read(c: Connection, after: Any) -> Sequence[audit_store.AuditRow]:
-        return audit_store.list_changes(c, chosen, limit=PAGE, after=after)
-
-    return read_pages(database.begin, read, PAGE, lambda row: (row.at, row.id))
 
 
 def _list_columns() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import click
@@ -24,10 +24,6 @@ from pipeline.cli.output import Group, is_json, pick, print_fields, print_presen
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
     from pipeline.store.deliveries import dead_letters, history, ownership, selection
-
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 PAGE = 200
@@ -205,10 +201,7 @@ def _process(
 
 def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterator[list[UUID]]:
     """Yield the ids of all selected letters, a page at a time; each is yielded once, processed or not."""
-
-    def read(c: Connection, after: Any) -> Sequence[dead_letters.DeadLetter]:
-        return dead_letters.list_dead_letters(c, which, limit=PAGE, after=after)
-
+    read = partial(dead_letters.list_dead_letters, chosen=which)
     for page in runtime.read_pages(begin, read, PAGE, lambda one: (one.died_at, one.id)):
         yield [one.id for one in page]
 

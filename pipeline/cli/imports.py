@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
@@ -214,14 +214,12 @@ def rows(import_id: str, verdict: str | None) -> None:
             if is_json() or job.format == "ndjson"
             else row_writers.build_table_writer()
         )
-        requested = None if verdict is None else bulk_import.RowVerdict(verdict)
-
-        def read(c: Connection, after: int | None) -> Sequence[row_store.RowRecord]:
-            return row_store.list_rows(c, job.id, requested, after or 0, row_writers.PAGE)
-
-        for page in runtime.read_pages(
-            context.database.begin, read, row_writers.PAGE, lambda row: row.number
-        ):
+        chosen = None if verdict is None else bulk_import.RowVerdict(verdict)
+        read = partial(row_store.list_rows, identity=job.id, verdict=chosen)
+        pages = runtime.read_pages(
+            context.database.begin, read, row_writers.PAGE, lambda row: row.number, after=0
+        )
+        for page in pages:
             sys.stdout.buffer.write(write(page))
 
 
@@ -247,17 +245,18 @@ _add_action(
 # --- what the commands share -----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Import]]:
+def _open_import(import_id: str) -> runtime.Opened[imports.Import]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-    with runtime.open_for(
-        "import", import_id, lambda c, job: job_store.find_workspace_of_job(c, imports.JOBS, job)
-    ) as (context, caller, identity):
-        with context.database.begin() as c:
-            job = imports.find_import(c, caller, identity)
-        if job is None:
+
+    def find_workspace_of(c: Connection, job: UUID) -> UUID | None:
+        return job_store.find_workspace_of_job(c, imports.JOBS, job)
+
+    def find(c: Connection, caller: Caller, identity: UUID) -> imports.Import:
+        if (job := imports.find_import(c, caller, identity)) is None:
             raise click.ClickException(f"The file of import {identity} is still being uploaded.")
-        yield context, caller, job
+        return job
+
+    return runtime.open_for("import", import_id, find_workspace_of, find)
 
 
 def _check_zone(name: str | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,21 +12,13 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports, output, runtime
 from pipeline.cli.options import list_options, read_filter, read_options, read_page
-from pipeline.cli.post_body import (
-    NO_POST,
-    create,
-    edit,
-    group_by_workspace,
-    validate,
-)
+from pipeline.cli.post_body import NO_POST, create, edit, group_by_workspace, validate
 
 with lazy_imports():
     from adapters import contract
     from pipeline.actions import cancel_delete_retry
     from pipeline.api.http import auth
-    from pipeline.api.posts import (
-        schema,
-    )
+    from pipeline.api.posts import schema
     from pipeline.imports import columns as file_columns
     from pipeline.imports import export as post_export
     from pipeline.stages import post_state
@@ -38,11 +31,8 @@ with lazy_imports():
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
-    from pipeline.store.database import Database
 
 
 @click.group(cls=output.Group)
@@ -176,18 +166,12 @@ def export(form: str, **options: Any) -> None:
             post_export.ExportFormat(form), file_columns.build_columns(schema.PostBody), accounts
         )
         out.write(writer.begin())
-        for page in _read_pages(database, chosen):
+        read = partial(selection.list_posts, chosen=chosen)
+        for page in runtime.read_pages(database.begin, read, post_export.PAGE, lambda post: post.id):
             out.write(writer.write(page))
             count += len(page)
     out.flush()
     click.echo(f"{count} posts", err=True)
-
-
-def _read_pages(database: Database, chosen: selection.ListFilter) -> Iterator[Sequence[post_views.PostView]]:
-    def read(c: Connection, after: UUID | None) -> Sequence[post_views.PostView]:
-        return selection.list_posts(c, chosen, limit=post_export.PAGE, after=after)
-
-    return runtime.read_pages(database.begin, read, post_export.PAGE, lambda post: post.id)
 
 
 CAPTION_WIDTH = 40

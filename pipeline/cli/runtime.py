@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from pipeline.runtime.context import Context
 
 Row = TypeVar("Row")
+Found = TypeVar("Found")
+Opened = AbstractContextManager["tuple[Context, key_store.Caller, Found]"]
 workspace_option = click.option("--workspace", help="Name or id; may be left out if there is only one.")
 
 
@@ -209,19 +211,23 @@ def find_workspace_id(c: Connection, name: str | None) -> UUID | None:
 
 def read_pages(
     begin: Callable[[], AbstractContextManager[Connection]],
-    read: Callable[[Connection, Any], Sequence[Row]],
+    read: Callable[..., Sequence[Row]],
     size: int,
     get_key: Callable[[Row], Any],
+    after: Any = None,
 ) -> Iterator[Sequence[Row]]:
-    """Yield pages by keyset, each read in its own transaction: a long export must not hold back vacuum."""
-    after, page = None, list[Any]()
-    while after is None or len(page) == size:
+    """Yield pages by keyset, each read in its own transaction: a long export must not hold back vacuum.
+
+    *read* takes a connection, ``limit`` and ``after``: the key of the last row that was read, first *after*.
+    """
+    has_more = True
+    while has_more:
         with begin() as c:
-            page = list(read(c, after))
-        if not page:
-            return
-        yield page
-        after = get_key(page[-1])
+            page = read(c, limit=size, after=after)
+        has_more = len(page) == size
+        if page:
+            yield page
+            after = get_key(page[-1])
 
 
 def record(
@@ -302,9 +308,13 @@ def build_caller(workspace: workspace_store.Workspace) -> key_store.Caller:
 
 @contextmanager
 def open_for(
-    noun: str, text: str, find_workspace_of: Callable[[Connection, UUID], UUID | None], command: str = ""
-) -> Iterator[tuple[Context, key_store.Caller, UUID]]:
-    """Open the context for the thing whose id is *text*, and the operator as a caller of its workspace.
+    noun: str,
+    text: str,
+    find_workspace_of: Callable[[Connection, UUID], UUID | None],
+    find: Callable[[Connection, key_store.Caller, UUID], Found | None],
+    command: str = "",
+) -> Iterator[tuple[Context, key_store.Caller, Found]]:
+    """Open the context, the operator as a caller of the workspace of the thing whose id is *text*, and the thing.
 
     Raises ClickException.
     """
@@ -312,12 +322,13 @@ def open_for(
     with open_context() as context:
         with context.database.begin() as c:
             workspace = find_workspace_of(c, identity)
-            if workspace is None:
-                raise click.ClickException(
-                    f"There is no {noun} {identity}: `slipway {command or noun} list` shows them."
-                )
-            caller = build_caller(workspace_store.find_workspace(c, str(workspace)))
-        yield context, caller, identity
+            caller = workspace and build_caller(workspace_store.find_workspace(c, str(workspace)))
+            found = caller and find(c, caller, identity)
+        if not caller or not found:
+            raise click.ClickException(
+                f"There is no {noun} {identity}: `slipway {command or noun} list` shows them."
+            )
+        yield context, caller, found
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.domain.hold import LiftedScope, Scope
-    from pipeline.runtime.context import Context
-    from pipeline.store.auth.keys import Caller
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 job_argument = click.argument("job_id", metavar="JOB")
@@ -178,19 +176,13 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) ->
     print_page(rows, limit, empty="No such receipt.", key="delivery_id")
 
 
-@contextmanager
-def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, jobs.SteeringJob]]:
+def _open_job(job_id: str) -> runtime.Opened[jobs.SteeringJob]:
     """Open the context, the operator as a caller of the job's workspace, and the job. Raises ClickException."""
-    with runtime.open_for(
-        "steering job", job_id, lambda c, job: job_store.find_workspace_of_job(c, jobs.JOBS, job), "steer"
-    ) as (context, caller, identity):
-        with context.database.begin() as c:
-            job = jobs.find_job(c, caller, identity)
-        if job is None:
-            raise click.ClickException(
-                f"There is no steering job {identity}: `slipway steer list` shows them."
-            )
-        yield context, caller, job
+
+    def find_workspace_of(c: Connection, job: UUID) -> UUID | None:
+        return job_store.find_workspace_of_job(c, jobs.JOBS, job)
+
+    return runtime.open_for("steering job", job_id, find_workspace_of, jobs.find_job, "steer")
 
 
 def _print_counted(found: steering.Counted) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +20,8 @@ with lazy_imports():
 
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
 
@@ -250,17 +250,13 @@ def delete(webhook_id: str) -> None:
 # --- what the commands share -----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _open_webhook(webhook_id: str) -> Iterator[tuple[Context, Caller, webhook_store.Webhook]]:
+def _open_webhook(webhook_id: str) -> runtime.Opened[webhook_store.Webhook]:
     """Open the context, the operator as a caller of the webhook's workspace, and the webhook. Raises ClickException."""
-    with runtime.open_for("webhook", webhook_id, webhook_store.find_workspace_of_webhook) as (
-        context,
-        caller,
-        identity,
-    ):
-        with context.database.begin() as c:
-            [found] = webhook_store.list_webhooks(c, caller, identity)
-        yield context, caller, found
+
+    def find(c: Connection, caller: Caller, identity: UUID) -> webhook_store.Webhook | None:
+        return next(iter(webhook_store.list_webhooks(c, caller, identity)), None)
+
+    return runtime.open_for("webhook", webhook_id, webhook_store.find_workspace_of_webhook, find)
 
 
 def _check_types(types: tuple[str, ...]) -> list[str] | None:
