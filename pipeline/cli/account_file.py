@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from adapters.platform_message import clean_message
 
 CENTURY = 100 * 366 * 86_400
@@ -157,6 +157,23 @@ class AccountLine:
     fields: AccountFields
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_remote_account(self) -> RemoteAccount:
+        """Return the account as a platform would list it."""
+        given = self.fields
+        return RemoteAccount(
+            remote_id=given.remote_id,
+            username=given.username,
+            display_name=given.display_name or given.username,
+            connection=given.connection,
+            credentials=given.to_credentials(),
+            settings=self.settings,
+        )
+
+    def build_problem(self, column: str, rule: str) -> Problem:
+        """Return a problem of a column, with its value unless that is a token."""
+        value = show_value({column: getattr(self.fields, column)}, column)
+        return Problem(line=self.line, column=column, rule=rule, value=value)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
@@ -268,7 +285,4 @@ def find_repeated(accounts: Sequence[AccountLine], workspaces: Mapping[str, obje
         workspace = workspaces.get(given.workspace, given.workspace)
         line = first.setdefault((workspace, given.platform, given.connection, given.remote_id), one.line)
         if line != one.line:
-            value = show_value({"remote_id": given.remote_id}, "remote_id")
-            yield Problem(
-                line=one.line, column="remote_id", rule=f"line {line} has this account already", value=value
-            )
+            yield one.build_problem("remote_id", f"line {line} has this account already")

@@ -17,7 +17,7 @@ from pipeline.cli.output import Command, pick, print_rows
 from pipeline.cli.runtime import find_actor, open_context, parse_platform, require_account
 
 with lazy_imports():
-    from adapters import contract, errors
+    from adapters import contract, errors, live_check
     from pipeline.accounts import authorize, connected_account
     from pipeline.cli import account_file
     from pipeline.stages import post_request
@@ -112,17 +112,11 @@ def _find_workspaces(
                 found[name] = workspace_store.find_workspace(c, name)
             except workspace_store.NoSuchWorkspace:
                 refused[name] = "no workspace, or several, have this name or id: `slipway workspace list`"
-    problems = [
-        account_file.Problem(
-            line=one.line,
-            column="workspace",
-            rule=refused[one.fields.workspace],
-            value=account_file.show_value({"workspace": one.fields.workspace}, "workspace"),
-        )
+    return found, [
+        one.build_problem("workspace", refused[one.fields.workspace])
         for one in accounts
         if one.fields.workspace in refused
     ]
-    return found, problems
 
 
 def _check_connections(
@@ -132,8 +126,7 @@ def _check_connections(
         known = [checks.connection for checks in context.adapters[one.fields.platform].live_checks]
         if one.fields.connection not in known:
             rule = f"accounts of {one.fields.platform} are connected as {' or '.join(known)}"
-            value = account_file.show_value({"connection": one.fields.connection}, "connection")
-            yield account_file.Problem(line=one.line, column="connection", rule=rule, value=value)
+            yield one.build_problem("connection", rule)
 
 
 def _ask_platforms(
@@ -146,11 +139,8 @@ def _ask_platforms(
 
 
 def _ask_platform(context: Context, one: account_file.AccountLine) -> list[account_file.Problem]:
-    from adapters.contract import Account
-    from adapters.live_check import check_account
-
     given = one.fields
-    account = Account(
+    account = contract.Account(
         id="",
         platform=given.platform,
         connection=given.connection,
@@ -161,13 +151,11 @@ def _ask_platform(context: Context, one: account_file.AccountLine) -> list[accou
     )
     adapter, settings = context.adapters[given.platform], context.platform_settings[given.platform]
     limit = timedelta(seconds=context.settings.publish.call)
-    found = list(check_account(adapter, settings, account, limit))
+    found = list(live_check.check_account(adapter, settings, account, limit))
     bad = [f for f in found if f.result == "fail" and f.check in _OWNERSHIP]
     if not bad and ("account", "ok") not in {(f.check, f.result) for f in found}:
         bad = [f for f in found if f.result == "warn" and f.check == "token"]
-    return [
-        account_file.Problem(line=one.line, column="access_token", rule=f"{f.check}: {f.says}") for f in bad
-    ]
+    return [one.build_problem("access_token", f"{f.check}: {f.says}") for f in bad]
 
 
 def _store_lines(
@@ -181,18 +169,8 @@ def _store_lines(
     rows = []
     with context.database.begin() as c:
         for one in sorted(accounts, key=lambda one: _get_order(one, workspaces)):
-            given = one.fields
-            remote = contract.RemoteAccount(
-                remote_id=given.remote_id,
-                username=given.username,
-                display_name=given.display_name or given.username,
-                connection=given.connection,
-                credentials=given.to_credentials(),
-                settings=one.settings,
-            )
-            row = store_account(
-                c, context.vault, workspaces[given.workspace], given.platform, remote, store=store
-            )
+            remote, owner = one.to_remote_account(), workspaces[one.fields.workspace]
+            row = store_account(c, context.vault, owner, one.fields.platform, remote, store=store)
             rows.append({"line": one.line, **row})
     return sorted(rows, key=lambda row: row["line"])
 
