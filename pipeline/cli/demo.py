@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +26,6 @@ from pipeline.domain.delivery import State
 with lazy_imports():
     from pipeline.actions import pauses as pause_actions
     from pipeline.cli import demo_bulk, demo_stack
-    from pipeline.store.accounts import accounts as account_store
 
 
 if TYPE_CHECKING:
@@ -91,11 +90,7 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool) -> None:
         signal.signal(number, demo_stack.INTERRUPT.handle)
     began = time.monotonic()
     console = Console(stderr=is_json())
-
-    def print_line(sentence: str) -> None:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-    with report_errors(), demo_stack.open_stack(print_line) as stack:
+    with report_errors(), demo_stack.open_stack(demo_stack.get_printer(console)) as stack:
         if bulk:
             found, differences = demo_bulk.run_bulk(stack, ahead, console)
         else:
@@ -119,9 +114,16 @@ def _run(
 ) -> tuple[list[demo_stack.Comparison], list[str], Mapping[str, Any]]:
     """Publish, follow, compare; on a stack that stays, leave more posts for the dashboard."""
     accounts, marker = _list_accounts(stack), f"demo-{secrets.token_hex(4)}"
-    bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
+    due = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
+    images = [f"{stack.summary.media}/media/sample-{number}.jpg" for number in range(1, IMAGES + 1)]
+    slideshow = {"media": {"type": "slideshow", "urls": images}, "scheduled_at": due}
     with pause_account(stack, marker) as waiting:
-        posts = {name: demo_stack.create_post(stack, body) for name, body in bodies.items()}
+        posts = {
+            "video": _post(stack, f"Slipway {marker}: a video, now", accounts),
+            "slideshow": _post(
+                stack, f"Slipway {marker}: a slideshow, {ahead} s ahead", accounts, **slideshow
+            ),
+        }
         demo_bulk.follow(
             lambda post: demo_stack.call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console
         )
@@ -141,26 +143,6 @@ def _list_accounts(stack: demo_stack.Stack) -> list[str]:
             "add one with `slipway account add-sandbox`, or try the demo in a fresh folder."
         )
     return found
-
-
-def _build_bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) -> dict[str, dict[str, Any]]:
-    """Return the two request bodies; the media are real files of the sandbox's media host: an MP4 and three JPEGs."""
-    common = {"accounts": [{"id": account} for account in accounts]}
-    images = [f"{media}/media/sample-{number}.jpg" for number in range(1, IMAGES + 1)]
-    due = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
-    return {
-        "video": {
-            "caption": f"Slipway {marker}: a video, now",
-            "media": {"type": "video", "url": f"{media}/media/sample.mp4"},
-            **common,
-        },
-        "slideshow": {
-            "caption": f"Slipway {marker}: a slideshow, {ahead} s ahead",
-            "media": {"type": "slideshow", "urls": images},
-            "scheduled_at": due,
-            **common,
-        },
-    }
 
 
 def _print_text(compared: Sequence[demo_stack.Comparison], differences: Sequence[str]) -> None:
@@ -222,19 +204,23 @@ def leave_for_dashboard(stack: demo_stack.Stack, marker: str) -> Mapping[str, An
 def _schedule(stack: demo_stack.Stack, marker: str, ahead: timedelta, accounts: Mapping[str, str]) -> str:
     due = (datetime.now(UTC) + ahead).replace(hour=HOUR, minute=0, second=0, microsecond=0)
     caption = f"Slipway {marker}: for {due:%A}"
-    return _post(stack, caption, list(accounts.values()), scheduled_at=due.isoformat())
+    return _post(stack, caption, accounts.values(), scheduled_at=due.isoformat())
 
 
-def _post(stack: demo_stack.Stack, caption: str, accounts: list[str], **more: str) -> str:
+def _post(stack: demo_stack.Stack, caption: str, accounts: Iterable[str], **more: Any) -> str:
+    """Create a post and return its id: of a video, unless *more* of the body has other media. Raises ClickException.
+
+    The media are real files of the sandbox's media host: an MP4 and three JPEGs.
+    """
     media = {"type": "video", "url": f"{stack.summary.media}/media/sample.mp4"}
-    body = {"caption": caption, "media": media, "accounts": [{"id": account} for account in accounts], **more}
-    return demo_stack.create_post(stack, body)
+    body = {"caption": caption, "media": media, "accounts": [{"id": one} for one in accounts], **more}
+    identity: str = demo_stack.call_api(stack, "POST", "posts", json=body)["id"]
+    return identity
 
 
 def _order_failure(stack: demo_stack.Stack, account: str) -> None:
-
     with demo_stack.open_tables(stack) as c:
-        [remote] = [one.remote_id for one in account_store.list_accounts(c) if one.id == UUID(account)]
+        remote = demo_stack.list_remote_ids(c)[UUID(account)]
     fault = {"platform": REFUSING, "step": "any", "fault": "fail-processing", "times": 1, "account": remote}
     demo_stack.control_sandbox(stack, "POST", "faults", json={**fault, "reason": REASON})
 
@@ -254,40 +240,27 @@ def publish_and_lose_answer(stack: demo_stack.Stack) -> None:
         )
     marker = f"demo-{secrets.token_hex(4)}"
     call_sandbox("POST", "faults", json=LOSE_ANSWER)
-    post = demo_stack.create_post(
-        stack,
-        {
-            "caption": f"Slipway {marker}: its answer is lost",
-            "media": {"type": "video", "url": f"{stack.summary.media}/media/sample.mp4"},
-            "accounts": [{"id": account}],
-        },
-    )
-    state = _wait_until_unknown(stack, post)
+    post = _post(stack, f"Slipway {marker}: its answer is lost", [account])
+    delivery = _wait_until_unknown(stack, post)
     entries = [entry for entry in demo_stack.list_theirs(stack) if marker in entry["caption"]]
-    if state["state"] != State.UNKNOWN or len(entries) != 1:
+    if delivery["state"] != State.UNKNOWN or len(entries) != 1:
         raise click.ClickException(
-            f"The delivery is {state['state']} and live {len(entries)} times, not unknown and live once: "
+            f"The delivery is {delivery['state']} and live {len(entries)} times, not unknown and live once: "
             f"see {stack.summary.logs}."
         )
-    found = {"post": post, "delivery": _find_delivery(stack, post), "live_at": entries[0]["url"]}
+    found = {"post": post, "delivery": delivery["delivery_id"], "live_at": entries[0]["url"]}
     click.echo(json.dumps(found) if is_json() else _format(found))
 
 
 def _wait_until_unknown(stack: demo_stack.Stack, post: str) -> Mapping[str, Any]:
-    """Return the account's state in the post once it is unknown, published or failed, or the last one."""
+    """Return the post's only delivery, explained, once it is unknown, published or failed, or as it is at last."""
+    found: Mapping[str, Any]
     end = time.monotonic() + UNKNOWN_TIMEOUT
     while True:
-        [state] = demo_stack.call_api(stack, "GET", f"posts/{post}")["accounts"]["states"]
-        if state["state"] in {State.UNKNOWN, State.PUBLISHED, State.FAILED} or time.monotonic() > end:
-            found: Mapping[str, Any] = state
+        [found] = demo_stack.call_api(stack, "GET", f"posts/{post}/explain")["accounts"]
+        if found["state"] in {State.UNKNOWN, State.PUBLISHED, State.FAILED} or time.monotonic() > end:
             return found
         time.sleep(POLL_SECONDS)
-
-
-def _find_delivery(stack: demo_stack.Stack, post: str) -> str:
-    """Return the id of the post's only delivery."""
-    [explained] = demo_stack.call_api(stack, "GET", f"posts/{post}/explain")["accounts"]
-    return str(explained["delivery_id"])
 
 
 def _format(found: Mapping[str, str]) -> str:

@@ -10,9 +10,9 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import click
@@ -46,22 +46,16 @@ Read = Callable[[str], Mapping[str, Any]]
 """Post id -> the post as the API returns it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One delivery of a post at one poll."""
+class Row(NamedTuple):
+    """One delivery of a post at one poll. The first three cells identify it."""
 
     post: str
     platform: str
-    username: str
+    account: str
     state: str
     lateness: str
     url: str
-    message: str
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Post, platform and username identify the row."""
-        return self.post, self.platform, self.username
+    """Where it is live, or what went wrong."""
 
 
 def follow(read: Read, posts: Mapping[str, str], timeout: float, console: Console) -> None:
@@ -69,14 +63,13 @@ def follow(read: Read, posts: Mapping[str, str], timeout: float, console: Consol
     if console.is_terminal:
         _follow_in_table(read, posts, timeout, console)
         return
-    began, seen = time.monotonic(), dict[tuple[str, str, str], str]()
+    began, seen, say = time.monotonic(), dict[tuple[str, ...], str](), demo_stack.get_printer(console)
     for rows in _poll(read, posts, timeout):
         for row in rows:
-            if seen.get(row.key) != (latest := row.state + row.url):
-                seen[row.key] = latest
-                console.print(
-                    _format_line(row, time.monotonic() - began), soft_wrap=True, markup=False, highlight=False
-                )
+            latest = row.url if row.state == "published" else row.state
+            if seen.get(row[:3]) != latest:
+                seen[row[:3]] = latest
+                say(_format_line(row, time.monotonic() - began))
 
 
 def _follow_in_table(read: Read, posts: Mapping[str, str], timeout: float, console: Console) -> None:
@@ -108,11 +101,10 @@ def _build_rows(name: str, post: Mapping[str, Any]) -> list[Row]:
         Row(
             post=name,
             platform=s["platform"],
-            username=s["username"],
+            account=s["username"],
             state=s["state"],
             lateness=_format_lateness(due, s["published_at"], done=s["state"] in FINAL_STATES),
-            url=s["published_url"] or "",
-            message=s["error_message"] or "",
+            url=s["published_url"] or s["error_message"] or "",
         )
         for s in post["accounts"]["states"]
     ]
@@ -128,10 +120,8 @@ def _format_lateness(due: datetime, published_at: str | None, *, done: bool) -> 
 
 
 def _format_line(row: Row, seconds: float) -> str:
-    where = f"{row.post} · {row.platform} {row.username}"
-    return (
-        f"{seconds:6.1f} s  {where:<40}  {row.state:<10} {row.lateness:>8}  {row.url or row.message}".rstrip()
-    )
+    where = f"{row.post} · {row.platform} {row.account}"
+    return f"{seconds:6.1f} s  {where:<40}  {row.state:<10} {row.lateness:>8}  {row.url}".rstrip()
 
 
 def _build_table(rows: Sequence[Row]) -> Table:
@@ -143,9 +133,7 @@ def _build_table(rows: Sequence[Row]) -> Table:
         table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=width, ratio=None if width else 1)
     for row in rows:
         style = {"published": "green", "failed": "red", "blocked": "red"}.get(row.state, "")
-        table.add_row(
-            row.post, row.platform, row.username, row.state, row.lateness, row.url or row.message, style=style
-        )
+        table.add_row(*row, style=style)
     return table
 
 
@@ -168,10 +156,7 @@ def run_bulk(stack: demo_stack.Stack, ahead: int, console: Console) -> tuple[dic
     Raises ClickException.
     """
     marker, ahead = f"demo-{secrets.token_hex(4)}", max(ahead, LEAST_AHEAD)
-
-    def say(sentence: str) -> None:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
+    say = demo_stack.get_printer(console)
     say("\nEach step is named by its command (`slipway import --help`).\n")
     say(f"$ slipway account add-sandbox --count {ACCOUNTS}")
     accounts = _add_accounts(stack, marker)
@@ -301,7 +286,7 @@ def _follow_step(
             bar.update(task, completed=done, states=states)
             if not console.is_terminal and (line := f"  {what}: {done} of {total}; {states}") != shown:
                 shown = line
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                demo_stack.get_printer(console)(line)
             if is_over or time.monotonic() > end:
                 return
             time.sleep(POLL_SECONDS)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -33,6 +34,7 @@ with lazy_imports():
 
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from sqlalchemy import Connection
 
 
@@ -41,6 +43,11 @@ START_TIMEOUT = 120.0
 STOP_TIMEOUT = 60.0
 
 PrintLine = Callable[[str], None]
+
+
+def get_printer(console: Console) -> PrintLine:
+    """Return a function that prints a sentence as it is."""
+    return partial(console.print, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,12 +198,6 @@ class Interrupt:
 INTERRUPT = Interrupt()
 
 
-def create_post(stack: Stack, body: Mapping[str, Any]) -> str:
-    """Create a post and return its id. Raises ClickException."""
-    identity: str = call_api(stack, "POST", "posts", json=body)["id"]
-    return identity
-
-
 def call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any]:
     """Send one request to the API, as any client does, and return its data. Raises ClickException."""
     import requests
@@ -238,7 +239,7 @@ def list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
     """Return the deliveries from our tables, not from the API."""
     workspace = UUID(stack.summary.workspace)
     with open_tables(stack) as c:
-        remote = {account.id: account.remote_id for account in account_store.list_accounts(c)}
+        remote = list_remote_ids(c)
         views = {name: post_views.read_post(c, workspace, UUID(post)) for name, post in posts.items()}
     return [
         OurDelivery(
@@ -258,6 +259,11 @@ def list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
         if view
         for d in view.deliveries
     ]
+
+
+def list_remote_ids(c: Connection) -> Mapping[UUID, str]:
+    """Return the ids of the accounts at their platforms."""
+    return {account.id: account.remote_id for account in account_store.list_accounts(c)}
 
 
 def _describe_hold(hold: str | None, next_at: datetime | None) -> str | None:
