@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import lazy_imports, runtime
+from pipeline.cli import lazy_imports, output, runtime
 from pipeline.cli.options import (
     DURATION,
     account_filter,
@@ -19,7 +19,6 @@ from pipeline.cli.options import (
     read_filter,
     workspace_filter,
 )
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows, print_tables
 
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
@@ -47,7 +46,7 @@ filters = add_options(
 """Options that select dead letters."""
 
 
-@click.group(cls=Group)
+@click.group(cls=output.Group)
 def command() -> None:
     """Dead letters: deliveries that failed or wait for an operator, neither replayed nor discarded yet."""
 
@@ -66,7 +65,7 @@ def list_(limit: int, **chosen: Any) -> None:
             _to_row(letter)
             for letter in dead_letters.list_dead_letters(c, read_filter(c, chosen), limit=limit)
         ]
-    print_rows(rows, empty="No dead letters.")
+    output.print_rows(rows, empty="No dead letters.")
 
 
 @command.command()
@@ -79,7 +78,7 @@ def causes(**chosen: Any) -> None:
     """
     with runtime.open_transaction() as c:
         rows = _causes_to_rows(dead_letters.count_causes(c, read_filter(c, chosen)))
-    print_rows(rows, empty="No dead letters.")
+    output.print_rows(rows, empty="No dead letters.")
 
 
 @command.command("show")
@@ -99,15 +98,15 @@ def show_letter(letter: str) -> None:
             )
         facts = {**_to_row(found), "crashes": dead_letters.count_crashes(c, identity), "spent": found.spent}
         evidence = {
-            "moves": [pick(m) for m in history.list_moves(c, identity)],
-            "attempts": [pick(a) for a in history.list_attempts(c, identity)],
-            "discards": [pick(d) for d in dead_letters.list_discards(c, identity)],
+            "moves": [output.pick(m) for m in history.list_moves(c, identity)],
+            "attempts": [output.pick(a) for a in history.list_attempts(c, identity)],
+            "discards": [output.pick(d) for d in dead_letters.list_discards(c, identity)],
         }
-    if is_json():
-        print_fields({**facts, "error": found.error, **evidence})
+    if output.is_json():
+        output.print_fields({**facts, "error": found.error, **evidence})
         return
-    print_present(facts)
-    print_tables(evidence, without=("generation", "fence", "error", "late"))
+    output.print_present(facts)
+    output.print_tables(evidence, without=("generation", "fence", "error", "late"))
     click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {identity}")
 
 
@@ -190,8 +189,8 @@ def _process(
         _print_result([action(page) for page in _list_pages(begin, which)], done)
         return
     found = count(which)
-    print_rows(_causes_to_rows(found.causes), empty=f"No dead letters would be {done}.")
-    if is_json():
+    output.print_rows(_causes_to_rows(found.causes), empty=f"No dead letters would be {done}.")
+    if output.is_json():
         return
     if found.causes:
         click.echo(f"\n{found.letters} would be {done}: run it again with --yes.")
@@ -208,23 +207,18 @@ def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterat
 
 def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str) -> None:
     ids = [delivery for some in dealt for delivery in some.done]
-    skipped = {str(k): why for some in dealt for k, why in some.skipped.items()}
-    if is_json():
-        print_fields({done: [str(i) for i in ids], "skipped": skipped})
-        return
-    click.echo(f"{len(ids)} {done}, {len(skipped)} skipped.")
-    for delivery, why in skipped.items():
-        click.echo(f"  {delivery}  {why}")
+    skipped = {delivery: why for some in dealt for delivery, why in some.skipped.items()}
+    output.print_outcome(done, ids, skipped, "skipped", key="skipped")
 
 
 def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:
-    return [pick(cause, "platform class=error_class code letters") for cause in found]
+    return [output.pick(cause, "platform class=error_class code letters") for cause in found]
 
 
 def _to_row(x: dead_letters.DeadLetter) -> dict[str, Any]:
     error = x.error or {}
     return {
-        **pick(x, "id post=post_id workspace platform username state reason died_at due_at crashes"),
+        **output.pick(x, "id post=post_id workspace platform username state reason died_at due_at crashes"),
         "class": error.get("class"),
         "code": error.get("code"),
         "message": error.get("message"),

@@ -38,14 +38,20 @@ def _parse_duration(text: str) -> timedelta:
     return found
 
 
+def _parse_instant(text: str, sign: int, hint: str, shown: str = "") -> datetime:
+    """A time, or a duration after now or before it, as *sign* says. Raises BadParameter."""
+    if _DURATION.fullmatch(text):
+        return datetime.now(UTC) + sign * _parse_duration(text)
+    try:
+        return parse(text)
+    except InvalidTimestamp as error:
+        raise click.BadParameter(f"{shown or text!r}: {error} Or give a duration {hint}.") from None
+
+
 def _parse_future(text: str) -> datetime:
     """A time after now, in UTC. Raises BadParameter."""
-    now = datetime.now(UTC)
-    try:
-        found = now + _parse_duration(text) if _DURATION.fullmatch(text) else parse(text)
-    except InvalidTimestamp as error:
-        raise click.BadParameter(f"{text!r}: {error} Or give a duration from now: 90d.") from None
-    if found <= now:
+    found = _parse_instant(text, 1, "from now: 90d")
+    if found <= datetime.now(UTC):
         raise click.BadParameter(f"{text} is in the past.")
     return found
 
@@ -57,10 +63,7 @@ def _parse_future_or_now(text: str) -> datetime | str:
 
 def _parse_past(text: str) -> datetime:
     """A time, or a duration before now, in UTC. Raises BadParameter."""
-    try:
-        return datetime.now(UTC) - _parse_duration(text) if _DURATION.fullmatch(text) else parse(text)
-    except InvalidTimestamp as error:
-        raise click.BadParameter(f"{text!r}: {error} Or give a duration before now: 30d.") from None
+    return _parse_instant(text, -1, "before now: 30d")
 
 
 def _parse_past_or_now(text: str) -> datetime:
@@ -86,16 +89,11 @@ def _parse_span(text: str) -> tuple[datetime | None, datetime | None]:
 
 
 def _parse_bound(text: str, span: str) -> datetime | None:
-    now, signed = datetime.now(UTC), text.removeprefix("-")
     if not text or text == "now":
-        return now if text else None
-    if _DURATION.fullmatch(signed):
-        length = _parse_duration(signed)
-        return now - length if text != signed else now + length
-    try:
-        return parse(text)
-    except InvalidTimestamp as error:
-        raise click.BadParameter(f"{span!r}: {error} Or give a duration from now: -2h..7d.") from None
+        return datetime.now(UTC) if text else None
+    signed = text.removeprefix("-")
+    sign, bound = (-1, signed) if _DURATION.fullmatch(signed) and signed != text else (1, text)
+    return _parse_instant(bound, sign, "from now: -2h..7d", shown=span)
 
 
 def _parse_day(text: str) -> datetime:

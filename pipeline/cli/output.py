@@ -11,6 +11,7 @@ from inspect import cleandoc
 from itertools import zip_longest
 from textwrap import indent
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -136,6 +137,19 @@ def print_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], without: Col
     for name, rows in tables.items():
         click.echo(f"\n{name.capitalize()}")
         print_rows([{n: v for n, v in row.items() if n not in without} for row in rows], empty="None yet.")
+
+
+def print_outcome(
+    done: str, ids: Sequence[UUID], left: Mapping[UUID, str], left_as: str, *, key: str
+) -> None:
+    """Print what an action has *done* to *ids*, and why it left others as they are. *key*: of those in JSON."""
+    reasons = {str(one): why for one, why in left.items()}
+    if is_json():
+        print_fields({done: [str(one) for one in ids], key: reasons})
+        return
+    click.echo(f"{len(ids)} {done}, {len(reasons)} {left_as}.")
+    for one, why in reasons.items():
+        click.echo(f"  {one}  {why}")
 
 
 def require_one_format(form: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -44,8 +44,10 @@ for _verb in (create, validate, edit):
     command.add_command(_verb)
 
 
-Done = tuple[Sequence[UUID], Mapping[UUID, str]]
-"""The posts that an action changed, and the reason for each of the others."""
+Action = Callable[
+    ["Context", "Caller", Sequence[UUID], Sequence[UUID] | None], "cancel_delete_retry.ActionResult"
+]
+"""Changes posts of a caller's workspace at some accounts, or at all."""
 
 accounts_option = click.option(
     "--account", "accounts", multiple=True, help="Only at this account (id or username); may be repeated."
@@ -62,12 +64,7 @@ def cancel(posts: tuple[str, ...], accounts: tuple[str, ...]) -> None:
     Example:
       slipway post cancel 0199c0de-0000-7000-8000-000000000000 --account acme
     """
-
-    def act(context: Context, caller: Caller, ids: Sequence[UUID], at: Sequence[UUID] | None) -> Done:
-        done = cancel_delete_retry.cancel(context, caller, ids, at)
-        return done.ids, done.errors
-
-    _change_posts(posts, accounts, act, "canceled")
+    _change_posts(posts, accounts, cancel_delete_retry.cancel, "canceled")
 
 
 @command.command()
@@ -79,13 +76,7 @@ def retry(posts: tuple[str, ...], accounts: tuple[str, ...]) -> None:
     Example:
       slipway post retry 0199c0de-0000-7000-8000-000000000000
     """
-
-    def act(context: Context, caller: Caller, ids: Sequence[UUID], at: Sequence[UUID] | None) -> Done:
-        auth.require_plan(caller)
-        done = cancel_delete_retry.retry(context, caller, ids, at)
-        return done.ids, done.errors
-
-    _change_posts(posts, accounts, act, "retried")
+    _change_posts(posts, accounts, cancel_delete_retry.retry, "retried", needs_plan=True)
 
 
 @command.command()
@@ -96,21 +87,20 @@ def delete(posts: tuple[str, ...]) -> None:
     Example:
       slipway post delete 0199c0de-0000-7000-8000-000000000000
     """
+    _change_posts(posts, (), _delete, "deleted")
 
-    def act(context: Context, caller: Caller, ids: Sequence[UUID], _: Sequence[UUID] | None) -> Done:
-        deleted = cancel_delete_retry.delete(context, caller, ids)
-        blocked = {post: f"The post is {status}: it stays." for post, status in deleted.blocked}
-        absent = dict.fromkeys(deleted.skipped, NO_POST)
-        return deleted.ids, {**absent, **blocked, **deleted.errors}
 
-    _change_posts(posts, (), act, "deleted")
+def _delete(
+    context: Context, caller: Caller, ids: Sequence[UUID], _: Sequence[UUID] | None
+) -> cancel_delete_retry.ActionResult:
+    deleted = cancel_delete_retry.delete(context, caller, ids)
+    blocked = {post: f"The post is {status}: it stays." for post, status in deleted.blocked}
+    errors = {**dict.fromkeys(deleted.skipped, NO_POST), **blocked, **deleted.errors}
+    return cancel_delete_retry.ActionResult(ids=deleted.ids, errors=errors)
 
 
 def _change_posts(
-    posts: Sequence[str],
-    accounts: Sequence[str],
-    act: Callable[[Context, Caller, Sequence[UUID], Sequence[UUID] | None], Done],
-    done: str,
+    posts: Sequence[str], accounts: Sequence[str], act: Action, done: str, *, needs_plan: bool = False
 ) -> None:
     """Apply an action to the posts, workspace by workspace; exit 1 if one of them stays as it is."""
     requested = [runtime.parse_id(post, "post") for post in posts]
@@ -119,18 +109,14 @@ def _change_posts(
     with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
             at = [runtime.require_account(c, name).id for name in accounts] or None
-        groups = group_by_workspace(context, requested)
-        for caller, ids in groups:
-            ids_done, failed = act(context, caller, ids, at)
-            changed += ids_done
-            errors |= failed
+        for caller, ids in group_by_workspace(context, requested):
+            if needs_plan:
+                auth.require_plan(caller)
+            result = act(context, caller, ids, at)
+            changed += result.ids
+            errors |= result.errors
     errors |= dict.fromkeys(set(requested) - set(changed) - set(errors), NO_POST)
-    if output.is_json():
-        output.print_fields({done: list(map(str, changed)), "errors": {str(k): v for k, v in errors.items()}})
-    else:
-        click.echo(f"{len(changed)} {done}, {len(errors)} unchanged.")
-        for post, why in errors.items():
-            click.echo(f"  {post}  {why}")
+    output.print_outcome(done, changed, errors, "unchanged", key="errors")
     if errors:
         raise click.exceptions.Exit(1)
 

@@ -14,23 +14,13 @@ from pipeline.cli.options import FUTURE_OR_NOW, add_options
 from pipeline.cli.output import Command, is_json, print_fields, print_present, print_rows
 
 with lazy_imports():
-    from pipeline.api.http import dependencies
-    from pipeline.api.posts import batch
-
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy import Connection
-
-
-with lazy_imports():
     from pipeline.actions import edit as edit_actions
     from pipeline.actions import validate as validate_actions
-    from pipeline.api.http import auth
+    from pipeline.api.http import auth, dependencies
     from pipeline.api.posts import (
         action_response_models,
         action_schema,
+        batch,
         field_types,
         response_models,
         schema,
@@ -41,6 +31,8 @@ with lazy_imports():
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
@@ -319,15 +311,10 @@ def _print_post(facts: dict[str, Any]) -> None:
 def _print_report(found: Mapping[str, Any]) -> None:
     """Print what was found, one line each."""
     click.echo("It would be accepted." if found["valid"] else "It would be refused.")
+    names = ("field", "platform", "code", "message")
     rows = [
-        {
-            "is": kind,
-            "field": x["field"],
-            "platform": x["platform"],
-            "code": x["code"],
-            "message": x["message"],
-        }
+        {"is": kind, **{name: one[name] for name in names}}
         for kind in ("refused", "warnings")
-        for x in found[kind]
+        for one in found[kind]
     ]
     print_rows(rows, empty="Nothing to warn about.")

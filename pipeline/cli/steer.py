@@ -11,7 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports, runtime
-from pipeline.cli.options import DURATION, SPAN, filter_options, limit_option, read_filter
+from pipeline.cli.options import DURATION, SPAN, add_options, filter_options, limit_option, read_filter
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_page, print_present, print_rows
 from pipeline.domain.hold import BREAKER, SCOPES
 
@@ -50,10 +50,8 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
         with context.database.begin() as c:
             workspace = runtime.choose_workspace(c, options["workspace"])
             chosen = replace(read_filter(c, {**options, "workspace": str(workspace.id)}), workspace=None)
-        caller, asked = (
-            runtime.build_caller(workspace),
-            steering.Steering(verb=steering_domain.Verb(name), filter=chosen, arguments=arguments),
-        )
+        caller = runtime.build_caller(workspace)
+        asked = steering.Steering(verb=steering_domain.Verb(name), filter=chosen, arguments=arguments)
         if asked.verb in steering_domain.PUBLISHES:
             auth.require_plan(caller)
         found = steering.steer(context, caller, asked, confirm=options["yes"])
@@ -61,14 +59,12 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
 
 
 def _add_verb(name: str, sentence: str, filters: str, *more: Callable[..., Any]) -> None:
+    @steer.command(name, help=f"{sentence}\n\nExample:\n  slipway steer {name} {filters}")
+    @add_options(*more)
+    @filter_options
+    @click.option("--yes", is_flag=True, help="Do it; without, it is only counted.")
     def run(**options: Any) -> None:
         _steer(name, _read_arguments(options), options)
-
-    run = click.option("--yes", is_flag=True, help="Do it; without, it is only counted.")(run)
-    run = filter_options(run)
-    for option in reversed(more):
-        run = option(run)
-    steer.command(name, help=f"{sentence}\n\nExample:\n  slipway steer {name} {filters}")(run)
 
 
 def _read_arguments(options: dict[str, Any]) -> steering_domain.Arguments:
@@ -231,7 +227,12 @@ def add(scope: Scope, target: str | None, why: str) -> None:
       slipway pause add account acme --why 'under review'
     """
     _require_target("add", scope, target)
-    _pause(scope, target or "", why)
+    if not why.strip():
+        raise click.ClickException("--why is empty: give the reason.")
+    with runtime.open_transaction() as c:
+        found = TARGETS[scope](c, target or "")
+        pause_actions.pause(c, runtime.find_actor(), scope, found, why)
+    print_fields({"scope": scope, "target": found, "paused": True, "why": why})
 
 
 @pause.command("list")
@@ -283,15 +284,6 @@ def _require_target(verb: str, scope: str, target: str | None) -> None:
             if scope == "all"
             else f"Give the target: slipway pause {verb} {scope} NAME."
         )
-
-
-def _pause(scope: Scope, target: str, why: str) -> None:
-    if not why.strip():
-        raise click.ClickException("--why is empty: give the reason.")
-    with runtime.open_transaction() as c:
-        found = TARGETS[scope](c, target)
-        pause_actions.pause(c, runtime.find_actor(), scope, found, why)
-    print_fields({"scope": scope, "target": found, "paused": True, "why": why})
 
 
 def _resolve_platform(_: Connection, text: str) -> str:
