@@ -124,7 +124,7 @@ def add_sandbox(
             raise click.ClickException("Give PLATFORM and --username, or --count for many accounts.")
         print_fields(_add_sandbox(chosen, platform, username, pairs))
         return
-    kinds = [platform] if platform else [p.value for p in runtime.list_platforms()]
+    kinds = [platform] if platform else [p.value for p in contract.Platform]
     prefix = username or "sample"
     added = [
         _add_sandbox(chosen, kinds[n % len(kinds)], f"{prefix}_{n // len(kinds) + 1:04d}", pairs)
@@ -136,14 +136,8 @@ def add_sandbox(
 def _add_sandbox(
     workspace: workspace_store.Workspace, platform: str, username: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    kind = (
-        runtime.parse_platform(platform.partition("_")[0]) if platform in runtime.list_platforms() else None
-    )
-    asked = {
-        "platform": platform,
-        "username": username,
-        "options": sample_workspace.OPTIONS.get(kind, {}) if kind else {},
-    }
+    options = {str(kind): options for kind, options in sample_workspace.OPTIONS.items()}
+    asked = {"platform": platform, "username": username, "options": options.get(platform, {})}
     created = runtime.call_sandbox("POST", "accounts", json=asked)
     remote = contract.RemoteAccount(
         **{name: created[name] for name in ("connection", "remote_id", "username")},
@@ -151,10 +145,9 @@ def _add_sandbox(
         credentials=account_file.credentials_of_sandbox(created),
         settings={**(created.get("settings") or {}), **settings},
     )
+    kind = runtime.parse_platform(platform.partition("_")[0])
     with runtime.open_transaction() as c:
-        return _add(
-            c, runtime.load_vault(), workspace, runtime.parse_platform(platform.partition("_")[0]), remote
-        )
+        return _add(c, runtime.load_vault(), workspace, kind, remote)
 
 
 @command.command("list")

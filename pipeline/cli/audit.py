@@ -88,7 +88,8 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
     with open_database() as database:
         with database.begin() as c:
             chosen = _read_filter(c, options)
-        file.write(b"" if form == "ndjson" else b"\xef\xbb\xbf" + _write_cells([_list_columns()]))
+        if form == "csv":
+            file.write(b"\xef\xbb\xbf" + _write_cells([[*audit_store.AuditRow.__dataclass_fields__]]))
         read = partial(audit_store.list_changes, chosen=chosen)
         for page in read_pages(database.begin, read, PAGE, lambda row: (row.at, row.id)):
             file.write(write(page))
@@ -100,10 +101,6 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
 def _read_filter(c: Connection, options: dict[str, Any]) -> audit_store.AuditFilter:
     workspace = options.pop("workspace")
     return audit_store.AuditFilter(workspace=find_workspace_id(c, workspace), **options)
-
-
-def _list_columns() -> list[str]:
-    return [*audit_store.AuditRow.__dataclass_fields__]
 
 
 def _to_lines(page: Sequence[audit_store.AuditRow]) -> bytes:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 ASKED_AT_ONCE = 8
 """Accounts that the platforms are asked about at the same time."""
-DRY_RUN = "Nothing was stored: this was a dry run. Run it again with --yes to store {count} account{s}."
 _OWNERSHIP = ("account", "token", "scopes")
 """Findings of a live check that show whether the tokens are usable and of this account."""
 
@@ -87,11 +86,10 @@ def import_(file: BinaryIO, workspace: str | None, *, unchecked: bool, yes: bool
 
 def print_outcome(count: int, *, stored: bool) -> None:
     """Print to standard error whether *count* accounts were stored."""
-    s = "" if count == 1 else "s"
-    if stored:
-        click.echo(f"Stored {count} account{s}. Delete every other copy of the tokens.", err=True)
-    else:
-        click.echo(DRY_RUN.format(count=count, s=s), err=True)
+    accounts = f"{count} account{'' if count == 1 else 's'}"
+    dry_run = f"Nothing was stored: this was a dry run. Run it again with --yes to store {accounts}."
+    done = f"Stored {accounts}. Delete every other copy of the tokens."
+    click.echo(done if stored else dry_run, err=True)
 
 
 def _refuse(problems: Sequence[account_file.Problem]) -> None:
@@ -322,7 +320,6 @@ def connect(
             workspace_id = workspace_store.find_workspace(c, workspace).id
             again = require_account(c, reconnect).id if reconnect else None
         try:
-            chosen = oauth_sessions.ALL if everything else only or None
             opened = authorize.start_authorization(
                 context,
                 find_actor(),
@@ -331,7 +328,7 @@ def connect(
                 oauth_sessions.CLI,
                 connection=connection,
                 reconnect=again,
-                chosen=chosen,
+                chosen=oauth_sessions.ALL if everything else only or None,
             )
         except post_request.Refusal as refusal:
             raise click.ClickException(refusal.message) from None

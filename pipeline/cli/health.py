@@ -45,12 +45,9 @@ def attention() -> None:
     Example:
       slipway attention --json
     """
-    from datetime import timedelta
-
+    silent = timedelta(seconds=config.settings().worker.silent)
     with runtime.open_transaction(warn=False) as c:  # a restore is in the list
-        rows = map(
-            _to_row, attention_items.read_attention(c, timedelta(seconds=config.settings().worker.silent))
-        )
+        rows = map(_to_row, attention_items.read_attention(c, silent))
         shown = rows if is_json() else map(_shorten, rows)
         stream_rows(shown, _ATTENTION_WIDTHS, empty="Nothing needs an operator.")
 

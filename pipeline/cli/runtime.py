@@ -174,11 +174,6 @@ def parse_id(text: str, noun: str, command: str = "") -> UUID:
         ) from None
 
 
-def list_platforms() -> list[contract.Platform]:
-    """Return all platforms."""
-    return list(contract.Platform)
-
-
 def require_account(c: Connection, account: str) -> account_store.AccountRow:
     """Return the account with this id or username. Raises ClickException."""
     try:

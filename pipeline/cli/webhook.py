@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -222,12 +224,7 @@ def replay(
     with _open_webhook(webhook_id) as (context, caller, found):
         total, last = webhooks.replay(context, caller, found.id, chosen)
         while last is not None:
-            more, last = webhooks.replay(
-                context,
-                caller,
-                found.id,
-                event_store.Replay(since=since, until=until, state=chosen.state, after=last),
-            )
+            more, last = webhooks.replay(context, caller, found.id, replace(chosen, after=last))
             total += more
     print_fields({"replayed": total})
 
@@ -268,8 +265,6 @@ def _check_types(types: tuple[str, ...]) -> list[str] | None:
 
 def _wait(context: Context, webhook: UUID, event: UUID) -> dict[str, Any]:
     """Return an event once its first try has ended, or as it is after ``PATIENCE`` seconds."""
-    import time
-
     until = time.monotonic() + PATIENCE
     while True:
         with context.database.begin() as c:

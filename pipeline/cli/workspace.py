@@ -15,17 +15,7 @@ from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction, record
-from pipeline.domain.account import (
-    Plan,
-    Role,
-    Subscription,
-    UnusableLogin,
-    UnusablePassword,
-    WorkspaceKind,
-    normalize_login,
-    require_login,
-    require_password,
-)
+from pipeline.domain import account as domain
 
 with lazy_imports():
     from pipeline.store.auth import sessions as session_store
@@ -34,8 +24,6 @@ with lazy_imports():
 
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from sqlalchemy import Connection
 
 
@@ -47,9 +35,14 @@ def workspace() -> None:
 @workspace.command("create")
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice([k.value for k in WorkspaceKind]), default="workspace", show_default=True
+    "--kind",
+    type=click.Choice([k.value for k in domain.WorkspaceKind]),
+    default="workspace",
+    show_default=True,
 )
-@click.option("--plan", type=click.Choice([p.value for p in Plan]), default="business", show_default=True)
+@click.option(
+    "--plan", type=click.Choice([p.value for p in domain.Plan]), default="business", show_default=True
+)
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name, such as Europe/Berlin.")
 def add_workspace(name: str, kind: str, plan: str, time_zone: str) -> None:
     """Create a workspace. A personal one also gets an owner.
@@ -62,7 +55,7 @@ def add_workspace(name: str, kind: str, plan: str, time_zone: str) -> None:
         raise click.ClickException("The name is empty: give one.")
     with open_transaction() as c:
         made = workspace_store.create_workspace(
-            c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone
+            c, name=name, kind=domain.WorkspaceKind(kind), plan=domain.Plan(plan), time_zone=time_zone
         )
         found = _to_dict(workspace_store.find_workspace(c, str(made)))
         record(c, "create", "workspace", made, made, {}, found)
@@ -86,9 +79,9 @@ def list_all_workspaces() -> None:
 
 @workspace.command()
 @click.argument("workspace")
-@click.argument("plan", type=click.Choice([p.value for p in Plan]))
+@click.argument("plan", type=click.Choice([p.value for p in domain.Plan]))
 @click.option(
-    "--subscription", type=click.Choice([s.value for s in Subscription]), help="Default: unchanged."
+    "--subscription", type=click.Choice([s.value for s in domain.Subscription]), help="Default: unchanged."
 )
 def set_plan(workspace: str, plan: str, subscription: str | None) -> None:
     """Change the plan of WORKSPACE (name or id). Its keys publish by the new plan at once.
@@ -98,7 +91,9 @@ def set_plan(workspace: str, plan: str, subscription: str | None) -> None:
     """
     with open_transaction() as c:
         found = workspace_store.find_workspace(c, workspace)
-        workspace_store.set_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
+        workspace_store.set_plan(
+            c, found.id, domain.Plan(plan), domain.Subscription(subscription or found.subscription)
+        )
         changed = _to_dict(workspace_store.find_workspace(c, str(found.id)))
         record(c, "set plan", "workspace", found.id, found.id, _to_dict(found), changed)
     print_fields(changed)
@@ -165,14 +160,14 @@ def ask_password(login: str, *, generate: bool) -> tuple[str, bool]:
         return user_store.generate_password(), True
     given: str = click.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)
     try:
-        return require_password(given, login), False
-    except UnusablePassword as error:
+        return domain.require_password(given, login), False
+    except domain.UnusablePassword as error:
         raise click.ClickException(str(error)) from None
 
 
 ALL = "all"
 """Stands for all workspaces, later ones included."""
-ROLES = [role.value for role in Role]
+ROLES = [role.value for role in domain.Role]
 generate_option = click.option(
     "--generate", is_flag=True, help="Generate the password, as without a terminal, and print it once."
 )
@@ -209,14 +204,14 @@ def create(login: str, role: str | None, workspace: str | None, *, generate: boo
     if (role is None) != (workspace is None):
         raise click.UsageError("Give --role and --workspace together: a role is for a workspace, or for all.")
     with _report_errors():
-        login = require_login(login)
+        login = domain.require_login(login)
         password, is_generated = ask_password(login, generate=generate)
         stored = user_store.hash_password(password)
         with open_transaction() as c:
             identity = user_store.create_user(c, login, stored)
             record(c, "create", "user", identity, None, after={"login": login})
             if role is not None:
-                _grant(c, identity, _find_workspace(c, workspace or ""), Role(role))
+                _grant(c, identity, _find_workspace(c, workspace or ""), domain.Role(role))
     facts = {"id": identity, "login": login, "role": role, "workspace": workspace}
     _print_password(facts, password if is_generated else None)
 
@@ -266,7 +261,7 @@ def reset(login: str, *, generate: bool) -> None:
     Example:
       slipway user reset ann
     """
-    login = normalize_login(login)
+    login = domain.normalize_login(login)
     with _report_errors():
         with open_transaction() as c:
             user_store.find_user(c, login)
@@ -276,15 +271,8 @@ def reset(login: str, *, generate: bool) -> None:
             identity = user_store.find_user(c, login)
             user_store.set_password(c, identity, stored)
             session_store.forget_tries(c, session_store.name_login(login))
-            record(
-                c,
-                "reset",
-                "user",
-                identity,
-                None,
-                before={"password": "the old one"},
-                after={"password": "a new one"},
-            )
+            sides = {"password": "the old one"}, {"password": "a new one"}
+            record(c, "reset", "user", identity, None, *sides)
     _print_password({"id": identity, "login": login}, password if is_generated else None)
 
 
@@ -303,7 +291,7 @@ def grant(login: str, role: str, workspace: str | None) -> None:
     if workspace is None:
         raise click.UsageError("Give --workspace: a name, an id, or all.")
     with _report_errors(), open_transaction() as c:
-        chosen = None if role == "none" else Role(role)
+        chosen = None if role == "none" else domain.Role(role)
         _grant(c, user_store.find_user(c, login), _find_workspace(c, workspace), chosen)
     print_fields({"login": login, "role": role, "workspace": workspace})
 
@@ -337,7 +325,7 @@ def _report_errors() -> Iterator[None]:
     """Turn errors that an operator can act on into ClickException."""
     try:
         yield
-    except UnusableLogin as error:
+    except domain.UnusableLogin as error:
         raise click.ClickException(str(error)) from None
     except user_store.LoginTaken as error:
         raise click.ClickException(f"{error} `slipway user reset` gives them a new password.") from None
@@ -350,7 +338,7 @@ def _find_workspace(c: Connection, given: str) -> UUID | None:
     return None if given == ALL else workspace_store.find_workspace(c, given).id
 
 
-def _grant(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
+def _grant(c: Connection, user: UUID, workspace: UUID | None, role: domain.Role | None) -> None:
     before = user_store.set_role(c, user, workspace, role)
     sides = [{"role": one.value if one else None} for one in (before, role)]
     record(c, "grant", "user", user, workspace, *sides)
@@ -360,10 +348,8 @@ def _set_disabled(login: str, *, disabled: bool) -> None:
     with _report_errors(), open_transaction() as c:
         identity = user_store.find_user(c, login)
         was_disabled = user_store.set_disabled(c, identity, disabled=disabled)
-        verb = "disable" if disabled else "enable"
-        record(
-            c, verb, "user", identity, None, before={"disabled": was_disabled}, after={"disabled": disabled}
-        )
+        sides = {"disabled": was_disabled}, {"disabled": disabled}
+        record(c, "disable" if disabled else "enable", "user", identity, None, *sides)
     print_fields({"login": login, "disabled": disabled})
 
 
