@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.broker.queues import IMPORTS
 from pipeline.cli import imports
 from pipeline.domain.bulk_import import ImportState
 from pipeline.store.canaries import record_consumed
@@ -23,6 +22,8 @@ from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack
 
 ACCOUNTS, ROWS = 12, 30
+IMPORTS = "imports-of-no-worker"
+"""A queue that this module's worker does not report."""
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +149,13 @@ def test_a_worker_is_asked_for_only_where_none_takes_imports(
     silence: int | None,
     asks: bool,
 ) -> None:
+    monkeypatch.setattr("pipeline.broker.queues.IMPORTS", IMPORTS)
+    core.run("DELETE FROM canaries WHERE queue = :queue", queue=IMPORTS)
     with core.context.database.begin() as c:
-        row(c, "WITH d AS (DELETE FROM canaries RETURNING 1) SELECT count(*) FROM d")
         if silence is not None:
             record_consumed(c, [IMPORTS])
-            late = timedelta(seconds=silence)
-            row(c, "UPDATE canaries SET taken_at = taken_at - CAST(:late AS interval) RETURNING 1", late=late)
+            sql = "UPDATE canaries SET taken_at = now() - CAST(:late AS interval) WHERE queue = :queue RETURNING 1"
+            row(c, sql, late=timedelta(seconds=silence), queue=IMPORTS)
     stuck = SimpleNamespace(id=None, state=ImportState.APPLYING, rows=0, done=0, plan=None)
     ended = SimpleNamespace(id=None, state=ImportState.PLANNED, rows=0, done=0, plan=None)
     readings = iter([stuck, stuck, ended])
