@@ -14,7 +14,6 @@ from adapters.errors import CredentialsExpired
 from pipeline.accounts import authorize as connect
 from pipeline.accounts import refresh as credentials
 from pipeline.actions import cancel_delete_retry as steer
-from pipeline.actions import dead_letters
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.actions.steering import steer as start_steering
@@ -33,7 +32,6 @@ from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import Caller, find_caller
 from pipeline.store.database import row
-from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.vault import rotate
 from pipeline.webhooks.send_webhooks import send_webhooks
@@ -139,12 +137,6 @@ def _find_caller(key: str) -> Caller:
         caller = find_caller(c, key)
     assert caller is not None
     return caller
-
-
-def discard(workspace: str, letters: list[str]) -> None:
-    """Discard dead letters."""
-    scope = Scope(workspace=UUID(workspace))
-    dead_letters.discard(get_context(), scope, [UUID(x) for x in letters], why="not worth it", actor=TESTER)
 
 
 def decline(platform: str, state: str) -> None:

@@ -1,15 +1,14 @@
-"""Replay or discard dead letters, on request of a user or an operator.
+"""Replay or discard a dead letter, in the transaction of its turn in a steering job (``steer_step.py``).
 
-Each dead letter is a transaction of its own, or has its part in that of a steering job: a crash in the middle leaves
-some done, and a repeated call does only the others. A delivery that may be live is never sent again: one that is armed,
-that the platform shows live, or in any state but `failed` and `blocked` is skipped with the reason.
+A delivery that may be live is never sent again: one that is armed, that the platform shows live, or in any state but
+`failed` and `blocked` is skipped with the reason.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,9 +27,7 @@ from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
 from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
-from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
-from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.dead_letters import Cause, DeadLetter
@@ -41,23 +38,14 @@ from pipeline.store.deliveries.paced_rates import reserve_turn
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
-from pipeline.store.steering.receipts import count_causes
 
+NO_LETTER = "There is no such dead letter; it may have been handled already."
 MAY_BE_LIVE = "It may be live: look at the account, then resolve it with `slipway delivery decide`."
 OBSTACLES: Mapping[Verb, Mapping[str, str]] = {
     Verb.REPLAY: {"armed": MAY_BE_LIVE, "live": LIVE},
     Verb.DISCARD: {"armed": MAY_BE_LIVE},
 }
 """Why a dead letter is skipped, by its obstacle."""
-
-
-@dataclass(kw_only=True, slots=True)
-class DeadLetterResult:
-    """The result of an action on several dead letters."""
-
-    done: list[UUID] = field(default_factory=list)
-    skipped: dict[UUID, str] = field(default_factory=dict)
-    """The reason, for each of the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,27 +67,10 @@ class Skipped(Exception):
     """The dead letter stays unchanged; the message says why."""
 
 
-def count_replayable(context: Context, chosen: ListFilter) -> DeadLetterCount:
-    """Count what ``replay`` would send again, and what it would skip."""
+def count_letters(context: Context, verb: Verb, chosen: ListFilter) -> DeadLetterCount:
+    """Count what a steering job with this verb would do to the dead letters of a filter, and what it would skip."""
     with context.database.begin() as c:
-        return _sum_up(context, store.count_by_obstacle(c, chosen), Verb.REPLAY)
-
-
-def count_discardable(context: Context, chosen: ListFilter) -> DeadLetterCount:
-    """Count what ``discard`` would discard, and what it would skip."""
-    with context.database.begin() as c:
-        return _sum_up(context, store.count_by_obstacle(c, chosen), Verb.DISCARD)
-
-
-def count_steered(
-    context: Context, verb: Verb, chosen: ListFilter, within: Collection[UUID]
-) -> DeadLetterCount:
-    """Count what a steering job in each of these workspaces would do to the dead letters of its filter."""
-    with context.database.begin() as c:
-        return _sum_up(context, count_causes(c, verb, chosen, within), verb)
-
-
-def _sum_up(context: Context, found: Sequence[Cause], verb: Verb) -> DeadLetterCount:
+        found = store.count_by_obstacle(c, chosen)
     doubt = explain_doubt(context)
     causes: Counter[Cause] = Counter()
     skipped: Counter[str] = Counter()
@@ -112,53 +83,10 @@ def _sum_up(context: Context, found: Sequence[Cause], verb: Verb) -> DeadLetterC
     return DeadLetterCount(causes=changed, skipped=skipped)
 
 
-def replay(
-    context: Context, scope: Scope, ids: Sequence[UUID], *, actor: Actor, per_minute: float | None = None
-) -> DeadLetterResult:
-    """Send dead letters again, at most ``per_minute`` per platform over all replays. Their due time stays.
-
-    Media whose checks are too old are checked again. Dead letters outside ``scope`` are skipped as unknown.
-    """
-    checks: list[UUID] = []
-    result = _run_each(
-        context,
-        ids,
-        lambda c, one: checks.extend(replay_within(context, c, scope, one, actor, per_minute=per_minute)),
-    )
-    failpoint("dead_letters.replayed", *result.done)
-    context.dispatcher.send_checks(checks, bulk=True)
-    return result
-
-
-def discard(
-    context: Context, scope: Scope, ids: Sequence[UUID], *, why: str, actor: Actor
-) -> DeadLetterResult:
-    """Discard dead letters: failed ones stay failed, blocked ones are cancelled. Authors can still retry or edit."""
-    return _run_each(context, ids, lambda c, one: discard_within(context, c, scope, one, actor, why=why))
-
-
-def _run_each(
-    context: Context, ids: Sequence[UUID], work: Callable[[Connection, UUID], None]
-) -> DeadLetterResult:
-    result = DeadLetterResult()
-    if reason := explain_doubt(context):
-        return DeadLetterResult(skipped=dict.fromkeys(ids, reason))
-    for delivery in dict.fromkeys(ids):
-        try:
-            with context.database.begin() as c:
-                work(c, delivery)
-        except (Skipped, Refusal) as reason:
-            result.skipped[delivery] = str(reason)
-        else:
-            failpoint("dead_letters.dealt", delivery)
-            result.done.append(delivery)
-    return result
-
-
 def _read_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter:
     found = store.find_dead_letter(c, delivery, scope)
     if found is None:
-        raise Skipped("There is no such dead letter; it may have been handled already.")
+        raise Skipped(NO_LETTER)
     if found.armed:
         raise Skipped(MAY_BE_LIVE)
     return found

@@ -19,13 +19,14 @@ from sqlalchemy import Connection
 
 from pipeline.actions import dead_letters, edit
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
-from pipeline.actions.dead_letters import Skipped
+from pipeline.actions.dead_letters import NO_LETTER, Skipped
 from pipeline.actions.edit import dispatch_first
 from pipeline.actions.post_changes import Change
-from pipeline.actions.steering import dispatch_waiting
+from pipeline.actions.steering import Steering, dispatch_waiting, steer
 from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import State
-from pipeline.domain.steering import AT_ONCE, OF_DEAD_LETTERS, SteeringState, Verb
+from pipeline.domain.steering import AT_ONCE, OF_DEAD_LETTERS, WORKING, SteeringState, Verb
+from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.runtime.job_loop import run_step
@@ -33,7 +34,8 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import is_in_flight
 from pipeline.store import jobs
 from pipeline.store.audit import find_actor
-from pipeline.store.auth.keys import Caller
+from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.deliveries.dead_letters import list_workspaces
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
@@ -198,7 +200,9 @@ def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool
 
 def _replay(turn: Turn) -> None:
     def work(scope: Scope, delivery: UUID, actor: Actor) -> None:
-        turn.checks = dead_letters.replay_within(turn.context, turn.c, scope, delivery, actor)
+        turn.checks = dead_letters.replay_within(
+            turn.context, turn.c, scope, delivery, actor, per_minute=turn.job.arguments.per_minute
+        )
 
     _deal(turn, work)
 
@@ -218,7 +222,7 @@ def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:
     try:
         with turn.c.begin_nested():
             work(scope, receipt.delivery_id, actor)
-    except Skipped as reason:
+    except (Skipped, Refusal) as reason:
         _skip(turn, [receipt.delivery_id], str(reason))
     else:
         turn.why[receipt.delivery_id] = None
@@ -245,13 +249,66 @@ def run_steering_step(context: Context, identity: UUID) -> None:
         context.dispatcher.send_steering([identity])
 
 
-def run_whole_job(context: Context, identity: UUID) -> None:
-    """Do all steps of a small job that was not dispatched. If this process dies, maintenance dispatches the rest."""
-    while _take_step(context, identity):
+def run_at_once(context: Context, caller: Caller, asked: Steering) -> dict[UUID, str | None]:
+    """Do all steps of a job here; return why each delivery was skipped, None for one that was done.
+
+    If this process dies, maintenance dispatches the rest. Raises Refusal as ``steer``.
+    """
+    job = steer(context, caller, asked, confirm=True, dispatch=False).job
+    if job is None:
+        raise LookupError("A confirmed steering has no job.")
+    # whoever stores another job locks this one for a moment, and nobody dispatches it again at once
+    while _take_step(context, job.id, waits=True):
         pass
+    with context.database.begin() as c:
+        found = receipts.list_receipts(c, job.id, limit=job.selected)
+        ended = store.find_job(c, caller, job.id) or job
+    left = f"post_in_flight: Job {job.id} does it after an earlier one of the same deliveries."
+    if ended.state not in WORKING:
+        left = f"{ended.state}: Job {job.id} ended before its turn."
+    return {one.delivery_id: one.why if one.outcome else left for one in found}
 
 
-def _take_step(context: Context, identity: UUID) -> bool:
+@dataclass(kw_only=True, slots=True)
+class DeadLetterResult:
+    """The result of an action on several dead letters."""
+
+    done: list[UUID] = field(default_factory=list)
+    skipped: dict[UUID, str] = field(default_factory=dict)
+    """The reason, for each of the others."""
+
+
+def steer_letters(
+    context: Context, asked: Steering, actor: Actor, caller: Caller | None = None
+) -> DeadLetterResult:
+    """Do a job in each workspace that has dead letters of the filter, and return what became of each.
+
+    *caller*: the key that asks for it; None: an operator. Authors can still retry or edit what is discarded.
+    Raises Refusal if one has too many.
+    """
+    chosen = asked.filter
+    with context.database.begin() as c:
+        spaces = list_workspaces(c, chosen)
+        found = [read_caller(c, space, None) for space in dict.fromkeys(spaces.values())]
+    ids = spaces if chosen.deliveries is None else dict.fromkeys(chosen.deliveries)
+    if reason := explain_doubt(context):
+        return DeadLetterResult(skipped=dict.fromkeys(ids, reason))
+    # a filter without a condition would select every post
+    asked = replace(asked, filter=replace(chosen, discarded=False))
+    whys: dict[UUID, str | None] = {}
+    for one in found:
+        if one is not None:
+            whys |= run_at_once(context, replace(caller or one, actor=actor), asked)
+    result = DeadLetterResult()
+    for delivery in ids:
+        if why := whys.get(delivery, NO_LETTER):
+            result.skipped[delivery] = why
+        else:
+            result.done.append(delivery)
+    return result
+
+
+def _take_step(context: Context, identity: UUID, *, waits: bool = False) -> bool:
     """Do the next step; False if there is none, or another worker does it.
 
     There is none while a restore of the database is not accepted.
@@ -264,7 +321,9 @@ def _take_step(context: Context, identity: UUID) -> bool:
         failpoint("steering.claimed", identity)
         return _work(context, job, caller)
 
-    return context.send_guard.find_doubt() is None and run_step(context.database, store.JOBS, identity, work)
+    if context.send_guard.find_doubt() is not None:
+        return False
+    return run_step(context.database, store.JOBS, identity, work, waits=waits)
 
 
 def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import click
 
@@ -22,12 +20,9 @@ from pipeline.cli.options import (
 
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
+    from pipeline.actions import steer_step, steering
+    from pipeline.domain import steering as steering_domain
     from pipeline.store.deliveries import dead_letters, history, ownership, selection
-
-
-PAGE = 200
-Action = Callable[[Sequence[UUID]], "dead_letter_actions.DeadLetterResult"]
-
 
 filters = add_options(
     platform_filter,
@@ -128,16 +123,8 @@ def replay(letters: tuple[str, ...], per_minute: float | None, *, yes: bool, **c
       slipway dead-letter replay 0199c0de-0000-7000-8000-000000000000
       slipway dead-letter replay --error-class Unavailable --platform tiktok --per-minute 30 --yes
     """
-    with runtime.open_context() as context:
-        action = partial(
-            dead_letter_actions.replay,
-            context,
-            ownership.OPERATOR,
-            actor=runtime.find_actor(),
-            per_minute=per_minute,
-        )
-        count = partial(dead_letter_actions.count_replayable, context)
-        _process(context.database.begin, letters, chosen, action, count, "replayed", yes=yes)
+    arguments = steering_domain.Arguments(per_minute=per_minute)
+    _process(letters, chosen, steering_domain.Verb.REPLAY, arguments, "replayed", yes=yes)
 
 
 @command.command()
@@ -156,20 +143,15 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, **chosen: Any) -> 
     """
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
-    with runtime.open_context() as context:
-        action = partial(
-            dead_letter_actions.discard, context, ownership.OPERATOR, why=why, actor=runtime.find_actor()
-        )
-        count = partial(dead_letter_actions.count_discardable, context)
-        _process(context.database.begin, letters, chosen, action, count, "discarded", yes=yes)
+    arguments = steering_domain.Arguments(why=why)
+    _process(letters, chosen, steering_domain.Verb.DISCARD, arguments, "discarded", yes=yes)
 
 
 def _process(
-    begin: Callable[[], Any],
     letters: Sequence[str],
     chosen: dict[str, Any],
-    action: Action,
-    count: Callable[[selection.ListFilter], dead_letter_actions.DeadLetterCount],
+    verb: steering_domain.Verb,
+    arguments: steering_domain.Arguments,
     done: str,
     *,
     yes: bool,
@@ -177,18 +159,25 @@ def _process(
     """Process named dead letters at once; dead letters that options select only with --yes, else print their counts."""
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
-    if letters:
-        dealt = action([runtime.parse_id(one, "dead-letter") for one in letters])
-        _print_result([dealt], done)
-        if not dealt.done:
-            raise click.exceptions.Exit(1)
-        return
-    with begin() as c:
-        which = read_filter(c, chosen)
-    if yes:
-        _print_result([action(page) for page in _list_pages(begin, which)], done)
-        return
-    found = count(which)
+    with runtime.report_refusals(), runtime.open_context() as context:
+        if letters:
+            which = selection.ListFilter(
+                deliveries=tuple(runtime.parse_id(one, "dead-letter") for one in letters)
+            )
+        else:
+            with context.database.begin() as c:
+                which = read_filter(c, chosen)
+        if not letters and not yes:
+            _print_count(dead_letter_actions.count_letters(context, verb, which), done)
+            return
+        asked = steering.Steering(verb=verb, filter=which, arguments=arguments)
+        dealt = steer_step.steer_letters(context, asked, runtime.find_actor())
+    output.print_outcome(done, dealt.done, dealt.skipped, "skipped", key="skipped")
+    if letters and not dealt.done:
+        raise click.exceptions.Exit(1)
+
+
+def _print_count(found: dead_letter_actions.DeadLetterCount, done: str) -> None:
     output.print_rows(_causes_to_rows(found.causes), empty=f"No dead letters would be {done}.")
     if output.is_json():
         return
@@ -196,19 +185,6 @@ def _process(
         click.echo(f"\n{found.letters} would be {done}: run it again with --yes.")
     for why, skipped in found.skipped.items():
         click.echo(f"{skipped} would be skipped: {why}")
-
-
-def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterator[list[UUID]]:
-    """Yield the ids of all selected letters, a page at a time; each is yielded once, processed or not."""
-    read = partial(dead_letters.list_dead_letters, chosen=which)
-    for page in runtime.read_pages(begin, read, PAGE, lambda one: (one.died_at, one.id)):
-        yield [one.id for one in page]
-
-
-def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str) -> None:
-    ids = [delivery for some in dealt for delivery in some.done]
-    skipped = {delivery: why for some in dealt for delivery, why in some.skipped.items()}
-    output.print_outcome(done, ids, skipped, "skipped", key="skipped")
 
 
 def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ from pipeline.actions import cancel_delete_retry
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change, EditResult
 from pipeline.actions.resolve import CannotResolve
-from pipeline.actions.steer_step import run_whole_job
-from pipeline.actions.steering import Steering, steer
+from pipeline.actions.steer_step import run_at_once
+from pipeline.actions.steering import Steering
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.actions import ACTIONS, BY_VERB
 from pipeline.dashboard.decide import DECISIONS
@@ -38,7 +38,6 @@ from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.selection import ListFilter, find_delivery
-from pipeline.store.steering.receipts import list_receipts
 
 RESCHEDULE = ACTIONS["reschedule"].role
 
@@ -207,8 +206,11 @@ def _retry(target: _Target) -> None:
     _refuse_undone(done.errors, target.post)
 
 
-def _refuse_undone(errors: Mapping[UUID, str], post: UUID) -> None:
-    if reason := errors.get(post):
+CHANGED = "post_in_flight: It changed in the meantime: look at it again."
+
+
+def _refuse_undone(errors: Mapping[UUID, str | None], identity: UUID) -> None:
+    if reason := errors.get(identity):
         code, _, message = reason.partition(": ")
         raise Refusal(409, code, message)
 
@@ -234,20 +236,8 @@ def _steer(target: _Target, verb: Verb, arguments: Arguments) -> None:
     """Run a steering job of the one delivery."""
     chosen = ListFilter(deliveries=(target.delivery,))
     asked = Steering(verb=verb, filter=chosen, arguments=arguments)
-    job = steer(target.context, target.caller, asked, confirm=True, dispatch=False).job
-    if job is None:
-        raise LookupError("A confirmed steering has no job.")
-    run_whole_job(target.context, job.id)
-    with target.context.database.begin() as c:
-        receipts = list_receipts(c, job.id, limit=1)
-    if not receipts:
-        raise Refusal(409, "post_in_flight", "It changed in the meantime: look at it again.")
-    if receipts[0].outcome is None:
-        raise Refusal(
-            409, "post_in_flight", f"Job {job.id} does it after an earlier one of the same deliveries."
-        )
-    if receipts[0].why:
-        _refuse_undone({target.post: receipts[0].why}, target.post)
+    whys = run_at_once(target.context, target.caller, asked)
+    _refuse_undone(whys or {target.delivery: CHANGED}, target.delivery)
 
 
 _VERBS: Mapping[str, Callable[[_Target], None]] = {

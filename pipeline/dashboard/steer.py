@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.actions.dead_letters import DeadLetterCount, count_steered
+from pipeline.actions.dead_letters import DeadLetterCount, count_letters
 from pipeline.actions.steering import Counted, Steering, steer, stop
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.actions import ACTIONS, Action
@@ -38,6 +38,7 @@ from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, WORKING, Argume
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import SteeringJob, dump_filter, list_jobs
 from pipeline.store.steering.receipts import Receipt, count_by_workspace, list_receipts
@@ -287,10 +288,11 @@ def _count(context: Context, order: Order) -> Found:
     with context.database.begin() as c:
         found = count_by_workspace(c, verb, chosen, order.spaces)
     most = [*found][:MOST]
+    letters = replace(chosen, workspace=None, scope=Scope(within=most))
     return Found(
         counted={space: steer(context, *_ask(context, order, chosen, space)) for space in most},
         others=len(found) - len(most),
-        dead_letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
+        dead_letters=count_letters(context, verb, letters) if verb in OF_DEAD_LETTERS else None,
     )
 
 

@@ -59,6 +59,8 @@ class Arguments:
     end: datetime | None = None
     why: str | None = None
     """The reason of a pause, shown with the deliveries that it holds; of a discard, kept with each dead letter."""
+    per_minute: float | None = None
+    """Replays per platform, over all jobs; None: as the settings say."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments as they are stored."""
@@ -67,6 +69,7 @@ class Arguments:
             "start": None if self.start is None else self.start.isoformat(),
             "end": None if self.end is None else self.end.isoformat(),
             "why": self.why,
+            "per_minute": self.per_minute,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -77,6 +80,7 @@ class Arguments:
         return cls(
             shift=None if shift is None else timedelta(seconds=shift),
             why=stored.get("why"),
+            per_minute=stored.get("per_minute"),
             **{name: datetime.fromisoformat(stored[name]) for name in ("start", "end") if name in stored},
         )
 

@@ -20,9 +20,14 @@ _running: set[UUID] = set()
 
 
 def run_step(
-    database: Database, table: JobTable[J], identity: UUID, work: Callable[[J, Caller | None], bool]
+    database: Database,
+    table: JobTable[J],
+    identity: UUID,
+    work: Callable[[J, Caller | None], bool],
+    *,
+    waits: bool = False,
 ) -> bool:
-    """Do the next step of a job; False if none is left, or another worker has it.
+    """Do the next step of a job; False if none is left, or another worker has it (*waits*: as in ``jobs.claim``).
 
     *work* returns True if there is a next step. It gets no caller for a job that has failed, as its key is no longer
     valid.
@@ -32,7 +37,7 @@ def run_step(
     _running.add(identity)
     try:
         with jobs.begin_step(database) as c:
-            job = jobs.claim(c, table, identity, jobs.LEASE)
+            job = jobs.claim(c, table, identity, jobs.LEASE, waits=waits)
             caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
             if job is not None and caller is None:
                 message = f"The key that made this {table.noun} was revoked, or it has expired."

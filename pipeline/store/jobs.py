@@ -82,13 +82,19 @@ def find_workspace_of_job(c: Connection, table: JobTable[Any], identity: UUID) -
     return find_value(c, UUID, f"SELECT workspace_id FROM {table.name} WHERE id = :id", id=identity)
 
 
-def claim(c: Connection, table: JobTable[J], identity: UUID, lease: timedelta) -> J | None:
-    """Claim the next step of a job, and return the job; None if there is none, or another worker has it."""
+def claim(
+    c: Connection, table: JobTable[J], identity: UUID, lease: timedelta, *, waits: bool = False
+) -> J | None:
+    """Claim the next step of a job, and return the job; None if there is none, or another worker has it.
+
+    A job that another transaction has locked counts as another worker's, unless this one *waits* for it.
+    """
     found = row(
         c,
         f"""UPDATE {table.name} SET lease_until = now() + :lease, touched_at = now(), state = {table.begin}
             WHERE id = (SELECT id FROM {table.name} WHERE id = :id AND {table.working}
-                          AND (lease_until IS NULL OR lease_until < now()) FOR UPDATE SKIP LOCKED)
+                          AND (lease_until IS NULL OR lease_until < now())
+                        FOR UPDATE {"" if waits else "SKIP LOCKED"})
             RETURNING {table.columns}""",
         id=identity,
         lease=lease,

@@ -91,7 +91,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
         "state = 'blocked', reason = 'is_it_live', armed_at = now()",
     ),
     "decide.resumed": (("delivery", "resume"), "state = 'blocked', reason = 'person_needed'"),
-    "dead_letters.replayed": (("dead-letter", "replay"), "state = 'failed'"),
+    "steering.worked": (("dead-letter", "replay"), "state = 'failed'"),
 }
 """Failpoint -> the command that crashes there, and the state of its delivery."""
 

@@ -34,7 +34,6 @@ from pipeline.store.vault import Vault, _can_open, rotate
 from pipeline.wiring import build_context
 from tests.actors import TESTER
 from tests.crash_table import Crashes, get_points
-from tests.pipeline.actions.test_dead_letters import dead, discard, listed
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 from tests.pipeline.media.servers import Site, file, serving, status
@@ -247,13 +246,6 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
     done = cancel(core.context, core.caller, [p.id for p in posts])
     assert (list(done.ids), done.errors) == ([p.id for p in posts], {})
     assert [core.ledger.states(p)[0] for p in posts] == [State.CANCELLED] * 2
-
-    core.decided()
-    letters = [dead(core).deliveries[0] for _ in range(2)]
-    crashes.crash(given, "dead_letters.dealt", "discard", str(core.workspace), [str(x) for x in letters])
-    assert listed(core) == letters[1:]
-    dealt = discard(core, letters)
-    assert (dealt.done, list(dealt.skipped), listed(core)) == (letters[1:], letters[:1], [])
 
 
 def test_a_no_that_was_not_noted_changed_nothing(

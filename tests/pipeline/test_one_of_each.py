@@ -21,6 +21,7 @@ CONCEPTS: dict[str, tuple[str, list[str]]] = {
     "rate limit in SQL": (r"(UPDATE|INTO|FROM) paces\b", [f"{DELIVERIES}/paced_rates.py"]),
     "shares of a process's slots": (r"\bShares\(\n", ["pipeline/limits/shared_slots.py"]),
     "position of a reader of moves": (r"UPDATE move_progress|pg_locks", [f"{STORE}/moves.py"]),
+    "action on dead letters": (r"dead_letters\.\w+_within\(", ["pipeline/actions/steer_step.py"]),
     "loop of jobs": (r"\bjobs\.claim\(", ["pipeline/runtime/job_loop.py"]),
     "lease of a job": (r"UPDATE \{table\.name\}", [f"{STORE}/jobs.py"]),
     "claim of a delivery": (r"state = 'publishing', held_for = NULL", [f"{DELIVERIES}/claim.py"]),

@@ -18,7 +18,8 @@ from typing_extensions import TypeAliasType
 from adapters.contract import Platform
 from adapters.post_options import at_most
 from pipeline.actions.attention import AttentionItem as Listed
-from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
+from pipeline.actions.dead_letters import DeadLetterCount
+from pipeline.actions.steer_step import DeadLetterResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.http.validation import Body, Query, build_invalid_payload
 from pipeline.api.posts.field_types import EntityId

@@ -6,7 +6,7 @@ operator token reaches all. A dead letter outside the scope is answered like one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, TypeVar
@@ -16,7 +16,9 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from pipeline.actions import attention
-from pipeline.actions import dead_letters as actions
+from pipeline.actions.dead_letters import count_letters
+from pipeline.actions.steer_step import DeadLetterResult, steer_letters
+from pipeline.actions.steering import Steering
 from pipeline.api.http.dependencies import (
     Principal,
     PrincipalPublisher,
@@ -28,6 +30,7 @@ from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.openapi.introduction import ATTENTION, DEAD_LETTERS
 from pipeline.api.openapi.operation import OPERATOR_API, Routes
 from pipeline.api.operator import models
+from pipeline.domain.steering import Arguments, Verb
 from pipeline.runtime.context import Context
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.history import list_attempts, list_moves
@@ -35,7 +38,6 @@ from pipeline.store.deliveries.selection import ListFilter
 
 attention_routes = Routes(tag=ATTENTION, path="/attention", api=OPERATOR_API)
 routes = Routes(tag=DEAD_LETTERS, path="/dead-letters", api=OPERATOR_API)
-Action = Callable[[Sequence[UUID]], actions.DeadLetterResult]
 ResultT = TypeVar("ResultT", models.ReplayResult, models.DiscardResult)
 
 
@@ -69,15 +71,9 @@ async def replay_dead_letters(
     request: Request, principal: PrincipalPublisher, body: models.ReplayBody
 ) -> SuccessResponse[models.ReplayOutcome]:
     """Queue dead letters again, at most so many per minute and platform. What may be live is never sent again."""
-    action = partial(
-        actions.replay,
-        principal.app_state.context,
-        principal.scope,
-        actor=principal.actor,
-        per_minute=body.per_minute,
-    )
     answers = (models.ReplayResult, models.ReplayPage)
-    result = await _apply(request, principal, body, action, actions.count_replayable, answers)
+    arguments = Arguments(per_minute=body.per_minute)
+    result = await _apply(request, principal, body, Verb.REPLAY, arguments, answers)
     return success("Dead letters replayed", result)
 
 
@@ -86,10 +82,8 @@ async def discard_dead_letters(
     request: Request, principal: PrincipalWriter, body: models.DiscardBody
 ) -> SuccessResponse[models.DiscardOutcome]:
     """Give dead letters up; their evidence stays."""
-    context = principal.app_state.context
-    action = partial(actions.discard, context, principal.scope, why=body.why, actor=principal.actor)
     answers = (models.DiscardResult, models.DiscardPage)
-    result = await _apply(request, principal, body, action, actions.count_discardable, answers)
+    result = await _apply(request, principal, body, Verb.DISCARD, Arguments(why=body.why), answers)
     return success("Dead letters discarded", result)
 
 
@@ -112,27 +106,33 @@ async def _apply(
     request: Request,
     principal: Principal,
     body: models.ReplayBody | models.DiscardBody,
-    action: Action,
-    count: Callable[[Context, ListFilter], actions.DeadLetterCount],
+    verb: Verb,
+    arguments: Arguments,
     answers: tuple[type[ResultT], type[ResultT]],
 ) -> ResultT | models.DryRun:
-    """Apply *action* to the dead letters of the request, and return the result.
+    """Do a steering job of the dead letters of the request, and return the result.
 
     A filter selects one request's share of dead letters; its cursor passes over skipped ones. Each counts as a post.
     *answers*: the models for dead letters named by id, and for dead letters that a filter selects.
     """
     context = principal.app_state.context
     run = partial(principal.app_state.action_bulkhead.run, key=principal.key_id)
+
+    def steer(ids: tuple[UUID, ...]) -> DeadLetterResult:
+        chosen = ListFilter(scope=principal.scope, deliveries=ids)
+        asked = Steering(verb=verb, filter=chosen, arguments=arguments)
+        return steer_letters(context, asked, principal.actor, principal.caller)
+
     if body.ids is not None:
-        ids: Sequence[UUID] = list(dict.fromkeys(body.ids))
+        ids = tuple(dict.fromkeys(body.ids))
         await principal.charge(request, len(ids))
-        return answers[0].from_result(await run(partial(action, ids)))
+        return answers[0].from_result(await run(partial(steer, ids)))
     chosen = models.select_letters(principal.scope, body.filter or models.Filter())
     if body.dry_run:
-        return models.DryRun.from_count(await run(partial(count, context, chosen)))
+        return models.DryRun.from_count(await run(partial(count_letters, context, verb, chosen)))
     page = await run(partial(_list_page, context, chosen, body.cursor))
     await principal.charge(request, len(page))
-    result = await run(partial(action, [one.id for one in page]))
+    result = await run(partial(steer, tuple(one.id for one in page)))
     return answers[1].from_result(result, next_cursor=_next_cursor(page, models.MAX_LETTERS))
 
 

@@ -25,7 +25,7 @@ from pipeline.store.deliveries.selection import (
     ListFilter,
     select_posted,
 )
-from pipeline.store.selection import Keyset, Where
+from pipeline.store.selection import Keyset
 
 Obstacle = Literal["armed", "live"]
 """Armed: it may be live. Live: late proof shows that it is."""
@@ -104,9 +104,18 @@ def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter 
     return found[0] if found else None
 
 
+def list_workspaces(c: Connection, chosen: ListFilter) -> dict[UUID, UUID]:
+    """Return the workspace of each dead letter, oldest failure first."""
+    where = select_posted(chosen, IS_DEAD)
+    found = rows(
+        c, f"SELECT d.id, d.workspace_id FROM {POSTED} WHERE {where} ORDER BY {OLDEST.order}", **where.values
+    )
+    return {r.id: r.workspace_id for r in found}
+
+
 def count_causes(c: Connection, chosen: ListFilter) -> list[Cause]:
     """Count dead letters by platform and error, most frequent first."""
-    return count_selected(c, select_posted(chosen, IS_DEAD), obstacle="CAST(NULL AS text)")
+    return count_by_obstacle(c, chosen, obstacle="CAST(NULL AS text)")
 
 
 def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
@@ -114,13 +123,9 @@ def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
     return {(r.platform, r.error_class): r.n for r in rows(c, _SOME, n=limit)}
 
 
-def count_by_obstacle(c: Connection, chosen: ListFilter) -> list[Cause]:
+def count_by_obstacle(c: Connection, chosen: ListFilter, *, obstacle: str = _OBSTACLE) -> list[Cause]:
     """Count dead letters by platform, error and obstacle."""
-    return count_selected(c, select_posted(chosen, IS_DEAD))
-
-
-def count_selected(c: Connection, where: Where, *, obstacle: str = _OBSTACLE) -> list[Cause]:
-    """Count the dead letters that ``select_posted`` selects by platform, error and obstacle."""
+    where = select_posted(chosen, IS_DEAD)
     return read_all(c, Cause, _CAUSES.format(obstacle=obstacle, source=POSTED, where=where), **where.values)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import plan_and_read, read_all, row, rows, run_many
-from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_selected
+from pipeline.store.deliveries.dead_letters import IS_DEAD
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import POSTED, ListFilter, select_posted
 from pipeline.store.selection import Keyset, Where, where, where_given
@@ -157,11 +157,6 @@ def _count(c: Connection, key: str, selected: Where, keep: str = "") -> dict[Any
         for one in found
         if one.state is None
     }
-
-
-def count_causes(c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]) -> list[Cause]:
-    """Count the dead letters that a filter selects in these workspaces, by platform, error and obstacle."""
-    return count_selected(c, _select_within(_SELECTS[verb], chosen, Scope(within=list(within))))
 
 
 def drop_old_counts(c: Connection, caller: Caller, most: int) -> None:

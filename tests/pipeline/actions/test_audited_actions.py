@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from pipeline.actions import dead_letters, pauses, resolve
+from pipeline.actions import pauses, resolve
 from pipeline.actions.cancel_delete_retry import cancel, delete, retry
+from pipeline.actions.dead_letters import discard_within
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_step import run_steering_step
@@ -23,6 +24,7 @@ from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.actions.test_cancel_delete_retry import failed
+from tests.pipeline.actions.test_dead_letters import act
 from tests.pipeline.actions.test_edit import stored
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
@@ -111,14 +113,17 @@ def test_what_changes_nothing_is_not_recorded(core: CoreFixture) -> None:
     assert [one.verb for one in changes(core, post.id)] == ["cancel"]
 
 
+def give_up(core: CoreFixture, post: Post) -> None:
+    with core.context.database.begin() as c:
+        discard_within(core.context, c, Scope(), post.deliveries[0], TESTER, why="over")
+
+
 ACTIONS: dict[str, Callable[[CoreFixture, Post], object]] = {
     "edit": lambda core, post: change(core, post, caption="Better"),
     "cancel": lambda core, post: cancel(core.context, core.caller, [post.id]),
     "delete": lambda core, post: delete(core.context, core.caller, [post.id]),
     "retry": lambda core, post: retry(core.context, core.caller, [post.id]),
-    "discard": lambda core, post: dead_letters.discard(
-        core.context, Scope(), post.deliveries, why="over", actor=TESTER
-    ),
+    "discard": give_up,
     "confirm live": lambda core, post: resolve.confirm_live(
         core.context, TESTER, post.deliveries[0], "https://t.example/1"
     ),
@@ -160,14 +165,14 @@ def allow_commits(core: CoreFixture) -> None:
 def test_dead_letters_are_recorded_each_with_the_reason(core: CoreFixture) -> None:
     one, two = failed(core), stored(core)
     core.ledger.put(two, State.BLOCKED, reason=Reason.PERSON_NEEDED)
-    dead_letters.replay(core.context, Scope(), [*one.deliveries, *two.deliveries], actor=TESTER)
+    act(core.context, Verb.REPLAY, Scope(), [*one.deliveries, *two.deliveries])
     assert only(core, one.id).after == states(one, (0, State.ACCEPTED))
     assert only(core, two.id).after == states(two, (0, State.RETRYING))
     assert "replayed by a test" in core.ledger.last_why(two.deliveries[0])
     gone, stuck = failed(core), stored(core)
     core.ledger.put(stuck, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     letters = [*gone.deliveries, *stuck.deliveries]
-    dead_letters.discard(core.context, Scope(), letters, why="over", actor=TESTER)
+    act(core.context, Verb.DISCARD, Scope(), letters, why="over")
     assert only(core, gone.id).after == {"discarded": str(gone.deliveries[0]), "why": "over"}
     found = only(core, stuck.id)
     assert (found.verb, found.actor_name, found.address) == ("discard", "a test", TESTER.address)

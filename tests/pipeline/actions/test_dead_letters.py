@@ -10,9 +10,12 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from pipeline.actions import dead_letters
 from pipeline.actions.cancel_delete_retry import cancel
+from pipeline.actions.steer_step import DeadLetterResult, steer_letters
+from pipeline.actions.steering import Steering
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.steering import Arguments, Verb
+from pipeline.runtime.context import Context
 from pipeline.stages import delay
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.deliveries.dead_letters import (
@@ -72,14 +75,21 @@ def ids(*posts: Post) -> list[UUID]:
     return [d for post in posts for d in post.deliveries]
 
 
-def replay(
-    core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60
-) -> dead_letters.DeadLetterResult:
-    return dead_letters.replay(core.context, scope_of(core), letters, actor=TESTER, per_minute=per_minute)
+def act(
+    context: Context, verb: Verb, scope: Scope, letters: Sequence[UUID], **arguments: Any
+) -> DeadLetterResult:
+    """Do the steering jobs of these dead letters, as an operator."""
+    chosen = ListFilter(scope=scope, deliveries=tuple(letters))
+    asked = Steering(verb=verb, filter=chosen, arguments=Arguments(**arguments))
+    return steer_letters(context, asked, TESTER)
 
 
-def discard(core: CoreFixture, letters: Sequence[UUID]) -> dead_letters.DeadLetterResult:
-    return dead_letters.discard(core.context, scope_of(core), letters, why="not worth it", actor=TESTER)
+def replay(core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60) -> DeadLetterResult:
+    return act(core.context, Verb.REPLAY, scope_of(core), letters, per_minute=per_minute)
+
+
+def discard(core: CoreFixture, letters: Sequence[UUID]) -> DeadLetterResult:
+    return act(core.context, Verb.DISCARD, scope_of(core), letters, why="not worth it")
 
 
 # --- what is one -----------------------------------------------------------------------------------------------------
@@ -138,8 +148,8 @@ def test_nobody_sees_or_touches_anothers(home: CoreFixture) -> None:
     for scope in (scope_of(home), narrow):
         assert ids(theirs)[0] not in listed(other, scope)
         for done in (
-            dead_letters.replay(home.context, scope, ids(theirs), actor=TESTER),
-            dead_letters.discard(home.context, scope, ids(theirs), why="x", actor=TESTER),
+            act(home.context, Verb.REPLAY, scope, ids(theirs)),
+            act(home.context, Verb.DISCARD, scope, ids(theirs), why="x"),
         ):
             assert (done.done, list(done.skipped)) == ([], ids(theirs))
     assert other.ledger.states(theirs) == [State.FAILED]
@@ -228,20 +238,6 @@ def test_one_that_was_armed_is_a_persons_to_look_at(home: CoreFixture, state: St
     for dealt in (replay(home, ids(post)), discard(home, ids(post))):
         assert "slipway delivery decide" in dealt.skipped[ids(post)[0]]
     assert home.ledger.states(post) == [state]
-
-
-def test_one_that_late_proof_shows_live_is_never_sent_again(home: CoreFixture) -> None:
-    post = home.ledger.post([home.accounts["one"]], State.FAILED, checks={0: checked(home)})
-    with home.context.database.begin() as c:
-        row(
-            c,
-            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
-               SELECT id, account_id, 1, 0, 1, now(), 'failed', '[{"remote_id": "7"}]' FROM deliveries
-               WHERE id = :id RETURNING id""",
-            id=ids(post)[0],
-        )
-    assert "live" in replay(home, ids(post)).skipped[ids(post)[0]]
-    assert home.ledger.states(post) == [State.FAILED]
 
 
 def test_of_many_replays_at_once_one_sends_it_again(home: CoreFixture) -> None:

@@ -14,13 +14,14 @@ from pipeline.actions.cancel_delete_retry import LIVE, retry
 from pipeline.actions.dead_letters import MAY_BE_LIVE
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
-from pipeline.actions.steer_step import run_steering_step
+from pipeline.actions.steer_step import run_steering_step, steer_letters
+from pipeline.actions.steering import Steering
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.steering import SteeringState, Verb
+from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.store.database import rows
 from pipeline.store.deliveries.dead_letters import list_discards
 from pipeline.store.deliveries.selection import ListFilter
-from pipeline.store.steering.jobs import SteeringJob
+from pipeline.store.steering.jobs import SteeringJob, list_jobs
 from pipeline.store.steering.receipts import list_receipts
 from tests.actors import TESTER
 from tests.crash_table import Crashes, get_points
@@ -80,7 +81,7 @@ def test_letters_are_replayed_one_after_the_other_and_what_may_be_live_is_left(h
     home.ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     home.ledger.change(armed.deliveries[0], "armed_at = now()")
     make_live(home, live)
-    promised = dead_letters.count_steered(home.context, Verb.REPLAY, of(home), [home.workspace])
+    promised = dead_letters.count_letters(home.context, Verb.REPLAY, ListFilter(workspace=home.workspace))
     job = do(home, Verb.REPLAY, of(home))
     assert (job.state, job.counted, job.done, job.skipped) == (SteeringState.DONE, 6, 4, 2)
     assert (promised.letters, promised.skipped) == (4, {MAY_BE_LIVE: 1, LIVE: 1})
@@ -156,6 +157,23 @@ def test_a_letter_that_changed_since_it_was_counted_is_left(home: CoreFixture) -
     assert reasons.pop(kept.deliveries[0]) is None
     assert all("no such dead letter" in (why or "") for why in reasons.values()), reasons
     assert [home.ledger.delivery(d).generation for d in ids(edited, retried)] == before
+
+
+def test_all_letters_of_a_scope_are_one_job_which_leaves_what_an_earlier_one_has(home: CoreFixture) -> None:
+    taken = dead(home)
+    earlier = ask(home, Verb.REPLAY, of(home), confirm=True).job
+    assert earlier is not None
+    rest = [dead(home) for _ in range(2)]
+    asked = ListFilter(workspace=home.workspace)
+    left = steer_letters(
+        home.context, Steering(verb=Verb.DISCARD, filter=asked, arguments=Arguments()), TESTER
+    )
+    assert (left.done, [*left.skipped]) == ([], ids(taken, *rest))
+    assert all("after an earlier one" in why for why in left.skipped.values())
+    work(home, earlier.id)
+    with home.context.database.begin() as c:
+        [waiting, _] = list_jobs(c, [home.workspace], limit=9)
+    assert (work(home, waiting.id).done, listed(home)) == (2, [])
 
 
 def test_two_jobs_of_the_same_letters_replay_each_once(home: CoreFixture) -> None:

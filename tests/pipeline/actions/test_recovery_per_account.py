@@ -15,6 +15,7 @@ from pipeline.actions.cancel_delete_retry import LIVE, retry
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.steering import Verb
 from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.runtime.send_guard import SendGuard
 from pipeline.stages import reachability
@@ -23,8 +24,8 @@ from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.posts.pins import read_pins
-from tests.actors import TESTER
 from tests.pipeline.actions.test_cancel_delete_retry import attempt, part
+from tests.pipeline.actions.test_dead_letters import act
 from tests.pipeline.actions.test_edit import stored
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR, Post
@@ -42,7 +43,7 @@ def retry_one(core: CoreFixture, post: Post, n: int) -> None:
 
 def replay_one(core: CoreFixture, post: Post, n: int) -> None:
     scope = Scope(workspace=core.workspace)
-    done = dead_letters.replay(core.context, scope, [post.deliveries[n]], actor=TESTER, per_minute=6000)
+    done = act(core.context, Verb.REPLAY, scope, [post.deliveries[n]], per_minute=6000)
     assert (done.done, done.skipped) == ([post.deliveries[n]], {})
 
 
@@ -196,16 +197,16 @@ def test_what_a_count_promises_is_what_is_done(core: CoreFixture) -> None:
     chosen = ListFilter(scope=Scope(workspace=core.workspace))
     letters = [p.deliveries[0] for p in posts]
 
-    promised = dead_letters.count_replayable(core.context, chosen)
+    promised = dead_letters.count_letters(core.context, Verb.REPLAY, chosen)
     assert (promised.letters, promised.skipped) == (2, {LIVE: 1, dead_letters.MAY_BE_LIVE: 1})
     assert [(x.platform, x.code, x.letters) for x in promised.causes] == [("tiktok", "unavailable", 2)]
-    discardable = dead_letters.count_discardable(core.context, chosen)
+    discardable = dead_letters.count_letters(core.context, Verb.DISCARD, chosen)
     assert (discardable.letters, discardable.skipped) == (3, {dead_letters.MAY_BE_LIVE: 1})
 
-    done = dead_letters.replay(core.context, chosen.scope, letters, actor=TESTER, per_minute=6000)
+    done = act(core.context, Verb.REPLAY, chosen.scope, letters, per_minute=6000)
     assert done.done == letters[:2]
     assert done.skipped == {letters[2]: LIVE, letters[3]: dead_letters.MAY_BE_LIVE}
-    gone = dead_letters.discard(core.context, chosen.scope, letters[2:], why="over", actor=TESTER)
+    gone = act(core.context, Verb.DISCARD, chosen.scope, letters[2:], why="over")
     assert (gone.done, gone.skipped) == ([letters[2]], {letters[3]: dead_letters.MAY_BE_LIVE})
 
 
@@ -223,8 +224,8 @@ def test_while_a_restore_is_not_accepted_the_count_is_zero_with_the_reason(core:
         row(c, hold, at=core.now(), why="declared")
     try:
         chosen = ListFilter(scope=Scope(workspace=core.workspace))
-        promised = dead_letters.count_replayable(context, chosen)
-        done = dead_letters.replay(context, chosen.scope, post.deliveries[:1], actor=TESTER)
+        promised = dead_letters.count_letters(context, Verb.REPLAY, chosen)
+        done = act(context, Verb.REPLAY, chosen.scope, post.deliveries[:1])
     finally:
         with context.database.begin() as c:
             row(c, hold, at=None, why=None)
@@ -237,5 +238,5 @@ def test_a_link_that_can_no_longer_be_resolved_is_a_reason_not_a_crash(core: Cor
     core.account("two")
     post = dead_beside(core, core.decided())
     core.ledger.update("posts", post.id, "music_url = 'no link'")
-    done = dead_letters.replay(core.context, Scope(), post.deliveries[:1], actor=TESTER)
+    done = act(core.context, Verb.REPLAY, Scope(), post.deliveries[:1])
     assert "music_url" in done.skipped[post.deliveries[0]]

@@ -21,11 +21,11 @@ from adapters.contract import (
     Published,
 )
 from pipeline.actions import cancel_delete_retry as steer
-from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
+from pipeline.domain.steering import Verb
 from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.recovery import restore
 from pipeline.recovery.restore import Acceptance, CannotAccept
@@ -41,6 +41,7 @@ from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores
 from tests.actors import TESTER
 from tests.crash_table import Crashes
+from tests.pipeline.actions.test_dead_letters import act
 from tests.pipeline.recovery.scene import LATE, LONG_AGO, Scene, forget
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -229,7 +230,7 @@ def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_tak
     for decision in decisions:
         with pytest.raises(decide.CannotResolve, match="`slipway restore status`"):
             decision()
-    replayed = dead_letters.replay(context, OPERATOR, failed.deliveries, actor=TESTER)
+    replayed = act(context, Verb.REPLAY, OPERATOR, failed.deliveries)
     assert "`slipway restore status`" in replayed.skipped[failed.deliveries[0]]
     assert scene.core.ledger.states(post) + scene.core.ledger.states(failed) == [
         State.SCHEDULED,

@@ -11,13 +11,14 @@ from adapters.contract import (
     Published,
 )
 from pipeline.actions import cancel_delete_retry as steer
-from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
+from pipeline.domain.steering import Verb
 from pipeline.stages import reachability
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import OPERATOR
 from tests.actors import TESTER
+from tests.pipeline.actions.test_dead_letters import act
 from tests.pipeline.recovery.scene import Scene
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -34,7 +35,7 @@ def test_what_had_failed_and_was_sent_again_since_is_in_doubt_too(scene: Scene, 
     if by == "its author":
         assert steer.retry(scene.context, scene.core.caller, [post.id]).ids == [post.id]
     else:
-        assert dead_letters.replay(scene.context, OPERATOR, [delivery], actor=TESTER).done == [delivery]
+        assert act(scene.context, Verb.REPLAY, OPERATOR, [delivery]).done == [delivery]
     _good(scene, post)
     assert scene.goes_out(post) is State.PUBLISHED
     scene.put_back()
@@ -55,7 +56,7 @@ def test_a_dead_letter_that_was_never_sent_is_in_doubt_only_if_it_was_resumed_si
     if by == "resume":
         decide.resume(scene.context, TESTER, delivery)
     else:
-        assert dead_letters.replay(scene.context, OPERATOR, [delivery], actor=TESTER).done == [delivery]
+        assert act(scene.context, Verb.REPLAY, OPERATOR, [delivery]).done == [delivery]
     noted: list[bool] = []
 
     def finalize(draft: Draft, _: Account) -> FinalizeResult:

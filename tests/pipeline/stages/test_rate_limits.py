@@ -8,12 +8,12 @@ import pytest
 
 from adapters.errors import RateLimited
 from pipeline.actions.attention import list_attention
-from pipeline.actions.dead_letters import replay
 from pipeline.domain.delivery import State
+from pipeline.domain.steering import Verb
 from pipeline.store.deliveries.dead_letters import list_dead_letters
 from pipeline.store.deliveries.ownership import OPERATOR
 from pipeline.store.deliveries.selection import ListFilter
-from tests.actors import TESTER
+from tests.pipeline.actions.test_dead_letters import act
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import Script, raising
 from tests.pipeline.stages.test_outages import age_streak, change, read_streaks, send
@@ -57,7 +57,7 @@ def test_after_three_days_it_is_a_dead_letter_that_is_replayed(core: CoreFixture
     assert [
         (item.matter.reason, item.matter.code) for item in listed if item.matter.error_class == "RateLimited"
     ] == [("person_needed", found.error["code"])]
-    assert replay(core.context, OPERATOR, [delivery], actor=TESTER).done == [delivery]
+    assert act(core.context, Verb.REPLAY, OPERATOR, [delivery]).done == [delivery]
     assert read_streaks(core, post) == {}
     assert send(core, Script(finalize=raising(BUSY)), post) is State.RETRYING, "it waits for three days more"
     assert send(core, Script(), post) is State.PUBLISHED
