@@ -16,6 +16,7 @@ from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import WORKING
 from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
+from pipeline.runtime.job_loop import next_chunk_size
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller, count_posts
 from pipeline.store.imports import imports as store
@@ -24,10 +25,10 @@ from pipeline.store.jobs import LEASE
 from pipeline.store.posts.idempotency import has_requests
 
 T = TypeVar("T")
-STEP = 2.0
-"""Seconds that a chunk may take: half of them for reading; the next chunk is as large as fits half of them."""
+READING = 1.0
+"""Seconds after which no more rows of a file are read for a chunk."""
 CHUNK, CHUNK_BESIDE_REQUESTS = 500, 25
-"""Rows of one transaction; and posts of one while requests make posts as well."""
+"""Rows of one transaction at most; and posts of one while requests make posts as well."""
 REST = 4.0
 """How many times as long as such a chunk took the import rests after it. The p99 of requests is then 1.6 times that
 without an import, and 10 times without small chunks and rests (`bulk` of tests/bench, on two cores)."""
@@ -71,8 +72,8 @@ class ImportSlice:
         return now - self._met_at < REQUESTS_SECONDS
 
     def take(self, items: Iterator[T]) -> Sequence[T]:
-        """Return the items of a chunk: fewer once half of its time is over."""
-        end, found = time.monotonic() + STEP / 2, []
+        """Return the items of a chunk: fewer once the time for reading them is over."""
+        end, found = time.monotonic() + READING, []
         for item in islice(items, self.size):
             found.append(item)
             if time.monotonic() > end:
@@ -96,8 +97,7 @@ class ImportSlice:
         """Size the next chunk by the time of this one, and leave the processors to requests, if there are some."""
         start = time.monotonic()
         yield
-        fitting = int(self.size * STEP / 2 / (time.monotonic() - start + 0.001))
-        self.size = max(1, min(CHUNK, fitting, 4 * self.size))
+        self.size = min(CHUNK, next_chunk_size(self.size, time.monotonic() - start))
         if self.is_beside_requests() and self.may_go_on():
             # the pace of the import, not a wait for something; short, as its lease and a shutdown go on
             time.sleep(min(REST * (time.monotonic() - start), MAX_REST))

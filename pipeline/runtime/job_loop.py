@@ -15,6 +15,18 @@ from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.database import Database
 from pipeline.store.jobs import J, JobTable
 
+TRANSACTION = 0.2
+"""Seconds that a transaction of a step takes at most, in general: others wait as long for the rows that it locks."""
+AIM, GROWTH = 0.75 * TRANSACTION, 4
+"""Seconds of the next transaction; how many times as large as the last one it is at most."""
+
+
+def next_chunk_size(last_size: int, last_seconds: float) -> int:
+    """Return the rows of the next transaction of a job, after one of *last_size* rows took *last_seconds*."""
+    fitting = int(last_size * AIM / max(last_seconds, 0.001))
+    return max(1, min(fitting, GROWTH * last_size))
+
+
 _running: set[UUID] = set()
 """The jobs of this process: one that hangs holds one thread, however often it is dispatched again."""
 

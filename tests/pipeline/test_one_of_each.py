@@ -23,6 +23,7 @@ CONCEPTS: dict[str, tuple[str, list[str]]] = {
     "position of a reader of moves": (r"UPDATE move_progress|pg_locks", [f"{STORE}/moves.py"]),
     "action on dead letters": (r"dead_letters\.\w+_within\(", ["pipeline/actions/steer_step.py"]),
     "loop of jobs": (r"\bjobs\.claim\(", ["pipeline/runtime/job_loop.py"]),
+    "size of a chunk": (r"= min\(CHUNK, next_chunk_size\(", ["pipeline/imports/import_slice.py"]),
     "lease of a job": (r"UPDATE \{table\.name\}", [f"{STORE}/jobs.py"]),
     "claim of a delivery": (r"state = 'publishing', held_for = NULL", [f"{DELIVERIES}/claim.py"]),
     "lease of a delivery, extended": (r"AND lease_until > now\(\) RETURNING", [f"{DELIVERIES}/lease.py"]),

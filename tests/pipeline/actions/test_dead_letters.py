@@ -129,16 +129,6 @@ def test_they_are_counted_by_what_they_died_of(home: CoreFixture) -> None:
     ]
 
 
-def test_the_list_goes_on_where_it_ended(home: CoreFixture) -> None:
-    posts = [dead(home) for _ in range(5)]
-    with home.context.database.begin() as c:
-        first = list_dead_letters(c, ListFilter(scope=scope_of(home)), limit=2)
-        rest = list_dead_letters(
-            c, ListFilter(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id)
-        )
-    assert [x.id for x in (*first, *rest)] == ids(*posts)
-
-
 def test_nobody_sees_or_touches_anothers(home: CoreFixture) -> None:
     other = make_core(home.context, home.ledger)
     other.account("one")
@@ -229,15 +219,6 @@ def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: CoreFixture, s
     assert discard(home, ids(post)).done == []
     after = home.ledger.delivery(ids(post)[0])
     assert (after.state, after.generation, after.next_at) == (before.state, before.generation, before.next_at)
-
-
-@pytest.mark.parametrize("state", [State.FAILED, State.BLOCKED])
-def test_one_that_was_armed_is_a_persons_to_look_at(home: CoreFixture, state: State) -> None:
-    post = dead(home, state)
-    home.ledger.change(ids(post)[0], "armed_at = now()")
-    for dealt in (replay(home, ids(post)), discard(home, ids(post))):
-        assert "slipway delivery decide" in dealt.skipped[ids(post)[0]]
-    assert home.ledger.states(post) == [state]
 
 
 def test_of_many_replays_at_once_one_sends_it_again(home: CoreFixture) -> None:

@@ -22,6 +22,7 @@ from pipeline.imports import control, import_slice
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
 from pipeline.imports.step import run_step
 from pipeline.maintenance.rescue_expired_leases import IDLE
+from pipeline.runtime import job_loop
 from pipeline.runtime.context import ShutdownSignal
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_rules import find_problems
@@ -279,16 +280,21 @@ def test_a_chunk_that_computes_too_long_is_tried_with_fewer_rows(
     assert (found.state, found.rows, len(tries)) == (ImportState.PLANNED, 3, 2)
 
 
-def test_reading_stops_when_half_of_the_time_of_a_chunk_is_over(
-    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_slice, "STEP", 0.0)
+def test_reading_stops_when_its_time_is_over(ready: CoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_slice, "READING", 0.0)
     found = work(ready, upload_rows(ready, 3), seconds=0)
     assert (found.state, found.rows) == (ImportState.READING, 1)
     assert work(ready, found.id).state is ImportState.PLANNED
 
 
-def test_chunks_shrink_to_one_row(ready: CoreFixture) -> None:
+@pytest.mark.parametrize(
+    ("rows", "seconds", "following"), [(100, 0.075, 200), (100, 0.3, 50), (100, 0.0, 400), (1, 9.0, 1)]
+)
+def test_the_next_chunk_fits_the_time_of_a_transaction(rows: int, seconds: float, following: int) -> None:
+    assert job_loop.next_chunk_size(rows, seconds) == following
+
+
+def test_chunks_shrink_to_one_row(ready: CoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     slice_ = import_slice.ImportSlice(
         context=ready.context,
         job=find_import(ready, upload_rows(ready, 1)),
@@ -302,6 +308,10 @@ def test_chunks_shrink_to_one_row(ready: CoreFixture) -> None:
         sizes.append(slice_.size)
     assert sizes == [125, 31, 7, 1]
     assert not slice_.shrink(), "there is nothing smaller"
+    monkeypatch.setattr(job_loop, "AIM", LONG)
+    with slice_.resting():
+        pass
+    assert slice_.size == job_loop.GROWTH
 
 
 def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) -> None:
