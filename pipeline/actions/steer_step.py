@@ -22,7 +22,7 @@ from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry
 from pipeline.actions.dead_letters import NO_LETTER, Skipped
 from pipeline.actions.edit import dispatch_first
 from pipeline.actions.post_changes import Change
-from pipeline.actions.steering import Steering, dispatch_waiting, steer
+from pipeline.actions.steering import Steering, dispatch_waiting, steer, stop
 from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import AT_ONCE, OF_DEAD_LETTERS, WORKING, SteeringState, Verb
@@ -252,14 +252,18 @@ def run_steering_step(context: Context, identity: UUID) -> None:
 def run_at_once(context: Context, caller: Caller, asked: Steering) -> dict[UUID, str | None]:
     """Do all steps of a job here; return why each delivery was skipped, None for one that was done.
 
-    If this process dies, maintenance dispatches the rest. Raises Refusal as ``steer``.
+    If this process dies, maintenance dispatches the rest; Ctrl-C stops the job. Raises Refusal as ``steer``.
     """
     job = steer(context, caller, asked, confirm=True, dispatch=False).job
     if job is None:
         raise LookupError("A confirmed steering has no job.")
     # whoever stores another job locks this one for a moment, and nobody dispatches it again at once
-    while _take_step(context, job.id, waits=True):
-        pass
+    try:
+        while _take_step(context, job.id, waits=True):
+            pass
+    except KeyboardInterrupt:
+        stop(context, caller, job.id)
+        raise
     with context.database.begin() as c:
         found = receipts.list_receipts(c, job.id, limit=job.selected)
         ended = store.find_job(c, caller, job.id) or job

@@ -20,6 +20,8 @@ CONCEPTS: dict[str, tuple[str, list[str]]] = {
     "circuit breaker of the broker": (r"class \w*CircuitBreaker", ["pipeline/limits/rate_buckets.py"]),
     "rate limit in SQL": (r"(UPDATE|INTO|FROM) paces\b", [f"{DELIVERIES}/paced_rates.py"]),
     "shares of a process's slots": (r"\bShares\(\n", ["pipeline/limits/shared_slots.py"]),
+    "requests in progress by owner": (r"_running\[owner\]", ["pipeline/api/http/bulkhead.py"]),
+    "slow transfers by workspace": (r"_slow\[workspace\]", ["pipeline/media/relay.py"]),
     "position of a reader of moves": (r"UPDATE move_progress|pg_locks", [f"{STORE}/moves.py"]),
     "action on dead letters": (r"dead_letters\.\w+_within\(", ["pipeline/actions/steer_step.py"]),
     "loop of jobs": (r"\bjobs\.claim\(", ["pipeline/runtime/job_loop.py"]),

@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.actions.steer_step import DeadLetterResult, steer_letters
 from pipeline.actions.steering import Steering
 from pipeline.domain.delivery import Reason, State
@@ -204,13 +203,6 @@ def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: CoreFi
     ]
 
 
-def test_media_that_changed_are_looked_at_again_first(home: CoreFixture) -> None:
-    changed = dead(home, error={**GONE, "code": "media_changed"})
-    assert replay(home, ids(changed)).done == ids(changed)
-    assert home.ledger.states(changed) == [State.ACCEPTED]
-    assert home.messages("reachability.bulk") >= 1
-
-
 @pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.BLOCKED}))
 def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: CoreFixture, state: State) -> None:
     post = dead(home, state)
@@ -257,10 +249,3 @@ def test_a_discarded_one_that_its_author_retries_may_die_again(home: CoreFixture
     assert retry(home.context, home.caller, [post.id]).ids == [post.id]
     home.ledger.change(ids(post)[0], "state = 'failed'")
     assert listed(home) == ids(post)
-
-
-def test_a_replayed_one_can_be_taken_back(home: CoreFixture) -> None:
-    post = dead(home)
-    replay(home, ids(post), 1)
-    assert cancel(home.context, home.caller, [post.id]).ids == [post.id]
-    assert home.ledger.states(post) == [State.CANCELLED]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -25,7 +26,7 @@ from pipeline.store.steering.jobs import SteeringJob, list_jobs
 from pipeline.store.steering.receipts import list_receipts
 from tests.actors import TESTER
 from tests.crash_table import Crashes, get_points
-from tests.pipeline.actions.test_dead_letters import checked, dead, ids, listed
+from tests.pipeline.actions.test_dead_letters import checked, dead, discard, ids, listed
 from tests.pipeline.actions.test_steering import ask, do, of, read, work
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
@@ -114,8 +115,6 @@ def test_letters_are_discarded_with_the_reason_of_the_job(home: CoreFixture) -> 
     failed, blocked, armed = dead(home), dead(home), dead(home)
     home.ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     home.ledger.change(armed.deliveries[0], "armed_at = now()")
-    reconnect = home.ledger.post([home.accounts["one"]])
-    home.ledger.put(reconnect, State.BLOCKED, reason=Reason.RECONNECT)
     job = do(home, Verb.DISCARD, of(home), why="over")
     assert read_reasons(home, job) == {
         **dict.fromkeys(ids(failed, blocked)),
@@ -123,7 +122,6 @@ def test_letters_are_discarded_with_the_reason_of_the_job(home: CoreFixture) -> 
     }
     assert home.ledger.states(failed) == [State.FAILED]
     assert home.ledger.states(blocked) == [State.CANCELLED]
-    assert home.ledger.states(reconnect) == [State.BLOCKED], "it is no dead letter"
     assert listed(home) == armed.deliveries
     assert ask(home, Verb.DISCARD, of(home)).count.deliveries == 1
 
@@ -174,6 +172,18 @@ def test_all_letters_of_a_scope_are_one_job_which_leaves_what_an_earlier_one_has
     with home.context.database.begin() as c:
         [waiting, _] = list_jobs(c, [home.workspace], limit=9)
     assert (work(home, waiting.id).done, listed(home)) == (2, [])
+
+
+def test_a_command_that_is_interrupted_stops_its_job(
+    home: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = ids(dead(home), dead(home))
+    monkeypatch.setattr("pipeline.actions.steer_step.dispatch_first", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        discard(home, letters)
+    with home.context.database.begin() as c:
+        [job] = list_jobs(c, [home.workspace], limit=9)
+    assert (job.state, job.done, listed(home)) == (SteeringState.STOPPED, 1, letters[1:])
 
 
 def test_two_jobs_of_the_same_letters_replay_each_once(home: CoreFixture) -> None:

@@ -45,6 +45,7 @@ def replay_one(core: CoreFixture, post: Post, n: int) -> None:
     scope = Scope(workspace=core.workspace)
     done = act(core.context, Verb.REPLAY, scope, [post.deliveries[n]], per_minute=6000)
     assert (done.done, done.skipped) == ([post.deliveries[n]], {})
+    assert core.messages("reachability.bulk") >= 1, "media that changed are looked at again first"
 
 
 RECOVERIES = pytest.mark.parametrize("recover", [retry_one, replay_one])
