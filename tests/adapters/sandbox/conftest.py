@@ -66,6 +66,16 @@ def new_sandbox(tmp_path: Path, samples: Path) -> Iterator[Callable[[], Sandbox]
         shutil.rmtree(sandbox.folder)
 
 
+@pytest.fixture(scope="session")
+def video_bytes(samples: Path) -> bytes:
+    return (samples / "sample.mp4").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def large(samples: Path) -> bytes:
+    return (samples / "sample-large.mp4").read_bytes()
+
+
 @pytest.fixture
 def tiktok(sandbox: Sandbox) -> TikTok:
     return TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))

@@ -60,10 +60,15 @@ class Vendor:
         return parse_qs(urlsplit(answer.headers["Location"]).query)["code"][0]
 
     def exchange(self, sandbox: Sandbox, code: str, **change: str | None) -> requests.Response:
-        form: dict[str, str | None] = {self.client: "app", "client_secret": "secret", self.code: code}
-        if self.platform == "tiktok_business":
-            form["client_id"] = form.pop(self.client)
-        form |= {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URI, **change}
+        form = {self.code: code, "grant_type": "authorization_code", "redirect_uri": REDIRECT_URI, **change}
+        return self._send(sandbox, form)
+
+    def refresh(self, sandbox: Sandbox, token: str | None, **change: str | None) -> requests.Response:
+        return self._send(sandbox, {"grant_type": "refresh_token", "refresh_token": token} | change)
+
+    def _send(self, sandbox: Sandbox, form: dict[str, str | None]) -> requests.Response:
+        client = "client_id" if self.platform == "tiktok_business" else self.client
+        form = {client: "app", "client_secret": "secret", **form}
         url = sandbox.base + self.token
         if self.is_json:
             return requests.post(url, json=form, timeout=30)

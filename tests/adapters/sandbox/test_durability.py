@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.adapters.sandbox.clients import Instagram, TikTok, connect
+from tests.adapters.sandbox.clients import connect
+from tests.adapters.sandbox.oauth import VENDORS_BY_PLATFORM, call_with_token, read_access_token
 from tests.adapters.sandbox.process import Sandbox, wait_until
 
 NewSandbox = Callable[[], Sandbox]
@@ -30,8 +31,8 @@ def read_media(sandbox: Sandbox, name: str = "sample.mp4") -> bytes:
 
 def test_ledger_accounts_faults_and_tasks_survive_a_kill(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
-    tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
-    instagram = Instagram(sandbox=sandbox, account=sandbox.account("instagram"))
+    tiktok = connect(sandbox, "tiktok")
+    instagram = connect(sandbox, "instagram")
     published = tiktok.photos()
     tiktok.wait_until_ended(published)
     container = instagram.image()
@@ -40,8 +41,7 @@ def test_ledger_accounts_faults_and_tasks_survive_a_kill(new_sandbox: NewSandbox
     sandbox.fault("tiktok", "creator_info", "5xx", times=3)
     assert tiktok.post("post/publish/creator_info/query/").status_code == 500
     before = sandbox.ledger()
-    sandbox.kill()
-    sandbox.start()
+    restart(sandbox)
     assert sandbox.ledger() == before
     assert tiktok.status(published)["status"] == "PUBLISH_COMPLETE"
     assert instagram.code(container) == "PUBLISHED"
@@ -54,17 +54,16 @@ def test_ledger_accounts_faults_and_tasks_survive_a_kill(new_sandbox: NewSandbox
 
 def test_what_was_in_work_goes_live_once_after_a_kill(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
-    tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
+    tiktok = connect(sandbox, "tiktok")
     publish_id = tiktok.photos()
-    sandbox.kill()
-    sandbox.start()
+    restart(sandbox)
     assert tiktok.wait_until_ended(publish_id)["status"] == "PUBLISH_COMPLETE"
     assert [entry["handle"] for entry in sandbox.ledger()] == [publish_id]
 
 
 def test_a_half_received_upload_goes_on_after_a_kill(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
-    tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
+    tiktok = connect(sandbox, "tiktok")
     data = (sandbox.folder / "media" / "sample-large.mp4").read_bytes()
     made = tiktok.upload_init(len(data), 6_000_000, 2)
     for first, last in ((0, 6_000_000), (6_000_000, len(data))):
@@ -72,8 +71,7 @@ def test_a_half_received_upload_goes_on_after_a_kill(new_sandbox: NewSandbox) ->
         headers = {"Content-Type": "video/mp4", "Content-Range": span}
         answer = requests.put(made["upload_url"], data=data[first:last], headers=headers, timeout=30)
         assert answer.status_code in (206, 201)
-        sandbox.kill()
-        sandbox.start()
+        restart(sandbox)
     assert tiktok.wait_until_ended(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
     assert sandbox.ledger()[0]["media"][0]["bytes"] == len(data)
 
@@ -153,24 +151,13 @@ def test_linkedin_goes_on_where_it_was(new_sandbox: NewSandbox) -> None:
 
 def test_a_code_and_its_tokens_survive_a_kill(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
-    sandbox.account("pinterest")
-    query = {
-        "client_id": "app",
-        "redirect_uri": "http://127.0.0.1:9/",
-        "response_type": "code",
-        "auto": "allow",
-    }
-    url = f"{sandbox.base}/pinterest-www/oauth/"
-    place = requests.get(url, params=query, timeout=30, allow_redirects=False).headers["Location"]
+    account, vendor = sandbox.account("pinterest"), VENDORS_BY_PLATFORM["pinterest"]
+    code = vendor.request_code(sandbox)
     restart(sandbox)
-    form = {"grant_type": "authorization_code", "redirect_uri": "http://127.0.0.1:9/"}
-    form["code"] = place.partition("code=")[2]
-    token = f"{sandbox.base}/pinterest/v5/oauth/token"
-    answer = requests.post(token, data=form, auth=("app", "secret"), timeout=30).json()
+    token = read_access_token(vendor.exchange(sandbox, code))
     restart(sandbox)
-    headers = {"Authorization": f"Bearer {answer['access_token']}"}
-    assert requests.get(f"{sandbox.base}/pinterest/v5/boards", headers=headers, timeout=30).ok
-    assert requests.post(token, data=form, auth=("app", "secret"), timeout=30).json()["code"] == 283
+    assert call_with_token(sandbox, "pinterest", token, account).ok
+    assert vendor.exchange(sandbox, code).json()["code"] == 283
 
 
 def _publish_number(client: Any, platform: str, number: int) -> str:
@@ -238,7 +225,7 @@ def test_a_kill_in_the_middle_of_posting_loses_and_doubles_nothing(
 def test_an_entry_cut_in_the_ledger_is_written_again_from_the_journal(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
     sandbox.pace("instant", quotas=False)
-    tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
+    tiktok = connect(sandbox, "tiktok")
     tiktok.photos()
     tiktok.photos()
     before = sandbox.ledger()
@@ -254,14 +241,13 @@ def test_an_entry_cut_in_the_ledger_is_written_again_from_the_journal(new_sandbo
 def test_a_reset_forgets_all_but_the_ledger_unless_it_is_asked_to(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
     sandbox.pace("instant", quotas=False)
-    tiktok = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
+    tiktok = connect(sandbox, "tiktok")
     publish_id = tiktok.photos()
     sandbox.control_json("POST", "reset")
     assert len(sandbox.ledger()) == 1
-    sandbox.kill()
-    sandbox.start()
+    restart(sandbox)
     assert len(sandbox.ledger()) == 1
-    fresh = TikTok(sandbox=sandbox, account=sandbox.account("tiktok"))
+    fresh = connect(sandbox, "tiktok")
     assert fresh.account.remote_id != tiktok.account.remote_id
     gone = fresh.post("post/publish/status/fetch/", {"publish_id": publish_id})
     assert gone.json()["error"]["code"] == "invalid_publish_id"
@@ -273,8 +259,7 @@ def test_the_state_is_rewritten_without_its_history_at_the_next_start(new_sandbo
     sandbox = new_sandbox()
     for _ in range(20):
         sandbox.pace("instant", quotas=False)
-    sandbox.kill()
-    sandbox.start()
+    restart(sandbox)
     lines = (sandbox.folder / "state.jsonl").read_text().splitlines()
     assert [json.loads(line)["o"] for line in lines] == [
         [["setting", "pace", {"pace": "instant", "quotas": False}]]

@@ -12,6 +12,7 @@ import requests
 from tests.adapters.sandbox import examples
 from tests.adapters.sandbox.clients import Business, Facebook, Instagram, LinkedIn, Pinterest, TikTok, connect
 from tests.adapters.sandbox.examples import assert_known_fields, assert_same_shape, fill_values, parse_example
+from tests.adapters.sandbox.oauth import VENDORS_BY_PLATFORM
 from tests.adapters.sandbox.process import Sandbox
 
 
@@ -33,9 +34,7 @@ def _status(tiktok: TikTok, *names: str) -> requests.Response:
 
 
 def _refresh_tiktok(tiktok: TikTok, **change: str) -> requests.Response:
-    form = {"client_key": "k", "client_secret": "s", "grant_type": "refresh_token"}
-    form |= {"refresh_token": tiktok.account.refresh_token or "", **change}
-    return requests.post(f"{tiktok.sandbox.base}/tiktok/v2/oauth/token/", data=form, timeout=30)
+    return VENDORS_BY_PLATFORM["tiktok"].refresh(tiktok.sandbox, tiktok.account.refresh_token, **change)
 
 
 def _refresh_business(business: Business) -> Any:
@@ -81,9 +80,7 @@ def _photo(page: Facebook, *, published: bool) -> requests.Response:
 
 
 def _refresh_pinterest(pinner: Pinterest) -> requests.Response:
-    form = {"grant_type": "refresh_token", "refresh_token": pinner.account.refresh_token or ""}
-    url = f"{pinner.sandbox.base}/pinterest/v5/oauth/token"
-    return requests.post(url, data=form, auth=("i", "s"), timeout=30)
+    return VENDORS_BY_PLATFORM["pinterest"].refresh(pinner.sandbox, pinner.account.refresh_token)
 
 
 def _twice(company: LinkedIn) -> requests.Response:
@@ -176,31 +173,8 @@ CASES: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         ),
     },
     "linkedin": {
-        "image": (
-            examples.IMAGE_START,
-            lambda company: company.call(
-                "POST",
-                "images",
-                {"initializeUploadRequest": {"owner": company.urn}},
-                action="initializeUpload",
-            ),
-        ),
-        "video": (
-            examples.VIDEO_PARTS,
-            lambda company: company.call(
-                "POST",
-                "videos",
-                {
-                    "initializeUploadRequest": {
-                        "owner": company.urn,
-                        "fileSizeBytes": 1055736,
-                        "uploadCaptions": False,
-                        "uploadThumbnail": False,
-                    }
-                },
-                action="initializeUpload",
-            ),
-        ),
+        "image": (examples.IMAGE_START, lambda company: {"value": company.start_image()}),
+        "video": (examples.VIDEO_PARTS, lambda company: {"value": company.start_video(1055736)}),
         "error": (
             examples.LINKEDIN_ERROR,
             lambda company: company.post("x", author="urn:li:person:stranger"),
@@ -278,12 +252,8 @@ def test_youtube_takes_the_request_of_its_guide_and_answers_like_its_examples(qu
     assert json.loads(examples.YOUTUBE_REQUEST)["status"].items() <= video["status"].items()
     channel.sandbox.fault("youtube", "prepare", "quota-exhausted")
     assert_same_shape(parse_example(examples.YOUTUBE_ERROR), channel.open(10).json())
-    form = {"client_id": "i", "client_secret": "s", "grant_type": "refresh_token"}
-    form["refresh_token"] = channel.account.refresh_token or ""
-    assert_same_shape(
-        parse_example(examples.GOOGLE_TOKEN),
-        requests.post(f"{channel.sandbox.base}/google-oauth/token", data=form, timeout=30).json(),
-    )
+    fresh = VENDORS_BY_PLATFORM["youtube"].refresh(quick, channel.account.refresh_token)
+    assert_same_shape(parse_example(examples.GOOGLE_TOKEN), fresh.json())
 
 
 def test_pinterest_takes_the_body_of_its_description(quick: Sandbox) -> None:

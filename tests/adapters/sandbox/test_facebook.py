@@ -16,11 +16,6 @@ def page(quick: Sandbox) -> Facebook:
     return Facebook(sandbox=quick, account=quick.account("facebook"))
 
 
-@pytest.fixture
-def video_bytes(quick: Sandbox) -> bytes:
-    return (quick.folder / "media" / "sample.mp4").read_bytes()
-
-
 def test_a_page_is_connected_as_a_page_and_its_token_has_no_end(page: Facebook) -> None:
     answer = page.account.answer
     assert (answer["connection"], "expires_in" in answer, "refresh_token" in answer) == ("page", False, False)
@@ -236,7 +231,6 @@ def test_a_videos_thumbnail_is_an_image_of_at_most_10_mb(page: Facebook, video_b
     assert graph_error(finish(b"no picture")) == (100, None)
     assert graph_error(finish(picture + bytes(10 << 20))) == (100, None)
     assert graph_error(finish(None, thumb="https://example.com/1.jpg")) == (100, None)
-    assert graph_error(finish(None, is_ai_generated="perhaps")) == (100, None)
     assert finish(picture).json() == {"success": True}
     page.wait_until_live(made["video_id"])
     (entry,) = page.sandbox.ledger()
@@ -324,22 +318,6 @@ def test_a_lost_answer_at_the_flip_is_live_and_flipping_again_does_no_harm(page:
     assert page.call("GET", post, fields="is_published").json()["is_published"] is True
     assert page.publish(post).ok
     assert len(page.sandbox.ledger()) == 1
-
-
-def test_facebook_says_no_in_its_own_words(page: Facebook) -> None:
-    expected: dict[str, tuple[int, tuple[int, int | None]]] = {
-        "429": (429, (4, None)),
-        "5xx": (500, (2, None)),
-        "token-expired": (400, (190, 463)),
-        "token-revoked": (400, (190, 458)),
-        "quota-exhausted": (400, (32, None)),
-        "spam-block": (400, (368, 1390008)),
-    }
-    for fault, envelope in expected.items():
-        page.sandbox.fault("facebook", "finalize", fault)
-        answer = page.feed("no")
-        assert (answer.status_code, graph_error(answer)) == envelope
-    assert page.sandbox.ledger() == []
 
 
 def test_a_page_without_the_task_or_the_scope_cannot_post(sandbox: Sandbox) -> None:

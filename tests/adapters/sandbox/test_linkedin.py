@@ -24,16 +24,6 @@ def company(quick: Sandbox) -> LinkedIn:
     )
 
 
-@pytest.fixture
-def video_bytes(quick: Sandbox) -> bytes:
-    return (quick.folder / "media" / "sample.mp4").read_bytes()
-
-
-@pytest.fixture
-def large(quick: Sandbox) -> bytes:
-    return (quick.folder / "media" / "sample-large.mp4").read_bytes()
-
-
 def parse_error(answer: requests.Response) -> tuple[int, str]:
     body = answer.json()
     assert body["status"] == answer.status_code
@@ -292,17 +282,3 @@ def test_a_member_has_150_posts_a_day_until_midnight(sandbox: Sandbox) -> None:
     assert parse_error(answers[150]) == (429, "TOO_MANY_REQUESTS")
     sandbox.control_json("POST", "clock", {"advance_s": 86_400})
     assert person.post("tomorrow").status_code == 201
-
-
-def test_linkedin_says_no_in_its_own_words(person: LinkedIn) -> None:
-    expected = {
-        "429": (429, "TOO_MANY_REQUESTS"),
-        "5xx": (500, "INTERNAL_SERVER_ERROR"),
-        "token-expired": (401, "EXPIRED_ACCESS_TOKEN"),
-        "token-revoked": (401, "REVOKED_ACCESS_TOKEN"),
-        "quota-exhausted": (429, "TOO_MANY_REQUESTS"),
-    }
-    for fault, envelope in expected.items():
-        person.sandbox.fault("linkedin", "finalize", fault)
-        assert parse_error(person.post()) == envelope
-    assert person.sandbox.ledger() == []

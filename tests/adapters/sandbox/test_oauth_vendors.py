@@ -17,10 +17,7 @@ def test_a_token_can_do_no_more_than_was_granted(sandbox: Sandbox) -> None:
     assert answer.json()["scope"] == "video.list"
     refused = call_with_token(sandbox, "tiktok", read_access_token(answer), account)
     assert refused.json()["error"]["code"] == "scope_not_authorized"
-    form = {"client_key": "app", "client_secret": "secret", "grant_type": "refresh_token"}
-    form["refresh_token"] = answer.json()["refresh_token"]
-    fresh = requests.post(f"{sandbox.base}/tiktok/v2/oauth/token/", data=form, timeout=30).json()
-    assert fresh["scope"] == "video.list"
+    assert vendor.refresh(sandbox, answer.json()["refresh_token"]).json()["scope"] == "video.list"
 
 
 def test_business_tells_who_the_account_is(sandbox: Sandbox) -> None:
@@ -45,22 +42,17 @@ def test_google_gives_a_refresh_token_the_first_time_or_when_it_prompts(sandbox:
 
 def test_a_google_app_in_testing_loses_its_refresh_token_after_a_week(sandbox: Sandbox) -> None:
     account = sandbox.account("youtube", options={"testing": True})
-    form = {"client_id": "i", "client_secret": "s", "grant_type": "refresh_token"}
-    form["refresh_token"] = account.refresh_token or ""
-    url = f"{sandbox.base}/google-oauth/token"
-    fresh = requests.post(url, data=form, timeout=30).json()
+    vendor = VENDORS_BY_PLATFORM["youtube"]
+    fresh = vendor.refresh(sandbox, account.refresh_token).json()
     assert (set(fresh), fresh["expires_in"]) == ({"access_token", "expires_in", "scope", "token_type"}, 3599)
     sandbox.control_json("POST", "clock", {"advance_s": 7 * 86_400})
-    assert requests.post(url, data=form, timeout=30).json()["error"] == "invalid_grant"
+    assert vendor.refresh(sandbox, account.refresh_token).json()["error"] == "invalid_grant"
 
 
 def test_linkedin_partners_keep_their_refresh_token_and_its_end(sandbox: Sandbox) -> None:
     account = sandbox.account("linkedin", options={"partner": True})
     sandbox.control_json("POST", "clock", {"advance_s": 86_400})
-    form = {"client_id": "i", "client_secret": "s", "grant_type": "refresh_token"}
-    form["refresh_token"] = account.refresh_token or ""
-    url = f"{sandbox.base}/linkedin-www/oauth/v2/accessToken"
-    fresh = requests.post(url, data=form, timeout=30).json()
+    fresh = VENDORS_BY_PLATFORM["linkedin"].refresh(sandbox, account.refresh_token).json()
     assert fresh["refresh_token"] == account.refresh_token
     assert 363 * 86_400 < fresh["refresh_token_expires_in"] <= 364 * 86_400
 

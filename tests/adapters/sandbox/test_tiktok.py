@@ -1,12 +1,12 @@
 """TikTok's Content Posting API on the sandbox."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
 from tests.adapters.sandbox.clients import TikTok
+from tests.adapters.sandbox.oauth import VENDORS_BY_PLATFORM
 from tests.adapters.sandbox.process import Sandbox, wait_until
 
 MB = 1_000_000
@@ -20,16 +20,6 @@ def put(url: str, data: bytes, first: int, total: int, **headers: str) -> reques
     span = f"bytes {first}-{first + len(data) - 1}/{total}"
     sent = {"Content-Type": "video/mp4", "Content-Range": span, **headers}
     return requests.put(url, data=data, headers=sent, timeout=30)
-
-
-@pytest.fixture
-def large(sandbox: Sandbox) -> bytes:
-    return (sandbox.folder / "media" / "sample-large.mp4").read_bytes()
-
-
-@pytest.fixture
-def small(sandbox: Sandbox) -> bytes:
-    return (sandbox.folder / "media" / "sample.mp4").read_bytes()
 
 
 def test_an_upload_in_two_chunks_goes_live_once_and_shows_its_id_later(tiktok: TikTok, large: bytes) -> None:
@@ -62,10 +52,10 @@ def test_chunks_out_of_order_of_wrong_length_or_type_are_refused(tiktok: TikTok,
     assert put(url, large[: 6 * MB], 0, total).status_code == 416
 
 
-def test_an_upload_url_dies_after_an_hour(tiktok: TikTok, small: bytes) -> None:
-    url = tiktok.upload_init(len(small), len(small), 1)["upload_url"]
+def test_an_upload_url_dies_after_an_hour(tiktok: TikTok, video_bytes: bytes) -> None:
+    url = tiktok.upload_init(len(video_bytes), len(video_bytes), 1)["upload_url"]
     tiktok.sandbox.control_json("POST", "clock", {"advance_s": 3601})
-    assert put(url, small, 0, len(small)).status_code == 403
+    assert put(url, video_bytes, 0, len(video_bytes)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -173,66 +163,33 @@ def test_self_only_never_gets_a_public_id(tiktok: TikTok) -> None:
     assert len(tiktok.sandbox.ledger()) == 1
 
 
-def _private(body: dict[str, Any]) -> None:
-    body["post_info"]["privacy_level"] = "FOLLOWER_OF_CREATOR"
-
-
-def _no_privacy(body: dict[str, Any]) -> None:
-    del body["post_info"]["privacy_level"]
-
-
-def _long_title(body: dict[str, Any]) -> None:
-    body["post_info"]["title"] = "\N{GRINNING FACE}" * 46
-
-
-def _branded_secret(body: dict[str, Any]) -> None:
-    body["post_info"] |= {"brand_content_toggle": True, "privacy_level": "SELF_ONLY"}
-
-
-def _no_brand_flag(body: dict[str, Any]) -> None:
-    del body["post_info"]["brand_organic_toggle"]
-
-
-def _upload(body: dict[str, Any]) -> None:
-    body["source_info"]["source"] = "FILE_UPLOAD"
-
-
-def _too_many(body: dict[str, Any]) -> None:
-    body["source_info"]["photo_images"] *= 36
-
-
-def _cover(body: dict[str, Any]) -> None:
-    body["source_info"]["photo_cover_index"] = 1
-
-
-def _foreign(body: dict[str, Any]) -> None:
-    body["source_info"]["photo_images"] = ["http://127.0.0.1:1/media/sample-1.jpg"]
-
-
-def _mode(body: dict[str, Any]) -> None:
-    body["post_mode"] = "DIRECT POST"
+INVALID = (400, "invalid_params")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "expected"),
+    ("part", "change", "expected"),
     [
-        (_private, (403, "privacy_level_option_mismatch")),
-        (_no_privacy, (400, "invalid_params")),
-        (_long_title, (400, "invalid_params")),
-        (_branded_secret, (400, "invalid_params")),
-        (_no_brand_flag, (400, "invalid_params")),
-        (_upload, (400, "invalid_params")),
-        (_too_many, (400, "invalid_params")),
-        (_cover, (400, "invalid_params")),
-        (_foreign, (403, "url_ownership_unverified")),
-        (_mode, (400, "invalid_params")),
+        ("post_info", {"privacy_level": "FOLLOWER_OF_CREATOR"}, (403, "privacy_level_option_mismatch")),
+        ("post_info", {"privacy_level": None}, INVALID),
+        ("post_info", {"title": "\N{GRINNING FACE}" * 46}, INVALID),
+        ("post_info", {"brand_content_toggle": True, "privacy_level": "SELF_ONLY"}, INVALID),
+        ("post_info", {"brand_organic_toggle": None}, INVALID),
+        ("source_info", {"source": "FILE_UPLOAD"}, INVALID),
+        ("source_info", {"photo_images": ["http://127.0.0.1:1/media/sample-1.jpg"] * 36}, INVALID),
+        ("source_info", {"photo_cover_index": 1}, INVALID),
+        (
+            "source_info",
+            {"photo_images": ["http://127.0.0.1:1/media/sample-1.jpg"]},
+            (403, "url_ownership_unverified"),
+        ),
+        (None, {"post_mode": "DIRECT POST"}, INVALID),
     ],
 )
 def test_a_photo_init_that_breaks_a_rule_is_refused_and_shows_nothing(
-    tiktok: TikTok, spoil: Callable[[dict[str, Any]], None], expected: tuple[int, str]
+    tiktok: TikTok, part: str | None, change: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     body = tiktok.photo_body()
-    spoil(body)
+    (body if part is None else body[part]).update(change)
     assert code(tiktok.post("post/publish/content/init/", body)) == expected
     assert tiktok.sandbox.ledger() == []
 
@@ -333,14 +290,8 @@ def test_a_missing_scope_and_a_missing_slash_are_refused(sandbox: Sandbox) -> No
 
 
 def test_refresh_rotates_and_the_old_token_lives_until_the_new_one_is_used(tiktok: TikTok) -> None:
-    def refresh(token: str | None) -> requests.Response:
-        form = {
-            "client_key": "k",
-            "client_secret": "s",
-            "grant_type": "refresh_token",
-            "refresh_token": token,
-        }
-        return requests.post(f"{tiktok.sandbox.base}/tiktok/v2/oauth/token/", data=form, timeout=30)
+    def refresh(token: str | None, **change: str) -> requests.Response:
+        return VENDORS_BY_PLATFORM["tiktok"].refresh(tiktok.sandbox, token, **change)
 
     old = tiktok.account.refresh_token
     lost = refresh(old).json()
@@ -349,22 +300,13 @@ def test_refresh_rotates_and_the_old_token_lives_until_the_new_one_is_used(tikto
     assert code(tiktok.post("post/publish/creator_info/query/", token=fresh["access_token"])) == (200, "ok")
     assert (refresh(old).status_code, refresh(old).json()["error"]) == (400, "invalid_grant")
     assert refresh(fresh["refresh_token"]).json()["open_id"] == tiktok.account.remote_id
-    form = {"grant_type": "refresh_token", "refresh_token": fresh["refresh_token"]}
-    keyless = requests.post(f"{tiktok.sandbox.base}/tiktok/v2/oauth/token/", data=form, timeout=30)
-    assert keyless.json()["error"] == "invalid_client"
+    assert refresh(fresh["refresh_token"], client_key="").json()["error"] == "invalid_client"
 
 
 def test_a_code_of_the_consent_hook_gives_tokens_once(tiktok: TikTok) -> None:
     given = tiktok.sandbox.control_json(
         "POST", "oauth/code", {"platform": "tiktok", "remote_id": tiktok.account.remote_id}
     )
-    form = {
-        "client_key": "k",
-        "client_secret": "s",
-        "grant_type": "authorization_code",
-        "code": given["code"],
-    }
-    form["redirect_uri"] = "https://app.example/back"
-    url = f"{tiktok.sandbox.base}/tiktok/v2/oauth/token/"
-    assert requests.post(url, data=form, timeout=30).json()["open_id"] == tiktok.account.remote_id
-    assert requests.post(url, data=form, timeout=30).json()["error"] == "invalid_grant"
+    vendor = VENDORS_BY_PLATFORM["tiktok"]
+    assert vendor.exchange(tiktok.sandbox, given["code"]).json()["open_id"] == tiktok.account.remote_id
+    assert vendor.exchange(tiktok.sandbox, given["code"]).json()["error"] == "invalid_grant"

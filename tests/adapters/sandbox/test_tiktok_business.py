@@ -80,7 +80,6 @@ def test_a_track_is_taken_only_from_the_charts(business: Business) -> None:
     [
         ({"caption": "\N{GRINNING FACE}" * 1101}, 40002),
         ({"privacy_level": "SELF_ONLY"}, 40002),
-        ({"disable_comment": "yes"}, 40002),
         ({"music_sound_info": {"music_sound_id": CHARTED, "music_sound_volume": 101}}, 40002),
         ({"thumbnail_offset": -1}, 40002),
         ({}, 0),

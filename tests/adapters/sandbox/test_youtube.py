@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tests.adapters.sandbox.clients import YouTube, google_error
+from tests.adapters.sandbox.oauth import VENDORS_BY_PLATFORM
 from tests.adapters.sandbox.process import Sandbox, wait_until
 
 GRANULE = 256 << 10
@@ -24,16 +25,6 @@ GRANULE = 256 << 10
 @pytest.fixture
 def channel(quick: Sandbox) -> YouTube:
     return YouTube(sandbox=quick, account=quick.account("youtube"))
-
-
-@pytest.fixture
-def video_bytes(quick: Sandbox) -> bytes:
-    return (quick.folder / "media" / "sample.mp4").read_bytes()
-
-
-@pytest.fixture
-def large(quick: Sandbox) -> bytes:
-    return (quick.folder / "media" / "sample-large.mp4").read_bytes()
 
 
 def test_a_channel_is_connected_with_a_refresh_token_that_has_no_end(channel: YouTube) -> None:
@@ -142,9 +133,8 @@ def test_a_token_can_end_in_the_middle_and_the_session_goes_on(channel: YouTube,
     account = {"platform": "youtube", "remote_id": channel.account.remote_id}
     channel.sandbox.control_json("POST", "tokens", account | {"state": "expired"})
     assert google_error(channel.put(session, large[GRANULE:], GRANULE, total)) == (401, "authError")
-    form = {"client_id": "i", "client_secret": "s", "grant_type": "refresh_token"}
-    form["refresh_token"] = channel.account.refresh_token or ""
-    fresh = requests.post(f"{channel.sandbox.base}/google-oauth/token", data=form, timeout=30).json()
+    vendor = VENDORS_BY_PLATFORM["youtube"]
+    fresh = vendor.refresh(channel.sandbox, channel.account.refresh_token).json()
     channel.account.access_token = fresh["access_token"]
     assert channel.put(session, large[GRANULE:], GRANULE, total).status_code == 201
 
@@ -265,22 +255,13 @@ def test_late_visibility_hides_a_video_that_is_live(channel: YouTube, video_byte
     assert (len(channel.videos(key)), len(channel.uploads()["items"])) == (1, 1)
 
 
-def test_youtube_says_no_in_its_own_words(channel: YouTube, video_bytes: bytes) -> None:
-    session = channel.session(len(video_bytes))
-    expected = {
-        "429": (429, "uploadRateLimitExceeded"),
-        "5xx": (503, "backendError"),
-        "token-expired": (401, "authError"),
-        "token-revoked": (401, "authError"),
-    }
-    for fault, envelope in expected.items():
-        channel.sandbox.fault("youtube", "finalize", fault)
-        assert google_error(channel.put(session, video_bytes, 0, len(video_bytes))) == envelope
-    channel.sandbox.fault("youtube", "prepare", "quota-exhausted")
-    assert google_error(channel.open(10)) == (403, "quotaExceeded")
-    channel.sandbox.fault("youtube", "prepare", "quota-exhausted", reason="uploadLimitExceeded")
-    assert google_error(channel.open(10)) == (400, "uploadLimitExceeded")
-    assert channel.sandbox.ledger() == []
+def test_a_quota_is_the_projects_or_the_channels(channel: YouTube) -> None:
+    for reason, expected in {
+        "quotaExceeded": (403, "quotaExceeded"),
+        "uploadLimitExceeded": (400, "uploadLimitExceeded"),
+    }.items():
+        channel.sandbox.fault("youtube", "prepare", "quota-exhausted", reason=reason)
+        assert google_error(channel.open(10)) == expected
 
 
 def test_a_token_that_may_only_upload_cannot_list(sandbox: Sandbox) -> None:
