@@ -1,5 +1,8 @@
 """The table of a vendor, `<platform>/vendor.toml`, and what is made from it: errors, checks of fields, answers.
 
+The section `requests` has the names and types of the vendor's machine-readable document: `source`, the schemas of
+bodies and parameters, and the rows that refuse unknown names.
+
 Its sections go by name to `AccountKind`, `ConsentScreen`, `TokenEndpoint`, `Dialect`, `check_fields`, `find_flaw` and
 `fill`.
 """
@@ -10,7 +13,7 @@ import json
 import re
 import string
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,6 +85,8 @@ class Dialect:
     """By name; `{name}` in a text is replaced by the value of that name."""
     read_token: Callable[[Call], str | None] = read_bearer_token
     """Return the access token of a request, or None."""
+    requests: Record = field(default_factory=dict)
+    """The section of the table with the names and types of requests."""
 
     def respond(self, row: str, /, *, wait: int | None = None, **values: object) -> web.Response:
         """Return the error response of a row."""
@@ -94,6 +99,34 @@ class Dialect:
     def refuse(self, row: str, /, **values: Any) -> Refused:
         """Return the exception that responds with a row."""
         return Refused(self.respond(row, **values))
+
+    def check_types(self, schema: str, values: Record, *place: str) -> None:
+        """Raise Refused for the first value that is not of its type, or whose name the vendor refuses as unknown.
+
+        `place`: the path of `values` in the request.
+        """
+        types, ignores_null = self.requests["schemas"][schema], self.requests["ignores_null"]
+        for name, value in values.items():
+            if name in types:
+                if value is not None or not (ignores_null or types[name].endswith("?")):
+                    self._check_type(types[name], value, *place, name)
+            elif schema in self.requests["closed"]:
+                separator = self.requests.get("separator", ".")
+                path, parent = separator.join((*place, name)), separator.join(place)
+                raise self.refuse(self.requests["closed"][schema], path=path, place=parent, name=name)
+
+    def _check_type(self, type_name: str, value: Any, *path: str) -> None:
+        is_list, is_schema = type_name.startswith("["), type_name in self.requests["schemas"]
+        outer = "list" if is_list else "object" if is_schema else type_name.rstrip("?")
+        kind, shown = self.requests["types"][outer]
+        if not KINDS[kind](value, None):
+            separator = self.requests.get("separator", ".")
+            raise self.refuse("wrong_type", path=separator.join(path), kind=shown, value=encode(value))
+        if is_list and isinstance(value, list):
+            for number, item in enumerate(value):
+                self._check_type(type_name[1:-1], item, *path, str(number))
+        if is_schema:
+            self.check_types(type_name, value, *path)
 
 
 def _replace(part: Any, values: Record) -> Any:
@@ -135,6 +168,15 @@ if TYPE_CHECKING:
     Kind = Callable[[Any, Any], bool]
 
 KINDS: Final[Mapping[str, Kind]] = {
+    "integer": lambda value, _: type(value) is int,
+    "array": lambda value, _: isinstance(value, list),
+    "file": lambda value, _: isinstance(value, bytes),
+    "text_string": lambda value, _: isinstance(value, str | bytes | int | float) and type(value) is not bool,
+    "text_boolean": lambda value, _: str(value).lower() in ("", "true", "false", "1", "0"),
+    "text_integer": lambda value, _: str(value).removeprefix("-").isdecimal(),
+    "text_natural": lambda value, _: str(value).isdecimal(),
+    "text_array": lambda value, _: isinstance(value, list | str),
+    "text_object": lambda value, _: isinstance(value, dict | str),
     "string": lambda value, _: isinstance(value, str),
     "filled": lambda value, _: isinstance(value, str) and value != "",
     "text": lambda value, most: isinstance(value, str) and len(value) <= most,
@@ -146,7 +188,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "object": lambda value, _: isinstance(value, dict),
     "one_of": lambda value, allowed: value in allowed,
 }
-"""Kinds of fields: checks of a value, given the row's limit."""
+"""Kinds of fields: checks of a value, given the row's limit. Kinds with `text_` also take a form's text."""
 
 
 def count_utf16_units(text: str) -> int:

@@ -174,16 +174,16 @@ class Call:
         accounts.use_token(str(dialect.read_token(self)), token)
         return account
 
-    def json(self) -> Record:
-        """Return the body as a JSON object, {} if empty; raises Refused."""
-        if not self.body:
-            return {}
+    def json(self, schema: str | None = None, *place: str) -> Record:
+        """Return the body as a JSON object, {} if empty; raises Refused, also where it breaks the schema."""
         try:
-            body = json.loads(self.body)
+            body = json.loads(self.body or b"{}")
         except ValueError:
             body = None
         if not isinstance(body, dict):
             raise self.endpoint.dialect.refuse("malformed")
+        if schema is not None:
+            self.endpoint.dialect.check_types(schema, body, *place)
         return body
 
     def check_limit(self, limit: Limit, owner: str) -> None:
@@ -292,6 +292,24 @@ class Call:
         if late := self.take_visibility_delay():
             fields["late"] = late
         return fields
+
+
+def read_routes(rows: Iterable[Any], **modules: object) -> list[Route]:
+    """Return the rows of a table's `routes`: method, path, step, handler, and the rest of `Route` by name.
+
+    `modules` hold what the rows name, such as `api.read_user`; a part that names something is a list of one.
+    """
+
+    def resolve(part: Any) -> Any:
+        if not isinstance(part, tuple):
+            return part
+        module, _, name = part[0].rpartition(".")
+        return getattr(modules[module], name)
+
+    return [
+        Route(method, path, resolve(step), resolve((handler,)), **{k: resolve(v) for k, v in rest.items()})
+        for method, path, step, handler, rest in ((*row, {})[:5] for row in rows)
+    ]
 
 
 def mount_routes(

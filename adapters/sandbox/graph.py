@@ -71,6 +71,13 @@ def read_parameters(call: Call) -> Record:
     return call.parameters
 
 
+def read_typed(call: Call, schema: str) -> Record:
+    """Return the parameters of a method of the SDK; raises Refused for one of another type."""
+    given = read_parameters(call)
+    call.endpoint.dialect.check_types(schema, given)
+    return given
+
+
 def read_enum(given: Record, name: str) -> str | None:
     """Return an enum value in upper case: Meta takes either case, and its SDK specification has START and start."""
     value = given.get(name)

@@ -3,14 +3,16 @@
 User tokens, the list of Pages with their tokens, permissions.
 """
 
+import sys
+
 from aiohttp import web
 
-from adapters.sandbox import graph
+from adapters.sandbox import endpoint, graph
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill
-from adapters.sandbox.endpoint import Call, Route, get_no_owner, mount_routes
+from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.facebook import post, video
 from adapters.sandbox.facebook.post import DIALECT, PLATFORM, USER, ok, refuse
 from adapters.sandbox.graph import TABLE
@@ -224,7 +226,7 @@ async def list_permissions(call: Call) -> web.Response:
     return ok({"data": [{"permission": scope, "status": "granted"} for scope in user["scopes"]]})
 
 
-def _get_create_step(call: Call) -> str:
+def get_create_step(call: Call) -> str:
     """Return the step of POST /{page}/videos: the request that publishes is `finalize`."""
     given = graph.read_parameters(call)
     phase = graph.read_enum(given, "upload_phase")
@@ -234,7 +236,7 @@ def _get_create_step(call: Call) -> str:
     return "upload" if phase == "TRANSFER" else "prepare"
 
 
-def _get_reel_step(call: Call) -> str:
+def get_reel_step(call: Call) -> str:
     """Return the step of POST /{page}/video_reels: the finish as PUBLISHED is `finalize`."""
     given = graph.read_parameters(call)
     asked = tuple(graph.read_enum(given, name) for name in ("upload_phase", "video_state"))
@@ -242,42 +244,6 @@ def _get_reel_step(call: Call) -> str:
 
 
 _HOST = "facebook"
-_IF_PUBLISHED = post.make_step("published", default=True)
-_IF_POST_PUBLISHED = post.make_step("is_published", default=False)
-_IF_VIDEO_PUBLISHED = post.make_step("published", default=False)
-_PAGE_EDGES = (
-    Route("POST", "photos", _IF_PUBLISHED, post.create_photo, "daily"),
-    Route("POST", "feed", _IF_PUBLISHED, post.create, "daily"),
-    Route("GET", "feed", "look", post.list_posts),
-    Route("GET", "posts", "look", post.list_posts),
-    Route("GET", "published_posts", "look", post.list_posts),
-    Route("POST", "video_reels", _get_reel_step, video.run_reel_phase, "daily"),
-    Route("GET", "video_reels", "look", video.make_list("reel")),
-    Route("POST", "videos", _get_create_step, video.create, "daily"),
-    Route("GET", "videos", "look", video.make_list("video")),
-)
-_USER_EDGES = (
-    Route("GET", "accounts", "oauth", list_pages),
-    Route("GET", "permissions", "oauth", list_permissions),
-    Route("GET", "", "read", read_me),
-)
-_NODES = (
-    (post.KIND, Route("GET", "", "look", post.read)),
-    (post.KIND, Route("POST", "", _IF_POST_PUBLISHED, post.update, "daily")),
-    (post.KIND, Route("DELETE", "", "cancel", post.delete)),
-    (post.PHOTO_KIND, Route("DELETE", "", "cancel", post.delete_photo)),
-    (video.KIND, Route("GET", "", "look", video.read)),
-    (video.KIND, Route("POST", "", _IF_VIDEO_PUBLISHED, video.update, "daily")),
-    (video.KIND, Route("DELETE", "", "cancel", video.delete)),
-)
-_LOGIN = (
-    (
-        graph.match_name("oauth"),
-        Route("GET POST", "access_token", get_token_step, issue_token, owner=find_token_owner),
-    ),
-    (graph.match_name("debug_token"), Route("GET", "", "oauth", debug_token, owner=get_no_owner)),
-    (graph.match_name("dialog"), _CONSENT.route("oauth")),
-)
 _UPLOADS = (
     video.UPLOAD.route("/rupload/video-upload/{version}/{video}"),
     video.UPLOAD.route("/rupload/video-upload/{video}"),
@@ -298,13 +264,13 @@ def register(app: web.Application, context: SandboxContext) -> None:
     def is_page(node: str, request: web.Request) -> bool:
         return is_me(node, request) or context.accounts.find(PLATFORM, node) is not None
 
-    rows = [
-        *_LOGIN,
-        *((is_page, route) for route in _PAGE_EDGES),
-        *((is_me, route) for route in _USER_EDGES),
-        (is_page, Route("GET", "", "read", read_page)),
-        *((graph.match_record(context, kind), route) for kind, route in _NODES),
-    ]
+    owners: dict[str, graph.Owns] = {"me": is_me, "page": is_page}
+    owners |= {name: graph.match_name(name) for name in ("oauth", "debug_token")}
+    owners |= {kind: graph.match_record(context, kind) for kind in (post.KIND, post.PHOTO_KIND, video.KIND)}
+    modules = {"pages": sys.modules[__name__], "post": post, "video": video, "endpoint": endpoint}
+    routes = read_routes((row[1:] for row in TABLE["routes"]), **modules)
+    rows = [(owners[row[0]], route) for row, route in zip(TABLE["routes"], routes, strict=True)]
+    rows.append((graph.match_name("dialog"), _CONSENT.route("oauth")))
     context.graph.add_routes(_HOST, PLATFORM, DIALECT, rows)
     context.graph.mount(app, _HOST)
     mount_routes(app, context, PLATFORM, DIALECT, _UPLOADS)

@@ -23,7 +23,9 @@ USER = "user"
 """The role of a user access token. It lists Pages, but most edges of a Page require a Page access token."""
 KIND, PHOTO_KIND = "facebook.post", "facebook.photo"
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
-DIALECT = Dialect(graph.error_response, TABLE["errors"] | TABLE["page_errors"], graph.read_token)
+DIALECT = Dialect(
+    graph.error_response, TABLE["errors"] | TABLE["page_errors"], graph.read_token, TABLE["requests"]
+)
 refuse = DIALECT.refuse
 
 _PUBLISH_SCOPE = "pages_manage_posts"
@@ -76,10 +78,15 @@ def make_step(name: str, *, default: bool) -> Callable[[Call], str]:
     )
 
 
+if_published = make_step("published", default=True)
+if_post_published = make_step("is_published", default=False)
+if_video_published = make_step("published", default=False)
+
+
 async def create(call: Call) -> web.Response:
     """POST /{page}/feed: live at once, or with published=false an unpublished post."""
     account = authenticate_node_writer(call)
-    given = graph.read_parameters(call)
+    given = graph.read_typed(call, "Page.create_feed")
     if "scheduled_publish_time" in given:
         raise refuse("scheduling")
     message, link = str(given.get("message") or ""), given.get("link")
@@ -228,7 +235,7 @@ async def update(call: Call) -> web.Response:
     """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
     account = authenticate_writer(call)
     record = _get_own_post(call, account)
-    given = graph.read_parameters(call)
+    given = graph.read_typed(call, "Post.api_update")
     if "is_published" not in given:
         raise refuse("only_is_published")
     expected = graph.is_true(given, "is_published", default=False)
@@ -265,7 +272,7 @@ def list_kind(
 async def create_photo(call: Call) -> web.Response:
     """POST /{page}/photos with `url` or a file `source`."""
     account = authenticate_node_writer(call)
-    given = graph.read_parameters(call)
+    given = graph.read_typed(call, "Page.create_photo")
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
     record["media"] = await _check_image(call, given)

@@ -42,7 +42,7 @@ _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}
 async def create(call: Call) -> web.Response:
     """POST /{page}/videos."""
     account = post.authenticate_node_writer(call)
-    given = graph.read_parameters(call)
+    given = graph.read_typed(call, "Page.create_video")
     phase = graph.read_enum(given, "upload_phase")
     if given.get("file_url"):
         if phase is not None:
@@ -162,7 +162,7 @@ def _read_thumb(given: Record) -> str | None:
 async def run_reel_phase(call: Call) -> web.Response:
     """POST /{page}/video_reels with `upload_phase` start or finish."""
     account = post.authenticate_node_writer(call)
-    given = graph.read_parameters(call)
+    given = graph.read_typed(call, "Page.create_video_reel")
     match graph.read_enum(given, "upload_phase"):
         case "START":
             return _start_reel(call, account)
@@ -214,8 +214,6 @@ def _check_finishable(call: Call, record: Record) -> None:
 async def _process(call: Call, record: Record, given: Record, requested: str) -> None:
     """Start processing an uploaded video; it goes live when ready if `requested` is "published"."""
     record |= {name: str(given.get(name) or "") for name in ("title", "description")}
-    if str(given.get("is_ai_generated", "true")).lower() not in ("true", "false"):
-        raise refuse("no_boolean", name="is_ai_generated")
     record["is_ai_generated"] = graph.is_true(given, "is_ai_generated", default=False)
     faults = call.take_processing_faults()
     await call.start_processing(KIND, record, state="processing", requested=requested, **faults)
@@ -326,7 +324,7 @@ async def update(call: Call) -> web.Response:
     """POST /{video} with `published=true`: publish a video that was finished unpublished, once."""
     account = post.authenticate_writer(call)
     record = graph.get_own(call, account, KIND)
-    if not graph.is_true(graph.read_parameters(call), "published", default=False):
+    if not graph.is_true(graph.read_typed(call, "AdVideo.api_update"), "published", default=False):
         raise refuse("only_published")
     if record["state"] not in ("processing", "ready"):
         raise refuse("unfinished")
@@ -360,6 +358,9 @@ def make_list(kind: str) -> Callable[[Call], Awaitable[web.Response]]:
         return post.list_kind(call, kind, "updated_time,description,id", to_row)
 
     return list_kind
+
+
+list_reels, list_videos = make_list("reel"), make_list("video")
 
 
 def _status_to_dict(context: SandboxContext, record: Record) -> Record:

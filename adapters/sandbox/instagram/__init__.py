@@ -4,6 +4,8 @@ Publication of containers, the daily publishing limit, reads, and authorization 
 tokens. There are no refresh tokens.
 """
 
+import sys
+
 from aiohttp import web
 
 from adapters.sandbox import graph
@@ -11,7 +13,7 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill, json_response
-from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes
+from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes, read_routes
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import DIALECT, KIND, PLATFORM, TABLE, authenticate_account, refuse
 from adapters.sandbox.oauth import TokenEndpoint
@@ -32,7 +34,9 @@ def _get_limit(account: Record) -> Limit:
 async def publish(call: Call) -> web.Response:
     """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
     account = authenticate_account(call, *TABLE["publish_scopes"])
-    record = _get_ready(call, account, str(graph.read_parameters(call).get("creation_id") or ""))
+    record = _get_ready(
+        call, account, str(graph.read_typed(call, "IGUser.create_media_publish").get("creation_id") or "")
+    )
     call.count(_get_limit(account), account["remote_id"])
     media_id = random_digits(17, "179")
     call.context.publish(
@@ -204,21 +208,6 @@ async def exchange(call: Call) -> web.Response:
     return _issue_long_lived(call, account, short)
 
 
-_ACCOUNT_EDGES = (
-    Route("POST", "media", "prepare", container.create, "too_many_containers"),
-    Route("GET", "media", "read", list_media),
-    Route("GET", "stories", "read", list_stories),
-    Route("POST", "media_publish", "finalize", publish, "daily"),
-    Route("GET", "content_publishing_limit", "quota", read_limit),
-    Route("GET", "", "read", read_account),
-)
-_LOGIN = (
-    (graph.match_name("refresh_access_token"), Route("GET", "", "refresh", refresh)),
-    (graph.match_name("access_token"), Route("GET", "", "oauth", exchange)),
-    (graph.match_name("oauth"), _CONSENT.route("authorize")),
-    (graph.match_name("oauth"), _TOKENS.route("access_token", step="oauth")),
-)
-"""Instagram Login, on Instagram's own host only."""
 _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 
 
@@ -229,24 +218,27 @@ def register(app: web.Application, context: SandboxContext) -> None:
     )
     context.processing.define(container.TASK)
     for host in ("instagram", "facebook"):
-        owns = _make_account_test(context, host)
-        rows = [(owns, route) for route in _ACCOUNT_EDGES]
-        rows.append((graph.match_record(context, KIND), Route("GET", "", "look", read_container)))
-        rows.append(
-            (
-                lambda node, _: context.ledger.find(PLATFORM, node) is not None,
-                Route("GET", "", "read", read_media),
-            )
-        )
-        context.graph.add_routes(host, PLATFORM, DIALECT, rows)
+        context.graph.add_routes(host, PLATFORM, DIALECT, _list_rows(context, host))
         context.graph.mount(app, host)
-    context.graph.add_routes("instagram", PLATFORM, DIALECT, _LOGIN)
+    login = [(graph.match_name("oauth"), _CONSENT.route("authorize"))]
+    login.append((graph.match_name("oauth"), _TOKENS.route("access_token", step="oauth")))
+    context.graph.add_routes("instagram", PLATFORM, DIALECT, login)
     mount_routes(app, context, PLATFORM, DIALECT, (_UPLOAD,))
 
 
-def _make_account_test(context: SandboxContext, host: str) -> graph.Owns:
-    return lambda node, request: (
-        graph.is_me(node, request, context, PLATFORM)
-        or (node == "me" and host == "instagram")
-        or context.accounts.find(PLATFORM, node) is not None
+def _list_rows(context: SandboxContext, host: str) -> list[tuple[graph.Owns, Route]]:
+    """Return the rows of a host; those of Instagram Login are on Instagram's own only."""
+
+    def is_account(node: str, request: web.Request) -> bool:
+        is_own = graph.is_me(node, request, context, PLATFORM) or (node == "me" and host == "instagram")
+        return is_own or context.accounts.find(PLATFORM, node) is not None
+
+    owners: dict[str, graph.Owns] = {"account": is_account, KIND: graph.match_record(context, KIND)}
+    owners["media"] = lambda node, _: context.ledger.find(PLATFORM, node) is not None
+    if host == "instagram":
+        owners |= {name: graph.match_name(name) for name in ("refresh_access_token", "access_token")}
+    routes = read_routes(
+        (row[1:] for row in TABLE["routes"]), container=container, media=sys.modules[__name__]
     )
+    rows = zip(TABLE["routes"], routes, strict=True)
+    return [(owners[row[0]], route) for row, route in rows if row[0] in owners]

@@ -22,7 +22,8 @@ from adapters.sandbox.uploads import ResumableUpload, build_url
 PLATFORM = "instagram"
 KIND = "instagram.container"
 TABLE = load_table(PLATFORM)
-DIALECT = Dialect(graph.error_response, graph.TABLE["errors"] | TABLE["errors"], graph.read_token)
+_REQUESTS = {**TABLE["requests"], "types": graph.TABLE["requests"]["types"]}
+DIALECT = Dialect(graph.error_response, graph.TABLE["errors"] | TABLE["errors"], graph.read_token, _REQUESTS)
 refuse = DIALECT.refuse
 
 _IMAGE_BYTES = 8 << 20
@@ -68,7 +69,7 @@ async def create(call: Call) -> web.Response:
     """POST /{ig}/media."""
     account = authenticate_account(call, *TABLE["publish_scopes"])
     call.check_limit(TABLE["limits"]["containers"], account["remote_id"])
-    given = graph.read_parameters(call)
+    given = graph.read_typed(call, "IGUser.create_media")
     facts = _read_facts(given)
     await _set_source(call, account, given, facts)
     call.count(TABLE["limits"]["containers"], account["remote_id"])

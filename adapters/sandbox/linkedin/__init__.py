@@ -6,6 +6,7 @@ Posts are created with duplicate detection, listed for organizations, read and d
 import hashlib
 import re
 import secrets
+import sys
 from typing import Any
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import KINDS, Refused, check_fields, encode, fill, json_response
-from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.linkedin import api, asset
 from adapters.sandbox.linkedin.api import TABLE, refuse
 from adapters.sandbox.store import LivePost, Record
@@ -21,7 +22,6 @@ from adapters.sandbox.store import LivePost, Record
 _DUPLICATE = "linkedin.twin"
 _DUPLICATE_S = 600.0
 _MAX_ALT_TEXT = 4086
-_CONTENT_TYPES = ("media", "multiImage", "article")
 _PART = re.compile(
     r"\\(?P<plain>[|{}@\[\]()<>#\\*_~])"
     r"|@\[(?P<name>(?:\\.|[^\\\]])+)\]\(urn:li:\w+:[\w-]+\)"
@@ -34,7 +34,7 @@ _PART = re.compile(
 async def create(call: Call) -> web.Response:
     """POST /rest/posts: 201 with an empty body, the URN in a header."""
     api.authenticate(call)
-    body = call.json()
+    body = call.json("post")
     owner = api.authorize_author(call, body.get("author"), "author")
     _check_fields(body)
     kind, assets = _resolve_content(call, owner, body.get("content"))
@@ -129,7 +129,7 @@ def find_owner(call: Call) -> Record | None:
 
 
 def _is_feed(value: Any, allowed: Any) -> bool:
-    return isinstance(value, dict) and value.get("feedDistribution") in allowed
+    return value.get("feedDistribution") in allowed
 
 
 def _check_fields(body: Record) -> None:
@@ -140,12 +140,12 @@ def _check_fields(body: Record) -> None:
     check_fields(body, TABLE["post"], refuse, {**KINDS, "feed": _is_feed})
 
 
-def _resolve_content(call: Call, owner: Record, given: object) -> tuple[str, list[Record]]:
+def _resolve_content(call: Call, owner: Record, given: Record | None) -> tuple[str, list[Record]]:
     """Return the kind of the post and its assets; raises Refused."""
     if given is None:
         return "text", []
-    types = [kind for kind in _CONTENT_TYPES if isinstance(given, dict) and kind in given]
-    if not isinstance(given, dict) or len(types) != 1 or not isinstance(given[types[0]], dict):
+    types = [kind for kind, inner in given.items() if inner is not None]
+    if len(types) != 1 or types == ["carousel"]:  # carousels are for ads only
         raise refuse("content_type")
     inner = given[types[0]]
     if types == ["article"]:
@@ -156,7 +156,7 @@ def _resolve_content(call: Call, owner: Record, given: object) -> tuple[str, lis
         record = _get_available(call, owner, inner)
         return record["kind"], [record]
     check_fields(inner, TABLE["multi_image"], refuse)
-    assets = [_get_available(call, owner, one if isinstance(one, dict) else {}) for one in inner["images"]]
+    assets = [_get_available(call, owner, one) for one in inner["images"]]
     if any(record["kind"] != "image" for record in assets):
         raise refuse("images_only")
     return "photos", assets
@@ -164,7 +164,7 @@ def _resolve_content(call: Call, owner: Record, given: object) -> tuple[str, lis
 
 def _get_available(call: Call, owner: Record, given: Record) -> Record:
     urn = given.get("id")
-    if len(str(given.get("altText") or "")) > _MAX_ALT_TEXT:
+    if len(given.get("altText") or "") > _MAX_ALT_TEXT:
         raise refuse("alt_text", most=_MAX_ALT_TEXT)
     if not isinstance(urn, str) or not urn.startswith(("urn:li:image:", "urn:li:video:")):
         raise refuse("no_asset", urn=urn)
@@ -193,29 +193,8 @@ def render(commentary: str) -> str:
     return text
 
 
-_REST = "/linkedin/rest"
 _ROUTES = (
-    Route("POST", f"{_REST}/images", "prepare", asset.create_image, "daily", asset.find_owner),
-    Route("GET", f"{_REST}/images/{{urn}}", "look", asset.read),
-    Route("POST", f"{_REST}/videos", "prepare", asset.handle_video, "daily", asset.find_owner),
-    Route("GET", f"{_REST}/videos/{{urn}}", "look", asset.read),
-    Route(
-        "PUT",
-        "/linkedin/dms-uploads/{place}/{number:\\d{1,6}|thumbnail}",
-        "upload",
-        asset.put_bytes,
-        owner=lambda call: call.find_record_owner(asset.find_asset(call)),
-        is_streamed=True,
-    ),
-    Route("POST", f"{_REST}/posts", "finalize", create, "daily", find_owner),
-    Route("GET", f"{_REST}/posts", "look", list_posts, owner=find_owner),
-    Route("GET", f"{_REST}/posts/{{urn}}", "look", read),
-    Route("DELETE", f"{_REST}/posts/{{urn}}", "cancel", delete),
-    Route("GET", f"{_REST}/organizationAcls", "oauth", api.list_acls),
-    Route("GET", f"{_REST}/organizations", "oauth", api.list_organizations),
-    Route("GET", f"{_REST}/organizations/{{id:\\d+}}", "oauth", api.read_organization),
-    Route("GET", "/linkedin/v2/userinfo", "oauth", api.read_userinfo),
-    Route("GET", "/linkedin/v2/me", "oauth", api.read_me),
+    *read_routes(TABLE["routes"], api=api, asset=asset, posts=sys.modules[__name__]),
     api.CONSENT.route("/linkedin-www/oauth/v2/authorization"),
     api.TOKENS.route("/linkedin-www/oauth/v2/accessToken"),
 )

@@ -44,7 +44,7 @@ def error_response(
     return json_response(body, status, wait=wait)
 
 
-DIALECT = Dialect(error_response, TABLE["errors"])
+DIALECT = Dialect(error_response, TABLE["errors"], requests=TABLE["requests"])
 refuse = DIALECT.refuse
 
 

@@ -30,7 +30,7 @@ _THUMBNAIL_BYTES = 10_000_000 - 1
 
 async def create_image(call: Call) -> web.Response:
     """POST /rest/images?action=initializeUpload."""
-    given = _parse_request(call, "initializeUpload")
+    given = _parse_request(call, "initializeUpload", "initializeUpload")
     owner = api.authorize_author(call, given.get("owner"), "owner")
     record = _create(call, owner, f"urn:li:image:C4E10AQ{secrets.token_urlsafe(12)}", "image")
     value = {"uploadUrlExpiresAt": _get_expiry_ms(record), "uploadUrl": _build_upload_url(call, record, 0)}
@@ -41,10 +41,10 @@ async def handle_video(call: Call) -> web.Response:
     """POST /rest/videos?action=initializeUpload or finalizeUpload."""
     if call.request.query.get("action") == "finalizeUpload":
         return await _finalize(call)
-    given = _parse_request(call, "initializeUpload")
+    given = _parse_request(call, "initializeUpload", "initializeVideo")
     owner = api.authorize_author(call, given.get("owner"), "owner")
-    size = given.get("fileSizeBytes")
-    if not isinstance(size, int) or not _VIDEO_BYTES[0] <= size <= _VIDEO_BYTES[1]:
+    size = given.get("fileSizeBytes") or 0
+    if not _VIDEO_BYTES[0] <= size <= _VIDEO_BYTES[1]:
         raise refuse("file_size")
     record = _create(call, owner, f"urn:li:video:C5F10AQ{secrets.token_urlsafe(12)}", "video")
     call.save(KIND, record, size=size, etags={}, token="")
@@ -63,13 +63,14 @@ async def handle_video(call: Call) -> web.Response:
     return json_response({"value": value | {"uploadToken": record["token"]}})
 
 
-def _parse_request(call: Call, action: str) -> Record:
+def _parse_request(call: Call, action: str, schema: str) -> Record:
     api.authenticate(call)
     if call.request.query.get("action") != action:
         raise refuse("bad_action", action=action)
     given = call.json().get(f"{action}Request")
     if not isinstance(given, dict):
         raise refuse("missing_field", name=f"{action}Request")
+    api.DIALECT.check_types(schema, given, f"{action}Request")
     return given
 
 
@@ -92,15 +93,14 @@ def _upload_path(context: SandboxContext, record: Record) -> Path:
 
 
 async def _finalize(call: Call) -> web.Response:
-    given = _parse_request(call, "finalizeUpload")
+    given = _parse_request(call, "finalizeUpload", "finalizeUpload")
     record = call.context.store.get(KIND, str(given.get("video")))
     if record is None or record["kind"] != "video":
         raise refuse("unknown_video")
     api.authorize_author(call, record["account"], "video")
     expected = [record["etags"].get(str(number)) for number in range(-(-record["size"] // _PART))]
-    sent = given.get("uploadedPartIds")
-    ids = [str(part).strip('"') for part in sent] if isinstance(sent, list) else None
-    if None in expected or ids != expected:
+    ids = [part.strip('"') for part in given.get("uploadedPartIds") or ()]
+    if ids != expected:
         raise refuse("part_ids")
     if given.get("uploadToken") != record["token"]:
         raise refuse("upload_token")
@@ -166,15 +166,19 @@ def find_owner(call: Call) -> Record | None:
     return api.find_owner(call, given.get("owner") if record is None else record["account"])
 
 
-def find_asset(call: Call) -> Record | None:
-    """Return the asset of an upload URL, whose requests may carry no token."""
+def find_upload_owner(call: Call) -> Record | None:
+    """Return the account of an upload URL, whose requests may carry no token."""
+    return call.find_record_owner(_find_asset(call))
+
+
+def _find_asset(call: Call) -> Record | None:
     place = call.context.store.get(_PLACE, call.request.match_info["place"])
     return None if place is None else call.context.store.get(KIND, place["asset"])
 
 
 async def put_bytes(call: Call) -> web.Response:
     """PUT of an image, or of one part of a video."""
-    record = find_asset(call)
+    record = _find_asset(call)
     if record is None:
         raise refuse("unknown_upload")
     if call.context.clock.now() >= record["created"] + DAY:

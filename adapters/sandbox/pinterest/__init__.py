@@ -6,20 +6,28 @@ Pins are created live in one call, listed, read and deleted; texts and media are
 
 import base64
 import binascii
+import sys
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
-from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.media import ImageFacts, describe_file, find_flaw, read_image
-from adapters.sandbox.pinterest import api, media
+from adapters.sandbox.pinterest import api
 from adapters.sandbox.pinterest.api import TABLE, refuse
 from adapters.sandbox.store import LivePost, Record
 
 _MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
 _CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
+_SOURCES = {
+    "image_url": "image",
+    "image_base64": "image",
+    "multiple_image_urls": "carousel",
+    "multiple_image_base64": "carousel",
+    "video_id": "video",
+}
 _IMAGE_BYTES = 20 << 20
 _COVERS = ("cover_image_url", "cover_image_data", "cover_image_key_frame_time")
 
@@ -29,12 +37,14 @@ async def create(call: Call) -> web.Response:
     account = api.authenticate_writer(call, "pins:write")
     if account["options"].get("trial"):
         raise refuse("trial")
-    body = call.json()
+    body = call.json("PinCreate")
+    _check_source(body.get("media_source"))
     own_board = api.get_board(call, account, body.get("board_id"))
     check_fields(body, TABLE["pin"], refuse)
     texts = {name: body.get(name) for name in (*(row[0] for row in TABLE["pin"]), "dominant_color")}
-    kind, files = await _resolve_source(call, account, body.get("media_source"))
-    key, source = random_digits(18, "1"), body["media_source"]
+    source = body["media_source"]
+    kind, files = await _resolve_source(call, account, source)
+    key = random_digits(18, "1")
     live = call.context.publish(
         account,
         kind=kind,
@@ -115,28 +125,32 @@ async def delete(call: Call) -> web.Response:
     return web.Response(status=204)
 
 
-async def _resolve_source(call: Call, account: Record, given: object) -> tuple[str, list[Record]]:
-    """Return the pin's kind and the ledger's description of its media; raises Refused."""
-    if not isinstance(given, dict):
+def _check_source(given: Record | None) -> None:
+    """Raise Refused unless the source of a pin is of a kind that is served, with that kind's fields."""
+    if given is None:
         raise refuse("no_source")
-    match given.get("source_type"):
-        case "image_url" | "image_base64" as source_type:
-            return "image", [(await _check_image(call, given, source_type))[0]]
-        case "multiple_image_urls" | "multiple_image_base64" as source_type:
-            return "carousel", await _check_images(call, given, source_type)
-        case "video_id":
-            return "video", [await _get_video(call, account, given)]
-        case other:
-            raise refuse("source_type", other=repr(other))
+    if (kind := given.get("source_type")) not in _SOURCES:
+        raise refuse("source_type", other=repr(kind))
+    api.DIALECT.check_types(kind, given, "media_source")
+
+
+async def _resolve_source(call: Call, account: Record, given: Record) -> tuple[str, list[Record]]:
+    """Return the pin's kind and the ledger's description of its media; raises Refused."""
+    kind = _SOURCES[given["source_type"]]
+    if kind == "image":
+        return kind, [(await _check_image(call, given, given["source_type"]))[0]]
+    if kind == "carousel":
+        return kind, await _check_images(call, given, given["source_type"])
+    return kind, [await _get_video(call, account, given)]
 
 
 async def _check_images(call: Call, given: Record, source_type: str) -> list[Record]:
     check_fields(given, TABLE["carousel"], refuse)
     items = given["items"]
-    if not 0 <= (given.get("index") or 0) < len(items):
+    if given.get("index", 0) >= len(items):
         raise refuse("index")
     single = "image_url" if source_type == "multiple_image_urls" else "image_base64"
-    found = [await _check_image(call, item if isinstance(item, dict) else {}, single) for item in items]
+    found = [await _check_image(call, item, single) for item in items]
     if len({size for _, size in found}) > 1:
         raise refuse("dimensions")
     return [file for file, _ in found]
@@ -172,7 +186,7 @@ def _decode_image(given: Record) -> bytes:
 
 async def _get_video(call: Call, account: Record, given: Record) -> Record:
     check_fields(given, TABLE["video"], refuse)
-    record = call.get_own(media.KIND, given["media_id"], account, "no_such_media")
+    record = call.get_own(api.MEDIA, given["media_id"], account, "no_such_media")
     if record["state"] != "succeeded":
         raise refuse("media_not_ready", state=record["state"])
     covers = [name for name in _COVERS if given.get(name) is not None]
@@ -188,30 +202,9 @@ async def _get_video(call: Call, account: Record, given: Record) -> Record:
     return found
 
 
-_ROOT = "/pinterest/v5"
 _ROUTES = (
-    api.TOKENS.route(f"{_ROOT}/oauth/token"),
-    Route("GET", f"{_ROOT}/user_account", "read", api.read_user),
-    Route("POST", f"{_ROOT}/boards", "prepare", api.create_board),
-    Route("GET", f"{_ROOT}/boards", "read", api.list_boards),
-    Route("GET", f"{_ROOT}/boards/{{board}}", "read", api.read_board),
-    Route("GET", f"{_ROOT}/boards/{{board}}/pins", "look", list_on_board),
-    Route("POST", f"{_ROOT}/media", "prepare", media.register, "daily"),
-    Route("GET", f"{_ROOT}/media", "read", media.list_media),
-    Route("GET", f"{_ROOT}/media/{{media}}", "look", media.read),
-    Route(
-        "POST",
-        "/pinterest-media/{media}/",
-        "upload",
-        media.receive,
-        owner=lambda call: call.find_record_owner(media.find(call)),
-        dialect=media.STORAGE,
-        is_streamed=True,
-    ),
-    Route("POST", f"{_ROOT}/pins", "finalize", create, "daily"),
-    Route("GET", f"{_ROOT}/pins", "look", list_pins),
-    Route("GET", f"{_ROOT}/pins/{{pin}}", "look", read),
-    Route("DELETE", f"{_ROOT}/pins/{{pin}}", "cancel", delete),
+    *read_routes(TABLE["routes"], api=api, pins=sys.modules[__name__]),
+    api.TOKENS.route("/pinterest/v5/oauth/token"),
     api.CONSENT.route("/pinterest-www/oauth/"),
 )
 
@@ -226,5 +219,5 @@ def register(app: web.Application, context: SandboxContext) -> None:
             **api.TABLE["account"],
         ),
     )
-    context.processing.define(media.TASK)
+    context.processing.define(api.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

@@ -5,6 +5,7 @@ upload is the visible call.
 """
 
 import secrets
+import sys
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
-from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.store import LivePost, Record
 from adapters.sandbox.tiktok import api, task
 from adapters.sandbox.tiktok.api import TABLE, refuse
@@ -25,17 +26,10 @@ _MAX_LAST_CHUNK = 128_000_000
 _SCOPES = {"DIRECT_POST": "video.publish", "MEDIA_UPLOAD": "video.upload"}
 
 
-def _read_object(body: Record, name: str) -> Record:
-    """Return an object of the body; {} if absent."""
-    check_fields(body, ((name, "object?", 0, "no_object"),), refuse)
-    value: Record = body.get(name, {})
-    return value
-
-
-def _check_info(info: Record, rows: str) -> Record:
-    """Return the fields of `rows` that are present; raises Refused for a bad one."""
+def _check_info(info: Record, rows: str, kept: tuple[str, ...]) -> Record:
+    """Return the fields in `kept` that are present; raises Refused for one that breaks a row."""
     check_fields(info, TABLE[rows], refuse)
-    return {name: info[name] for name, *_ in TABLE[rows] if name in info}
+    return {name: info[name] for name in kept if name in info}
 
 
 def _read_privacy(account: Record, info: Record) -> str:
@@ -65,9 +59,9 @@ async def init_direct(call: Call) -> web.Response:
     """POST /v2/post/publish/video/init/."""
     account = call.authenticate("video.publish")
     api.check_rate(call, "video")
-    body = call.json()
-    info = _read_object(body, "post_info")
-    sent = {"title": "", **_check_info(info, "video_info")}
+    body = call.json("video/init")
+    info = body.get("post_info") or {}
+    sent = {"title": "", **_check_info(info, "video_info", TABLE["video_kept"])}
     privacy = _read_privacy(account, info)
     facts = {"draft": False, "caption": sent["title"], "privacy": privacy, "extra": sent}
     return await _init_video(call, account, body, facts)
@@ -78,11 +72,11 @@ async def init_inbox(call: Call) -> web.Response:
     account = call.authenticate("video.upload")
     api.check_rate(call, "inbox")
     facts: Record = {"draft": True, "caption": "", "privacy": None, "extra": {"title": ""}}
-    return await _init_video(call, account, call.json(), facts)
+    return await _init_video(call, account, call.json("video/init"), facts)
 
 
 async def _init_video(call: Call, account: Record, body: Record, facts: Record) -> web.Response:
-    source = _read_object(body, "source_info")
+    source = body.get("source_info") or {}
     call.check_limit(task.get_daily_limit(facts), account["remote_id"])
     prefix = "v_inbox" if facts["draft"] else "v_pub"
     facts["is_photos"] = False
@@ -133,6 +127,7 @@ async def init_photos(call: Call) -> web.Response:
     mode = body.get("post_mode")
     account = call.authenticate(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
     api.check_rate(call, "content")
+    call.json("content/init")
     check_fields(body, TABLE["photo_post"], refuse)
     facts = _read_photo_post(call, account, body, is_direct=mode == "DIRECT_POST")
     call.check_limit(task.get_daily_limit(facts), account["remote_id"])
@@ -142,12 +137,12 @@ async def init_photos(call: Call) -> web.Response:
 
 
 def _read_photo_post(call: Call, account: Record, body: Record, *, is_direct: bool) -> Record:
-    info, source = _read_object(body, "post_info"), _read_object(body, "source_info")
-    texts = {"title": "", "description": "", **_check_info(info, "photo_texts")}
+    info, source = body.get("post_info") or {}, body.get("source_info") or {}
+    texts = {"title": "", "description": "", **_check_info(info, "photo_texts", ("title", "description"))}
     privacy = _read_privacy(account, info) if is_direct else None
     if not is_direct and account["options"].get("old_app"):
         raise refuse("old_app")
-    flags = _check_info(info, "photo_flags") if is_direct else {}
+    flags = _check_info(info, "photo_flags", TABLE["photo_kept"]) if is_direct else {}
     check_fields(source, TABLE["photo_source"], refuse)
     urls = [_check_url(call, url) for url in source["photo_images"]]
     if is_direct or "photo_cover_index" in source:
@@ -158,7 +153,7 @@ def _read_photo_post(call: Call, account: Record, body: Record, *, is_direct: bo
     return facts | {"caption": caption, "extra": {**flags, **texts}}
 
 
-def _refuse_photo_quota(call: Call) -> web.Response:
+def refuse_photo_quota(call: Call) -> web.Response:
     """Return the error of an exhausted daily limit of posts, or of drafts."""
     is_draft = b"MEDIA_UPLOAD" in call.body
     return api.DIALECT.respond("too_many_drafts" if is_draft else "spam_risk_too_many_posts")
@@ -182,8 +177,8 @@ async def read_user_info(call: Call) -> web.Response:
 def _find_task(call: Call, step: str) -> Record:
     account = call.authenticate("video.upload", "video.publish")
     api.check_rate(call, step)
-    publish_id = call.json().get("publish_id")
-    record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
+    publish_id = call.json("status/fetch").get("publish_id")
+    record = call.context.store.get(task.KIND, publish_id or "")
     if record is None:
         raise refuse("invalid_publish_id")
     if record["account"] != account["remote_id"]:
@@ -222,7 +217,7 @@ async def list_videos(call: Call) -> web.Response:
     fields = [name for part in asked for name in part.split(",")]
     if not fields:
         raise refuse("no_fields")
-    body = call.json()
+    body = call.json("video/list")
     check_fields(body, TABLE["list"], refuse)
     before = body["cursor"] / 1000 if body.get("cursor") else None
     shown, more = task.list_public(call, account, body.get("max_count", 10), before)
@@ -241,28 +236,11 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
     return {name: known[name] for name in fields if name in known}
 
 
-_POST = "/tiktok/v2/post/publish"
 _ROUTES = (
+    *read_routes(TABLE["routes"], task=task, posts=sys.modules[__name__]),
     api.TOKENS.route("/tiktok/v2/oauth/token/"),
     api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.TOKENS.revoke),
     api.CONSENT.route("/tiktok-www/v2/auth/authorize/"),
-    Route("POST", f"{_POST}/creator_info/query/", "creator_info", read_creator_info, "creator_spam_risk"),
-    Route("POST", f"{_POST}/video/init/", get_init_step, init_direct, "spam_risk_too_many_posts"),
-    Route("POST", f"{_POST}/inbox/video/init/", get_init_step, init_inbox, "too_many_drafts"),
-    Route("POST", f"{_POST}/content/init/", "finalize", init_photos, _refuse_photo_quota),
-    Route("POST", f"{_POST}/status/fetch/", "look", read_status),
-    Route("POST", f"{_POST}/cancel/", "cancel", cancel),
-    Route("POST", "/tiktok/v2/video/list/", "read", list_videos),
-    Route("GET", "/tiktok/v2/user/info/", "read", read_user_info),
-    Route(
-        "PUT",
-        "/tiktok-upload/video/",
-        task.get_chunk_step,
-        task.put_chunk,
-        owner=lambda call: call.find_record_owner(task.find_task(call)),
-        dialect=task.UPLOAD,
-        is_streamed=True,
-    ),
 )
 
 

@@ -35,7 +35,7 @@ def error_response(
     return json_response({"data": {}, "error": error}, status or TABLE["status"].get(code, 400), wait=wait)
 
 
-DIALECT = Dialect(error_response, TABLE["errors"])
+DIALECT = Dialect(error_response, TABLE["errors"], requests=TABLE["requests"])
 refuse = DIALECT.refuse
 
 

@@ -216,8 +216,12 @@ def build_upload_url(call: Call, record: Record) -> str:
     return f"http://{call.request.host}/tiktok-upload/video/?{query}"
 
 
-def find_task(call: Call) -> Record | None:
-    """Return the task of an upload URL, whose requests carry no token."""
+def find_upload_owner(call: Call) -> Record | None:
+    """Return the account of an upload URL, whose requests carry no token."""
+    return call.find_record_owner(_find_task(call))
+
+
+def _find_task(call: Call) -> Record | None:
     upload = call.context.store.get(_UPLOAD, call.request.query.get("upload_id", ""))
     return None if upload is None else call.context.store.get(KIND, upload["task"])
 
@@ -229,7 +233,7 @@ def get_chunk_step(call: Call) -> str:
 
 
 def _check_task(call: Call) -> Record:
-    record = find_task(call)
+    record = _find_task(call)
     if record is None:
         raise UPLOAD.refuse("unknown_upload")
     is_late = call.context.clock.now() > record["created"] + _UPLOAD_LIFE_S

@@ -4,16 +4,17 @@ Its publish calls, each the visible step and the start of the task behind a shar
 """
 
 import secrets
+import sys
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
-from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.endpoint import Call, Route, mount_routes, read_routes
 from adapters.sandbox.store import LivePost, Record
 from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok_business import api, music
+from adapters.sandbox.tiktok_business import api
 from adapters.sandbox.tiktok_business.api import TABLE, refuse
 
 _KIND = "tiktok_business.share"
@@ -25,10 +26,8 @@ _TASK = task.make_task(api.PLATFORM, _KIND, _MAX_BYTES)
 
 async def publish_video(call: Call) -> web.Response:
     """POST /business/video/publish/."""
-    body = call.json()
-    info = _read_post_info(body)
+    account, body, info = _read_post(call, "video/publish", "upload_to_draft")
     is_draft = info.get("upload_to_draft") is True
-    account = _authenticate_writer(call, body, is_draft=is_draft)
     url = _check_url(call, "video_url", body.get("video_url"))
     thumbnail = body.get("custom_thumbnail_url")
     if thumbnail is not None:
@@ -46,10 +45,8 @@ async def publish_video(call: Call) -> web.Response:
 
 async def publish_photo(call: Call) -> web.Response:
     """POST /business/photo/publish/."""
-    body = call.json()
-    info = _read_post_info(body)
+    account, body, info = _read_post(call, "photo/publish", "is_draft")
     is_draft = info.get("is_draft") is True
-    account = _authenticate_writer(call, body, is_draft=is_draft)
     check_fields(body, TABLE["photos"], refuse)
     urls = [_check_url(call, "photo_images", url) for url in body["photo_images"]]
     if body.get("photo_cover_index", 0) >= len(urls):
@@ -63,16 +60,17 @@ async def publish_photo(call: Call) -> web.Response:
     return await _start(call, account, "p_pub_url~v1", fields, silent=False, **facts)
 
 
-def _read_post_info(body: Record) -> Record:
-    check_fields(body, (("post_info", "object", 0, "no_post_info"),), refuse)
-    info: Record = body["post_info"]
-    return info
-
-
-def _authenticate_writer(call: Call, body: Record, *, is_draft: bool) -> Record:
-    return api.authenticate_owner(
-        call, body.get("business_id"), "video.upload" if is_draft else "video.publish"
-    )
+def _read_post(call: Call, schema: str, draft: str) -> tuple[Record, Record, Record]:
+    """Return the account, the body and its `post_info`; `draft`: the field that makes the post a draft."""
+    body = call.json()
+    info = body.get("post_info")
+    is_draft = isinstance(info, dict) and info.get(draft) is True
+    scope = "video.upload" if is_draft else "video.publish"
+    account = api.authenticate_owner(call, body.get("business_id"), scope)
+    call.json(schema)
+    if info is None:
+        raise refuse("missing", field="post_info")
+    return account, body, info
 
 
 def _check_url(call: Call, name: str, url: object) -> str:
@@ -84,7 +82,7 @@ def _check_url(call: Call, name: str, url: object) -> str:
 
 
 def _check_post_info(account: Record, info: Record, rows: str) -> Record:
-    check_fields(info, (*TABLE[rows], *TABLE["flags"]), refuse)
+    check_fields(info, TABLE[rows], refuse)
     if info.get("caption", "").count("@") > _MAX_MENTIONS:
         raise refuse("mentions", most=_MAX_MENTIONS)
     for name, setting in TABLE["settings"].items():
@@ -102,11 +100,10 @@ def _read_privacy(account: Record, info: Record) -> str:
 
 def _check_music(info: Record, *, with_volumes: bool) -> bool:
     """Refuse a sound that is no clip; return whether the video is silent."""
-    check_fields(info, TABLE["music"], refuse)
     sound = info.get("music_sound_info")
     if sound is None:
         return False
-    if not music.is_attachable(sound.get("music_sound_id")):
+    if not api.is_attachable(sound.get("music_sound_id")):
         raise refuse("no_clip")
     if not with_volumes:
         info["music_sound_info"] = {"music_sound_id": sound["music_sound_id"]}
@@ -180,30 +177,16 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
     return {name: known[name] for name in fields if name in known}
 
 
-_ROOT = "/tiktok-business/open_api/v1.3"
-_USER, _BUSINESS = f"{_ROOT}/tt_user", f"{_ROOT}/business"
+_USER = "/tiktok-business/open_api/v1.3/tt_user"
 _ROUTES = (
+    *read_routes(TABLE["routes"], api=api, posts=sys.modules[__name__]),
     api.TOKEN.route(f"{_USER}/oauth2/token/", step="oauth"),
     api.REFRESH.route(f"{_USER}/oauth2/refresh_token/", step="refresh"),
     api.TOKEN.route(f"{_USER}/oauth2/revoke/", handle=api.TOKEN.revoke),
     api.TOKEN.route(f"{_USER}/token_info/get/", handle=api.read_token_info),
-    Route("GET", f"{_BUSINESS}/get/", "read", read_profile),
-    Route("GET", f"{_BUSINESS}/video/settings/", "creator_info", read_settings, "spam_risk"),
-    Route("POST", f"{_BUSINESS}/video/publish/", "finalize", publish_video, "daily"),
-    Route("POST", f"{_BUSINESS}/photo/publish/", "finalize", publish_photo, "daily"),
-    Route("GET", f"{_BUSINESS}/publish/status/", "look", read_status),
-    Route("GET", f"{_BUSINESS}/video/list/", "read", list_videos),
-    Route("GET", f"{_ROOT}/discovery/cml/trending_list/", "resolve_music", music.list_trending),
-    Route("GET", f"{_ROOT}/discovery/cml/video_list/", "resolve_music", music.list_videos),
-    Route("POST", f"{_BUSINESS}/property/add/", "oauth", api.add_property),
-    Route("POST", f"{_BUSINESS}/property/verify/", "oauth", api.verify_property),
-    Route("POST", f"{_BUSINESS}/property/delete/", "oauth", api.delete_property),
-    Route("GET", f"{_BUSINESS}/property/list/", "oauth", api.list_properties),
 )
 # Both products use this endpoint, so faults of both platforms apply.
-_OEMBED = Route(
-    "GET", "/tiktok-www/oembed", "resolve_music", music.read_oembed, also_faults_of=(api.PLATFORM,)
-)
+_OEMBED = Route("GET", "/tiktok-www/oembed", "resolve_music", api.read_oembed, also_faults_of=(api.PLATFORM,))
 
 
 def register(app: web.Application, context: SandboxContext) -> None:
@@ -213,4 +196,4 @@ def register(app: web.Application, context: SandboxContext) -> None:
     )
     context.processing.define(_TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)
-    mount_routes(app, context, "tiktok", music.OEMBED, (_OEMBED,))
+    mount_routes(app, context, "tiktok", api.OEMBED, (_OEMBED,))

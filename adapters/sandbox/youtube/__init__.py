@@ -6,6 +6,7 @@ session lives a week; the vendor documents no lifetime.
 """
 
 import secrets
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import KINDS, check_fields
-from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.media import probe_upload
 from adapters.sandbox.store import Record
 from adapters.sandbox.uploads import Span, parse_content_range, receive_body
-from adapters.sandbox.youtube import api, video
+from adapters.sandbox.youtube import api
 from adapters.sandbox.youtube.api import TABLE, refuse
 
 _KIND = "youtube.session"
@@ -29,12 +30,12 @@ _LIFE_S = 7 * DAY
 
 async def start(call: Call) -> web.Response:
     """POST /upload/youtube/v3/videos?uploadType=resumable."""
-    account = api.authenticate(call, "may_upload")
+    account = api.authenticate(call, "may_upload", "videos.insert")
     if call.request.query.get("uploadType") != "resumable":
         raise refuse("no_media_body")
     if account["options"].get("no_channel"):
         raise refuse("no_channel")
-    snippet, status = _check_metadata(call, call.json())
+    snippet, status = _check_metadata(call, call.json("Video", "resource"))
     total = _parse_announced_size(call)
     api.spend(call, "inserts")
     facts: Record = {"total": total, "received": 0, "video": None, "status": status, "snippet": snippet}
@@ -82,7 +83,7 @@ async def put(call: Call) -> web.Response:
         raise refuse("unknown_session")
     span = _parse_range(call)
     if record["video"] is not None:  # the final response can be repeated
-        return video.created_response(call, record["video"])
+        return api.created_response(call, record["video"])
     _check_range(call, record, span)
     if span is None or span.first is None or span.first != record["received"]:
         return _incomplete_response(call, record)  # overlap or gap: store nothing
@@ -127,11 +128,11 @@ async def _complete(call: Call, record: Record) -> web.Response:
     record |= call.take_processing_faults()
     facts = await probe_upload(_upload_path(call, record))
     if record["video"] is None:  # no concurrent request completed the upload
-        made = video.create(call, record, facts)
+        made = api.create_video(call, record, facts)
         call.save(_KIND, record, received=record["total"], video=made["key"])
         _upload_path(call, record).unlink(missing_ok=True)
-        await call.context.processing.start(video.KIND, made)
-    return video.created_response(call, record["video"])
+        await call.context.processing.start(api.VIDEO, made)
+    return api.created_response(call, record["video"])
 
 
 def _upload_path(call: Call, record: Record) -> Path:
@@ -140,7 +141,7 @@ def _upload_path(call: Call, record: Record) -> Path:
 
 def _incomplete_response(call: Call, record: Record) -> web.Response:
     if record["video"] is not None:
-        return video.created_response(call, record["video"])
+        return api.created_response(call, record["video"])
     headers = {} if record["received"] == 0 else {"Range": f"bytes=0-{record['received'] - 1}"}
     if call.take_fault("moved-session") is not None:
         record.setdefault("file", record["key"])
@@ -158,7 +159,7 @@ def get_step(call: Call) -> str:
     return "finalize" if span.is_last else "upload"
 
 
-def _refuse_quota(call: Call) -> web.Response:
+def refuse_quota(call: Call) -> web.Response:
     """Return the error of the project's quota, or of the channel's (reason `uploadLimitExceeded`)."""
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     is_limit = ordered["reason"] == "uploadLimitExceeded"
@@ -176,13 +177,12 @@ def _check_metadata(call: Call, body: Record) -> tuple[Record, Record]:
     for name in parts:
         if name not in (*TABLE["writable_parts"], *TABLE["other_parts"]):
             raise refuse("unknown_part", name=name)
-    check_fields(body, TABLE["insert"], refuse)
-    return _check_snippet(body.get("snippet", {})), _check_status(call, body.get("status", {}))
+    return _check_snippet(body.get("snippet") or {}), _check_status(call, body.get("status") or {})
 
 
 def _check_snippet(given: Record) -> Record:
     snippet: Record = {"title": None, "description": "", "tags": [], "categoryId": "22"}
-    snippet |= {name: given[name] for name in snippet if name in given}
+    snippet |= {name: given[name] for name in snippet if given.get(name) is not None}
     check_fields(snippet, TABLE["snippet"], refuse, _KINDS)
     return snippet
 
@@ -201,53 +201,35 @@ _KINDS = {
     "title": lambda value, most: (
         isinstance(value, str) and value.strip() != "" and len(value) <= most and not _has_angles(value)
     ),
-    "description": lambda value, most: (
-        isinstance(value, str) and not _has_angles(value) and len(value.encode()) <= most
-    ),
-    "tags": lambda value, most: (
-        isinstance(value, list)
-        and all(isinstance(tag, str) for tag in value)
-        and _count_tag_characters(value) <= most
-    ),
+    "description": lambda value, most: not _has_angles(value) and len(value.encode()) <= most,
+    "tags": lambda value, most: _count_tag_characters(value) <= most,
 }
 
 
 def _check_status(call: Call, given: Record) -> Record:
-    known = {**TABLE["status_defaults"], **given}
+    known = {
+        **TABLE["status_defaults"],
+        **{name: value for name, value in given.items() if value is not None},
+    }
     check_fields(known, TABLE["status"], refuse)
-    if "publishAt" in given and not (
-        known["privacyStatus"] == "private" and _is_future(call, given["publishAt"])
+    if "publishAt" in known and not (
+        known["privacyStatus"] == "private" and _is_future(call, known["publishAt"])
     ):
         raise refuse("publish_at")
-    kept = {
-        name: known[name] for name in ("publishAt", *(row[0] for row in TABLE["status"])) if name in known
-    }
+    kept = {name: known[name] for name in TABLE["status_kept"] if name in known}
     return {"uploadStatus": "uploaded", **kept, "madeForKids": known.get("selfDeclaredMadeForKids", False)}
 
 
-def _is_future(call: Call, text: object) -> bool:
+def _is_future(call: Call, text: str) -> bool:
     try:
-        at = datetime.fromisoformat(str(text))
+        at = datetime.fromisoformat(text)
     except ValueError:
         return False
     return at.tzinfo is not None and at.timestamp() > call.context.clock.now()
 
 
-_UPLOADS = ("/youtube/upload/youtube/v3/videos", "/youtube/resumable/upload/youtube/v3/videos")
-_API = "/youtube/youtube/v3"
 _ROUTES = (
-    *(Route("POST", path, "prepare", start, _refuse_quota) for path in _UPLOADS),
-    *(Route("PUT", path, get_step, put, is_streamed=True) for path in _UPLOADS),
-    Route(
-        "POST",
-        "/youtube/upload/youtube/v3/thumbnails/set",
-        "thumbnail",
-        video.set_thumbnail,
-        "quota",
-    ),
-    Route("GET", f"{_API}/videos", "look", video.list_videos, "quota"),
-    Route("GET", f"{_API}/channels", "read", video.list_channels, "quota"),
-    Route("GET", f"{_API}/playlistItems", "look", video.list_playlist_items, "quota"),
+    *read_routes(TABLE["routes"], api=api, uploads=sys.modules[__name__]),
     api.TOKENS.route("/google-oauth/token"),
     api.TOKENS.route("/google-oauth/revoke", handle=api.TOKENS.revoke),
     api.CONSENT.route("/google-accounts/o/oauth2/v2/auth"),
@@ -260,5 +242,5 @@ def register(app: web.Application, context: SandboxContext) -> None:
         api.PLATFORM,
         AccountKind(new_id=lambda _: f"UC{secrets.token_urlsafe(16)}", **TABLE["account"]),
     )
-    context.processing.define(video.TASK)
+    context.processing.define(api.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

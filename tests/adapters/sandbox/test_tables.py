@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[3] / "adapters" / "sandbox"
 META = ("facebook", "instagram")
 """They share the errors of the Graph API."""
-SHARED = (FOLDER / "graph.py", FOLDER / "uploads.py", FOLDER / "endpoint.py")
+SHARED = tuple(FOLDER / f"{name}.py" for name in ("graph", "uploads", "endpoint", "dialect"))
 FAULTS = {"unknown_token", "expired", "revoked", "missing_scope", "rate_limited", "server_error", "malformed"}
 """Errors of every dialect, and `spam_blocked` of some: they answer to faults."""
 
