@@ -45,7 +45,8 @@ class Route:
     path: str
     step: str | Callable[[Call], str]
     """The step by which faults address this endpoint; a function where the request decides."""
-    handle: Callable[[Call], Awaitable[web.Response]]
+    handle: Callable[..., Awaitable[web.Response]]
+    """Return the response to a call, and to its account where the endpoint authenticates."""
     quota: str | Callable[[Call], web.Response] | None = None
     """Row of the dialect that responds under the fault `quota-exhausted`, or a function; None: it has no effect."""
     owner: Callable[[Call], Record | None] | None = None
@@ -54,6 +55,8 @@ class Route:
     """None: that of the table."""
     is_streamed: bool = False
     """The handler reads the body as a stream; otherwise it is read before."""
+    authenticate: Callable[[Call], Record] | None = None
+    """Return the account of the request's token; raises Refused."""
     also_faults_of: tuple[str, ...] = ()
     """Other platforms whose faults apply here too."""
 
@@ -74,7 +77,8 @@ class Endpoint:
         try:
             if context.faults.is_active:
                 await self._apply_faults_before(call)
-            response = await self.route.handle(call)
+            accounts = () if self.route.authenticate is None else (self.route.authenticate(call),)
+            response = await self.route.handle(call, *accounts)
         except Refused as refusal:
             await context.commit()
             return refusal.response
@@ -297,14 +301,16 @@ class Call:
 def read_routes(rows: Iterable[Any], **modules: object) -> list[Route]:
     """Return the rows of a table's `routes`: method, path, step, handler, and the rest of `Route` by name.
 
-    `modules` hold what the rows name, such as `api.read_user`; a part that names something is a list of one.
+    `modules` hold what the rows name, such as `api.read_user`; a part that names something is a list, in which the
+    further arguments of the function may follow.
     """
 
     def resolve(part: Any) -> Any:
         if not isinstance(part, tuple):
             return part
         module, _, name = part[0].rpartition(".")
-        return getattr(modules[module], name)
+        named = getattr(modules[module], name)
+        return named if len(part) == 1 else lambda call: named(call, *part[1:])
 
     return [
         Route(method, path, resolve(step), resolve((handler,)), **{k: resolve(v) for k, v in rest.items()})

@@ -138,7 +138,7 @@ def _find_user(call: Call) -> Record | None:
     return token
 
 
-def _authenticate_user(call: Call) -> Record:
+def authenticate_user(call: Call) -> Record:
     """Return the record of the request's user token; raises Refused."""
     token = call.find_token()
     if token is None:
@@ -191,9 +191,8 @@ def _list_own_pages(call: Call, user: Record) -> list[Record]:
     return [account for account in found if account is not None]
 
 
-async def list_pages(call: Call) -> web.Response:
+async def list_pages(call: Call, user: Record) -> web.Response:
     """GET /me/accounts: the user's Pages with their tokens, except Pages of a business (option `business`)."""
-    user = _authenticate_user(call)
     listed = [one for one in _list_own_pages(call, user) if not one["options"].get("business")]
     rows = [_page_to_dict(call, one, _get_page_token(call, user, one)) for one in listed]
     return ok(graph.paginate(call, rows, "access_token,category,name,id,tasks"))
@@ -220,9 +219,8 @@ async def read_page(call: Call) -> web.Response:
     return ok(graph.select_fields(call, page, "name,id"))
 
 
-async def list_permissions(call: Call) -> web.Response:
+async def list_permissions(_: Call, user: Record) -> web.Response:
     """GET /me/permissions."""
-    user = _authenticate_user(call)
     return ok({"data": [{"permission": scope, "status": "granted"} for scope in user["scopes"]]})
 
 

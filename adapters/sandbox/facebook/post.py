@@ -83,9 +83,8 @@ if_post_published = make_step("is_published", default=False)
 if_video_published = make_step("published", default=False)
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: Call, account: Record) -> web.Response:
     """POST /{page}/feed: live at once, or with published=false an unpublished post."""
-    account = authenticate_node_writer(call)
     given = graph.read_typed(call, "Page.create_feed")
     if "scheduled_publish_time" in given:
         raise refuse("scheduling")
@@ -222,18 +221,16 @@ def _get_own_post(call: Call, account: Record) -> Record:
     return record
 
 
-async def read(call: Call) -> web.Response:
+async def read(call: Call, account: Record) -> web.Response:
     """GET /{post}."""
-    account = authenticate_page(call)
     record = _get_own_post(call, account)
     if not is_readable(call, record) or call.take_fault("late-visibility") is not None:
         raise graph.unknown_node(record["key"])
     return ok(graph.select_fields(call, _to_dict(record), _FIELDS), account)
 
 
-async def update(call: Call) -> web.Response:
+async def update(call: Call, account: Record) -> web.Response:
     """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
-    account = authenticate_writer(call)
     record = _get_own_post(call, account)
     given = graph.read_typed(call, "Post.api_update")
     if "is_published" not in given:
@@ -246,9 +243,8 @@ async def update(call: Call) -> web.Response:
     return ok({"success": True}, account)
 
 
-async def delete(call: Call) -> web.Response:
+async def delete(call: Call, account: Record) -> web.Response:
     """DELETE /{post}."""
-    account = authenticate_writer(call)
     call.save(KIND, _get_own_post(call, account), is_deleted=True)
     return ok({"success": True}, account)
 
@@ -269,9 +265,8 @@ def list_kind(
     return ok(graph.paginate(call, [to_row(one, _to_dict(one)) for one in shown], fields), account)
 
 
-async def create_photo(call: Call) -> web.Response:
+async def create_photo(call: Call, account: Record) -> web.Response:
     """POST /{page}/photos with `url` or a file `source`."""
-    account = authenticate_node_writer(call)
     given = graph.read_typed(call, "Page.create_photo")
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
@@ -314,9 +309,8 @@ def _get_attachable(call: Call, account: Record, key: str) -> Record:
     return record
 
 
-async def delete_photo(call: Call) -> web.Response:
+async def delete_photo(call: Call, account: Record) -> web.Response:
     """DELETE /{photo}: refused once a post uses it."""
-    account = authenticate_writer(call)
     record = graph.get_own(call, account, PHOTO_KIND)
     if record["post"] is not None:
         raise graph.unknown_node(record["key"])

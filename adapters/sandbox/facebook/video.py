@@ -39,9 +39,8 @@ _THUMB = 10 << 20
 _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: Call, account: Record) -> web.Response:
     """POST /{page}/videos."""
-    account = post.authenticate_node_writer(call)
     given = graph.read_typed(call, "Page.create_video")
     phase = graph.read_enum(given, "upload_phase")
     if given.get("file_url"):
@@ -159,9 +158,8 @@ def _read_thumb(given: Record) -> str | None:
     return image.sha256
 
 
-async def run_reel_phase(call: Call) -> web.Response:
+async def run_reel_phase(call: Call, account: Record) -> web.Response:
     """POST /{page}/video_reels with `upload_phase` start or finish."""
-    account = post.authenticate_node_writer(call)
     given = graph.read_typed(call, "Page.create_video_reel")
     match graph.read_enum(given, "upload_phase"):
         case "START":
@@ -298,9 +296,8 @@ def _find_post(call: Call, record: Record) -> Record | None:
     return None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
 
 
-async def read(call: Call) -> web.Response:
+async def read(call: Call, account: Record) -> web.Response:
     """GET /{video}?fields=status,published,post_id,permalink_url,created_time."""
-    account = post.authenticate_page(call)
     record = graph.get_own(call, account, KIND)
     shown = _find_post(call, record)
     is_hidden = shown is not None and not post.is_readable(call, shown)
@@ -320,9 +317,8 @@ async def read(call: Call) -> web.Response:
     return ok(graph.select_fields(call, known, "description,updated_time,id"), account)
 
 
-async def update(call: Call) -> web.Response:
+async def update(call: Call, account: Record) -> web.Response:
     """POST /{video} with `published=true`: publish a video that was finished unpublished, once."""
-    account = post.authenticate_writer(call)
     record = graph.get_own(call, account, KIND)
     if not graph.is_true(graph.read_typed(call, "AdVideo.api_update"), "published", default=False):
         raise refuse("only_published")
@@ -335,9 +331,8 @@ async def update(call: Call) -> web.Response:
     return ok({"success": True}, account)
 
 
-async def delete(call: Call) -> web.Response:
+async def delete(call: Call, account: Record) -> web.Response:
     """DELETE /{video}."""
-    account = post.authenticate_writer(call)
     record = graph.get_own(call, account, KIND)
     if (shown := _find_post(call, record)) is not None:
         call.save(post.KIND, shown, is_deleted=True)

@@ -31,9 +31,8 @@ def _get_limit(account: Record) -> Limit:
     return name, int(account["options"].get("quota_total", total)), span, error
 
 
-async def publish(call: Call) -> web.Response:
+async def publish(call: Call, account: Record) -> web.Response:
     """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
-    account = authenticate_account(call, *TABLE["publish_scopes"])
     record = _get_ready(
         call, account, str(graph.read_typed(call, "IGUser.create_media_publish").get("creation_id") or "")
     )
@@ -79,9 +78,8 @@ def _build_permalink(account: Record, record: Record, media_id: str) -> str:
     return f"https://www.instagram.com/{_PATHS.get(record['kind'], 'p')}/{short}/"
 
 
-async def read_limit(call: Call) -> web.Response:
+async def read_limit(call: Call, account: Record) -> web.Response:
     """GET /{ig}/content_publishing_limit?fields=quota_usage,config."""
-    account = authenticate_account(call)
     fields = call.request.query.get("fields", "quota_usage").split(",")
     name, total, span, _ = _get_limit(account)
     used = call.context.rate_windows.count_used(f"{name}:{account['remote_id']}", span)
@@ -120,9 +118,8 @@ def _children_to_dict(entry: Record) -> Record | None:
     return {"data": [{"id": f"{entry['remote_id']}{n}", "media_type": one} for n, one in enumerate(types)]}
 
 
-async def read_media(call: Call) -> web.Response:
+async def read_media(call: Call, account: Record) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
-    account = call.authenticate()
     key = graph.get_node_id(call.request)
     live = call.find_live(key)
     if live is None or live.entry["account"] != account["remote_id"]:
@@ -238,7 +235,7 @@ def _list_rows(context: SandboxContext, host: str) -> list[tuple[graph.Owns, Rou
     if host == "instagram":
         owners |= {name: graph.match_name(name) for name in ("refresh_access_token", "access_token")}
     routes = read_routes(
-        (row[1:] for row in TABLE["routes"]), container=container, media=sys.modules[__name__]
+        (row[1:] for row in TABLE["routes"]), container=container, call=Call, media=sys.modules[__name__]
     )
     rows = zip(TABLE["routes"], routes, strict=True)
     return [(owners[row[0]], route) for row, route in rows if row[0] in owners]

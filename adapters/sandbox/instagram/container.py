@@ -50,6 +50,11 @@ def authenticate_account(call: Call, *scopes: str) -> Record:
     return account
 
 
+def authenticate_publisher(call: Call) -> Record:
+    """Return the account of a token that may publish; raises Refused."""
+    return authenticate_account(call, *TABLE["publish_scopes"])
+
+
 def get_state(context: SandboxContext, record: Record) -> str:
     """Return the container's current status_code."""
     if record["state"] != "PUBLISHED" and context.clock.now() >= record["created"] + DAY:
@@ -65,9 +70,8 @@ def describe_status(context: SandboxContext, record: Record) -> str:
     return str(TABLE["texts"][code])
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: Call, account: Record) -> web.Response:
     """POST /{ig}/media."""
-    account = authenticate_account(call, *TABLE["publish_scopes"])
     call.check_limit(TABLE["limits"]["containers"], account["remote_id"])
     given = graph.read_typed(call, "IGUser.create_media")
     facts = _read_facts(given)

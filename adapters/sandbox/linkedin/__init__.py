@@ -87,9 +87,8 @@ def _check_readable(call: Call, account: Record, author: str) -> None:
         raise refuse("missing_scope")
 
 
-async def list_posts(call: Call) -> web.Response:
+async def list_posts(call: Call, account: Record) -> web.Response:
     """GET /rest/posts?q=author&author=…: newest first."""
-    account = api.authenticate(call)
     query = call.request.query
     if query.get("q") != "author" or not query.get("author"):
         raise refuse("no_query_author")
@@ -98,9 +97,8 @@ async def list_posts(call: Call) -> web.Response:
     return json_response(api.paginate(call, rows))
 
 
-async def read(call: Call) -> web.Response:
+async def read(call: Call, account: Record) -> web.Response:
     """GET /rest/posts/{urn}."""
-    account = api.authenticate(call)
     urn = api.get_path_urn(call)
     known = call.context.ledger.find(api.PLATFORM, urn)
     if known is not None:

@@ -172,9 +172,8 @@ def _organization_to_dict(call: Call, number: str) -> Record | None:
     return found and fill(TABLE["answers"]["organization"], id=int(number), account=found)
 
 
-async def read_organization(call: Call) -> web.Response:
+async def read_organization(call: Call, account: Record) -> web.Response:
     """GET /rest/organizations/{id}."""
-    account = authenticate(call)
     number = call.request.match_info["id"]
     body = _organization_to_dict(call, number)
     if body is None:
@@ -184,9 +183,8 @@ async def read_organization(call: Call) -> web.Response:
     return json_response(body)
 
 
-async def list_organizations(call: Call) -> web.Response:
+async def list_organizations(call: Call, account: Record) -> web.Response:
     """GET /rest/organizations?ids=List(1,2)."""
-    account = authenticate(call)
     match = _IDS.match(call.request.query.get("ids", ""))
     if match is None:
         raise refuse("bad_ids")

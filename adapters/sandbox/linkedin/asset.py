@@ -137,9 +137,8 @@ TASK = Task(
 )
 
 
-async def read(call: Call) -> web.Response:
+async def read(call: Call, account: Record) -> web.Response:
     """GET /rest/images/{urn} and /rest/videos/{urn}."""
-    account = api.authenticate(call)
     urn = api.get_path_urn(call)
     record = call.context.store.get(KIND, urn)
     if record is None:

@@ -32,9 +32,8 @@ _IMAGE_BYTES = 20 << 20
 _COVERS = ("cover_image_url", "cover_image_data", "cover_image_key_frame_time")
 
 
-async def create(call: Call) -> web.Response:
+async def create(call: Call, account: Record) -> web.Response:
     """POST /v5/pins: create a live pin; there is no duplicate detection."""
-    account = api.authenticate_writer(call, "pins:write")
     if account["options"].get("trial"):
         raise refuse("trial")
     body = call.json("PinCreate")
@@ -94,9 +93,8 @@ def _list(call: Call, account: Record, board_id: str | None) -> web.Response:
     return api.ok(api.paginate(call, rows), account)
 
 
-async def list_on_board(call: Call) -> web.Response:
+async def list_on_board(call: Call, account: Record) -> web.Response:
     """GET /v5/boards/{board}/pins: newest first."""
-    account = api.authenticate_reader(call, "pins:read")
     return _list(call, account, api.get_board(call, account, call.request.match_info["board"])["key"])
 
 
@@ -112,15 +110,13 @@ def _get_own(call: Call, account: Record) -> LivePost:
     return live
 
 
-async def read(call: Call) -> web.Response:
+async def read(call: Call, account: Record) -> web.Response:
     """GET /v5/pins/{pin}."""
-    account = api.authenticate_reader(call, "pins:read")
     return api.ok(_pin_to_dict(account, _get_own(call, account)), account)
 
 
-async def delete(call: Call) -> web.Response:
+async def delete(call: Call, account: Record) -> web.Response:
     """DELETE /v5/pins/{pin}."""
-    account = api.authenticate_writer(call, "pins:write")
     call.delete_live(_get_own(call, account))
     return web.Response(status=204)
 

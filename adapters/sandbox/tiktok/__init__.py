@@ -55,10 +55,8 @@ def _check_url(call: Call, url: object) -> str:
     return url
 
 
-async def init_direct(call: Call) -> web.Response:
+async def init_direct(call: Call, account: Record) -> web.Response:
     """POST /v2/post/publish/video/init/."""
-    account = call.authenticate("video.publish")
-    api.check_rate(call, "video")
     body = call.json("video/init")
     info = body.get("post_info") or {}
     sent = {"title": "", **_check_info(info, "video_info", TABLE["video_kept"])}
@@ -67,10 +65,8 @@ async def init_direct(call: Call) -> web.Response:
     return await _init_video(call, account, body, facts)
 
 
-async def init_inbox(call: Call) -> web.Response:
+async def init_inbox(call: Call, account: Record) -> web.Response:
     """POST /v2/post/publish/inbox/video/init/."""
-    account = call.authenticate("video.upload")
-    api.check_rate(call, "inbox")
     facts: Record = {"draft": True, "caption": "", "privacy": None, "extra": {"title": ""}}
     return await _init_video(call, account, call.json("video/init"), facts)
 
@@ -125,8 +121,7 @@ async def init_photos(call: Call) -> web.Response:
     """POST /v2/post/publish/content/init/."""
     body = call.json()
     mode = body.get("post_mode")
-    account = call.authenticate(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
-    api.check_rate(call, "content")
+    account = api.authenticate(call, "content", *([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
     call.json("content/init")
     check_fields(body, TABLE["photo_post"], refuse)
     facts = _read_photo_post(call, account, body, is_direct=mode == "DIRECT_POST")
@@ -159,10 +154,8 @@ def refuse_photo_quota(call: Call) -> web.Response:
     return api.DIALECT.respond("too_many_drafts" if is_draft else "spam_risk_too_many_posts")
 
 
-async def read_creator_info(call: Call) -> web.Response:
+async def read_creator_info(_: Call, account: Record) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
-    account = call.authenticate("video.publish")
-    api.check_rate(call, "creator_info")
     identity = fill(TABLE["answers"]["creator"], account=account)
     return api.ok(identity | task.get_post_states(account))
 
@@ -175,8 +168,7 @@ async def read_user_info(call: Call) -> web.Response:
 
 
 def _find_task(call: Call, step: str) -> Record:
-    account = call.authenticate("video.upload", "video.publish")
-    api.check_rate(call, step)
+    account = api.authenticate(call, step, "video.upload", "video.publish")
     publish_id = call.json("status/fetch").get("publish_id")
     record = call.context.store.get(task.KIND, publish_id or "")
     if record is None:
@@ -210,9 +202,8 @@ async def cancel(call: Call) -> web.Response:
     return api.ok()
 
 
-async def list_videos(call: Call) -> web.Response:
+async def list_videos(call: Call, account: Record) -> web.Response:
     """POST /v2/video/list/?fields=...: list public posts, newest first."""
-    account = call.authenticate("video.list")
     asked = parse_qs(call.request.query_string).get("fields", [])
     fields = [name for part in asked for name in part.split(",")]
     if not fields:
@@ -237,7 +228,7 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
 
 
 _ROUTES = (
-    *read_routes(TABLE["routes"], task=task, posts=sys.modules[__name__]),
+    *read_routes(TABLE["routes"], api=api, task=task, call=Call, posts=sys.modules[__name__]),
     api.TOKENS.route("/tiktok/v2/oauth/token/"),
     api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.TOKENS.revoke),
     api.CONSENT.route("/tiktok-www/v2/auth/authorize/"),

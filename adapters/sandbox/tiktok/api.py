@@ -39,9 +39,11 @@ DIALECT = Dialect(error_response, TABLE["errors"], requests=TABLE["requests"])
 refuse = DIALECT.refuse
 
 
-def check_rate(call: Call, name: str) -> None:
-    """Count the request against the token's limit per minute; raise Refused if it is exceeded."""
-    call.count(TABLE["limits"][name], str(call.endpoint.dialect.read_token(call)))
+def authenticate(call: Call, limit: str, *scopes: str) -> Record:
+    """Return the account of the token, and count the request against its limit per minute; raises Refused."""
+    account = call.authenticate(*scopes)
+    call.count(TABLE["limits"][limit], str(call.endpoint.dialect.read_token(call)))
+    return account
 
 
 def _oauth_error(code: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:

@@ -144,9 +144,8 @@ async def read_profile(call: Call) -> web.Response:
     return api.ok({name: known[name] for name in fields})
 
 
-async def read_status(call: Call) -> web.Response:
+async def read_status(call: Call, account: Record) -> web.Response:
     """GET /business/publish/status/."""
-    account = api.authenticate_reader(call, "video.publish", "video.upload")
     record = call.get_own(_KIND, call.request.query.get("publish_id"), account, "publish_id")
     data: Record = {"status": record["state"]}
     if record["state"] == "FAILED":
@@ -156,9 +155,8 @@ async def read_status(call: Call) -> web.Response:
     return api.ok(data)
 
 
-async def list_videos(call: Call) -> web.Response:
+async def list_videos(call: Call, account: Record) -> web.Response:
     """GET /business/video/list/: list public posts, newest first."""
-    account = api.authenticate_reader(call, "video.list")
     fields = api.read_json_parameter(call, "fields")
     if not isinstance(fields, list) or "item_id" not in fields:
         raise refuse("item_id")

@@ -219,9 +219,8 @@ def _track_to_dict(rank: int, track: Record) -> Record:
     return shown | {name: _clip_to_dict(*clip) for name, clip in clips.items()}
 
 
-async def list_trending(call: Call) -> web.Response:
+async def list_trending(call: Call, _: Record) -> web.Response:
     """GET /discovery/cml/trending_list/."""
-    authenticate_reader(call)
     query = call.request.query
     window, country = query.get("date_range", "7DAY"), query.get("country_code", "US")
     if window not in _WINDOWS:
@@ -236,9 +235,8 @@ async def list_trending(call: Call) -> web.Response:
     return ok({"list": [_track_to_dict(rank, track) for rank, track in enumerate(charted, 1)] or None})
 
 
-async def list_track_videos(call: Call) -> web.Response:
+async def list_track_videos(call: Call, _: Record) -> web.Response:
     """GET /discovery/cml/video_list/: list posts that use a track."""
-    authenticate_reader(call)
     music_id = call.request.query.get("commercial_music_id")
     if music_id not in {track["commercial_id"] for track in TABLE["tracks"]}:
         raise refuse("unknown_music")

@@ -28,9 +28,8 @@ _MAX_BYTES = 274_877_906_944
 _LIFE_S = 7 * DAY
 
 
-async def start(call: Call) -> web.Response:
+async def start(call: Call, account: Record) -> web.Response:
     """POST /upload/youtube/v3/videos?uploadType=resumable."""
-    account = api.authenticate(call, "may_upload", "videos.insert")
     if call.request.query.get("uploadType") != "resumable":
         raise refuse("no_media_body")
     if account["options"].get("no_channel"):
@@ -74,9 +73,8 @@ def _find_session(call: Call) -> Record | None:
     return call.context.store.get(_KIND, call.request.query.get("upload_id", ""))
 
 
-async def put(call: Call) -> web.Response:
+async def put(call: Call, account: Record) -> web.Response:
     """PUT bytes, or ask how many were received."""
-    account = api.authenticate(call, "may_upload")
     record = _find_session(call)
     is_gone = record is None or call.context.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:

@@ -225,9 +225,8 @@ def _build_thumbnail_url(key: str, sha256: str | None) -> str:
     return f"https://i.ytimg.com/vi/{key}/{sha256 or 'default'}.jpg"
 
 
-async def set_thumbnail(call: Call) -> web.Response:
+async def set_thumbnail(call: Call, account: Record) -> web.Response:
     """POST /upload/youtube/v3/thumbnails/set?videoId=…: the image is the body; a repetition replaces it."""
-    account = authenticate(call, "may_upload", "thumbnails.set")
     key = call.request.query.get("videoId", "")
     record = call.get_own(VIDEO, key, account, "unknown_video")
     if account["options"].get("no_thumbnails"):
@@ -261,9 +260,8 @@ def _is_hidden(call: Call, record: Record) -> bool:
     return bool(record["hidden_until"] > call.context.clock.now())
 
 
-async def list_videos(call: Call) -> web.Response:
+async def list_videos(call: Call, account: Record) -> web.Response:
     """GET /youtube/v3/videos?part=…&id=…: unknown ids are left out."""
-    account = authenticate(call, "may_read", "videos.list")
     parts = _parse_parts(call, "video_parts")
     ids = [key for key in call.request.query.get("id", "").split(",") if key]
     if not 0 < len(ids) <= _MAX_IDS:
@@ -275,9 +273,8 @@ async def list_videos(call: Call) -> web.Response:
     return _list_response("youtube#videoListResponse", items, len(items))
 
 
-async def list_channels(call: Call) -> web.Response:
+async def list_channels(call: Call, account: Record) -> web.Response:
     """GET /youtube/v3/channels?mine=true."""
-    account = authenticate(call, "may_read", "channels.list")
     parts = _parse_parts(call, "channel_parts")
     spend(call)
     named = call.request.query.get("id")
@@ -298,9 +295,8 @@ def _get_uploads_playlist(account: Record) -> str:
     return "UU" + str(account["remote_id"])[2:]
 
 
-async def list_playlist_items(call: Call) -> web.Response:
+async def list_playlist_items(call: Call, account: Record) -> web.Response:
     """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first."""
-    account = authenticate(call, "may_read", "playlistItems.list")
     parts = _parse_parts(call, "playlist_parts")
     spend(call)
     if call.request.query.get("playlistId") != _get_uploads_playlist(account):
