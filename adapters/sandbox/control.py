@@ -292,19 +292,19 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
         return answer
 
     app.router.add_get("/control/health", control.health)
-    app.router.add_put("/control/media/{name}", require_token(control.put_media))
-    app.router.add_get("/control/ledger", require_token(control.ledger))
-    app.router.add_get("/control/faults", require_token(control.faults))
-    app.router.add_delete("/control/faults", require_token(control.clear_fault))
-    app.router.add_delete("/control/faults/{id}", require_token(control.clear_fault))
-    for path, handler in (
-        ("accounts", control.add_account),
-        ("reset", control.reset),
-        ("faults", control.add_fault),
-        ("tokens", control.tokens),
-        ("oauth/code", control.code),
-        ("apps", control.add_app),
-        ("pace", control.pace),
-        ("clock", control.clock),
+    for method, path, handler in (
+        ("PUT", "media/{name}", control.put_media),
+        ("GET", "ledger", control.ledger),
+        ("GET", "faults", control.faults),
+        ("DELETE", "faults", control.clear_fault),
+        ("DELETE", "faults/{id}", control.clear_fault),
+        ("POST", "accounts", control.add_account),
+        ("POST", "reset", control.reset),
+        ("POST", "faults", control.add_fault),
+        ("POST", "tokens", control.tokens),
+        ("POST", "oauth/code", control.code),
+        ("POST", "apps", control.add_app),
+        ("POST", "pace", control.pace),
+        ("POST", "clock", control.clock),
     ):
-        app.router.add_post(f"/control/{path}", require_token(handler))
+        app.router.add_route(method, f"/control/{path}", require_token(handler))

@@ -138,7 +138,12 @@ def _replace(part: Any, values: Record) -> Any:
 
 def load_table(platform: str) -> Record:
     """Return the table of a platform; its lists are tuples."""
-    text = (Path(__file__).parent / platform / "vendor.toml").read_text(encoding="utf-8")
+    return read_table(f"{platform}/vendor.toml")
+
+
+def read_table(name: str) -> Record:
+    """Return a table of this folder; its lists are tuples."""
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
     return {name: _freeze(section) for name, section in tomllib.loads(text).items()}
 
 

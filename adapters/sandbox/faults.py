@@ -6,58 +6,18 @@ import itertools
 from collections.abc import Container
 from typing import Final
 
+from adapters.sandbox.dialect import read_table
 from adapters.sandbox.store import Record, Store
 
-STEPS: Final = (
-    "creator_info",
-    "prepare",
-    "upload",
-    "finalize",
-    "look",
-    "status",
-    "refresh",
-    "oauth",
-    "resolve_music",
-    "quota",
-    "read",
-    "cancel",
-    "consent",
-    "media",
-    "any",
-)
-"""`status` is an alias of `look`; `any` is every step except `media`."""
-
-BEFORE: Final = (
-    "latency",
-    "429",
-    "5xx",
-    "drop",
-    "answer",
-    "token-expired",
-    "token-revoked",
-    "quota-exhausted",
-    "spam-block",
-)
-"""Respond before the request has any effect."""
-
-AFTER: Final = ("effect-then-5xx", "effect-then-drop", "effect-then-garbage", "effect-then-answer")
+_TABLE = read_table("faults.toml")
+STEPS: Final[tuple[str, ...]] = _TABLE["steps"]
+AFTER: Final[tuple[str, ...]] = _TABLE["after"]
 """Replace the response after the effect is flushed to disk; a refused request does not spend them."""
-
-WITHIN: Final = (
-    "stuck-processing",
-    "late-visibility",
-    "fail-processing",
-    "short-store",
-    "moved-session",
-    "oembed-no-anchor",
-    "oembed-gone",
-)
-"""Change the effect of the request; spent only by a request that has that effect."""
-
-WITH_STATUS: Final = ("answer", "effect-then-answer")
+WITH_STATUS: Final[tuple[str, ...]] = _TABLE["with_status"]
 """Respond with a status and a body of one's choice, as a proxy in between does."""
-
-FAULTS: Final = BEFORE + AFTER + WITHIN
+WITHIN: Final[tuple[str, ...]] = _TABLE["within"]
+"""Change the effect of the request; spent only by a request that has that effect."""
+FAULTS: Final[tuple[str, ...]] = _TABLE["before"] + AFTER + WITHIN
 
 _KIND = "fault"
 _ALIASES = {"status": "look"}

@@ -9,14 +9,14 @@ import hashlib
 import hmac
 import itertools
 import re
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from adapters.sandbox.dialect import Dialect, Refused, encode, json_response, load_table
-from adapters.sandbox.endpoint import Call, Endpoint, Route
+from adapters.sandbox.endpoint import Call, Endpoint, Route, read_routes
 from adapters.sandbox.oauth import list_apps
 from adapters.sandbox.store import LivePost, Record
 from adapters.sandbox.uploads import parse_fields
@@ -248,6 +248,13 @@ def match_name(name: str) -> Owns:
 def match_record(context: SandboxContext, kind: str) -> Owns:
     """Return the owner test of the nodes that are records of a kind."""
     return lambda node, _: context.store.get(kind, node) is not None
+
+
+def read_rows(rows: Iterable[Any], owners: Mapping[str, Owns], **modules: object) -> list[tuple[Owns, Route]]:
+    """Return the rows of a table whose owner of the node is in `owners`: as of `read_routes`, after the owner."""
+    known = [row for row in rows if row[0] in owners]
+    routes = read_routes((row[1:] for row in known), **modules)
+    return [(owners[row[0]], route) for row, route in zip(known, routes, strict=True)]
 
 
 class GraphRouter:

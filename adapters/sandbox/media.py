@@ -34,11 +34,11 @@ _CRAWLER = {"User-Agent": "facebookexternalhit/1.1 (Slipway sandbox)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFacts:
-    """Properties of an image."""
+class _FileFacts:
+    """Properties of an image or a video."""
 
     format: str
-    """Pillow's name: JPEG, PNG, WEBP."""
+    """Pillow's name: JPEG, PNG, WEBP; FFmpeg's name of a video's codec."""
     width: int
     height: int
     sha256: str
@@ -48,6 +48,11 @@ class ImageFacts:
     def ratio(self) -> float:
         """Width by height."""
         return self.width / self.height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts(_FileFacts):
+    """Properties of an image."""
 
     @property
     def pixels(self) -> int:
@@ -66,23 +71,12 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFacts:
+class VideoFacts(_FileFacts):
     """Properties of a video."""
 
-    format: str
-    """FFmpeg's name of the codec."""
-    width: int
-    height: int
     fps: float
     duration: float
     """Seconds."""
-    sha256: str
-    bytes: int
-
-    @property
-    def ratio(self) -> float:
-        """Width by height."""
-        return self.width / self.height
 
 
 Facts: TypeAlias = "ImageFacts | VideoFacts"

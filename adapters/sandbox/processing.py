@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from adapters.sandbox.media import describe_file, find_flaw, probe_upload, read_image
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
@@ -23,6 +25,40 @@ class Outcome:
     media: tuple[Record, ...] = ()
     """The media as ledger entries name it."""
     bytes: int = 0
+    facts: Any = None
+    """Properties of the file: ImageFacts or VideoFacts, None if it is neither."""
+
+
+def examine_image(data: bytes, rules: Record) -> Outcome:
+    """Return the result for the bytes of an image under the rules of a table."""
+    facts = read_image(data)
+    return Outcome(error=find_flaw(facts, rules), media=(describe_file(facts, len(data)),), facts=facts)
+
+
+async def examine_upload(path: Path, rules: Record, size: int | None = None) -> Outcome:
+    """Return the result for an uploaded video of `size` bytes under the rules of a table."""
+    facts = await probe_upload(path)
+    return Outcome(error=find_flaw(facts, rules), media=(describe_file(facts, size),), facts=facts)
+
+
+async def examine_url(
+    context: SandboxContext,
+    platform: str,
+    url: str,
+    most: int,
+    rules: Record,
+    unreachable: Any,
+    *,
+    is_video: bool,
+) -> Outcome:
+    """Return the result for the media of at most `most` bytes behind a URL, `unreachable` if it cannot be fetched."""
+    fetcher = context.fetcher
+    fetched = await (fetcher.fetch_video if is_video else fetcher.fetch_image)(platform, url, most)
+    if fetched is None:
+        return Outcome(error=unreachable)
+    facts = fetched.video if is_video else fetched.image
+    media = (fetched.to_ledger_media(url),)
+    return Outcome(error=find_flaw(facts, rules), media=media, bytes=fetched.bytes, facts=facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

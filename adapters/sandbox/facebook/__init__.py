@@ -12,7 +12,7 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill
-from adapters.sandbox.endpoint import Call, mount_routes, read_routes
+from adapters.sandbox.endpoint import Call, mount_routes
 from adapters.sandbox.facebook import post, video
 from adapters.sandbox.facebook.post import DIALECT, PLATFORM, USER, ok, refuse
 from adapters.sandbox.graph import TABLE
@@ -251,8 +251,7 @@ _UPLOADS = (
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Pages on `app`."""
     context.accounts.define(
-        PLATFORM,
-        AccountKind(new_id=lambda _: random_digits(15, "1"), **TABLE["account"]),
+        PLATFORM, AccountKind(new_id=lambda _: random_digits(15, "1"), **TABLE["account"])
     )
     context.processing.define(video.TASK)
 
@@ -266,8 +265,7 @@ def register(app: web.Application, context: SandboxContext) -> None:
     owners |= {name: graph.match_name(name) for name in ("oauth", "debug_token")}
     owners |= {kind: graph.match_record(context, kind) for kind in (post.KIND, post.PHOTO_KIND, video.KIND)}
     modules = {"pages": sys.modules[__name__], "post": post, "video": video, "endpoint": endpoint}
-    routes = read_routes((row[1:] for row in TABLE["routes"]), **modules)
-    rows = [(owners[row[0]], route) for row, route in zip(TABLE["routes"], routes, strict=True)]
+    rows = graph.read_rows(TABLE["routes"], owners, **modules)
     rows.append((graph.match_name("dialog"), _CONSENT.route("oauth")))
     context.graph.add_routes(_HOST, PLATFORM, DIALECT, rows)
     context.graph.mount(app, _HOST)

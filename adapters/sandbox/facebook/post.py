@@ -15,7 +15,7 @@ from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import Dialect, encode, fill, json_response
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.graph import TABLE
-from adapters.sandbox.media import describe_file, find_flaw, read_image
+from adapters.sandbox.processing import examine_image, examine_url
 from adapters.sandbox.store import Record, to_iso
 
 PLATFORM = "facebook"
@@ -281,20 +281,17 @@ async def create_photo(call: Call, account: Record) -> web.Response:
 
 
 async def _check_image(call: Call, given: Record) -> Record:
-    source, url = given.get("source"), given.get("url")
+    source, url, rules = given.get("source"), given.get("url"), TABLE["media"]["image"]
     if isinstance(source, bytes):
-        facts = read_image(source)
-        media = describe_file(facts, len(source))
+        found = examine_image(source, rules)
     elif isinstance(url, str) and url:
-        fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _MAX_BYTES)
-        if fetched is None:
-            raise refuse("unfetchable_image")
-        facts, media = fetched.image, fetched.to_ledger_media(url)
+        unreachable = "unfetchable_image"
+        found = await examine_url(call.context, PLATFORM, url, _MAX_BYTES, rules, unreachable, is_video=False)
     else:
         raise refuse("no_image")
-    if (flaw := find_flaw(facts, TABLE["media"]["image"])) is not None:
-        raise refuse(flaw)
-    return media
+    if found.error is not None:
+        raise refuse(found.error)
+    return found.media[0]
 
 
 def _get_attachable(call: Call, account: Record, key: str) -> Record:

@@ -64,17 +64,9 @@ async def create(call: Call, account: Record) -> web.Response:
 
 def _create(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
     """Create and store a video without bytes; `kind` is reel or video."""
-    return call.create(KIND, random_digits(15, "10"), account, kind=kind, size=size, **_BLANK)
-
-
-_BLANK: Record = {
-    "state": "uploading",
-    "received": 0,
-    "title": "",
-    "description": "",
-    "requested": "draft",
-    **dict.fromkeys(("facts", "error", "post", "published_at")),
-}
+    return call.create(
+        KIND, random_digits(15, "10"), account, **fill(TABLE["blank_video"], kind=kind, size=size)
+    )
 
 
 async def _create_from_url(call: Call, account: Record, given: Record) -> web.Response:

@@ -13,7 +13,7 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill, json_response
-from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes, read_routes
+from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import DIALECT, KIND, PLATFORM, TABLE, authenticate_account, refuse
 from adapters.sandbox.oauth import TokenEndpoint
@@ -21,9 +21,6 @@ from adapters.sandbox.store import LivePost, Record
 
 _SHORT_S = 3600.0
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_PATHS = {"reel": "reel", "story": "stories"}
-_MEDIA_TYPES = {"reel": "VIDEO", "carousel": "CAROUSEL_ALBUM"}
-_PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
 
 
 def _get_limit(account: Record) -> Limit:
@@ -75,7 +72,8 @@ def _build_permalink(account: Record, record: Record, media_id: str) -> str:
     while number:
         number, digit = divmod(number, len(_ALPHABET))
         short = _ALPHABET[digit] + short
-    return f"https://www.instagram.com/{_PATHS.get(record['kind'], 'p')}/{short}/"
+    path = "reel" if record["kind"] == "reel" else "p"
+    return f"https://www.instagram.com/{path}/{short}/"
 
 
 async def read_limit(call: Call, account: Record) -> web.Response:
@@ -103,8 +101,8 @@ def _media_to_dict(live: LivePost) -> Record:
         TABLE["answers"]["media"],
         entry=entry,
         timestamp=entry["at"][:19] + "+0000",
-        type=_MEDIA_TYPES.get(entry["kind"], "IMAGE"),
-        product=_PRODUCT_TYPES.get(entry["kind"], "FEED"),
+        type=TABLE["media_types"].get(entry["kind"], "IMAGE"),
+        product=TABLE["product_types"].get(entry["kind"], "FEED"),
         shortcode=entry["url"].rstrip("/").rpartition("/")[2],
     )
     return media | {"children": _children_to_dict(entry)}
@@ -234,8 +232,5 @@ def _list_rows(context: SandboxContext, host: str) -> list[tuple[graph.Owns, Rou
     owners["media"] = lambda node, _: context.ledger.find(PLATFORM, node) is not None
     if host == "instagram":
         owners |= {name: graph.match_name(name) for name in ("refresh_access_token", "access_token")}
-    routes = read_routes(
-        (row[1:] for row in TABLE["routes"]), container=container, call=Call, media=sys.modules[__name__]
-    )
-    rows = zip(TABLE["routes"], routes, strict=True)
-    return [(owners[row[0]], route) for row, route in rows if row[0] in owners]
+    modules = {"container": container, "call": Call, "media": sys.modules[__name__]}
+    return graph.read_rows(TABLE["routes"], owners, **modules)

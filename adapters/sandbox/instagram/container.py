@@ -14,8 +14,7 @@ from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import Dialect, load_table
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.media import FetchedMedia, VideoFacts, describe_file, find_flaw, probe_upload
-from adapters.sandbox.processing import Outcome, Task
+from adapters.sandbox.processing import Outcome, Task, examine_upload, examine_url
 from adapters.sandbox.store import Record
 from adapters.sandbox.uploads import ResumableUpload, build_url
 
@@ -34,7 +33,6 @@ _MAX_MENTIONS = 20
 _MAX_ALT_TEXT = 1000
 _MAX_COLLABORATORS = 3
 _CHILDREN = (2, 10)
-_KINDS = {"REELS": "reel", "STORIES": "story", "VIDEO": "video", "IMAGE": "image"}
 _NOT_FOR_CHILDREN = ("caption", "location_id", "is_ai_generated")
 
 
@@ -126,39 +124,31 @@ async def _set_source(call: Call, account: Record, given: Record, facts: Record)
     # Meta retired VIDEO outside a carousel and does not allow REELS inside one.
     if media_type not in (("IMAGE", "VIDEO") if facts["child"] else ("IMAGE", "REELS", "STORIES")):
         raise refuse("media_type", type=media_type)
-    facts["kind"] = _KINDS[media_type]
+    facts["kind"] = TABLE["kinds"][media_type]
     if media_type != "IMAGE" and graph.read_enum(given, "upload_type") == "RESUMABLE":
         facts |= {"source": "upload", "received": 0, "file_size": None}
     elif media_type != "IMAGE" and given.get("video_url"):
         facts |= {"source": "video", "url": str(given["video_url"])}
         if given.get("cover_url"):
-            await _check_cover(call, str(given["cover_url"]))
+            await _examine_image(call, str(given["cover_url"]), "cover", "cover")
     elif media_type in ("IMAGE", "STORIES") and given.get("image_url"):
         facts |= {"source": "image", "url": str(given["image_url"])}
-        await _check_image(call, facts)
+        facts["media"] = list((await _examine_image(call, facts["url"], "media", "image")).media)
     else:
         raise refuse("no_url", needed="image_url" if media_type == "IMAGE" else "video_url")
 
 
-async def _fetch_image(call: Call, url: str, name: str) -> FetchedMedia:
-    fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _IMAGE_BYTES)
-    if fetched is None:
-        raise refuse("unfetchable", name=name)
-    return fetched
+async def _examine_image(call: Call, url: str, name: str, rules: str) -> Outcome:
+    """Return the examination of an image; raises Refused for a bad one.
 
-
-async def _check_image(call: Call, facts: Record) -> None:
-    fetched = await _fetch_image(call, facts["url"], "media")
-    if (flaw := find_flaw(fetched.image, TABLE["media"]["image"])) is not None:
-        raise refuse(flaw)
-    facts["media"] = [fetched.to_ledger_media(facts["url"])]
-
-
-async def _check_cover(call: Call, url: str) -> None:
-    """Fetch a reel's cover: a JPEG of at most 8 MB (Reel cover photo specifications of the same page)."""
-    fetched = await _fetch_image(call, url, "cover")
-    if (flaw := find_flaw(fetched.image, TABLE["media"]["cover"])) is not None:
-        raise refuse(flaw)
+    A reel's cover is a JPEG of at most 8 MB (Reel cover photo specifications of the same page).
+    """
+    found = await examine_url(
+        call.context, PLATFORM, url, _IMAGE_BYTES, TABLE["media"][rules], "unfetchable", is_video=False
+    )
+    if found.error is not None:
+        raise refuse(found.error, name=name)
+    return found
 
 
 def _set_children(call: Call, account: Record, given: Record, facts: Record) -> None:
@@ -177,15 +167,6 @@ def _set_children(call: Call, account: Record, given: Record, facts: Record) -> 
     facts["children"] = children
 
 
-def _find_video_error(facts: VideoFacts | None, record: Record) -> int | None:
-    """Return the error subcode of an unusable video, or None."""
-    flaw = find_flaw(facts, TABLE["media"]["story" if record["kind"] == "story" else "reel"])
-    offset = record["extra"].get("thumb_offset")
-    if flaw is None and facts is not None and offset is not None and int(offset) > facts.duration * 1000:
-        flaw = "thumb_offset"
-    return None if flaw is None else _get_subcode(flaw)
-
-
 def _get_subcode(row: str) -> int:
     return int(TABLE["errors"][row][1])
 
@@ -194,37 +175,34 @@ def _upload_path(context: SandboxContext, record: Record) -> Path:
     return context.uploads / f"instagram-{record['key']}"
 
 
-def _fail(reason: str | None) -> Outcome:
-    is_subcode = reason is not None and reason.isdecimal()
-    return Outcome(error=int(reason or 0) if is_subcode else _get_subcode("video_format"))
-
-
 async def _examine(context: SandboxContext, record: Record) -> Outcome:
     if record["source"] in ("image", "children"):  # checked when the container was created
         return Outcome(media=tuple(record["media"]))
+    rules = TABLE["media"]["story" if record["kind"] == "story" else "reel"]
     if record["source"] == "upload":
-        facts = await probe_upload(_upload_path(context, record))
-        media = describe_file(facts, record["file_size"])
+        found = await examine_upload(_upload_path(context, record), rules, record["file_size"])
     else:
-        fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], _VIDEO_BYTES)
-        if fetched is None:
-            return Outcome(error=_get_subcode("unfetchable"))
-        facts, media = fetched.video, fetched.to_ledger_media(record["url"])
-    return Outcome(error=_find_video_error(facts, record), media=(media,))
+        url = record["url"]
+        found = await examine_url(context, PLATFORM, url, _VIDEO_BYTES, rules, "unfetchable", is_video=True)
+    offset = record["extra"].get("thumb_offset")
+    if found.error is None and offset is not None and int(offset) > found.facts.duration * 1000:
+        return Outcome(error="thumb_offset")
+    return found
 
 
 def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
     if outcome.error is None:
         record |= {"state": "FINISHED", "media": list(outcome.media)}
-    else:
-        record |= {"state": "ERROR", "subcode": outcome.error}
+        return
+    ordered = str(outcome.error).isdecimal()  # the subcode of the fault `fail-processing`
+    record |= {"state": "ERROR", "subcode": int(outcome.error) if ordered else _get_subcode(outcome.error)}
 
 
 TASK = Task(
     kind=KIND,
     states=("IN_PROGRESS",),
     examine=_examine,
-    fail=_fail,
+    fail=lambda reason: Outcome(error=reason if (reason or "").isdecimal() else "video_format"),
     conclude=_conclude,
     file=_upload_path,
 )

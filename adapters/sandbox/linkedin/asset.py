@@ -15,8 +15,8 @@ from adapters.sandbox.dialect import Refused, json_response
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import api
 from adapters.sandbox.linkedin.api import TABLE, refuse
-from adapters.sandbox.media import describe_file, find_flaw, hash_file, probe_upload, read_image
-from adapters.sandbox.processing import Task
+from adapters.sandbox.media import hash_file
+from adapters.sandbox.processing import Outcome, Task, examine_image, examine_upload
 from adapters.sandbox.store import Record
 from adapters.sandbox.uploads import receive_body
 
@@ -113,25 +113,23 @@ async def _process(call: Call, record: Record) -> None:
     await call.start_processing(KIND, record, state="PROCESSING", **call.take_processing_faults())
 
 
-async def _examine(context: SandboxContext, record: Record) -> Record | None:
-    """Return the ledger's description of the file, or None if LinkedIn cannot use it."""
-    place, kind = _upload_path(context, record), record["kind"]
-    if kind == "image":
-        facts = read_image(await asyncio.to_thread(place.read_bytes)) if place.exists() else None
-        return None if find_flaw(facts, TABLE["media"]["image"]) else describe_file(facts)
-    video = await probe_upload(place)
-    return None if find_flaw(video, TABLE["media"]["video"]) else describe_file(video)
+async def _examine(context: SandboxContext, record: Record) -> Outcome:
+    place, rules = _upload_path(context, record), TABLE["media"][record["kind"]]
+    if record["kind"] == "video":
+        return await examine_upload(place, rules)
+    return examine_image(await asyncio.to_thread(place.read_bytes) if place.exists() else b"", rules)
 
 
-def _conclude(_: SandboxContext, record: Record, media: Record | None) -> None:
-    record |= {"state": "PROCESSING_FAILED" if media is None else "AVAILABLE", "media": media}
+def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
+    state = "PROCESSING_FAILED" if outcome.error else "AVAILABLE"
+    record |= {"state": state, "media": None if outcome.error else outcome.media[0]}
 
 
 TASK = Task(
     kind=KIND,
     states=("PROCESSING",),
     examine=_examine,
-    fail=lambda _: None,
+    fail=lambda _: Outcome(error=True),
     conclude=_conclude,
     file=_upload_path,
 )
@@ -198,11 +196,11 @@ async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
     place = _upload_path(call.context, record).with_suffix(".thumbnail")
     place.unlink(missing_ok=True)
     await _store(call, place, 0, _THUMBNAIL_BYTES)
-    image = read_image(place.read_bytes())
+    found = examine_image(place.read_bytes(), TABLE["media"]["thumbnail"])
     place.unlink()
-    if image is None or find_flaw(image, TABLE["media"]["thumbnail"]):
+    if found.error is not None:
         raise refuse("no_thumbnail")
-    call.save(KIND, record, thumbnail=image.sha256)
+    call.save(KIND, record, thumbnail=found.facts.sha256)
     return web.Response(status=201)
 
 

@@ -14,20 +14,11 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
 from adapters.sandbox.endpoint import Call, mount_routes, read_routes
-from adapters.sandbox.media import ImageFacts, describe_file, find_flaw, read_image
 from adapters.sandbox.pinterest import api
 from adapters.sandbox.pinterest.api import TABLE, refuse
+from adapters.sandbox.processing import examine_image, examine_url
 from adapters.sandbox.store import LivePost, Record
 
-_MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
-_CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
-_SOURCES = {
-    "image_url": "image",
-    "image_base64": "image",
-    "multiple_image_urls": "carousel",
-    "multiple_image_base64": "carousel",
-    "video_id": "video",
-}
 _IMAGE_BYTES = 20 << 20
 _COVERS = ("cover_image_url", "cover_image_data", "cover_image_key_frame_time")
 
@@ -68,7 +59,7 @@ def _pin_to_dict(account: Record, live: LivePost) -> Record:
         extra=entry["extra"],
         account=account,
         created=entry["at"][:19],
-        creative_type=_CREATIVE_TYPES[entry["kind"]],
+        creative_type=TABLE["creative_types"][entry["kind"]],
         is_standard=entry["kind"] == "image",
     )
     return pin | {"media": _media_to_dict(entry)}
@@ -76,7 +67,7 @@ def _pin_to_dict(account: Record, live: LivePost) -> Record:
 
 def _media_to_dict(entry: Record) -> Record:
     """Return the media of a pin: the cards of a carousel as items, a video's duration in milliseconds."""
-    shown: Record = {"media_type": _MEDIA_TYPES[entry["kind"]]}
+    shown: Record = {"media_type": TABLE["media_types"][entry["kind"]]}
     if entry["kind"] == "carousel":
         return shown | {"items": [{"item_type": "image"} for _ in entry["media"]]}
     if entry["kind"] == "video":
@@ -125,14 +116,14 @@ def _check_source(given: Record | None) -> None:
     """Raise Refused unless the source of a pin is of a kind that is served, with that kind's fields."""
     if given is None:
         raise refuse("no_source")
-    if (kind := given.get("source_type")) not in _SOURCES:
+    if (kind := given.get("source_type")) not in TABLE["sources"]:
         raise refuse("source_type", other=repr(kind))
-    api.DIALECT.check_types(kind, given, "media_source")
+    api.DIALECT.check_types(str(kind), given, "media_source")
 
 
 async def _resolve_source(call: Call, account: Record, given: Record) -> tuple[str, list[Record]]:
     """Return the pin's kind and the ledger's description of its media; raises Refused."""
-    kind = _SOURCES[given["source_type"]]
+    kind = str(TABLE["sources"][given["source_type"]])
     if kind == "image":
         return kind, [(await _check_image(call, given, given["source_type"]))[0]]
     if kind == "carousel":
@@ -154,22 +145,17 @@ async def _check_images(call: Call, given: Record, source_type: str) -> list[Rec
 
 async def _check_image(call: Call, given: Record, source_type: str) -> tuple[Record, tuple[int, int]]:
     """Return the ledger's description of an image, and its width and height; raises Refused."""
+    rules = TABLE["media"]["image"]
     if source_type == "image_url":
-        facts, file = await _fetch_image(call, given)
+        check_fields(given, TABLE["image_url"], refuse)
+        found = await examine_url(
+            call.context, api.PLATFORM, given["url"], _IMAGE_BYTES, rules, "unreachable", is_video=False
+        )
     else:
-        facts = read_image(_decode_image(given))
-        file = describe_file(facts)
-    if facts is None or find_flaw(facts, TABLE["media"]["image"]):
-        raise refuse("bad_image")
-    return file, (facts.width, facts.height)
-
-
-async def _fetch_image(call: Call, given: Record) -> tuple[ImageFacts | None, Record]:
-    check_fields(given, TABLE["image_url"], refuse)
-    fetched = await call.context.fetcher.fetch_image(api.PLATFORM, given["url"], _IMAGE_BYTES)
-    if fetched is None:
-        raise refuse("unreachable")
-    return fetched.image, fetched.to_ledger_media(given["url"])
+        found = examine_image(_decode_image(given), rules)
+    if found.error is not None:
+        raise refuse(found.error)
+    return found.media[0], (found.facts.width, found.facts.height)
 
 
 def _decode_image(given: Record) -> bytes:

@@ -23,9 +23,8 @@ from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Dialect, check_fields, fill, json_response, load_table
 from adapters.sandbox.endpoint import Call, Limit
-from adapters.sandbox.media import VideoFacts, describe_file, find_flaw, probe_upload
 from adapters.sandbox.oauth import FORM, TokenEndpoint
-from adapters.sandbox.processing import Task
+from adapters.sandbox.processing import Outcome, Task, examine_upload
 from adapters.sandbox.store import Record, to_iso
 
 PLATFORM = "pinterest"
@@ -295,22 +294,20 @@ def _upload_path(context: SandboxContext, record: Record) -> Path:
     return context.uploads / f"pinterest-{record['key']}"
 
 
-async def _examine(context: SandboxContext, record: Record) -> VideoFacts | None:
-    return await probe_upload(_upload_path(context, record))
+async def _examine(context: SandboxContext, record: Record) -> Outcome:
+    return await examine_upload(_upload_path(context, record), TABLE["media"]["video"])
 
 
-def _conclude(_: SandboxContext, record: Record, facts: VideoFacts | None) -> None:
-    if find_flaw(facts, TABLE["media"]["video"]):
-        record["state"] = "failed"
-    else:
-        record |= {"state": "succeeded", "media": describe_file(facts)}
+def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
+    state = "failed" if outcome.error else "succeeded"
+    record |= {"state": state, "media": None if outcome.error else outcome.media[0]}
 
 
 TASK = Task(
     kind=MEDIA,
     states=("processing",),
     examine=_examine,
-    fail=lambda _: None,
+    fail=lambda _: Outcome(error=True),
     conclude=_conclude,
     file=_upload_path,
 )

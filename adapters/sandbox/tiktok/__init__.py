@@ -15,7 +15,7 @@ from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
 from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.store import LivePost, Record
-from adapters.sandbox.tiktok import api, task
+from adapters.sandbox.tiktok import api
 from adapters.sandbox.tiktok.api import TABLE, refuse
 
 _MAX_TITLE = 150
@@ -37,7 +37,7 @@ def _read_privacy(account: Record, info: Record) -> str:
     level = info.get("privacy_level")
     if not isinstance(level, str) or not level:
         raise refuse("no_privacy_level")
-    if level not in task.list_privacy_levels(account):
+    if level not in api.list_privacy_levels(account):
         raise refuse("privacy_level_mismatch")
     if account["options"].get("unaudited") and (level != "SELF_ONLY" or not account["private"]):
         raise refuse("unaudited")
@@ -73,19 +73,19 @@ async def init_inbox(call: Call, account: Record) -> web.Response:
 
 async def _init_video(call: Call, account: Record, body: Record, facts: Record) -> web.Response:
     source = body.get("source_info") or {}
-    call.check_limit(task.get_daily_limit(facts), account["remote_id"])
+    call.check_limit(api.get_daily_limit(facts), account["remote_id"])
     prefix = "v_inbox" if facts["draft"] else "v_pub"
     facts["is_photos"] = False
     match source.get("source"):
         case "FILE_UPLOAD":
             facts |= {"state": "PROCESSING_UPLOAD", "upload_token": secrets.token_urlsafe(24)}
             sizes = _read_sizes(source)
-            record = task.create(call, task.KIND, account, f"{prefix}_file~v2-1", **facts, **sizes)
-            return api.ok({"publish_id": record["key"], "upload_url": task.build_upload_url(call, record)})
+            record = api.create_task(call, api.KIND, account, f"{prefix}_file~v2-1", **facts, **sizes)
+            return api.ok({"publish_id": record["key"], "upload_url": api.build_upload_url(call, record)})
         case "PULL_FROM_URL":
             urls = [_check_url(call, source.get("video_url"))]
-            record = task.create(call, task.KIND, account, f"{prefix}_url~v2-1", **facts, urls=urls)
-            await task.start(call, record)
+            record = api.create_task(call, api.KIND, account, f"{prefix}_url~v2-1", **facts, urls=urls)
+            await api.start_task(call, record)
             return api.ok({"publish_id": record["key"]})
         case _:
             raise refuse("no_source")
@@ -125,9 +125,9 @@ async def init_photos(call: Call) -> web.Response:
     call.json("content/init")
     check_fields(body, TABLE["photo_post"], refuse)
     facts = _read_photo_post(call, account, body, is_direct=mode == "DIRECT_POST")
-    call.check_limit(task.get_daily_limit(facts), account["remote_id"])
-    record = task.create(call, task.KIND, account, "p_pub_url~v2", **facts)
-    await task.start(call, record)
+    call.check_limit(api.get_daily_limit(facts), account["remote_id"])
+    record = api.create_task(call, api.KIND, account, "p_pub_url~v2", **facts)
+    await api.start_task(call, record)
     return api.ok({"publish_id": record["key"]})
 
 
@@ -157,7 +157,7 @@ def refuse_photo_quota(call: Call) -> web.Response:
 async def read_creator_info(_: Call, account: Record) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
     identity = fill(TABLE["answers"]["creator"], account=account)
-    return api.ok(identity | task.get_post_states(account))
+    return api.ok(identity | api.get_post_states(account))
 
 
 async def read_user_info(call: Call) -> web.Response:
@@ -170,7 +170,7 @@ async def read_user_info(call: Call) -> web.Response:
 def _find_task(call: Call, step: str) -> Record:
     account = api.authenticate(call, step, "video.upload", "video.publish")
     publish_id = call.json("status/fetch").get("publish_id")
-    record = call.context.store.get(task.KIND, publish_id or "")
+    record = call.context.store.get(api.KIND, publish_id or "")
     if record is None:
         raise refuse("invalid_publish_id")
     if record["account"] != account["remote_id"]:
@@ -181,7 +181,7 @@ def _find_task(call: Call, step: str) -> Record:
 async def read_status(call: Call) -> web.Response:
     """POST /v2/post/publish/status/fetch/."""
     record = _find_task(call, "look")
-    public_id = task.find_public_id(call, task.KIND, record)
+    public_id = api.find_public_id(call, api.KIND, record)
     data = {
         "status": record["state"],
         "fail_reason": record["reason"],
@@ -198,7 +198,7 @@ async def cancel(call: Call) -> web.Response:
     record = _find_task(call, "cancel")
     if record["state"] != "PROCESSING_DOWNLOAD":
         raise refuse("not_cancellable")
-    call.save(task.KIND, record, state="FAILED", reason="publish_cancelled")
+    call.save(api.KIND, record, state="FAILED", reason="publish_cancelled")
     return api.ok()
 
 
@@ -211,7 +211,7 @@ async def list_videos(call: Call, account: Record) -> web.Response:
     body = call.json("video/list")
     check_fields(body, TABLE["list"], refuse)
     before = body["cursor"] / 1000 if body.get("cursor") else None
-    shown, more = task.list_public(call, account, body.get("max_count", 10), before)
+    shown, more = api.list_public(call, account, body.get("max_count", 10), before)
     return api.ok({"videos": [_to_video(live, fields) for live in shown], **more})
 
 
@@ -228,7 +228,7 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
 
 
 _ROUTES = (
-    *read_routes(TABLE["routes"], api=api, task=task, call=Call, posts=sys.modules[__name__]),
+    *read_routes(TABLE["routes"], api=api, call=Call, posts=sys.modules[__name__]),
     api.TOKENS.route("/tiktok/v2/oauth/token/"),
     api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.TOKENS.revoke),
     api.CONSENT.route("/tiktok-www/v2/auth/authorize/"),
@@ -240,5 +240,5 @@ def register(app: web.Application, context: SandboxContext) -> None:
     context.accounts.define(
         api.PLATFORM, AccountKind(new_id=lambda _: f"_000{secrets.token_urlsafe(24)}", **TABLE["account"])
     )
-    context.processing.define(task.TASK)
+    context.processing.define(api.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

@@ -13,7 +13,7 @@ from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import check_fields, fill
 from adapters.sandbox.endpoint import Call, Route, mount_routes, read_routes
 from adapters.sandbox.store import LivePost, Record
-from adapters.sandbox.tiktok import task
+from adapters.sandbox.tiktok import api as tiktok
 from adapters.sandbox.tiktok_business import api
 from adapters.sandbox.tiktok_business.api import TABLE, refuse
 
@@ -21,7 +21,7 @@ _KIND = "tiktok_business.share"
 _MAX_MENTIONS = 30
 _MAX_PAGE = 20
 _MAX_BYTES = 1 << 30
-_TASK = task.make_task(api.PLATFORM, _KIND, _MAX_BYTES)
+_TASK = tiktok.make_task(api.PLATFORM, _KIND, _MAX_BYTES)
 
 
 async def publish_video(call: Call) -> web.Response:
@@ -37,7 +37,7 @@ async def publish_video(call: Call) -> web.Response:
     if "privacy_level" in info:
         raise refuse("unknown_field", field="privacy_level")
     silent = _check_music(fields, with_volumes=True)
-    privacy = None if is_draft else task.list_privacy_levels(account)[0]
+    privacy = None if is_draft else tiktok.list_privacy_levels(account)[0]
     facts = {"draft": is_draft, "is_photos": False, "privacy": privacy, "urls": [url]}
     facts |= {"thumbnail_url": thumbnail, "offset": fields.get("thumbnail_offset")}
     return await _start(call, account, "v_pub_url~v1", fields, silent=silent, **facts)
@@ -92,7 +92,7 @@ def _check_post_info(account: Record, info: Record, rows: str) -> Record:
 
 
 def _read_privacy(account: Record, info: Record) -> str:
-    levels, level = task.list_privacy_levels(account), info.get("privacy_level")
+    levels, level = tiktok.list_privacy_levels(account), info.get("privacy_level")
     if level not in levels:
         raise refuse("privacy_level", levels=", ".join(levels))
     return str(level)
@@ -123,14 +123,16 @@ async def _start(
     call.count(TABLE["limits"]["posts"], account["remote_id"])
     extra = {"silent": silent, "thumbnail_url": facts.get("thumbnail_url")}
     extra |= {name: value for name, value in info.items() if name != "caption"}
-    record = task.create(call, _KIND, account, prefix, caption=info.get("caption", ""), extra=extra, **facts)
+    record = tiktok.create_task(
+        call, _KIND, account, prefix, caption=info.get("caption", ""), extra=extra, **facts
+    )
     await call.context.processing.start(_KIND, record)
     return api.ok({"share_id": record["key"]})
 
 
 async def read_settings(call: Call) -> web.Response:
     """GET /business/video/settings/."""
-    return api.ok(task.get_post_states(api.authenticate_reader(call)))
+    return api.ok(tiktok.get_post_states(api.authenticate_reader(call)))
 
 
 async def read_profile(call: Call) -> web.Response:
@@ -150,7 +152,7 @@ async def read_status(call: Call, account: Record) -> web.Response:
     data: Record = {"status": record["state"]}
     if record["state"] == "FAILED":
         data["reason"] = record["reason"]
-    if (public_id := task.find_public_id(call, _KIND, record)) is not None:
+    if (public_id := tiktok.find_public_id(call, _KIND, record)) is not None:
         data["post_ids"] = [public_id]
     return api.ok(data)
 
@@ -164,7 +166,7 @@ async def list_videos(call: Call, account: Record) -> web.Response:
     before = call.read_number("cursor", 0, "no_number") / 1000
     if not 1 <= max_count <= _MAX_PAGE:
         raise refuse("max_count", most=_MAX_PAGE)
-    shown, more = task.list_public(call, account, max_count, before or None)
+    shown, more = tiktok.list_public(call, account, max_count, before or None)
     return api.ok({"videos": [_to_video(live, fields) for live in shown], **more})
 
 
