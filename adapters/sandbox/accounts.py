@@ -21,13 +21,17 @@ _INHERITED = ("scopes", "acts_for")
 class AccountKind:
     """The accounts and tokens of one platform."""
 
-    new_id: Callable[[Record], str]
-    """Return a new remote id, given the account's options."""
     scopes: tuple[str, ...] | Callable[[Record], tuple[str, ...]]
     """Scopes of tokens issued by the control API; a function of the account's options where they decide."""
     connection: str | Callable[[Record], str]
     """Product of the platform that the tokens belong to; a function of the account's options where they decide."""
     access_prefix: str
+    id_prefix: str = ""
+    """The beginning of a remote id; `id_digits` digits in all, or `id_bytes` random bytes in base64 after it."""
+    id_digits: int = 0
+    id_bytes: int = 0
+    new_id: Callable[[Record], str] | None = None
+    """Return a new remote id, given the account's options, in place of the above."""
     access_life: float | None = None
     """Seconds; None: does not expire."""
     refresh_prefix: str | None = None
@@ -40,6 +44,14 @@ class AccountKind:
     """Age in seconds of a token when the control API issues it."""
     provision: Callable[[Record], Record] | None = None
     """Create what an account of the control API needs; return the settings to store with it."""
+
+    def make_id(self, options: Record) -> str:
+        """Return a new remote id for an account with these options."""
+        if self.new_id is not None:
+            return self.new_id(options)
+        if self.id_digits:
+            return random_digits(self.id_digits, self.id_prefix)
+        return self.id_prefix + secrets.token_urlsafe(self.id_bytes)
 
 
 class Accounts:
@@ -71,7 +83,7 @@ class Accounts:
         """Create the account or update the existing one; `changes`: display_name, private, options."""
         account = self.find_by_username(platform, username)
         if account is None:
-            remote_id = self.kinds[platform].new_id(changes.get("options", {}))
+            remote_id = self.kinds[platform].make_id(changes.get("options", {}))
             account = {"platform": platform, "remote_id": remote_id, "username": username}
             account |= {"display_name": username, "private": False, "options": {}}
         account |= changes

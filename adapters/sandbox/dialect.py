@@ -111,17 +111,18 @@ class Dialect:
                 if value is not None or not (ignores_null or types[name].endswith("?")):
                     self._check_type(types[name], value, *place, name)
             elif schema in self.requests["closed"]:
-                separator = self.requests.get("separator", ".")
-                path, parent = separator.join((*place, name)), separator.join(place)
+                path, parent = self._join((*place, name)), self._join(place)
                 raise self.refuse(self.requests["closed"][schema], path=path, place=parent, name=name)
+
+    def _join(self, path: tuple[str, ...]) -> str:
+        return str(self.requests.get("separator", ".")).join(path)
 
     def _check_type(self, type_name: str, value: Any, *path: str) -> None:
         is_list, is_schema = type_name.startswith("["), type_name in self.requests["schemas"]
         outer = "list" if is_list else "object" if is_schema else type_name.rstrip("?")
         kind, shown = self.requests["types"][outer]
         if not KINDS[kind](value, None):
-            separator = self.requests.get("separator", ".")
-            raise self.refuse("wrong_type", path=separator.join(path), kind=shown, value=encode(value))
+            raise self.refuse("wrong_type", path=self._join(path), kind=shown, value=encode(value))
         if is_list and isinstance(value, list):
             for number, item in enumerate(value):
                 self._check_type(type_name[1:-1], item, *path, str(number))

@@ -95,7 +95,7 @@ class Endpoint:
         for fault in list(call.faults):
             if fault["left"] == 0:  # spent by another request during this one's latency
                 continue
-            response = self._fault_response(call, fault)
+            response = self._fault_response(call, fault, fault["fault"])
             if response is not None:
                 call.context.faults.spend(fault)
                 raise Refused(response)
@@ -103,8 +103,8 @@ class Endpoint:
                 call.context.faults.spend(fault)
                 await asyncio.sleep(fault["delay_ms"] / 1000)
 
-    def _fault_response(self, call: Call, fault: Record) -> web.Response | None:
-        match fault["fault"]:
+    def _fault_response(self, call: Call, fault: Record, kind: str) -> web.Response | None:
+        match kind:
             case "429":
                 return self.dialect.respond("rate_limited", wait=fault["retry_after"] or _RETRY_AFTER_S)
             case "drop":
@@ -116,21 +116,18 @@ class Endpoint:
                 return self.dialect.respond(quota) if isinstance(quota, str) else quota(call)
             case "spam-block" if "spam_blocked" not in self.dialect.rows:
                 return None
-            case kind:
+            case "garbage":
+                return web.Response(body=b'<html>\x00{"data":{"publish', content_type="text/html")
+            case _:
                 return self.dialect.respond(_ERRORS[kind]) if kind in _ERRORS else None
 
     def _apply_faults_after(self, call: Call, response: web.Response) -> web.Response:
         for fault in call.faults:
-            if fault["fault"] not in AFTER or fault["left"] == 0:
-                continue
-            call.context.faults.spend(fault)
-            if fault["fault"] == "effect-then-5xx":
-                return self.dialect.respond("server_error")
-            if fault["fault"] == "effect-then-drop":
-                return reset_connection(call.request)
-            if fault["fault"] == "effect-then-answer":
-                return proxy_response(fault["status"], fault["body"])
-            return web.Response(body=b'<html>\x00{"data":{"publish', content_type="text/html")
+            if fault["fault"] in AFTER and fault["left"] != 0:
+                call.context.faults.spend(fault)
+                return (
+                    self._fault_response(call, fault, fault["fault"].removeprefix("effect-then-")) or response
+                )
         return response
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
 """Header of every response."""
 
+_NESTED = re.compile(r"\{[^{}]*\}|\([^()]*\)")
 _numbers = itertools.count()
 
 
@@ -175,17 +176,9 @@ def select_fields(call: Call, known: Record, default: str) -> Record:
 
 def _parse_field_names(fields: str) -> list[str]:
     """Return the top-level names of a field list such as `a,b{c,d},e.limit(2)`."""
-    names, depth, name = [], 0, ""
-    for sign in fields + ",":
-        if sign in "{(":
-            depth += 1
-        elif sign in "})":
-            depth -= 1
-        elif sign == "," and depth == 0:
-            names.append(name.partition(".")[0].strip())
-            name = ""
-        elif depth == 0:
-            name += sign
+    while (outer := _NESTED.sub("", fields)) != fields:
+        fields = outer
+    names = (name.partition(".")[0].strip() for name in fields.split(","))
     return [name for name in names if name]
 
 

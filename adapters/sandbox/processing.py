@@ -47,15 +47,15 @@ async def examine_url(
     url: str,
     most: int,
     rules: Record,
-    unreachable: Any,
+    failed: str,
     *,
-    is_video: bool,
+    is_video: bool = True,
 ) -> Outcome:
-    """Return the result for the media of at most `most` bytes behind a URL, `unreachable` if it cannot be fetched."""
+    """Return the result for the media of at most `most` bytes behind a URL, `failed` if it cannot be fetched."""
     fetcher = context.fetcher
     fetched = await (fetcher.fetch_video if is_video else fetcher.fetch_image)(platform, url, most)
     if fetched is None:
-        return Outcome(error=unreachable)
+        return Outcome(error=failed)
     facts = fetched.video if is_video else fetched.image
     media = (fetched.to_ledger_media(url),)
     return Outcome(error=find_flaw(facts, rules), media=media, bytes=fetched.bytes, facts=facts)

@@ -46,10 +46,9 @@ def make_samples(folder: Path) -> None:
         "wide.jpg": lambda path: _draw_image(1, (2000, 200)).save(path, "JPEG"),
         "picture.png": lambda path: _draw_image(2, _PORTRAIT).save(path, "PNG"),
     }
+    makers |= {f"sample-{number}.jpg": partial(_write_image, number) for number in range(1, _IMAGES + 1)}
     for name, make in makers.items():
         _make_missing(folder / name, make)
-    for number in range(1, _IMAGES + 1):
-        _make_missing(folder / f"sample-{number}.jpg", partial(_write_image, number))
 
 
 def _make_missing(path: Path, make: Callable[[Path], None]) -> None:

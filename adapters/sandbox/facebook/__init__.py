@@ -8,7 +8,7 @@ import sys
 from aiohttp import web
 
 from adapters.sandbox import endpoint, graph
-from adapters.sandbox.accounts import AccountKind, random_digits
+from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill
@@ -31,18 +31,17 @@ _IS_LONG_S = 7200.0
 def _get_code_fields(_: SandboxContext, given: Record, pages: list[Record]) -> Record:
     """Return the fields of an authorization code: the Pages the user chose, and the granted scopes."""
     scopes = [scope for scope in parse_scopes(given) if scope in TABLE["user_scopes"]]
-    return {"pages": [page["remote_id"] for page in pages], "scopes": scopes or _list_default_scopes()}
-
-
-def _list_default_scopes() -> list[str]:
-    return list(TABLE["account"]["scopes"])
+    return {
+        "pages": [page["remote_id"] for page in pages],
+        "scopes": scopes or list(TABLE["account"]["scopes"]),
+    }
 
 
 def _issue_user_token(context: SandboxContext, source: Record, life: float) -> Record:
     """Issue a user token for the Pages and scopes of `source` (a code or a token), valid for `life` seconds."""
     more = {
         "pages": source.get("pages", [source["remote_id"]]),
-        "scopes": source.get("scopes", _list_default_scopes()),
+        "scopes": source.get("scopes", list(TABLE["account"]["scopes"])),
         "is_long": life > _IS_LONG_S,
     }
     owner = {"platform": PLATFORM, "remote_id": USER_ID}
@@ -209,14 +208,14 @@ async def read_page(call: Call) -> web.Response:
     """GET /{page}; for a user token the response includes the Page's token, as in /me/accounts."""
     user, node = _find_user(call), graph.get_node_id(call.request)
     if user is None:
-        mine = graph.check_node(call, call.authenticate())
-        page = _page_to_dict(call, mine, graph.read_token(call))
-        return ok(graph.select_fields(call, page, "name,id"), mine)
-    account = next((one for one in _list_own_pages(call, user) if one["remote_id"] == node), None)
+        account: Record | None = graph.check_node(call, call.authenticate())
+    else:
+        account = next((one for one in _list_own_pages(call, user) if one["remote_id"] == node), None)
     if account is None:
         raise graph.unknown_node(node)
-    page = _page_to_dict(call, account, _get_page_token(call, user, account))
-    return ok(graph.select_fields(call, page, "name,id"))
+    token = graph.read_token(call) if user is None else _get_page_token(call, user, account)
+    page = graph.select_fields(call, _page_to_dict(call, account, token), "name,id")
+    return ok(page, account if user is None else None)
 
 
 async def list_permissions(_: Call, user: Record) -> web.Response:
@@ -250,9 +249,7 @@ _UPLOADS = (
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Pages on `app`."""
-    context.accounts.define(
-        PLATFORM, AccountKind(new_id=lambda _: random_digits(15, "1"), **TABLE["account"])
-    )
+    context.accounts.define(PLATFORM, AccountKind(**TABLE["account"]))
     context.processing.define(video.TASK)
 
     def is_me(node: str, request: web.Request) -> bool:

@@ -208,9 +208,7 @@ _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Instagram on `app`."""
-    context.accounts.define(
-        PLATFORM, AccountKind(new_id=lambda _: random_digits(17, "1784"), **TABLE["account"])
-    )
+    context.accounts.define(PLATFORM, AccountKind(**TABLE["account"]))
     context.processing.define(container.TASK)
     for host in ("instagram", "facebook"):
         context.graph.add_routes(host, PLATFORM, DIALECT, _list_rows(context, host))

@@ -48,11 +48,6 @@ def authenticate_account(call: Call, *scopes: str) -> Record:
     return account
 
 
-def authenticate_publisher(call: Call) -> Record:
-    """Return the account of a token that may publish; raises Refused."""
-    return authenticate_account(call, *TABLE["publish_scopes"])
-
-
 def get_state(context: SandboxContext, record: Record) -> str:
     """Return the container's current status_code."""
     if record["state"] != "PUBLISHED" and context.clock.now() >= record["created"] + DAY:
@@ -182,8 +177,7 @@ async def _examine(context: SandboxContext, record: Record) -> Outcome:
     if record["source"] == "upload":
         found = await examine_upload(_upload_path(context, record), rules, record["file_size"])
     else:
-        url = record["url"]
-        found = await examine_url(context, PLATFORM, url, _VIDEO_BYTES, rules, "unfetchable", is_video=True)
+        found = await examine_url(context, PLATFORM, record["url"], _VIDEO_BYTES, rules, "unfetchable")
     offset = record["extra"].get("thumb_offset")
     if found.error is None and offset is not None and int(offset) > found.facts.duration * 1000:
         return Outcome(error="thumb_offset")

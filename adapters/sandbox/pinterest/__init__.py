@@ -193,13 +193,7 @@ _ROUTES = (
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Pinterest on `app`."""
-    context.accounts.define(
-        api.PLATFORM,
-        AccountKind(
-            new_id=lambda _: random_digits(18, "5497"),
-            provision=lambda account: api.provision(context, account),
-            **api.TABLE["account"],
-        ),
-    )
+    kind = AccountKind(provision=lambda account: api.provision(context, account), **TABLE["account"])
+    context.accounts.define(api.PLATFORM, kind)
     context.processing.define(api.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

@@ -12,7 +12,6 @@ or failed. The storage answers errors in XML, as Amazon S3 does.
 import base64
 import binascii
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -225,12 +224,6 @@ def _xml_response(status: int, code: str, message: str, wait: int | None = None)
 STORAGE = Dialect(_xml_response, TABLE["storage_errors"], lambda _: None)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Form:
-    fields: dict[str, str]
-    has_file: bool = False
-
-
 async def receive_form(call: Call) -> web.Response:
     """POST the form to the storage: every upload parameter, then `file`."""
     record = _find_media(call)
@@ -254,19 +247,19 @@ async def receive_form(call: Call) -> web.Response:
     return web.Response(status=204)
 
 
-async def _read_form(call: Call, record: Record, place: Path) -> _Form:
-    form = _Form(fields={})
+async def _read_form(call: Call, record: Record, place: Path) -> Record:
+    form: Record = {}
     try:
         reader = await call.request.multipart()
         while (part := await reader.next()) is not None:
-            if form.has_file or not isinstance(part, aiohttp.BodyPartReader):
+            if "file" in form or not isinstance(part, aiohttp.BodyPartReader):
                 raise STORAGE.refuse("after_file")
             if part.name == "file":
                 _check_upload_form(record, form, is_whole=False)
-                form.has_file = True
                 await _store(part, place)
+                form["file"] = place.name
             else:
-                form.fields[part.name or ""] = (await part.read()).decode("utf-8", "replace")
+                form[part.name or ""] = (await part.read()).decode("utf-8", "replace")
     except (ValueError, AssertionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
         raise STORAGE.refuse("malformed") from None
     return form
@@ -282,11 +275,11 @@ async def _store(part: aiohttp.BodyPartReader, place: Path) -> None:
             file.write(chunk)
 
 
-def _check_upload_form(record: Record, form: _Form, *, is_whole: bool = True) -> None:
+def _check_upload_form(record: Record, form: Record, *, is_whole: bool = True) -> None:
     for name, value in record["parameters"].items():
-        if form.fields.get(name) != value:
+        if form.get(name) != value:
             raise STORAGE.refuse("policy", name=name)
-    if is_whole and not form.has_file:
+    if is_whole and "file" not in form:
         raise STORAGE.refuse("no_file")
 
 

@@ -237,8 +237,6 @@ _ROUTES = (
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve TikTok on `app`."""
-    context.accounts.define(
-        api.PLATFORM, AccountKind(new_id=lambda _: f"_000{secrets.token_urlsafe(24)}", **TABLE["account"])
-    )
+    context.accounts.define(api.PLATFORM, AccountKind(**TABLE["account"]))
     context.processing.define(api.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

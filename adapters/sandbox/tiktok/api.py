@@ -167,8 +167,7 @@ async def _examine_video(context: SandboxContext, platform: str, record: Record,
         if not path.exists():
             return Outcome(error="internal")
         return await examine_upload(path, rules, record["size"])
-    url, failed = record["urls"][0], "video_pull_failed"
-    found = await examine_url(context, platform, url, max_bytes, rules, failed, is_video=True)
+    found = await examine_url(context, platform, record["urls"][0], max_bytes, rules, "video_pull_failed")
     return replace(found, error="file_format_check_failed") if found.bytes > max_bytes else found
 
 

@@ -3,7 +3,6 @@
 Its publish calls, each the visible step and the start of the task behind a share_id; its reads, and the routes.
 """
 
-import secrets
 import sys
 
 from aiohttp import web
@@ -26,8 +25,7 @@ _TASK = tiktok.make_task(api.PLATFORM, _KIND, _MAX_BYTES)
 
 async def publish_video(call: Call) -> web.Response:
     """POST /business/video/publish/."""
-    account, body, info = _read_post(call, "video/publish", "upload_to_draft")
-    is_draft = info.get("upload_to_draft") is True
+    account, body, info, is_draft = _read_post(call, "video/publish", "upload_to_draft")
     url = _check_url(call, "video_url", body.get("video_url"))
     thumbnail = body.get("custom_thumbnail_url")
     if thumbnail is not None:
@@ -45,8 +43,7 @@ async def publish_video(call: Call) -> web.Response:
 
 async def publish_photo(call: Call) -> web.Response:
     """POST /business/photo/publish/."""
-    account, body, info = _read_post(call, "photo/publish", "is_draft")
-    is_draft = info.get("is_draft") is True
+    account, body, info, is_draft = _read_post(call, "photo/publish", "is_draft")
     check_fields(body, TABLE["photos"], refuse)
     urls = [_check_url(call, "photo_images", url) for url in body["photo_images"]]
     if body.get("photo_cover_index", 0) >= len(urls):
@@ -60,8 +57,8 @@ async def publish_photo(call: Call) -> web.Response:
     return await _start(call, account, "p_pub_url~v1", fields, silent=False, **facts)
 
 
-def _read_post(call: Call, schema: str, draft: str) -> tuple[Record, Record, Record]:
-    """Return the account, the body and its `post_info`; `draft`: the field that makes the post a draft."""
+def _read_post(call: Call, schema: str, draft: str) -> tuple[Record, Record, Record, bool]:
+    """Return the account, the body, its `post_info`, and whether its field `draft` makes the post a draft."""
     body = call.json()
     info = body.get("post_info")
     is_draft = isinstance(info, dict) and info.get(draft) is True
@@ -70,7 +67,7 @@ def _read_post(call: Call, schema: str, draft: str) -> tuple[Record, Record, Rec
     call.json(schema)
     if info is None:
         raise refuse("missing", field="post_info")
-    return account, body, info
+    return account, body, info, is_draft
 
 
 def _check_url(call: Call, name: str, url: object) -> str:
@@ -191,9 +188,7 @@ _OEMBED = Route("GET", "/tiktok-www/oembed", "resolve_music", api.read_oembed, a
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve TikTok for Business and oEmbed on `app`."""
-    context.accounts.define(
-        api.PLATFORM, AccountKind(new_id=lambda _: f"-000{secrets.token_urlsafe(24)}", **TABLE["account"])
-    )
+    context.accounts.define(api.PLATFORM, AccountKind(**TABLE["account"]))
     context.processing.define(_TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)
     mount_routes(app, context, "tiktok", api.OEMBED, (_OEMBED,))

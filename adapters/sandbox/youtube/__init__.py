@@ -236,8 +236,6 @@ _ROUTES = (
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve YouTube on `app`."""
-    context.accounts.define(
-        api.PLATFORM, AccountKind(new_id=lambda _: f"UC{secrets.token_urlsafe(16)}", **TABLE["account"])
-    )
+    context.accounts.define(api.PLATFORM, AccountKind(**TABLE["account"]))
     context.processing.define(api.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)
