@@ -257,7 +257,7 @@ def run_at_once(context: Context, caller: Caller, asked: Steering) -> dict[UUID,
     job = steer(context, caller, asked, confirm=True, dispatch=False).job
     if job is None:
         raise LookupError("A confirmed steering has no job.")
-    # whoever stores another job locks this one for a moment, and nobody dispatches it again at once
+    # the transaction that stores another job locks this one briefly, and no message dispatches it again
     try:
         while _take_step(context, job.id, waits=True):
             pass

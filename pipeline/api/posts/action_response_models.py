@@ -96,7 +96,7 @@ class CancelResult(ResponseModel):
 
 
 class BlockedPost(ResponseModel):
-    """A post that cannot be result."""
+    """A post that cannot be deleted."""
 
     id: UUID
     status: PostStatus
