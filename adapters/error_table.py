@@ -175,7 +175,8 @@ def build_unclear_error(
 ) -> AdapterError:
     """Return the error of a response that proves nothing: OutcomeUnknown for ``finalize``, else Unavailable."""
     if phase is Phase.FINALIZE:
-        message = f"{service} did not confirm the publish; Slipway is checking whether the post is live."
+        # what is done about it is said where it is read: some platforms cannot be asked
+        message = f"{service} did not confirm the publish."
         return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
     return Unavailable(
         f"{service} gave an unclear response.",

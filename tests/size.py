@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 57_813,
     "Python files of the product": 474,
     "Markdown words": 28_000,
-    "lines of tests": 96_578,
+    "lines of tests": 96_577,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
