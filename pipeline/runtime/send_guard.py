@@ -26,8 +26,7 @@ from sqlalchemy import Connection
 from pipeline.domain.restore import Epoch, EpochMatch, compare_epochs
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store.database import FROZEN, Database
-from pipeline.store.health import limit_idle
+from pipeline.store.database import Database
 from pipeline.store.recovery import epoch as store
 from pipeline.store.recovery.epoch import Doubt, EpochState, Intent
 
@@ -106,8 +105,7 @@ class SendGuard:
             return False
 
     def _advance(self, epoch_file: EpochFile) -> bool:
-        with self._database.begin() as c:
-            limit_idle(c, FROZEN)  # every other process waits for this lock
+        with self._database.begin_brief() as c:  # every other process waits for this lock
             intent = self._intend(c, epoch_file)
         if intent is None:
             return False
@@ -116,8 +114,7 @@ class SendGuard:
         if not epoch_file.advance(intent.epoch):
             return False
         failpoint("mark.advanced")
-        with self._database.begin() as c:
-            limit_idle(c, FROZEN)
+        with self._database.begin_brief() as c:
             return store.confirm(c, intent)
 
     def _intend(self, c: Connection, epoch_file: EpochFile) -> Intent | None:

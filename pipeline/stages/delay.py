@@ -9,8 +9,7 @@ The sweep: release due deliveries whatever messages were lost, and send the mess
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -22,7 +21,7 @@ from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
 from pipeline.domain.post import slot_end
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store.database import FROZEN, jsonb
+from pipeline.store.database import jsonb
 from pipeline.store.deliveries import paced_rates
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.claim import Message
@@ -31,7 +30,6 @@ from pipeline.store.deliveries.lease import dispatch_looks
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.platform_health import list_open_platforms, set_probe, take_probe
 from pipeline.store.deliveries.release import list_due_slots
-from pipeline.store.health import limit_idle
 
 
 def dispatch_at(context: Context, when: datetime, state: State = State.SCHEDULED) -> None:
@@ -67,7 +65,7 @@ def _release_platform(context: Context, platform: str) -> int:
     """Release batches until nothing is due or the platform's queue holds as much as its workers can take soon."""
     sent = 0
     while True:
-        with _begin(context) as c:
+        with context.database.begin_brief() as c:
             queued = store.count_queued(c, platform)
             batch = min(context.settings.delay.ahead - queued, context.settings.delay.batch)
             messages = _release_batch(context, c, platform, batch) if batch > 0 else []
@@ -85,7 +83,7 @@ def _release_probe(context: Context, platform: str) -> int:
     """Release one delivery of a platform whose circuit breaker is open, one in ``publish.probe`` seconds."""
     every = timedelta(seconds=context.settings.publish.probe)
     lease = timedelta(seconds=context.settings.delay.queued_lease)
-    with _begin(context) as c:
+    with context.database.begin_brief() as c:
         messages = (
             store.release(c, platform, 1, lease, level=context.level)
             if take_probe(c, platform, every)
@@ -97,14 +95,6 @@ def _release_probe(context: Context, platform: str) -> int:
         failpoint("delay.released", *(message.delivery for message in messages))
     context.dispatcher.send_deliveries(messages)
     return len(messages)
-
-
-@contextmanager
-def _begin(context: Context) -> Iterator[Connection]:
-    """Open a transaction whose locks are freed soon if this process freezes in it, for the next sweep to take."""
-    with context.database.begin() as c:
-        limit_idle(c, FROZEN)
-        yield c
 
 
 def _release_batch(context: Context, c: Connection, platform: str, batch: int) -> list[Message]:
@@ -129,7 +119,7 @@ def _dispatch_looks(context: Context) -> int:
     batch, lease = context.settings.delay.batch, timedelta(seconds=context.settings.delay.queued_lease)
 
     def take() -> list[Message]:
-        with _begin(context) as c:
+        with context.database.begin_brief() as c:
             messages = dispatch_looks(c, batch, lease)
         if messages:
             failpoint("delay.looks-rung", *(message.delivery for message in messages))
@@ -158,7 +148,7 @@ def _settle_late(context: Context) -> None:
         with context.database.once() as c:
             late = store.list_late(c, batch)
         for delivery, post, state, generation, on_late in late:
-            with _begin(context) as c:
+            with context.database.begin_brief() as c:
                 _skip_or_hold(c, delivery, post, State(state), generation, on_late)
             failpoint("delay.late", delivery)
         if len(late) < batch:

@@ -9,7 +9,6 @@ import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -34,7 +33,7 @@ IDLE = 15.0
 A process that is frozen or cut off in a transaction would otherwise hold its locks until the server gives the machine
 up: two hours (Linux, tcp_keepalive_time).
 """
-FROZEN = timedelta(seconds=1.5)
+FROZEN = 1.5
 """The same for transactions whose locks hold up the schedule: with the next sweep, rows follow within three seconds."""
 
 QUERY_CANCELED = "57014"
@@ -54,7 +53,10 @@ class TimedOut(Unreachable):
 class Database:
     """Two pools of connections, for transactions and for reads. No platform is called inside a transaction."""
 
-    def __init__(self, url: str, *, pool: int = 12, wait: float = 5, idle: float = IDLE) -> None:
+    def __init__(
+        self, url: str, *, pool: int = 12, wait: float = 5, idle: float = IDLE, frozen: float = FROZEN
+    ) -> None:
+        self.frozen = frozen
         self._autocommit = _create_engine(url, pool, wait, _SESSION.format(idle=int(idle * 1000)))
         self.engine: Engine = self._autocommit.execution_options(isolation_level="READ COMMITTED")
         self._reads = _create_engine(url, pool, wait, _SESSION.format(idle=int(idle * 1000)) + _READ_SESSION)
@@ -63,6 +65,17 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """Open a transaction: committed at the end, rolled back on any error. Raises Unreachable."""
         with _unreachable(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def begin_brief(self) -> Iterator[Connection]:
+        """Open a transaction whose locks others wait for: it ends soon if this process freezes in it."""
+        with self.begin() as connection:
+            _execute(
+                connection,
+                f"SET LOCAL idle_in_transaction_session_timeout = {int(self.frozen * 1000)}",
+                {},
+            )
             yield connection
 
     @contextmanager

@@ -33,15 +33,6 @@ def set_statement_timeout(c: Connection, longest: timedelta) -> None:
     row(c, "SELECT set_config('statement_timeout', :ms, true)", ms=str(int(longest.total_seconds() * 1000)))
 
 
-def limit_idle(c: Connection, longest: timedelta) -> None:
-    """End this transaction when its client is silent for this long between two statements: it may be frozen."""
-    row(
-        c,
-        "SELECT set_config('idle_in_transaction_session_timeout', :ms, true)",
-        ms=str(int(longest.total_seconds() * 1000)),
-    )
-
-
 def read_within(c: Connection, read: Callable[[Connection], T], longest: timedelta) -> T | None:
     """Return what *read* returns; None, with the transaction intact, if a statement of it takes longer than this."""
     try:

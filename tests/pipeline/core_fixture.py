@@ -21,7 +21,7 @@ from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller, create_key, find_caller
 from pipeline.store.checks import checks
-from pipeline.store.database import rows
+from pipeline.store.database import IDLE, rows
 from tests.pipeline.store.ledger import Ledger
 
 GOOD_VIDEO = {
@@ -157,7 +157,8 @@ class CoreFixture:
 
 
 def make_core(context: Context, ledger: Ledger) -> CoreFixture:
-    """Create a workspace with a key."""
+    """Create a workspace with a key. A pause of the tests' own process, on a busy machine, ends no transaction."""
+    context.database.frozen = IDLE
     workspace = ledger.workspace()
     with context.database.begin() as c:
         caller = find_caller(c, create_key(c, workspace, "tests"))

@@ -167,22 +167,21 @@ def test_a_connection_that_was_cut_is_unreachable_and_the_next_one_works(
     database.close()
 
 
+@pytest.mark.parametrize(("begin", "ends"), [("begin", {"idle": 0.3}), ("begin_brief", {"frozen": 0.3})])
 def test_who_is_frozen_in_a_transaction_does_not_hold_its_rows_for_ever(
-    module_database_url: str, shared: Ledger
+    module_database_url: str, shared: Ledger, begin: str, ends: dict[str, float]
 ) -> None:
     workspace = shared.workspace()
-    frozen, other = Database(module_database_url, pool=1, idle=0.3), Database(module_database_url, pool=1)
+    frozen, other = Database(module_database_url, pool=1, **ends), Database(module_database_url, pool=1)
 
     def name_it(c: Connection, name: str) -> None:
         row(c, "UPDATE workspaces SET name = :name WHERE id = :id RETURNING id", name=name, id=workspace)
 
     def freezes() -> None:
-        with frozen.begin() as c:
+        with getattr(frozen, begin)() as c:
             name_it(c, "frozen")
-            with (
-                other.begin() as theirs
-            ):  # waits until the server ends the idle transaction that holds the row
-                name_it(theirs, "other")
+            with other.begin() as theirs:
+                name_it(theirs, "other")  # once the server has ended the idle transaction that holds the row
             row(c, "SELECT 1 AS one")  # its transaction has been ended
 
     with pytest.raises(Unreachable):
