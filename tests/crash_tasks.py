@@ -20,7 +20,7 @@ from pipeline.actions.steering import steer as start_steering
 from pipeline.api.posts.schema import FORM, build_post_format
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports import control
-from pipeline.imports.columns import Format
+from pipeline.imports.columns import Columns, Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
@@ -102,7 +102,14 @@ def cancel(key: str, posts: list[str]) -> None:
 
 def store_import(key: str, path: str) -> None:
     """Store the file of a new import as the API does."""
-    store_file(get_context(), _find_caller(key), ImportOptions(), [Path(path).read_bytes()], Format.NDJSON)
+    store_file(
+        get_context(),
+        _find_caller(key),
+        ImportOptions(),
+        Columns([]),
+        [Path(path).read_bytes()],
+        Format.NDJSON,
+    )
 
 
 def step_import(import_id: str) -> None:

@@ -90,6 +90,7 @@ def register_segment(name: str, *verbs: str) -> None:
 
 register_segment("post", "batch", "export", "retry", "cancel", "delete", "validate", "steer")
 register_segment("letter", "replay", "discard")
+register_segment("import", "presets", r"template\.(?:csv|xlsx)")
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -20,6 +20,7 @@ import click
 from config.settings import FILE_VARIABLE, PREFIX
 from pipeline.cli import lazy_imports
 from pipeline.cli.demo_stack import call_api, control_sandbox, list_ours, list_theirs, open_tables
+from pipeline.cli.progress import POLL_SECONDS, Progress, show_progress
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.embedded.services import slipway_command
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-POLL_SECONDS = 0.25
 URL_TIMEOUT = 30.0
 """Seconds to wait for missing URLs once all are live: a platform may return them a little later."""
 FINAL_STATES = frozenset({"published", "failed", "canceled", "blocked"})
@@ -146,9 +146,6 @@ LOST_ANSWERS = 5
 TIMEOUT = 240.0
 """Seconds for each step, after the last due time."""
 
-Progress = tuple[int, str, bool]
-"""How many are done, in which states, and whether nothing is left to wait for."""
-
 
 def run_bulk(stack: demo_stack.Stack, ahead: int, console: Console) -> tuple[dict[str, Any], list[str]]:
     """Import, publish, roll back, compare. Return the numbers, and a sentence for each difference.
@@ -180,7 +177,7 @@ def run_bulk(stack: demo_stack.Stack, ahead: int, console: Console) -> tuple[dic
 
     faulty = _lose_answers(stack, list_ours(stack, posts))
     say(f"$ slipway sandbox fault tiktok finalize effect-then-drop   ({len(faulty)} answers will be lost)")
-    _follow_step(console, "publishing", len(posts), lambda: _read_first_posts(stack, posts), ahead + TIMEOUT)
+    show_progress(lambda: _read_first_posts(stack, posts), console=console, timeout=ahead + TIMEOUT)
 
     say("$ slipway import rollback")
     call_api(stack, "POST", f"{job}/rollback")
@@ -239,9 +236,10 @@ def _follow_import(stack: demo_stack.Stack, job: str, console: Console) -> dict[
         latest = call_api(stack, "GET", job)
         is_planning = latest["state"] in (ImportState.UPLOADED, ImportState.READING, ImportState.PLANNED)
         done = latest["counts"]["rows"] if is_planning else latest["done"]
-        return done, latest["state"].replace("_", " "), latest["state"] not in WORKING
+        step, is_over = latest["state"].replace("_", " "), latest["state"] not in WORKING
+        return Progress(step=step, done=done, total=ROWS, is_over=is_over)
 
-    _follow_step(console, "import", ROWS, read, TIMEOUT)
+    show_progress(read, console=console, timeout=TIMEOUT)
     return latest
 
 
@@ -261,35 +259,13 @@ def _lose_answers(stack: demo_stack.Stack, ours: Sequence[demo_stack.OurDelivery
 
 def _read_first_posts(stack: demo_stack.Stack, posts: Mapping[str, str]) -> Progress:
     states = Counter(one.state for one in list_ours(stack, posts))
-    is_over = not states.keys() - FINAL_STATES
-    return states["published"], _describe(dict(sorted(states.items()))), is_over
-
-
-def _follow_step(
-    console: Console, what: str, total: int, read: Callable[[], Progress], timeout: float
-) -> None:
-    """Show progress until the step is over or ``timeout`` seconds have passed: a bar, or lines outside a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    end, shown = time.monotonic() + timeout, ""
-    columns = (
-        TextColumn("  {task.description}"),
-        BarColumn(30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[states]}"),
+    return Progress(
+        step="publishing",
+        done=states["published"],
+        total=len(posts),
+        is_over=not states.keys() - FINAL_STATES,
+        states=_describe(dict(sorted(states.items()))),
     )
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total, states="")
-        while True:
-            done, states, is_over = read()
-            bar.update(task, completed=done, states=states)
-            if not console.is_terminal and (line := f"  {what}: {done} of {total}; {states}") != shown:
-                shown = line
-                demo_stack.get_printer(console)(line)
-            if is_over or time.monotonic() > end:
-                return
-            time.sleep(POLL_SECONDS)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------

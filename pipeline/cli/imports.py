@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports, runtime
+from pipeline.cli.follow_import import follow_import
 from pipeline.cli.options import FUTURE, limit_option
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
 
@@ -22,13 +22,11 @@ with lazy_imports():
     from pipeline.api.imports import downloads as row_writers
     from pipeline.api.imports import models
     from pipeline.api.posts import schema
-    from pipeline.broker import queues as queue_table
     from pipeline.domain import bulk_import
     from pipeline.imports import columns as file_columns
-    from pipeline.imports import control, upload
+    from pipeline.imports import control, presets, upload
     from pipeline.imports import export as post_export
     from pipeline.imports import forecast as forecasts
-    from pipeline.store import canaries
     from pipeline.store import jobs as job_store
     from pipeline.store.imports import imports
     from pipeline.store.imports import rows as row_store
@@ -92,35 +90,73 @@ def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str
 )
 @click.option("--strict", is_flag=True, help="Apply nothing unless every row is good.")
 @click.option("--update", is_flag=True, help="Edit the posts of rows whose external_id has another body.")
-@click.option("--time-zone", help="Of local times in rows that name none: Europe/Berlin.")
+@click.option("--time-zone", help="Of local times in rows that name none. Default: the workspace's.")
+@click.option("--encoding", metavar="NAME", help="Of the text: cp1250. Default: found out.")
+@click.option("--dates", type=click.Choice(["dmy", "mdy", "ymd"]), help="Their order. Default: found out.")
+@click.option("--preset", metavar="NAME", help="What the header calls the columns: `slipway import presets`.")
+@click.option("--map", metavar="PAIRS", help="More of that: 'Text=caption,Date=local_time,Notes='.")
+@click.option("--save-as", metavar="NAME", help="Keep preset and map by this name, for the next file.")
+@click.option("--accounts", metavar="NAMES", help="Of rows that name none: 'tiktok:acme,instagram:acme'.")
 @wait_option
-def plan(
-    file: BinaryIO,
-    workspace: str | None,
-    form: str | None,
-    *,
-    strict: bool,
-    update: bool,
-    time_zone: str | None,
-    no_wait: bool,
-) -> None:
+def plan(file: BinaryIO, workspace: str | None, form: str | None, *, no_wait: bool, **given: Any) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made.
 
     Examples:
       slipway import plan month.csv --workspace Acme --time-zone Europe/Berlin
       zcat month.ndjson.gz | slipway import plan - --format ndjson
+      slipway import plan publer.csv --preset publer --accounts tiktok:acme,instagram:acme
     """
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
-    options = upload.ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
+    options = _read_options(name, given)
     with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
             caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         auth.require_plan(caller)
         pieces = iter(lambda: file.read(PIECE), b"")
         job = upload.store_file(
-            context, caller, options, pieces, None if form is None else file_columns.Format(form)
+            context,
+            caller,
+            options,
+            file_columns.build_columns(schema.PostBody),
+            pieces,
+            None if form is None else file_columns.Format(form),
         )
         _show(context, caller, job, wait=not no_wait)
+
+
+def _read_options(name: str | None, given: Mapping[str, Any]) -> upload.ImportOptions:
+    """Return the options of a file, by the API's own checks. Raises ClickException."""
+    from pydantic import ValidationError
+
+    asked = {**given, "name": name}
+    try:
+        query = models.UploadQuery.model_validate({key: value for key, value in asked.items() if value})
+    except ValidationError as error:
+        found = error.errors()[0]
+        option = str(found["loc"][0]).replace("_", "-")
+        raise click.ClickException(f"--{option}: {found['msg']} It is {found['input']!r}.") from None
+    return query.to_options(None)
+
+
+@command.command("presets")
+@runtime.workspace_option
+def presets_(workspace: str | None) -> None:
+    """List what the headers of files call our columns: by products, and as the workspace keeps it.
+
+    Example:
+      slipway import presets --json
+    """
+    with runtime.open_transaction() as c:
+        found = presets.list_presets(c, runtime.choose_workspace(c, workspace).id)
+    rows = [
+        {"name": p.name, "source": p.source, "columns": dict(p.columns) if is_json() else _join_pairs(p)}
+        for p in found
+    ]
+    print_rows(rows, empty="No presets.")
+
+
+def _join_pairs(preset: presets.Preset) -> str:
+    return ", ".join(f"{cell}={name}" for cell, name in preset.columns.items() if name)
 
 
 @command.command()
@@ -165,14 +201,15 @@ def list_(workspace: str | None, limit: int) -> None:
 
 @command.command()
 @import_argument
-def show(import_id: str) -> None:
+@click.option("--wait", is_flag=True, help="Follow it until it rests.")
+def show(import_id: str, *, wait: bool) -> None:
     """Show IMPORT: its state, its counts, its plan with the hash, and what was done.
 
     Example:
-      slipway import show 0199c0de-0000-7000-8000-000000000000
+      slipway import show 0199c0de-0000-7000-8000-000000000000 --wait
     """
-    with _open_import(import_id) as (_, _, job):
-        print_import(job)
+    with _open_import(import_id) as (context, caller, job):
+        print_import(follow_import(context, caller, job) if wait else job)
 
 
 @command.command()
@@ -240,6 +277,11 @@ _add_action("cancel", "End IMPORT. The posts that it made stay, until they are r
 _add_action(
     "rollback", "Cancel the posts that IMPORT made, where nothing was sent or edited since.", waits=True
 )
+_add_action(
+    "delete",
+    "Delete the file and the rows of IMPORT. Its counts, and the posts that it made, stay.",
+    waits=False,
+)
 
 
 # --- what the commands share -----------------------------------------------------------------------------------------
@@ -259,15 +301,6 @@ def _open_import(import_id: str) -> runtime.Opened[imports.Import]:
     return runtime.open_for("import", import_id, find_workspace_of, find)
 
 
-def _check_zone(name: str | None) -> str | None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return None if name is None else ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise click.ClickException(f"{name!r} is not a time zone such as Europe/Berlin.") from None
-
-
 def _say(job: imports.Import) -> None:
     """Report on standard error what an action left the import as: one that was repeated names what was done before."""
     if not is_json():
@@ -276,9 +309,7 @@ def _say(job: imports.Import) -> None:
 
 def _show(context: Context, caller: Caller, job: imports.Import, *, wait: bool) -> None:
     """Print the import, after its work if ``wait``. Exit 1 if it failed."""
-    rested = (
-        follow_import(context, caller, job, is_quiet=is_json() or not sys.stderr.isatty()) if wait else job
-    )
+    rested = follow_import(context, caller, job) if wait else job
     print_import(rested)
     if rested.state is bulk_import.ImportState.FAILED:
         raise click.exceptions.Exit(1)
@@ -303,7 +334,8 @@ def print_import(job: imports.Import) -> None:
         "duplicate": f"{counts['duplicate']:,}",
         "rejected": f"{counts['rejected']:,}",
         "done": ", ".join(f"{n:,} {word}" for word, n in result.items()),
-        "note": " ".join(found["notes"]),
+        "time zone": found["time_zone"],
+        "note": "\n".join(found["notes"]),
         "plan": ", ".join(f"{n:,} {word}" for word, n in plan_.items() if word != "hash"),
         "plan hash": plan_.get("hash"),
     }
@@ -318,64 +350,8 @@ def _suggest(found: dict[str, Any]) -> str:
     if found["state"] == "planned":
         rejected = f"Rejected rows:  slipway import rows {identity} --verdict rejected\n"
         apply_ = f"Make the posts: slipway import apply {identity} --plan {found['plan']['hash']}"
-        return (rejected if found["counts"]["rejected"] else "") + apply_
+        counts = found["counts"]
+        return (rejected if counts["rejected"] else "") + (apply_ if counts["accepted"] else "")
     if found["state"] == "applied":
         return f"Take it back:   slipway import rollback {identity}"
     return ""
-
-
-POLL_SECONDS = 0.2
-PATIENCE_SECONDS = 20.0
-"""Seconds after which a standstill of an import is reported as a wait for a worker."""
-
-SILENT = timedelta(seconds=30)
-"""After which a queue counts as one that no worker takes messages from."""
-
-
-def follow_import(context: Context, caller: Caller, job: imports.Import, *, is_quiet: bool) -> imports.Import:
-    """Return the import once it rests. Progress goes to standard error."""
-    if is_quiet:
-        return _poll(context, caller, job, lambda _: None)
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(job.state.replace("_", " "), total=None)
-
-        def draw(now: imports.Import) -> None:
-            done = now.done if now.plan is not None else now.rows
-            total = now.rows if now.plan is not None else None
-            progress.update(bar, description=now.state.replace("_", " "), completed=done, total=total)
-
-        return _poll(context, caller, job, draw)
-
-
-def _poll(
-    context: Context, caller: Caller, job: imports.Import, draw: Callable[[imports.Import], None]
-) -> imports.Import:
-    moved_at, warned = time.monotonic(), False
-    while job.state in bulk_import.WORKING:
-        draw(job)
-        time.sleep(POLL_SECONDS)
-        with context.database.begin() as c:
-            now, silence = (
-                imports.find_import(c, caller, job.id),
-                canaries.read_silences(c).get(queue_table.IMPORTS),
-            )
-        if now is None:
-            raise click.ClickException(f"The import {job.id} was removed in the meantime.")
-        if (now.state, now.rows, now.done) != (job.state, job.rows, job.done):
-            moved_at, warned = time.monotonic(), False
-        elif time.monotonic() - moved_at > PATIENCE_SECONDS and not warned:
-            click.echo(_explain_wait(silence), err=True)
-            warned = True
-        job = now
-    return job
-
-
-def _explain_wait(silence: timedelta | None) -> str:
-    """Return why an import does not move. *silence*: how long no worker has taken messages of its queue."""
-    if silence is not None and silence < SILENT:
-        return "It waits for its turn: a worker takes imports, and works on others or waits for the database."
-    return "No worker takes imports: start one with `slipway worker upkeep`."

@@ -13,6 +13,7 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import DURATION, SPAN, add_options, filter_options, limit_option, read_filter
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_page, print_present, print_rows
+from pipeline.cli.progress import Progress, is_interactive, show_progress
 from pipeline.domain.hold import BREAKER, SCOPES
 
 with lazy_imports():
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.domain.hold import LiftedScope, Scope
+    from pipeline.runtime.context import Context
+    from pipeline.store.auth.keys import Caller
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 job_argument = click.argument("job_id", metavar="JOB")
@@ -55,7 +58,23 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
         if asked.verb in steering_domain.PUBLISHES:
             auth.require_plan(caller)
         found = steering.steer(context, caller, asked, confirm=options["yes"])
-    _print_counted(found)
+        _print_counted(found)
+        if found.job is not None and is_interactive() and not is_json():
+            _print_job(_follow_job(context, caller, found.job))
+
+
+def _follow_job(context: Context, caller: Caller, job: jobs.SteeringJob) -> jobs.SteeringJob:
+    """Return the job once it has ended. Progress goes to standard error."""
+
+    def read() -> Progress:
+        nonlocal job
+        with context.database.begin() as c:
+            job = jobs.find_job(c, caller, job.id) or job
+        is_over = job.state is not steering_domain.SteeringState.WORKING
+        return Progress(step=job.verb, done=job.done + job.skipped, total=job.selected, is_over=is_over)
+
+    show_progress(read, hint=f"Follow it: slipway steer show {job.id} --wait")
+    return job
 
 
 def _add_verb(name: str, sentence: str, filters: str, *more: Callable[..., Any]) -> None:
@@ -112,14 +131,15 @@ _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
 
 @steer.command()
 @job_argument
-def show(job_id: str) -> None:
+@click.option("--wait", is_flag=True, help="Follow it until it has ended.")
+def show(job_id: str, *, wait: bool) -> None:
     """Show JOB: its verb, its filter, how much is done, and the earlier jobs that it waits for.
 
     Example:
-      slipway steer show 0199c0de-0000-7000-8000-000000000000
+      slipway steer show 0199c0de-0000-7000-8000-000000000000 --wait
     """
-    with _open_job(job_id) as (_, _, job):
-        _print_job(job)
+    with _open_job(job_id) as (context, caller, job):
+        _print_job(_follow_job(context, caller, job) if wait else job)
 
 
 @steer.command("list")

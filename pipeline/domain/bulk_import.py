@@ -42,7 +42,7 @@ WORKING = frozenset(
 )
 """States in which a worker takes the next step."""
 
-Action = StrEnum("Action", ["apply", "pause", "resume", "cancel", "rollback"])
+Action = StrEnum("Action", ["apply", "pause", "resume", "cancel", "rollback", "delete"])
 
 ALLOWED: Mapping[Action, frozenset[ImportState]] = {
     Action.apply: frozenset({ImportState.PLANNED}),
@@ -58,6 +58,7 @@ ALLOWED: Mapping[Action, frozenset[ImportState]] = {
         }
     ),
     Action.rollback: frozenset({ImportState.APPLIED, ImportState.CANCELLED, ImportState.FAILED}),
+    Action.delete: frozenset(ImportState) - WORKING,
 }
 """The states from which a user may take each action."""
 
@@ -67,6 +68,7 @@ REPEATED: Mapping[Action, frozenset[ImportState]] = {
     Action.resume: WORKING - {ImportState.ROLLING_BACK},
     Action.cancel: frozenset({ImportState.CANCELLED}),
     Action.rollback: frozenset({ImportState.ROLLING_BACK, ImportState.ROLLED_BACK}),
+    Action.delete: frozenset(),
 }
 """States that an action leads to: repeated there, it changes nothing and is no error."""
 

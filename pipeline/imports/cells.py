@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
+from mimetypes import guess_type
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,6 @@ from pipeline.imports.columns import (
     Column,
     Columns,
     Kind,
-    fold_name,
 )
 from pipeline.imports.local_time import NOW, InvalidCell, read_time
 
@@ -41,13 +41,19 @@ ReadCells = tuple[Cells, dict[str, Any], str | None, list[dict[str, Any]]]
 
 
 class RowReader:
-    """Reads the rows of one file, whose header is ``header``. ``comma``: decimals have one."""
+    """Reads the rows of one file, whose header is ``header``. ``dates``: their order. ``comma``: decimals have one."""
 
     def __init__(
-        self, columns: Columns, header: Sequence[str], time_zone: str | None, *, comma: bool = False
+        self,
+        columns: Columns,
+        header: Sequence[str],
+        time_zone: str | None,
+        dates: str = "",
+        *,
+        comma: bool = False,
     ) -> None:
-        self._header, self._zone = header, time_zone
-        self._names = names = [fold_name(cell) for cell in header]
+        self._header, self._zone, self._dates = header, time_zone, dates
+        self._names = names = [columns.find(cell) for cell in header]
         known = [columns.by_name[name] for name in names if name in columns.by_name]
         self._fields = [(one.name, one.path, partial(_parse, one, comma=comma)) for one in known]
         self._is_ours = not OWN_COLUMNS.isdisjoint(names)
@@ -65,8 +71,9 @@ class RowReader:
         for name, path, parse in self._fields:
             if cell := cells[name]:
                 _set(body, path, _attempt(issues, name, parse, cell))
-        _attempt(issues, MEDIA_URLS, _choose_url, body.get("media"))
-        _set(body, (SCHEDULED_AT,), _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone))
+        _attempt(issues, MEDIA_URLS, _complete_media, body.get("media"))
+        time = _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone, self._dates)
+        _set(body, (SCHEDULED_AT,), time)
         post_id = _attempt(issues, POST_ID, parse_post_id, cells.get(POST_ID))
         return self.name_cells(texts[:width]), body, post_id, issues
 
@@ -91,12 +98,23 @@ def _set(body: dict[str, Any], path: Sequence[str], value: Any) -> None:
         body[path[-1]] = value
 
 
-def _choose_url(media: dict[str, Any] | None) -> None:
-    """Give a video its one URL. Raises InvalidCell if there are more."""
+def _complete_media(media: dict[str, Any] | None) -> None:
+    """Give media their type where the row has none, and a video its one URL. Raises InvalidCell."""
+    if media and "type" not in media and (urls := media.get("urls")):
+        media["type"] = _find_type(urls)
     if media and media.get("type") == "video" and (urls := media.pop("urls", None)):
         if len(urls) > 1:
             raise InvalidCell(f"A video has one URL; there are {len(urls)}.", "too_long")
         media["url"] = urls[0]
+
+
+def _find_type(urls: Sequence[str]) -> str:
+    """Return the type of media by their names. Raises InvalidCell for one file whose name does not tell."""
+    kind = (guess_type(urls[0].partition("?")[0].casefold())[0] or "").partition("/")[0]
+    if len(urls) == 1 and kind not in ("video", "image"):
+        message = f"It is blank, and {urls[0]} does not tell what it is. Write video or slideshow."
+        raise InvalidCell(message, "missing", name=MEDIA_TYPE)
+    return "video" if len(urls) == 1 and kind == "video" else "slideshow"
 
 
 def parse_post_id(value: Any) -> str | None:
@@ -125,9 +143,10 @@ def _parse(column: Column, cell: str, *, comma: bool) -> Any:
     return parse(cell) if cell else None
 
 
-def _parse_accounts(cell: str) -> list[dict[str, str]]:
+def parse_accounts(names: Sequence[str]) -> list[dict[str, str]]:
+    """Return accounts as a body has them, by id or ``platform:username``. Raises InvalidCell."""
     accounts = []
-    for name in _split(cell):
+    for name in names:
         platform, _, username = name.partition(":")
         if not _is_uuid(name) and not (platform and username):
             raise InvalidCell("Must be an account's id, or platform:username.", "account", name)
@@ -144,6 +163,15 @@ def _is_uuid(text: str) -> bool:
 
 def _split(cell: str) -> list[str]:
     return [item for item in _split_sparse(cell) if item is not None]
+
+
+def _split_media(cell: str) -> list[str]:
+    """Split names of files at commas too, and URLs where another URL follows: a comma may be a part of one."""
+    return _split_at_commas(cell, r",\s*(?=https?:)" if "://" in cell else ",")
+
+
+def _split_at_commas(cell: str, comma: str) -> list[str]:
+    return _split(cell if cell.startswith("[") else re.sub(comma, "|", cell))
 
 
 def _split_sparse(cell: str) -> list[str | None]:
@@ -191,7 +219,11 @@ _PARSERS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.SPARSE_LIST: _split_sparse,
     Kind.JSON: _parse_any,
 }
-_SPECIAL: Mapping[str, Callable[[str], Any]] = {MEDIA_TYPE: str.lower, ACCOUNTS: _parse_accounts}
+_SPECIAL: Mapping[str, Callable[[str], Any]] = {
+    MEDIA_TYPE: str.lower,
+    MEDIA_URLS: _split_media,
+    ACCOUNTS: lambda cell: parse_accounts(_split_at_commas(cell, ",")),
+}
 
 
 def defuse(cell: str) -> str:
@@ -229,7 +261,7 @@ def _format_field(column: Column, body: Any) -> str:
     if isinstance(value, bool) and column.kind is not Kind.JSON:
         return "TRUE" if value else "FALSE"
     if column.kind in (Kind.LIST, Kind.SPARSE_LIST):
-        return _join(value)
+        return _join(value, "," if column.name in _SPECIAL else "")
     if column.kind is Kind.JSON and not (
         value and isinstance(value, str) and _parse_any(value.strip()) == value
     ):
@@ -237,8 +269,8 @@ def _format_field(column: Column, body: Any) -> str:
     return str(value)
 
 
-def _join(items: Sequence[str | None]) -> str:
-    """Return a list in one cell, as JSON where splitting it would give other items."""
+def _join(items: Sequence[str | None], also: str) -> str:
+    """Return a list in one cell, as JSON where splitting it, at the sign *also* too, would give other items."""
     plain = "|".join(item or "" for item in items)
-    is_same = plain.strip() and _split_sparse(plain.strip()) == list(items)
+    is_same = plain.strip() and _split_sparse(plain.strip()) == list(items) and not (also and also in plain)
     return plain if is_same else json.dumps(list(items), ensure_ascii=False)

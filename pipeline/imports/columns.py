@@ -181,29 +181,60 @@ class Column:
 
 MEDIA_TYPE, MEDIA_URLS, ACCOUNTS = "media_type", "media_urls", "accounts"
 SCHEDULED_AT, LOCAL_TIME, TIME_ZONE = "scheduled_at", "local_time", "time_zone"
+DATE, TIME = "date", "time"
 POST_ID, STATUS, ERROR = "post_id", "status", "error"
 OWN_COLUMNS = frozenset({POST_ID, STATUS, ERROR})
 """Columns of the files that are written here: exports, and rows that were rejected."""
 _FIRST = (
     "caption", MEDIA_TYPE, MEDIA_URLS, ACCOUNTS, SCHEDULED_AT, LOCAL_TIME, TIME_ZONE, "external_id",
 )  # fmt: skip
+_UNLISTED = frozenset({DATE, TIME, *OWN_COLUMNS})
+"""Columns that a file may have and a template has not."""
 _WORD_FORMATS = frozenset({"uri", "uuid", "date-time"})
 _WORD_NAMES = ("_id", "_url")
 _BY_TYPE = {"integer": Kind.INTEGER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN}
 
 
+MAX_NAMED = 20
+"""Columns that one problem names."""
+
+
 def fold_name(cell: str) -> str:
-    """Return the name of the column that a cell of a header spells."""
-    return cell.strip().casefold()
+    """Return what the spellings of a name have in common: ``Media Type`` is ``media_type``."""
+    return "".join(filter(str.isalnum, cell.casefold()))
 
 
 class Columns:
-    """Every column that a file may have: ``names`` in the order of a template."""
+    """Every column that a file may have: ``names`` in the order of a template.
 
-    def __init__(self, fields: Sequence[Column]) -> None:
+    ``renamed``: our columns by what the header of this file calls them; "" for one that is not read.
+    """
+
+    def __init__(self, fields: Sequence[Column], renamed: Mapping[str, str] | None = None) -> None:
+        self._given = fields
         self.by_name: Mapping[str, Column] = {column.name: column for column in fields}
         rest = [name for name in self.by_name if name not in _FIRST]
         self.names: Sequence[str] = (*_FIRST, *rest)
+        self._renamed = {fold_name(cell): name for cell, name in (renamed or {}).items()}
+        self._spelled = {fold_name(name): name for name in (*self.names, *_UNLISTED)}
+
+    def rename(self, renamed: Mapping[str, str]) -> Columns:
+        """Return the columns of a file whose header has names of its own. Raises FileProblem for an unknown column."""
+        for cell, name in renamed.items():
+            if name and not self.find(name):
+                message = f"{cell!r} cannot be the column {name!r}: there is no such column"
+                raise FileProblem(message + self._suggest(name))
+        return Columns(self._given, {cell: name and self.find(name) for cell, name in renamed.items()})
+
+    def find(self, cell: str) -> str:
+        """Return the column that a cell of a header names; "" for none, and for one that is not read."""
+        folded = fold_name(cell)
+        return self._renamed.get(folded, self._spelled.get(folded, ""))
+
+    def describe_ignored(self, cells: Sequence[str]) -> list[str]:
+        """Return a note on the columns of a header that are not read, if its author said so of any."""
+        ignored = [cell for cell in cells if self._renamed.get(fold_name(cell)) == ""]
+        return [f"These columns are not read: {', '.join(ignored)}."] if ignored else []
 
     def match_header(self, cells: Sequence[str]) -> Sequence[str]:
         """Return the columns of a header as it spells them, without the unnamed ones at its end.
@@ -213,44 +244,40 @@ class Columns:
         given = [cell.strip() for cell in cells]
         while given and not given[-1]:
             given.pop()
-        names = [name.casefold() for name in given]
-        if issues := list(self._find_issues(given, names)):
-            more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
-            raise FileProblem(
-                f"Column {issues[0]['path'] or '?'}: {issues[0]['message']}{more}", issues=issues
-            )
+        if issues := list(self._find_issues(given)):
+            named = [f"Column {issue['path'] or '?'}: {issue['message']}" for issue in issues[:MAX_NAMED]]
+            more = f" And {len(issues) - MAX_NAMED} more." if len(issues) > MAX_NAMED else ""
+            raise FileProblem(" ".join(named) + more, issues=issues)
         return cells[: len(given)]
 
     def count_known(self, cells: Sequence[str]) -> int:
         """Return how many of the cells name a column."""
-        return sum(self._is_known(fold_name(cell)) for cell in cells)
+        return sum(self._is_known(cell) for cell in cells)
 
-    def _is_known(self, name: str) -> bool:
-        return name in self.by_name or name in _FIRST or name in OWN_COLUMNS
+    def _is_known(self, cell: str) -> bool:
+        return fold_name(cell) in self._renamed or fold_name(cell) in self._spelled
 
-    def _find_issues(self, given: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        if not self.count_known(names):
+    def _suggest(self, cell: str) -> str:
+        near = find_near(cell.casefold(), (*self.names, *_UNLISTED))
+        return f"; did you mean `{near}`?" if near else "."
+
+    def _find_issues(self, given: Sequence[str]) -> Iterator[dict[str, Any]]:
+        if not self.count_known(given):
             yield build_issue(
                 (), "The first line must hold the names of the columns; it has none.", "missing"
             )
             return
         first: dict[str, int] = {}
-        for number, name in enumerate(names, 1):
-            if not name:
+        for number, cell in enumerate(given, 1):
+            name = self.find(cell)
+            if not cell:
                 yield build_issue((), f"Column {number} has no name.", "missing")
-            elif name in first:
+            elif not self._is_known(cell):
+                message = f"There is no such column{self._suggest(cell)}"
+                yield build_issue((cell,), message, "extra_forbidden", cell)
+            elif name and first.setdefault(name, number) != number:
                 message = f"Columns {first[name]} and {number} have the same name."
-                yield build_issue((given[number - 1],), message, "equal_columns", given[number - 1])
-            elif not self._is_known(name):
-                near = find_near(name, (*self.names, *OWN_COLUMNS))
-                hint = f"; did you mean `{near}`?" if near else "."
-                yield build_issue(
-                    (given[number - 1],),
-                    f"There is no such column{hint}",
-                    "extra_forbidden",
-                    given[number - 1],
-                )
-            first.setdefault(name, number)
+                yield build_issue((cell,), message, "equal_columns", cell)
 
 
 def build_columns(body: type[BaseModel]) -> Columns:

@@ -1,4 +1,4 @@
-"""Actions of users on an import: apply, pause, resume, cancel, roll back. Each is one move, under the lock of its row.
+"""Actions of users on an import: apply, pause, resume, cancel, roll back, delete. Each is one move, under its lock.
 
 A chunk of rows holds the same lock, so an answer is sent only after the chunk in progress, and no later one begins.
 Repeating an action that has been taken changes nothing.
@@ -90,10 +90,15 @@ def rollback(context: Context, caller: Caller, identity: UUID) -> Import:
     return _move(context, caller, identity, Action.rollback)
 
 
+def delete(context: Context, caller: Caller, identity: UUID) -> Import:
+    """Delete file and rows of an import that is at rest; its counts, and the posts it made, stay."""
+    return _move(context, caller, identity, Action.delete)
+
+
 def _move(context: Context, caller: Caller, identity: UUID, action: Action) -> Import:
     with context.database.begin() as c:
         job = _lock(c, caller, identity)
-        if job.state in REPEATED[action]:
+        if job.state in REPEATED[action] or (action is Action.delete and job.is_removed):
             return job
         _require_state(job, action)
         _change(c, job, action)
@@ -121,6 +126,8 @@ def _change(c: Connection, job: Import, action: Action) -> None:
             store.change_state(c, job, ImportState.CANCELLED)
         case Action.rollback:
             store.change_state(c, job, ImportState.ROLLING_BACK, done=0, error=None)
+        case Action.delete:
+            store.mark_deleted(c, job.id)
         case _:
             raise LookupError(f"{action} does not move an import.")
 
@@ -133,10 +140,8 @@ def _lock(c: Connection, caller: Caller, identity: UUID) -> Import:
 
 
 def _require_state(job: Import, action: Action) -> None:
-    if job.removed_at is not None:
-        raise Refusal(
-            409, "import_state", "The file and the rows of this import have expired and are removed."
-        )
+    if job.is_removed:
+        raise Refusal(409, "import_state", "The file and the rows of this import are removed.")
     if job.state not in ALLOWED[action]:
         allowed = " or ".join(WORDS[state] for state in sorted(ALLOWED[action]))
         message = f"The import is {describe(job)}: {action} needs one that is {allowed}."
@@ -146,7 +151,8 @@ def _require_state(job: Import, action: Action) -> None:
 def describe(job: Import) -> str:
     """Return the state of an import, with what was done: ``applied (2 created)``."""
     done = ", ".join(f"{count:,} {word}" for word, count in job.result.items())
-    return f"{WORDS[job.state]} ({done})" if done else WORDS[job.state]
+    words = f"{WORDS[job.state]} and deleted" if job.deleted_at else WORDS[job.state]
+    return f"{words} ({done})" if done else words
 
 
 def _refuse_other_plan(job: Import, plan_hash: str) -> None:

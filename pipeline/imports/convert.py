@@ -3,23 +3,19 @@
 Text becomes UTF-8, inflated and without a byte order mark. A spreadsheet becomes lines of JSON, ``[row, cell, …]`` with
 every cell as text, made in a probe process: the archive is hostile until it is read. Then its rows are staged.
 
-Finds out how the text of a file is encoded: UTF-8, UTF-16 by its mark, otherwise a guess.
-
 Inflates a file that was sent with a Content-Encoding, in bounded pieces, and checks its ratio while it does.
 """
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BufferedIOBase
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
-
-from charset_normalizer import from_bytes
 
 from pipeline.imports.columns import (
     HEAD_BYTES,
@@ -30,7 +26,8 @@ from pipeline.imports.columns import (
     build_too_large,
     build_unsupported,
 )
-from pipeline.imports.read import stage_rows
+from pipeline.imports.encodings import Encoding, EncodingSurvey, transcode
+from pipeline.imports.stage import Staged, read_captions, stage_rows
 from pipeline.media.probe.probe import MAX_SHEET_BYTES, SheetJob, read_sheet
 from pipeline.media.url_policy import Refused
 from pipeline.runtime.interpreter import zstd
@@ -106,85 +103,6 @@ def read_head(path: Path, content_encoding: str | None, limits: ReadLimits) -> b
     return next(read_pieces(path, content_encoding, limits), b"")[:HEAD_BYTES]
 
 
-_SAMPLE = 256 * 1024
-"""Bytes of lines that are not UTF-8, from which the encoding is guessed."""
-_PIECE = 64 * 1024
-_USUAL = "cp1252"
-_CANDIDATES = [f"cp{n}" for n in (1252, 1250, 1251, 1253, 1254, 1255, 1256, 1257, 932, 949)]
-_CANDIDATES += ["big5", "gb18030", "euc_jp", "mac_roman"]
-"""The encodings of spreadsheets that are not in Unicode: the Windows code pages, and those of the Mac and Unix."""
-
-
-class EncodingSurvey:
-    """Determines the encoding of a file from all of its bytes, piece by piece."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._head = b""
-        self._valid = self._invalid = 0
-        self._sample = bytearray()
-
-    def add(self, piece: bytes) -> None:
-        """Take the next bytes of the file."""
-        if len(self._head) < 4:  # noqa: PLR2004  the longest byte order mark
-            self._head = (self._head + piece[:4])[:4]
-        try:
-            if not self._decoder.decode(piece).isascii():
-                self._valid += 1 + piece.count(b"\n")
-        except UnicodeDecodeError:
-            self._decoder.reset()
-            self._count_lines(piece)
-
-    def _count_lines(self, piece: bytes) -> None:
-        for line in piece.split(b"\n"):
-            if line.isascii():
-                continue
-            try:
-                line.decode()
-                self._valid += 1
-            except UnicodeDecodeError:
-                self._invalid += 1
-                if len(self._sample) < _SAMPLE:
-                    self._sample += line + b"\n"
-
-    def choose(self) -> tuple[str, Sequence[str]]:
-        """Return Python's name of the encoding, and what to tell the file's author. Raises FileProblem.
-
-        A file with more UTF-8 lines than others is UTF-8: a guess would spoil its good rows, so bad ones are refused.
-        """
-        is_utf16 = self._head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        if b"\0" in self._head and (not is_utf16 or self._head.endswith(b"\0\0")):
-            raise FileProblem(
-                "The file is UTF-32, UTF-16 without a byte order mark, or no text. Save it as UTF-8."
-            )
-        if is_utf16:
-            return "utf-16", ()
-        if self._invalid <= self._valid:
-            return "utf-8", ()
-        best = from_bytes(bytes(self._sample), cp_isolation=_CANDIDATES).best()
-        if best is None:
-            raise FileProblem(
-                "The file is neither UTF-8 nor in an encoding that can be recognized. Save it as UTF-8."
-            )
-        encoding = _USUAL if _USUAL in best.could_be_from_charset else best.encoding
-        note = (
-            f"The file is not UTF-8. It was read as {encoding}, which is a guess: check its accented letters."
-        )
-        return encoding, (note,)
-
-
-def transcode(path: Path, encoding: str) -> Iterator[bytes]:
-    """Yield the text of a file as UTF-8. Raises FileProblem where it is not in that encoding."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    with path.open("rb") as file:
-        try:
-            while piece := file.read(_PIECE):
-                yield decoder.decode(piece).encode()
-            yield decoder.decode(b"", final=True).encode()
-        except UnicodeError:
-            raise FileProblem(f"The file is not {encoding} throughout. Save it as UTF-8.") from None
-
-
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
@@ -196,53 +114,70 @@ def convert_file(
     columns: Columns,
     *,
     content_encoding: str | None = None,
+    encoding: str | None = None,
+    dates: str | None = None,
     on_piece: Callable[[], None] = lambda: None,
-) -> Sequence[str]:
-    """Stage the rows of ``source`` in ``target``, and return what to tell its author.
+) -> Staged:
+    """Stage the rows of ``source`` in ``target``, and return how many there are and what to tell its author.
 
-    ``target`` appears whole or not at all; a repetition, also at the same time, writes the same bytes again. A crash
-    leaves files whose names begin with its own. ``on_piece`` is called between two pieces, and two rows. Raises
-    FileProblem; for a spreadsheet also Unanswered (no free place to read it) and ProbeUnavailable (a fault of this
-    installation): try again later.
+    ``encoding``: of the text, and ``dates``: their order; each is found out if its author has not said it. ``target``
+    appears whole or not at all; a repetition, also at the same time, writes the same bytes again. A crash leaves files
+    whose names begin with its own. ``on_piece`` is called between two pieces, and two rows. Raises FileProblem; for a
+    spreadsheet also Unanswered (no free place to read it) and ProbeUnavailable (a fault of this installation): try
+    again later.
     """
     part, text, inflated = (
         target.with_name(f"{target.name}.{uuid4().hex}.{name}") for name in ("part", "text", "inflated")
     )
     try:
-        notes = _write_text(source, text, inflated, format, limits, content_encoding, on_piece)
+        pieces = _report(read_pieces(source, content_encoding, limits), on_piece)
+        if format.is_spreadsheet:
+            _write(inflated, pieces)
+            _convert_sheet(inflated, text, format, limits, on_piece)
+            read_as = None
+        else:
+            read_as = _write_text(pieces, text, inflated, encoding, on_piece)
         if not text.stat().st_size:
             raise FileProblem("The file is empty.")
-        stage_rows(text, part, format, limits, columns, on_piece)
+        staged = stage_rows(text, part, format, limits, columns, on_piece, dates)
+        notes = [] if read_as is None or not read_as.is_guess else _describe_guess(read_as, part, columns)
         part.replace(target)
-        return notes
+        return Staged(staged.rows, [*notes, *staged.notes])
     finally:
         for path in (part, text, inflated):
             path.unlink(missing_ok=True)
 
 
 def _write_text(
-    source: Path,
-    text: Path,
-    inflated: Path,
-    format: Format,  # noqa: A002
-    limits: ReadLimits,
-    content_encoding: str | None,
-    on_piece: Callable[[], None],
-) -> Sequence[str]:
-    """Write the file as UTF-8, or the lines of a spreadsheet, to ``text``; return what to tell its author."""
-    pieces = _report(read_pieces(source, content_encoding, limits), on_piece)
-    if format.is_spreadsheet:
-        _write(inflated, pieces)
-        _convert_sheet(inflated, text, format, limits, on_piece)
-        return ()
+    pieces: Iterable[bytes], text: Path, inflated: Path, given: str | None, on_piece: Callable[[], None]
+) -> Encoding:
+    """Write the file as UTF-8 to ``text``; return how it was read."""
     survey = EncodingSurvey()
     _write(inflated, _drop_mark(_survey(pieces, survey)))
-    encoding, notes = survey.choose()
-    if encoding == "utf-8":
+    found = survey.choose() if given is None else Encoding(name=given)
+    if found.name == "utf-8":
         inflated.replace(text)
     else:
-        _write(text, _report(transcode(inflated, encoding), on_piece))
-    return notes
+        _write(text, _report(transcode(inflated, found.name), on_piece))
+    return found
+
+
+_SHOWN = 3
+"""Captions that are shown in both readings."""
+
+
+def _describe_guess(read_as: Encoding, staged: Path, columns: Columns) -> list[str]:
+    """Return the note on an encoding that was guessed, with captions that the next likely one reads otherwise."""
+    note, other = f"The file is not UTF-8 and was read as {read_as.name}, which is a guess.", read_as.other
+    texts = (text[:60] for text in read_captions(staged, columns) if other and not text.isascii())
+    readings = ((text, text.encode(read_as.name, "replace").decode(other, "replace")) for text in texts)
+    shown = [
+        f"{text!r} would be {reading!r}"
+        for text, reading in islice((both for both in readings if both[0] != both[1]), _SHOWN)
+    ]
+    if shown:
+        note += f" As {other} {'; '.join(shown)}."
+    return [f"{note} If its letters are wrong, name its encoding."]
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:

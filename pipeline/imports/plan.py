@@ -27,6 +27,7 @@ from sqlalchemy import Connection
 
 from pipeline.actions.edit import check_edit
 from pipeline.domain.bulk_import import ImportState, RowVerdict
+from pipeline.domain.post import PostStatus
 from pipeline.imports import validate
 from pipeline.imports.apply import build_change
 from pipeline.imports.columns import Columns, Format, ImportRow, ReadLimits
@@ -34,6 +35,7 @@ from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.import_slice import ImportSlice
 from pipeline.imports.read import open_rows
+from pipeline.imports.stage import Staged
 from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
@@ -58,8 +60,8 @@ KEPT_S = 24 * 3600.0
 
 def prepare_file(
     context: Context, job: Import, columns: Columns, on_piece: Callable[[], None]
-) -> tuple[Path, Sequence[str]]:
-    """Return the staged rows of a file, and what to tell its author if they were staged now.
+) -> tuple[Path, Staged | None]:
+    """Return the staged rows of a file, and what is known of them if they were staged now.
 
     *on_piece*: called between two pieces of it. Raises FileProblem and StorageUnavailable, and for a spreadsheet
     what ``convert_file`` does.
@@ -68,17 +70,25 @@ def prepare_file(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     staged = folder / f"{job.id}.rows"
     if staged.exists():
-        return staged, ()
+        return staged, None
     _remove_old(folder)
     sent, made = folder / f"{job.id}.{uuid4().hex}", folder / f"{job.id}.{uuid4().hex}.made"
     try:
         _copy_from_storage(context, job, sent, on_piece)
         limits, form = build_limits(context), Format(job.format)
-        notes = convert_file(
-            sent, made, form, limits, columns, content_encoding=job.encoding, on_piece=on_piece
+        known = convert_file(
+            sent,
+            made,
+            form,
+            limits,
+            columns,
+            content_encoding=job.encoding,
+            encoding=job.text_encoding,
+            dates=job.dates,
+            on_piece=on_piece,
         )
         made.replace(staged)  # two steps may make it at once, each under a name of its own
-        return staged, notes
+        return staged, known
     finally:
         sent.unlink(missing_ok=True)
         made.unlink(missing_ok=True)
@@ -125,12 +135,13 @@ def plan_rows(work: ImportSlice) -> None:
     """Plan chunks while the slice lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
     context, job = work.context, work.job
     heartbeat = Heartbeat(extend=work.extend, every=jobs.LEASE.total_seconds() / BEATS_PER_LEASE)
-    path, notes = prepare_file(context, job, work.form.columns, heartbeat.beat_if_due)
+    columns = work.form.columns.rename(job.columns)
+    path, staged = prepare_file(context, job, columns, heartbeat.beat_if_due)
     lines = open_rows(
         path,
         Format(job.format),
         build_limits(context),
-        columns=work.form.columns,
+        columns=columns,
         time_zone=job.time_zone,
         position=job.position,
         number=job.rows,
@@ -140,7 +151,7 @@ def plan_rows(work: ImportSlice) -> None:
         with work.resting():
             found = work.take(read)
             failpoint("imports.read", job.id)
-            after = _plan_chunk(work, caches, found, notes)
+            after = _plan_chunk(work, caches, found, staged)
         failpoint("imports.planned", job.id)
         if _is_end(found):
             remove_copies(context, job)
@@ -151,7 +162,7 @@ def plan_rows(work: ImportSlice) -> None:
 
 def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRow]:
     caller = work.caller
-    names = AccountNames(caller, lambda: _find_accounts(work))
+    names = AccountNames(caller, lambda: _find_accounts(work), work.job.accounts)
     row = next(lines, None)
     while row is not None:
         try:
@@ -175,7 +186,7 @@ def _is_end(found: Sequence[ReadRow]) -> bool:
 
 
 def _plan_chunk(
-    work: ImportSlice, caches: IngestCaches, found: Sequence[ReadRow], notes: Sequence[str]
+    work: ImportSlice, caches: IngestCaches, found: Sequence[ReadRow], staged: Staged | None
 ) -> Import | None:
     with jobs.begin_step(work.context.database) as c:
         if not store.lock_step(c, work.job):
@@ -183,7 +194,7 @@ def _plan_chunk(
         records = evaluate_chunk(work, c, caches, found)
         row_store.store_rows(c, work.job.id, records)
         failpoint("imports.rows-stored", work.job.id)
-        return _store_progress(work, c, found, records, notes)
+        return _store_progress(work, c, found, records, staged)
 
 
 def evaluate_chunk(
@@ -218,13 +229,16 @@ def _evaluate_parsed(
     facts = caches.read(c, [row.submission for row in parsed])
     outcomes = [plan_submission(context, c, facts, row.submission, row.token) for row in parsed]
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
-    replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
-    current = _read_current(c, work.form, parsed, replays)
+    replays = find_replays(
+        c, [(row.submission.workspace, row.token) for row in parsed], window, importing=True
+    )
+    current, canceled = _read_current(c, work.form, parsed, replays)
     inputs = RuleInputs(context, work.caller, facts)
     known = KnownPosts(
         earlier=earlier,
         replays=replays,
         current=current,
+        canceled=canceled,
         inputs=inputs,
         find_edit_problem=partial(_find_edit_problem, work, c),
     )
@@ -241,15 +255,16 @@ def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id
 
 def _read_current(
     c: Connection, form: PostFormat, parsed: Sequence[ParsedRow], replays: Mapping[tuple[UUID, str], Replay]
-) -> dict[UUID, bytes]:
-    """Return the present fingerprints of the posts that are to be compared as they are now."""
+) -> tuple[dict[UUID, bytes], set[UUID]]:
+    """Return the present fingerprints of the posts that are to be compared as they are now, and which are canceled."""
+    canceled = {r.post_id for r in replays.values() if r.status == PostStatus.CANCELED}
     requested = {row.post_id for row in parsed if row.post_id is not None}
     for row in parsed:
         replay = replays.get((row.submission.workspace, row.token))
         if replay is not None and not is_equal(row.request, replay):
             requested.add(replay.post_id)
     if not requested:
-        return {}
+        return {}, canceled
     caller = parsed[0].submission.caller
     current = {}
     for post in read_posts(c, caller.workspace_id, requested, caller.accounts):
@@ -257,7 +272,9 @@ def _read_current(
             current[post.id] = form.read(build_body(post)).fingerprint
         except Refusal:  # accepted under other rules, such as a longer caption: it equals no row
             current[post.id] = b""
-    return current
+        if post.status == PostStatus.CANCELED:
+            canceled.add(post.id)
+    return current, canceled
 
 
 def _refuse_unread(row: ImportRow, refusal: Refusal) -> RowRecord:
@@ -284,11 +301,15 @@ def _store_progress(
     c: Connection,
     found: Sequence[ReadRow],
     records: Sequence[RowRecord],
-    notes: Sequence[str],
+    staged: Staged | None,
 ) -> Import | None:
     job = work.job
     counts = Counter(r.verdict for r in records)
-    changed = (job.plan or {}).get("changed", 0) + sum(r.action == "update" for r in records)
+    before = job.plan or {}
+    counted = {
+        "changed": before.get("changed", 0) + sum(r.action == "update" for r in records),
+        "warnings": before.get("warnings", 0) + sum(r.warnings is not None for r in records),
+    }
     digest = extend_digest(job.plan_hash or job.workspace_id.bytes + job.id.bytes, records)
     changes: dict[str, Any] = {
         "rows": job.rows + len(records),
@@ -297,11 +318,12 @@ def _store_progress(
         "rejected": job.rejected + counts[RowVerdict.REJECTED],
         "position": found[-1].row.next_position if found else job.position,
         "plan_hash": digest,
-        "notes": [*(notes or job.notes)],
-        "plan": {"changed": changed},
+        "notes": [*(job.notes if staged is None else staged.notes)],
+        "total": job.total if staged is None else staged.rows,
+        "plan": counted,
     }
     if _is_end(found):
-        changes |= {"state": ImportState.PLANNED, "plan": _summarize(changed, changes)}
+        changes |= {"state": ImportState.PLANNED, "plan": _summarize(counted, changes)}
     return work.finish_chunk(c, **changes)
 
 
@@ -315,11 +337,12 @@ def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:
     return digest
 
 
-def _summarize(changed: int, counts: Mapping[str, int]) -> dict[str, int]:
+def _summarize(counted: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:
     """Return what the plan does, counted."""
     return {
-        "new": counts["accepted"] - changed,
-        "changed": changed,
+        "new": counts["accepted"] - counted["changed"],
+        "changed": counted["changed"],
         "duplicate": counts["duplicate"],
         "rejected": counts["rejected"],
+        "warnings": counted["warnings"],
     }

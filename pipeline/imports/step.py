@@ -67,8 +67,12 @@ def _roll_back_chunk(work: ImportSlice) -> Import | None:
             if row.post_id is not None:
                 words[row.number] = _roll_back(context, c, work.caller, row.post_id)
         row_store.settle_rollback(c, job.id, words)
-        cancelled = {row.token for row in rows if words.get(row.number) == "cancelled" and row.token}
-        row_store.release_tokens(c, job.workspace_id, cancelled)
+        cancelled = {
+            row.token: row.post_id
+            for row in rows
+            if words.get(row.number) == "cancelled" and row.token and row.post_id
+        }
+        row_store.release_tokens(c, job.workspace_id, cancelled.keys(), cancelled.values())
         failpoint("imports.rolling-back", job.id)
         if rows:
             counted = Counter(job.result) + Counter(words.values())

@@ -7,13 +7,17 @@ same Idempotency-Key is a replay.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.imports.columns import FileProblem, Format, detect_format
+from pipeline.imports.cells import parse_accounts
+from pipeline.imports.columns import Columns, FileProblem, Format, detect_format
+from pipeline.imports.local_time import InvalidCell
+from pipeline.imports.presets import choose_columns
 from pipeline.media.uploads import TooLarge, UploadIntake
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
@@ -40,7 +44,19 @@ class ImportOptions:
     updates: bool = False
     """Edit the posts of rows whose external_id has another body."""
     time_zone: str | None = None
-    """The time zone of local times in rows that name none."""
+    """The time zone of local times in rows that name none; None: the workspace's."""
+    text_encoding: str | None = None
+    """The encoding of its text; None: it is found out."""
+    dates: str | None = None
+    """The order of its dates: dmy, mdy or ymd; None: they show it."""
+    preset: str | None = None
+    """The name of what its header calls our columns."""
+    renamed: str = ""
+    """What it calls them in other ways: ``Text=caption,Notes=``."""
+    save_as: str | None = None
+    """The preset that the workspace keeps of both."""
+    accounts: Sequence[str] = ()
+    """The accounts of rows that name none: ids, or ``platform:username``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +70,10 @@ class Upload:
     intake: UploadIntake
 
 
-def begin_upload(context: Context, caller: Caller, options: ImportOptions, declared: int = 0) -> Upload:
-    """Begin an upload. *declared*: its size, if known. Raises Refusal 413 and StorageUnavailable."""
+def begin_upload(
+    context: Context, caller: Caller, options: ImportOptions, known: Columns, declared: int = 0
+) -> Upload:
+    """Begin an upload. *known*: our columns. *declared*: its size, if known. Raises Refusal and StorageUnavailable."""
     identity = new_id()
     key = f"{identity.hex[-2:]}/{identity}-{secrets.token_hex(8)}"
     most, quota = context.settings.imports.max_bytes, context.settings.files.quota
@@ -63,10 +81,27 @@ def begin_upload(context: Context, caller: Caller, options: ImportOptions, decla
         room = max(0, quota - sum_bytes(c, caller.workspace_id)) if quota else most
         if declared > min(most, room):
             raise build_too_large(context, room)
-        store.begin_upload(c, caller, identity, key, **asdict(options))
+        store.begin_upload(c, caller, identity, key, **_resolve_options(c, caller, options, known))
     failpoint("imports.begun", identity)
     intake = UploadIntake(content_type=None, most=min(most, room), sink=context.files.storage.begin(key))
     return Upload(id=identity, caller=caller, options=options, object=key, intake=intake)
+
+
+def _resolve_options(
+    c: Connection, caller: Caller, options: ImportOptions, known: Columns
+) -> Mapping[str, Any]:
+    """Return the options as they are stored. Raises Refusal."""
+    given = asdict(options)
+    chosen = {name: given.pop(name) for name in ("preset", "renamed", "save_as")}
+    try:
+        parse_accounts(list(options.accounts))
+        columns = choose_columns(c, caller.workspace_id, known, **chosen)
+    except InvalidCell as error:
+        issue = error.build_issue("accounts")
+        raise Refusal(400, "validation_failed", f"accounts: {issue['message']}", [issue]) from error
+    except FileProblem as problem:
+        raise Refusal(400, "validation_failed", problem.message) from problem
+    return {**given, "time_zone": options.time_zone or caller.time_zone, "columns": columns}
 
 
 def finish_upload(
@@ -105,11 +140,12 @@ def store_file(
     context: Context,
     caller: Caller,
     options: ImportOptions,
+    known: Columns,
     pieces: Iterable[bytes],
     format_: Format | None = None,
 ) -> Import:
     """Store the file of a new import, as POST /imports does. Raises Refusal and StorageUnavailable."""
-    upload = begin_upload(context, caller, options)
+    upload = begin_upload(context, caller, options, known)
     try:
         for piece in pieces:
             upload.intake.write(piece)

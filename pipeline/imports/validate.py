@@ -5,13 +5,14 @@ Nothing but the clock, accounts, known checks and earlier posts is read, and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.imports.cells import parse_accounts
 from pipeline.imports.columns import Columns, ImportRow
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import Outcome
@@ -67,10 +68,19 @@ class ParsedRow:
 
 
 class AccountNames:
-    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named."""
+    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named.
 
-    def __init__(self, caller: Caller, read_accounts: Callable[[], Sequence[AccountRow]]) -> None:
+    ``default``: the accounts of rows that name none, as a cell has them.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        read_accounts: Callable[[], Sequence[AccountRow]],
+        default: Sequence[str] = (),
+    ) -> None:
         self._caller, self._read_accounts = caller, read_accounts
+        self._default = parse_accounts(list(default))
 
     @cached_property
     def _ids(self) -> dict[str, list[UUID]]:
@@ -83,7 +93,7 @@ class AccountNames:
 
     def resolve(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body with accounts by id. Raises Refusal 400 for an unknown or ambiguous name."""
-        accounts = body.get("accounts")
+        accounts = body.get("accounts") or self._default or body.get("accounts")
         if not isinstance(accounts, list):
             return dict(body)
         return {**body, "accounts": [self._resolve(n, one) for n, one in enumerate(accounts)]}
@@ -144,6 +154,8 @@ class KnownPosts:
     replays: Mapping[tuple[UUID, str], Replay]
     current: Mapping[UUID, bytes]
     """Fingerprints of posts as they are now: the posts that rows name by id, or by the external_id of another body."""
+    canceled: Collection[UUID]
+    """The ones of these posts that are canceled."""
     inputs: RuleInputs
     find_edit_problem: Callable[[ParsedRow, UUID], Exception | None]
     """Returns why an edit that makes the post what the row says is refused now."""
@@ -173,15 +185,16 @@ def _evaluate(
         return replace(_evaluate_changes(job, row, outcome, row.post_id, known), identity=None)
     earlier = None if row.occurrence else first.get(row.identity)
     if earlier is not None:
-        return _compare_with_row(row, earlier)
+        return _compare_with_row(row, earlier, known)
     replay = known.replays.get((row.submission.workspace, row.token))
     if replay is not None and is_equal(row.request, replay):
-        return _record(row, RowVerdict.DUPLICATE, post_id=replay.post_id)
+        return _record_duplicate(row, replay.post_id, known)
     if replay is not None:
         return _evaluate_changes(job, row, outcome, replay.post_id, known)
     if isinstance(outcome, PostPlan):
         judged = known.inputs.digest(row.submission, outcome.checks) if outcome.is_ready else None
-        return _record(row, RowVerdict.ACCEPTED, action="create", judged=judged)
+        warnings = _warn_of_equal(first.get(row.identity)) if row.occurrence > 1 else None
+        return _record(row, RowVerdict.ACCEPTED, action="create", judged=judged, warnings=warnings)
     return reject(row, outcome if isinstance(outcome, Exception) else LookupError("no plan"))
 
 
@@ -190,7 +203,7 @@ def _evaluate_changes(
 ) -> RowRecord:
     """Validate a row whose post is known and was made of another body, or is named by its id."""
     if known.current.get(post_id) == row.request.fingerprint:
-        return _record(row, RowVerdict.DUPLICATE, post_id=post_id)
+        return _record_duplicate(row, post_id, known)
     if not job.updates:
         return reject(row, refuse_changed(row.request, post_id))
     found = known.find_edit_problem(row, post_id) or outcome
@@ -199,13 +212,31 @@ def _evaluate_changes(
     return reject(row, found if isinstance(found, Exception) else LookupError("no plan"))
 
 
-def _compare_with_row(row: ParsedRow, earlier: EarlierRow) -> RowRecord:
+def _compare_with_row(row: ParsedRow, earlier: EarlierRow, known: KnownPosts) -> RowRecord:
     if earlier.fingerprint == row.request.fingerprint:
-        return _record(row, RowVerdict.DUPLICATE, post_id=earlier.post_id)
+        return _record_duplicate(row, earlier.post_id, known)
     message = (
         f"external_id {row.request.external_id!r} is that of row {earlier.number}, which has another body."
     )
     return reject(row, Refusal(409, "create_failed", message))
+
+
+def _record_duplicate(row: ParsedRow, post_id: UUID | None, known: KnownPosts) -> RowRecord:
+    if post_id not in known.canceled:
+        return _record(row, RowVerdict.DUPLICATE, post_id=post_id)
+    instead = "Delete that post" if row.request.external_id is None else "Give the row another external_id"
+    message = (
+        f"Its post {post_id} is canceled, so nothing is published for this row. {instead} to make another."
+    )
+    warning = {"code": "POST_CANCELED", "path": "", "message": message}
+    return _record(row, RowVerdict.DUPLICATE, post_id=post_id, warnings=[warning])
+
+
+def _warn_of_equal(first: EarlierRow | None) -> list[Issue] | None:
+    if first is None:
+        return None
+    message = f"It is equal to row {first.number} and has no external_id: each of them makes a post."
+    return [{"code": "EQUAL_ROW", "path": "", "message": message}]
 
 
 def refuse_changed(request: PostRequest, post_id: UUID) -> Refusal:

@@ -78,7 +78,8 @@ def find_replays(
     if not names:
         return {}
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
-    known = store.find_replays(c, list(dict.fromkeys(names.values())), window)
+    importing = any(s.import_id is not None for s, _ in repeats.values())
+    known = store.find_replays(c, list(dict.fromkeys(names.values())), window, importing=importing)
     found = {n: known[name] for n, name in names.items() if name in known}
     equal = {n: replay for n, replay in found.items() if is_equal(repeats[n][0].request, replay)}
     warnings = _find_warnings(context, c, equal.values())

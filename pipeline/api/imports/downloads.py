@@ -52,7 +52,7 @@ _CONTENT = {
 
 @routes.add(
     "GET",
-    "/{import_id}/rows",
+    "/{import_id:import}/rows",
     "The rows, one a line.",
     "import_state",
     meanings={"validation_failed": "the rows of an NDJSON file have no columns"},
@@ -61,8 +61,8 @@ _CONTENT = {
 )
 async def list_import_rows(request: Request, call: Reader, query: RowQuery, job: FoundImport) -> Response:
     """Return the rows of an import: a receipt on each line, or a table to correct and send again."""
-    if job.removed_at is not None:
-        raise HttpRefusal(409, "import_state", "The rows of this import have expired and are removed.")
+    if job.is_removed:
+        raise HttpRefusal(409, "import_state", "The rows of this import are removed.")
     form = query.format or ("ndjson" if job.format == Format.NDJSON else "csv")
     if form == "csv" and job.format == Format.NDJSON:
         raise HttpRefusal(
@@ -109,7 +109,8 @@ def _to_receipt(row: RowRecord) -> Mapping[str, Any]:
         "post_id": row.post_id,
         "rollback": row.rollback and to_public(row.rollback),
         "issues": row.issues or [],
-        "error": describe_issues(row),
+        "warnings": row.warnings or [],
+        "error": describe_issues(row, row.issues),
         "source": row.body if row.source is None else _show_source(row),
     }
 
@@ -126,12 +127,12 @@ def _list_cells(row: RowRecord) -> Cells:
     return row.source or ()
 
 
-def describe_issues(row: RowRecord) -> str | None:
-    """Return the issues of a row as one text, None without any."""
-    if not row.issues:
+def describe_issues(row: RowRecord, issues: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """Return issues of a row as one text, None without any."""
+    if not issues:
         return None
     found = [
-        f"{issue['path']}: {issue['message']}" if issue["path"] else issue["message"] for issue in row.issues
+        f"{issue['path']}: {issue['message']}" if issue["path"] else issue["message"] for issue in issues
     ]
     return f"line {row.line}: " + " ".join(found)
 
@@ -162,7 +163,7 @@ def _to_line(header: Sequence[str], row: RowRecord) -> Iterable[str]:
     """Return the cells of a row, those beyond the header last, which are refused again until they are mended."""
     cells = _list_cells(row)
     named = {name: cell for name, cell in cells if name}
-    error = describe_issues(row) or ""
+    error = describe_issues(row, row.issues or row.warnings) or ""
     line = [error if fold_name(name) == ERROR else named.get(name, "") for name in header]
     return map(defuse, [*line, *(cell for name, cell in cells if not name)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -19,12 +20,19 @@ from pipeline.api.posts.response_models import DeliveredAs
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.columns import Format
+from pipeline.imports.encodings import ENCODINGS
 from pipeline.imports.forecast import Forecast
+from pipeline.imports.local_time import ORDERS
+from pipeline.imports.upload import ImportOptions
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.imports.imports import Import
 
 MAX_NAME = 255
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
+MAX_MAP = 8_192
+"""Characters."""
+_PRINTED = r"^[^\x00-\x1f\x7f]*$"
+PresetName = Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTED)]
 
 
 def _check_zone(name: str) -> str:
@@ -33,6 +41,15 @@ def _check_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise PydanticCustomError("time_zone", "Must be a time zone such as Europe/Berlin.") from None
     return name
+
+
+def _require_one_of(names: Collection[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise PydanticCustomError("literal_error", f"Must be {' or '.join(names)}.")
+        return value
+
+    return AfterValidator(check)
 
 
 def _read_cursor(value: Any) -> Position:
@@ -67,8 +84,67 @@ class UploadQuery(Query):
         description="Edit the posts of rows whose external_id was used with another body; else they are rejected.",
     )
     time_zone: Annotated[str, AfterValidator(_check_zone)] | None = Field(
-        None, max_length=64, description="Of local times in rows that name none."
+        None, max_length=64, description="Of local times in rows that name none. Default: the workspace's."
     )
+    encoding: Annotated[str, _require_one_of(ENCODINGS), one_of([*ENCODINGS])] | None = Field(
+        None, description="Of the text. Default: found out; a guess is noted with captions in both readings."
+    )
+    dates: Annotated[str, _require_one_of(ORDERS), one_of([*ORDERS])] | None = Field(
+        None,
+        description="The order of dates such as 01/12/2026. Default: that of a date which admits only one; a file "
+        "whose dates all admit several is refused.",
+    )
+    map: str | None = Field(
+        None,
+        max_length=MAX_MAP,
+        pattern=_PRINTED,
+        description="What the header calls our columns: `Text=caption,Date=local_time`; `Notes=` is not read. "
+        "A name with a comma stands in quotes, as in CSV.",
+    )
+    preset: PresetName | None = Field(
+        None, description="Such names by the name of a product, or of a kept map: `GET /imports/presets`."
+    )
+    save_as: PresetName | None = Field(
+        None, description="Keep preset and map in the workspace by this name, for the next file."
+    )
+    accounts: str | None = Field(
+        None,
+        max_length=MAX_MAP,
+        pattern=_PRINTED,
+        description="Accounts of rows that name none: ids or `platform:username`, separated by commas.",
+    )
+
+    def to_options(self, content_encoding: str | None) -> ImportOptions:
+        """Return the options of the file."""
+        return ImportOptions(
+            name=self.name,
+            encoding=content_encoding,
+            strict=self.strict,
+            updates=self.update,
+            time_zone=self.time_zone,
+            text_encoding=self.encoding,
+            dates=self.dates,
+            preset=self.preset,
+            renamed=self.map or "",
+            save_as=self.save_as,
+            accounts=[one.strip() for one in (self.accounts or "").split(",") if one.strip()],
+        )
+
+
+class ColumnPreset(ResponseModel):
+    """What the headers of files call our columns."""
+
+    name: str
+    columns: dict[str, str] = Field(description="Our columns by what a header calls them; blank: not read.")
+    source: str | None = Field(
+        description="The page of the product that says so; null: kept by the workspace."
+    )
+
+
+class ColumnPresets(ResponseModel):
+    """The presets of other products, and those that the workspace keeps."""
+
+    presets: list[ColumnPreset]
 
 
 class ListQuery(Query):
@@ -118,6 +194,9 @@ class ImportPlan(ResponseModel):
     changed: int = Field(description="Posts to edit: their external_id was used with another body.")
     duplicate: int
     rejected: int
+    warnings: int = Field(
+        description="Rows with `warnings`: equal to another row without external_id, or of a canceled post."
+    )
 
 
 class ImportError(ResponseModel):  # noqa: A001  a schema's name in the document
@@ -145,8 +224,9 @@ class ImportJob(ResponseModel):
     size: int = Field(description="Bytes of the file as it was sent.")
     strict: bool
     update: bool
-    time_zone: str | None
+    time_zone: str = Field(description="Of local times in rows that name none.")
     created_at: Timestamp
+    total: int | None = Field(description="Rows of the file; null until they are counted.")
     counts: ImportCounts
     plan: ImportPlan | None = Field(description="null until every row is validated.")
     done: int = Field(description="Number of the last row that is applied, or rolled back.")
@@ -157,7 +237,9 @@ class ImportJob(ResponseModel):
         default=None, exclude_if=is_empty, description="Why no posts are made now, and until when."
     )
     expired: bool = Field(
-        default=False, exclude_if=is_empty, description="True once its file and rows are removed."
+        default=False,
+        exclude_if=is_empty,
+        description="True once its file and rows have expired, or were deleted.",
     )
     duplicate: bool = Field(
         default=False,
@@ -178,6 +260,7 @@ class ImportJob(ResponseModel):
                 "strict",
                 "time_zone",
                 "created_at",
+                "total",
                 "done",
                 "error",
                 "held",
@@ -194,7 +277,7 @@ class ImportJob(ResponseModel):
                 "plan": plan,
                 "result": {to_public(name): count for name, count in job.result.items()},
                 "notes": list(job.notes),
-                "expired": job.removed_at is not None,
+                "expired": job.is_removed,
                 "duplicate": is_repeat,
             }
         )

@@ -1,4 +1,4 @@
-"""The operations on imports: list, get, forecast, apply, pause, resume, cancel, roll back.
+"""The operations on imports: list, get, forecast, apply, pause, resume, cancel, roll back, delete.
 
 Apply and resume need a plan that publishes; the others do not: a customer whose subscription lapsed can still stop.
 """
@@ -13,12 +13,21 @@ from sqlalchemy import Connection
 
 from pipeline.api.http.dependencies import Publisher, Reader, Writer, path_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.imports.models import ApplyBody, ImportForecast, ImportJob, ImportPage, ListQuery
+from pipeline.api.imports.models import (
+    ApplyBody,
+    ColumnPreset,
+    ColumnPresets,
+    ImportForecast,
+    ImportJob,
+    ImportPage,
+    ListQuery,
+)
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Routes
 from pipeline.api.posts.pagination import cut_page, write_cursor
 from pipeline.imports import control
 from pipeline.imports.forecast import forecast
+from pipeline.imports.presets import list_presets
 from pipeline.runtime.context import Context
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
@@ -53,13 +62,21 @@ async def list_imports(call: Reader, query: ListQuery) -> SuccessResponse[Import
     return success("Imports retrieved", page)
 
 
-@routes.add("GET", "/{import_id}", "The import.")
+@routes.add("GET", "/presets", "The presets.")
+async def list_import_presets(call: Reader) -> SuccessResponse[ColumnPresets]:
+    """List what the headers of files call our columns: by products, and as the workspace keeps it."""
+    found = await call.read(list_presets, call.caller.workspace_id)
+    shown = [ColumnPreset(name=p.name, columns=dict(p.columns), source=p.source) for p in found]
+    return success("Presets retrieved", ColumnPresets(presets=shown))
+
+
+@routes.add("GET", "/{import_id:import}", "The import.")
 async def get_import(job: FoundImport) -> SuccessResponse[ImportJob]:
     """Return one import."""
     return success("Import retrieved", ImportJob.from_import(job))
 
 
-@routes.add("GET", "/{import_id}/forecast", "The forecast.")
+@routes.add("GET", "/{import_id:import}/forecast", "The forecast.")
 async def get_import_forecast(call: Reader, job: FoundImport) -> SuccessResponse[ImportForecast]:
     """Return what a plan adds to each account and day, and its conflicts with quotas, paces and grants."""
     return success("Forecast", await call.read(_forecast, call.app_state.context, job))
@@ -71,7 +88,7 @@ def _forecast(c: Connection, context: Context, job: Import) -> ImportForecast:
 
 @routes.add(
     "POST",
-    "/{import_id}/apply",
+    "/{import_id:import}/apply",
     "Posts are made from now on.",
     "import_state",
     "plan_changed",
@@ -84,19 +101,19 @@ async def apply_import(call: Publisher, body: ApplyBody, import_id: ImportId) ->
     return success(f"Import is {control.describe(job)}", ImportJob.from_import(job), code=202)
 
 
-@routes.add("POST", "/{import_id}/pause", "Paused.", "import_state")
+@routes.add("POST", "/{import_id:import}/pause", "Paused.", "import_state")
 async def pause_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
     """Stop an import after the chunk of rows in progress."""
     return success("Import paused", ImportJob.from_import(await call.act(control.pause, import_id)))
 
 
-@routes.add("POST", "/{import_id}/resume", "It goes on.", "import_state")
+@routes.add("POST", "/{import_id:import}/resume", "It goes on.", "import_state")
 async def resume_import(call: Publisher, import_id: ImportId) -> SuccessResponse[ImportJob]:
     """Go on with a paused import."""
     return success("Import resumed", ImportJob.from_import(await call.act(control.resume, import_id)))
 
 
-@routes.add("POST", "/{import_id}/cancel", "Canceled.", "import_state")
+@routes.add("POST", "/{import_id:import}/cancel", "Canceled.", "import_state")
 async def cancel_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
     """End an import. The posts that it made stay, until they are rolled back."""
     job = await call.act(control.cancel, import_id)
@@ -104,9 +121,15 @@ async def cancel_import(call: Writer, import_id: ImportId) -> SuccessResponse[Im
 
 
 @routes.add(
-    "POST", "/{import_id}/rollback", "Its posts are canceled from now on.", "import_state", status=202
+    "POST", "/{import_id:import}/rollback", "Its posts are canceled from now on.", "import_state", status=202
 )
 async def roll_back_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
     """Cancel the posts that an import made, where nothing was sent or edited since."""
     job = await call.act(control.rollback, import_id)
     return success(f"Import is {control.describe(job)}", ImportJob.from_import(job), code=202)
+
+
+@routes.add("DELETE", "/{import_id:import}", "Its file and its rows are removed.", "import_state")
+async def delete_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
+    """Delete the file and the rows of an import that is at rest. Its counts, and the posts that it made, stay."""
+    return success("Import deleted", ImportJob.from_import(await call.act(control.delete, import_id)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from dataclasses import asdict
+from functools import cache, partial
+from typing import Any
 
 from starlette.requests import Request
 
@@ -20,8 +22,10 @@ from pipeline.api.openapi.operation import (
     Routes,
     error_responses,
 )
+from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import AppState
 from pipeline.imports import upload as bulk
+from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.storage import StorageUnavailable
 from pipeline.media.uploads import TooLarge
@@ -65,13 +69,7 @@ async def create_import(request: Request, call: Publisher, query: UploadQuery) -
     """Upload a file of posts and plan it. No post is made before apply."""
     app_state, caller = call.app_state, call.caller
     read_idempotency_key(request, caller)  # a wrong one is refused before the file is read
-    options = ImportOptions(
-        name=query.name,
-        encoding=_read_encoding(request),
-        strict=query.strict,
-        updates=query.update,
-        time_zone=query.time_zone,
-    )
+    options = query.to_options(_read_encoding(request))
     with app_state.file_transfers.uploads.slot(caller.workspace_id):
         try:
             job = await _receive(request, app_state, caller, options, query)
@@ -104,9 +102,7 @@ async def _receive(
             digest=digest,
             content_type=content_type,
             format_=query.format,
-            key=read_idempotency_key(
-                request, caller, digest.hex(), options.strict, options.updates, options.time_zone
-            ),
+            key=read_idempotency_key(request, caller, digest.hex(), *_list_facts(options)),
         )
         job: Import = await asyncio.shield(bulkhead.run(finish))
     except BaseException as error:
@@ -121,9 +117,19 @@ async def _receive(
 
 def _begin(app_state: AppState, caller: Caller, options: ImportOptions, declared: int) -> Upload:
     try:
-        return bulk.begin_upload(app_state.context, caller, options, declared)
+        return bulk.begin_upload(app_state.context, caller, options, _build_columns(), declared)
     except StorageUnavailable as error:
         raise translate_transfer_error(error) or error from error
+
+
+def _list_facts(options: ImportOptions) -> list[Any]:
+    """Return the options that make a request another one."""
+    return [value for name, value in asdict(options).items() if name not in ("name", "encoding")]
+
+
+@cache
+def _build_columns() -> Columns:
+    return build_columns(PostBody)
 
 
 def _abandon(app_state: AppState, upload: Upload) -> None:

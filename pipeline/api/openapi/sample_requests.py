@@ -130,6 +130,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
                 "resumeImport",
                 "cancelImport",
                 "rollBackImport",
+                "deleteImport",
             )
         },
         "createWebhook": SampleRequest(

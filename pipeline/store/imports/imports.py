@@ -40,12 +40,19 @@ class Import:
     encoding: str | None
     strict: bool
     updates: bool
-    time_zone: str | None
+    time_zone: str
+    text_encoding: str | None
+    dates: str | None
+    columns: Mapping[str, str]
+    accounts: Sequence[str]
     object: str
     size: int
     """Bytes."""
     sha256: bytes
+    deleted_at: datetime | None
     removed_at: datetime | None
+    total: int | None
+    """Rows of the file; None until they are staged."""
     position: int
     rows: int
     accepted: int
@@ -63,6 +70,11 @@ class Import:
     created_at: datetime
 
     @property
+    def is_removed(self) -> bool:
+        """Return True if its file and rows are gone, or will be as a user has deleted them."""
+        return self.deleted_at is not None or self.removed_at is not None
+
+    @property
     def has_plan(self) -> bool:
         """Return True if the whole file is planned; until then ``plan`` counts changed rows alone."""
         return self.plan_hash is not None and "new" in (self.plan or {})
@@ -75,10 +87,11 @@ _WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
     """Record an upload, and the object that may be in storage from now on. It is visible once it is finished.
 
-    *options*: name, encoding, strict, updates, time_zone.
+    *options*: name, encoding, strict, updates, time_zone, text_encoding, dates, columns, accounts.
     """
     own: dict[str, Any] = {"workspace_id": caller.workspace_id, "key_id": caller.stored_key}
-    insert(c, "imports", id=identity, object=key, **own, **options)
+    lists = {"columns": jsonb(options.get("columns", {})), "accounts": [*options.get("accounts", ())]}
+    insert(c, "imports", id=identity, object=key, **own, **{**options, **lists})
 
 
 def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str) -> bool:
@@ -155,11 +168,12 @@ def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
 
 
 def list_expired(c: Connection, keep: timedelta, abandoned: timedelta, limit: int) -> list[tuple[UUID, str]]:
-    """Return id and object of imports to remove: older than ``keep`` and at rest, or uploads that never arrived."""
+    """Return id and object of imports to remove: deleted, older than ``keep`` and at rest, or never arrived."""
     found = rows(
         c,
         f"""SELECT id, object FROM imports
-            WHERE removed_at IS NULL AND state NOT IN ({_WORKING}) AND created_at < now() - :keep
+            WHERE removed_at IS NULL AND state NOT IN ({_WORKING})
+                  AND (deleted_at IS NOT NULL OR created_at < now() - :keep)
                OR size IS NULL AND created_at < now() - :abandoned
             ORDER BY created_at LIMIT :n""",
         keep=keep,
@@ -169,13 +183,23 @@ def list_expired(c: Connection, keep: timedelta, abandoned: timedelta, limit: in
     return [(r.id, r.object) for r in found]
 
 
+def mark_deleted(c: Connection, identity: UUID) -> None:
+    """Record that a user has deleted file and rows of an import: maintenance removes them."""
+    _end(c, identity, "deleted_at")
+
+
 def mark_removed(c: Connection, identity: UUID) -> None:
-    """Record that file and rows of an import are gone. Its counts stay; one that was never planned is cancelled."""
+    """Record that file and rows of an import are gone. Its counts stay."""
+    _end(c, identity, "removed_at")
+
+
+def _end(c: Connection, identity: UUID, column: str) -> None:
+    """Set a time of the end of an import; one that has not been applied is cancelled."""
     row(
         c,
-        """UPDATE imports SET removed_at = now(), paused_from = NULL,
-                  state = CASE WHEN state IN ('planned', 'paused') THEN 'cancelled' ELSE state END
-           WHERE id = :id AND size IS NOT NULL RETURNING id""",
+        f"""UPDATE imports SET {column} = now(), paused_from = NULL,
+                   state = CASE WHEN state IN ('planned', 'paused') THEN 'cancelled' ELSE state END
+            WHERE id = :id AND size IS NOT NULL RETURNING id""",
         id=identity,
     )
 

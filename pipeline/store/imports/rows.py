@@ -48,6 +48,8 @@ class RowRecord:
     """The result of a rollback for its post: cancelled · edited · live · settled."""
     judged: bytes | None = None
     """The digest of the data that the rules went by; None: it is validated again when it is applied."""
+    warnings: Sequence[Mapping[str, Any]] | None = None
+    """``code`` and ``message`` of what its author should know, though the row is not rejected."""
 
     @property
     def token(self) -> str | None:
@@ -86,11 +88,11 @@ def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> Non
         c,
         f"""INSERT INTO import_rows (import_id, {names})
             SELECT :id, number, line, verdict, action, identity, occurrence, fingerprint, due_at, accounts::uuid[],
-                   body, source, issues, post_id, judged
+                   body, source, issues, post_id, judged, warnings
             FROM unnest(:number::bigint[], :line::bigint[], :verdict::text[], :action::text[], :identity::text[],
                         :occurrence::integer[], :fingerprint::bytea[], :due_at::timestamptz[], :accounts::text[],
-                        :body::jsonb[], :source::jsonb[], :issues::jsonb[], :post_id::uuid[], :judged::bytea[])
-                 AS x ({names})
+                        :body::jsonb[], :source::jsonb[], :issues::jsonb[], :post_id::uuid[], :judged::bytea[],
+                        :warnings::jsonb[]) AS x ({names})
             ON CONFLICT (import_id, number) DO UPDATE
             SET {", ".join(f"{name} = excluded.{name}" for name in _STORED[1:])} RETURNING number""",
         id=identity,
@@ -108,6 +110,7 @@ def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> Non
         issues=write_jsons(r.issues for r in found),
         post_id=write_ids(r.post_id for r in found),
         judged=write_bytes(r.judged for r in found),
+        warnings=write_jsons(r.warnings for r in found),
     )
 
 
@@ -197,7 +200,7 @@ class StaleRow:
 _STALE = """
 FROM import_rows r LEFT JOIN LATERAL (
          SELECT post_id FROM replays WHERE workspace_id = :w
-         AND token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END
+         AND NOT released AND token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END
          AND (r.occurrence = 0 OR (SELECT deleted_at IS NULL FROM posts WHERE id = post_id)) LIMIT 1) p ON true,
      LATERAL (SELECT CASE
          WHEN r.action = 'create' AND p.post_id IS NOT NULL THEN 'taken'
@@ -229,14 +232,20 @@ def settle_rollback(c: Connection, identity: UUID, found: Mapping[int, str]) -> 
     )
 
 
-def release_tokens(c: Connection, workspace: UUID, tokens: Collection[str]) -> None:
-    """Forget rows without an external_id whose posts are cancelled: the same file may make them again."""
+def release_tokens(c: Connection, workspace: UUID, tokens: Collection[str], posts: Collection[UUID]) -> None:
+    """Let imports make these posts again, which a rollback has cancelled: forget rows, release external ids.
+
+    The ``external_id`` of a post of which anything was armed stays taken: it may be live where its answer was lost.
+    """
+    ours = "workspace_id = :w AND token = ANY(:tokens::text[]) AND post_id = ANY(:posts::uuid[])"
+    given = {"w": workspace, "tokens": write_texts(tokens), "posts": write_ids(posts)}
+    rows(c, f"DELETE FROM replays WHERE {ours} AND token LIKE 'row:%' RETURNING token", **given)
     rows(
         c,
-        """DELETE FROM replays WHERE workspace_id = :w AND token = ANY(:tokens::text[]) AND token LIKE 'row:%'
-           RETURNING token""",
-        w=workspace,
-        tokens=write_texts(tokens),
+        f"""UPDATE replays SET released = true WHERE {ours} AND NOT EXISTS (
+                SELECT FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
+                WHERE d.post_id = replays.post_id AND a.armed_at IS NOT NULL) RETURNING token""",
+        **given,
     )
 
 

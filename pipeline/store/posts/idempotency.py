@@ -84,17 +84,18 @@ def select_repeat(replay: str) -> str:
     """Return SQL for whether a request with the token of *replay*, a row of ``replays``, is a repeat.
 
     An equal body is a repeat while it is current, a row of an import until its post is deleted, an ``external_id`` for
-    ever.
+    ever, but for an import after a rollback has released it. Uses the parameters ``window`` and ``importing``.
     """
     kept = f"(SELECT deleted_at IS NULL FROM posts WHERE id = {replay}.post_id)"
     return f"""(CASE WHEN {replay}.token LIKE 'body:%' THEN {select_current(replay)}
-                     WHEN {replay}.token LIKE 'row:%' THEN {kept} IS NOT FALSE ELSE true END)"""
+                     WHEN {replay}.token LIKE 'row:%' THEN {kept} IS NOT FALSE
+                     ELSE NOT ({replay}.released AND CAST(:importing AS boolean)) END)"""
 
 
 def find_replays(
-    c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
+    c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta, *, importing: bool
 ) -> dict[tuple[UUID, str], Replay]:
-    """Return the earlier posts of these tokens, by workspace and token.
+    """Return the earlier posts of these tokens, by workspace and token. ``importing``: rows of imports ask.
 
     A token made of a body counts only within the window, and only while its post is as the request asked for; one of a
     row of an import until the post is deleted.
@@ -111,6 +112,7 @@ def find_replays(
         w=write_ids(w for w, _ in tokens),
         t=write_texts(t for _, t in tokens),
         window=window,
+        importing=importing,
     )
     return {
         (r.workspace_id, r.token): Replay(

@@ -94,7 +94,8 @@ _TAKEN = f"""
     FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :print::bytea[]) AS x (id, w, token, print)
     WHERE token IS NOT NULL ORDER BY w, token
     ON CONFLICT (workspace_id, token) DO UPDATE
-        SET post_id = excluded.post_id, created_at = now(), fingerprint = excluded.fingerprint
+        SET post_id = excluded.post_id, created_at = now(), fingerprint = excluded.fingerprint,
+            released = false
         WHERE NOT {select_repeat("replays")}
     RETURNING *"""
 
@@ -159,6 +160,7 @@ def store_posts(
         c,
         _STORE,
         window=window,
+        importing=any(p.import_id for p in posts),
         **_post_columns(posts),
         **_part_columns(posts),
         a_id=write_ids(a for a, _, _ in days),

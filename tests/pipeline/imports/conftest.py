@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.source, self.plain = folder / "sent", folder / "plain"
         self.notes: Sequence[str] = ()
+        self.columns = COLUMNS
 
     def convert(
         self,
@@ -30,14 +31,26 @@ class Files:
         form: Format = Format.CSV,
         limits: ReadLimits | None = None,
         encoding: str | None = None,
+        renamed: Mapping[str, str] | None = None,
+        text_encoding: str | None = None,
+        dates: str | None = None,
     ) -> None:
         self.source.write_bytes(data.encode() if isinstance(data, str) else data)
-        self.notes = convert_file(
-            self.source, self.plain, form, limits or ReadLimits(), COLUMNS, content_encoding=encoding
+        self.columns = COLUMNS.rename(renamed or {})
+        self.staged = convert_file(
+            self.source,
+            self.plain,
+            form,
+            limits or ReadLimits(),
+            self.columns,
+            content_encoding=encoding,
+            encoding=text_encoding,
+            dates=dates,
         )
+        self.notes = self.staged.notes
 
     def open(self, form: Format, limits: ReadLimits | None = None, **place: Any) -> list[ImportRow]:
-        return list(open_rows(self.plain, form, limits or ReadLimits(), columns=COLUMNS, **place))
+        return list(open_rows(self.plain, form, limits or ReadLimits(), columns=self.columns, **place))
 
     def read(
         self,
@@ -47,8 +60,9 @@ class Files:
         limits: ReadLimits | None = None,
         encoding: str | None = None,
         time_zone: str | None = None,
+        **said: Any,
     ) -> list[ImportRow]:
-        self.convert(data, form, limits, encoding)
+        self.convert(data, form, limits, encoding, **said)
         return self.open(form, limits, time_zone=time_zone)
 
 

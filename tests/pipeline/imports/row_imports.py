@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from pipeline.imports.columns import Format
+from pipeline.imports.columns import Columns, Format
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
@@ -20,7 +20,7 @@ def upload_rows(core: CoreFixture, count: int, caption: str = "Row {}") -> UUID:
         "scheduled_at": LATER,
     }
     lines = write_lines(*({"caption": caption.format(n), **body} for n in range(count)))
-    return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).id
+    return store_file(core.context, core.caller, ImportOptions(), Columns([]), [lines], Format.NDJSON).id
 
 
 def find_import(core: CoreFixture, identity: UUID) -> Import:

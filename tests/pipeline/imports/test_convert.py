@@ -19,7 +19,7 @@ from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx
 
 TEXT = "caption,scheduled_at\n" + "".join(f"Grüße {n},now\n" for n in range(5000))
 STAGED = (
-    b'[",","caption","scheduled_at"]\n'
+    b'["---",",","caption","scheduled_at"]\n'
     + "".join(f'[{n + 2},"Grüße {n}","now"]\n' for n in range(5000)).encode()
 )
 COMPRESSORS = [("gzip", gzip.compress), ("zstd", zstd.compress)]
@@ -104,7 +104,7 @@ def test_another_content_encoding_is_refused(files: Files) -> None:
 )
 def test_unicode_is_read_without_a_note(files: Files, data: bytes) -> None:
     rows = files.read(data)
-    assert (len(rows), rows[7].body, files.notes) == (5000, {"caption": "Grüße 7"}, ())
+    assert (len(rows), rows[7].body, files.notes) == (5000, {"caption": "Grüße 7"}, [])
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,17 @@ def test_unicode_is_read_without_a_note(files: Files, data: bytes) -> None:
 def test_another_encoding_is_guessed_and_said(files: Files, encoding: str, caption: str) -> None:
     (row,) = files.read(f"caption;scheduled_at\n{caption};now\n".encode(encoding))
     assert row.body == {"caption": caption}
-    assert files.notes == (
-        f"The file is not UTF-8. It was read as {encoding}, which is a guess: check its accented letters.",
-    )
+    assert files.notes == [
+        f"The file is not UTF-8 and was read as {encoding}, which is a guess. If its letters are wrong, name its "
+        "encoding."
+    ]
 
 
 def test_a_bad_byte_in_utf8_is_not_guessed_over(files: Files) -> None:
     rows = files.read("caption,scheduled_at\nä,now\nö,now\n".encode() + b"\xe4,now\n")
     assert [row.body and row.body["caption"] for row in rows] == ["ä", "ö", None]
     assert rows[2].issues[0]["message"] == "It holds bytes that are not UTF-8."
-    assert files.notes == ()
+    assert files.notes == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pipeline.api.posts.schema import build_post_format
 from pipeline.broker.queues import IMPORTS
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.imports import control
-from pipeline.imports.columns import Format
+from pipeline.imports.columns import Columns, Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance.expire import expire_imports
@@ -91,7 +91,9 @@ def expire_lease(core: CoreFixture) -> None:
 
 def reach(core: CoreFixture, phase: ImportState) -> UUID:
     """Return an import whose next step is of this phase."""
-    job = store_file(core.context, core.caller, ImportOptions(), [write_file(core)], Format.NDJSON)
+    job = store_file(
+        core.context, core.caller, ImportOptions(), Columns([]), [write_file(core)], Format.NDJSON
+    )
     if phase is ImportState.READING:
         return job.id
     planned = work(core, job.id)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.imports.columns import FileProblem, Format, ReadLimits
-from pipeline.imports.read import stage_rows
+from pipeline.imports.stage import stage_rows
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import (
     build_bomb,
@@ -194,4 +194,4 @@ def test_the_library_is_never_loaded_by_the_process_that_imports(files: Files) -
     subprocess.run(
         [sys.executable, "-c", program, files.source, files.plain], cwd=ROOT, check=True, timeout=120
     )
-    assert files.plain.read_bytes() == b'[1,"caption","scheduled_at"]\n[2,"x","now"]\n'
+    assert files.plain.read_bytes() == b'["---","1","caption","scheduled_at"]\n[2,"x","now"]\n'

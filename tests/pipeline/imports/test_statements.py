@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.store import jobs
 from pipeline.store.database import new_id, rows
@@ -19,7 +21,7 @@ from tests.pipeline.store.ledger import LEASE
 
 def begin(core: CoreFixture) -> UUID:
     """Record an upload that is under way."""
-    identity, options = new_id(), {"encoding": None, "strict": False, "updates": False, "time_zone": None}
+    identity, options = new_id(), {"encoding": None, "strict": False, "updates": False, "time_zone": "UTC"}
     with core.context.database.begin() as c:
         imports.begin_upload(c, core.caller, identity, f"imports/{identity}", name="posts.csv", **options)
     return identity
@@ -109,9 +111,14 @@ def test_tokens_of_rows_are_released_in_their_workspace(core: CoreFixture) -> No
         f"INSERT INTO replays (workspace_id, token, post_id, created_at, fingerprint) {all_of}", **values
     )
     with core.context.database.begin() as c:
-        store.release_tokens(c, core.workspace, ["row:1", "id:3"])
-        left = {
-            (r.workspace_id, r.token) for r in rows(c, "SELECT * FROM replays WHERE post_id = :p", p=post)
-        }
-    mine = {(core.workspace, "row:2"), (core.workspace, "id:3")}
-    assert left == {*mine, (other, "row:1"), (other, "row:2")}
+        store.release_tokens(c, core.workspace, ["row:1", "id:3"], [new_id()])
+        assert read_tokens(c, post)[core.workspace, "row:1"] is False, "another post has them"
+        store.release_tokens(c, core.workspace, ["row:1", "id:3"], [post])
+        left = read_tokens(c, post)
+    mine = {(core.workspace, "row:2"): False, (core.workspace, "id:3"): True}
+    assert left == {**mine, (other, "row:1"): False, (other, "row:2"): False}
+
+
+def read_tokens(c: Connection, post: UUID) -> dict[tuple[UUID, str], bool]:
+    found = rows(c, "SELECT * FROM replays WHERE post_id = :p", p=post)
+    return {(r.workspace_id, r.token): r.released for r in found}

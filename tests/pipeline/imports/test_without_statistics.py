@@ -93,7 +93,8 @@ def count_steps(core: CoreFixture, identity: UUID, reads: list[int], most: int =
 def import_file(core: CoreFixture, count: int, reads: list[int]) -> dict[str, list[int]]:
     """Import a file, pause and roll some of it back; return what the steps of each kind read."""
     identity, found = upload_rows(core, count, f"Row {{}} of {count}"), {}
-    found["plan"] = count_steps(core, identity, reads)
+    # the first chunk finds, before its rows, the last one of another file: its old version too, while one may see it
+    found["plan"] = count_steps(core, identity, reads)[1:]
     control.apply(core.context, core.caller, identity, (find_import(core, identity).plan_hash or b"").hex())
     found["apply"] = count_steps(core, identity, reads)
     # as autovacuum would: it is no statistics, and the index has little else

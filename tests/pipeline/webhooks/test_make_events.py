@@ -40,8 +40,10 @@ def restricted(core: CoreFixture, *accounts: UUID) -> Caller:
 def upload(core: CoreFixture, state: str) -> None:
     """Bring an import to a state."""
     identity = new_id()
-    options = dict.fromkeys(("encoding", "time_zone")) | {
+    options = {
         "name": "march.csv",
+        "encoding": None,
+        "time_zone": "UTC",
         "strict": False,
         "updates": False,
     }

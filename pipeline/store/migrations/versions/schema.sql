@@ -246,6 +246,7 @@ CREATE TABLE replays (
     post_id uuid NOT NULL REFERENCES posts DEFERRABLE INITIALLY DEFERRED,
     created_at timestamptz NOT NULL DEFAULT now(),
     fingerprint bytea NOT NULL,  -- of the canonical body
+    released boolean NOT NULL DEFAULT false,  -- a rollback gave it back to imports: the next one may take it
     PRIMARY KEY (workspace_id, token)
 );
 
@@ -671,11 +672,17 @@ CREATE TABLE imports (
     encoding text,
     strict boolean NOT NULL,
     updates boolean NOT NULL,
-    time_zone text,
+    time_zone text NOT NULL,
+    text_encoding text,  -- NULL: found out from the file
+    dates text CHECK (dates IN ('dmy', 'mdy', 'ymd')),  -- their order; NULL: found out from all of them
+    columns jsonb NOT NULL,  -- ours by what the header calls them; "" for one that is not read
+    accounts text[] NOT NULL,  -- of rows that name none
     object text NOT NULL UNIQUE,  -- in storage, from before its first byte
     size bigint,
     sha256 bytea,
-    removed_at timestamptz,  -- the file and the rows are gone
+    deleted_at timestamptz,  -- a user wants the file and the rows gone
+    removed_at timestamptz,  -- they are
+    total bigint,  -- rows of the file, known once they are staged
     position bigint NOT NULL DEFAULT 0,  -- in the file, of the next row to read
     rows bigint NOT NULL DEFAULT 0,
     accepted bigint NOT NULL DEFAULT 0,
@@ -718,12 +725,20 @@ CREATE TABLE import_rows (
     post_id uuid,  -- no foreign key, as of moves
     rollback text CHECK (rollback IN ('cancelled', 'edited', 'live', 'settled')),  -- what became of its post then
     judged bytea,  -- digest of what the rules were applied to
+    warnings jsonb,
     PRIMARY KEY (import_id, number),
     CONSTRAINT rejected_says_why CHECK ((verdict = 'rejected') = (issues IS NOT NULL))
 );
 -- has the first and the last row of an identity at its ends, whatever the planner counts
 CREATE INDEX import_rows_identities ON import_rows (import_id, identity, number) WHERE identity IS NOT NULL;
 CREATE INDEX import_rows_verdict ON import_rows (import_id, verdict, number) WHERE verdict <> 'accepted';
+
+CREATE TABLE import_presets (
+    workspace_id uuid NOT NULL REFERENCES workspaces,
+    name text NOT NULL,
+    columns jsonb NOT NULL,  -- as of an import
+    PRIMARY KEY (workspace_id, name)
+);
 
 
 -- Webhooks ------------------------------------------------------------------------------------------------------------

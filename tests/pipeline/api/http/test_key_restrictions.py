@@ -23,6 +23,7 @@ READING = {
     "exportPosts",
     "getImport",
     "getImportForecast",
+    "listImportPresets",
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
     "getPost",

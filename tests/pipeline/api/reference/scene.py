@@ -48,6 +48,7 @@ ORDER = (
     "getImportTemplateXlsx",
     "createImport",
     "listImports",
+    "listImportPresets",
     "getImport",
     "getImportForecast",
     "listImportRows",
@@ -56,6 +57,7 @@ ORDER = (
     "resumeImport",
     "cancelImport",
     "rollBackImport",
+    "deleteImport",
     "createWebhook",
     "listWebhooks",
     "getWebhook",
@@ -117,6 +119,8 @@ class Scene:
             with self.server.context.database.begin() as c:
                 plan_hash = c.execute(text("SELECT plan_hash FROM imports WHERE id = :id"), {"id": identity})
                 self.names |= {"import": data["id"], "plan": plan_hash.scalar_one().hex()}
+        if operation == "rollBackImport":
+            do_step(self.server.context, UUID(data["id"]))
         if operation == "createWebhook":
             self.names["webhook"] = data["id"]
         if operation == "createFile":

@@ -60,7 +60,7 @@ def find(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> idempoten
     with ledger.database.begin() as c:
         assert post.replay_token is not None
         name = (post.workspace_id, post.replay_token)
-        return idempotency.find_replays(c, [name], window).get(name)
+        return idempotency.find_replays(c, [name], window, importing=False).get(name)
 
 
 @pytest.mark.parametrize("kind", ["id:", "body:"])

@@ -1,0 +1,102 @@
+"""What a client may say of its file: encoding, order of dates, names of columns, accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from tests.pipeline.api.imports.importing import Importer
+
+PUBLER = (
+    '"Date - Intl. format or prompt",Text,Link(s) - Separated by comma for FB carousels,Media URL(s) - Separated by '
+    'comma,"Title - For the video, pin, PDF ..",Label(s) - Separated by comma,Alt text(s) - Separated by ||,'
+    'Comment(s) - Separated by ||,"Pin board, FB album, or Google category","Post subtype - I.e. story, reel, PDF ..",'
+    'CTA - For Facebook links or Google,"Reminder - For stories, reels, shorts, and TikToks"'
+)
+URL = "https://media.example/v.mp4"
+
+
+def plan(importer: Importer, text: str | bytes, **said: str) -> dict[str, Any]:
+    data = text if isinstance(text, bytes) else text.encode()
+    return importer.work(importer.upload(data, f"?format=csv&{urlencode(said)}"))
+
+
+def test_a_file_of_another_product_is_planned_by_its_preset(importer: Importer) -> None:
+    account = next(iter(importer.tenant.accounts.values()))
+    found = plan(
+        importer,
+        f"{PUBLER}\n2031-05-04 10:00,Hello,,{URL},,,,,,,,\n",
+        preset="publer",
+        accounts=str(account),
+        time_zone="Asia/Tokyo",
+    )
+    assert (found["counts"]["accepted"], found["time_zone"]) == (1, "Asia/Tokyo"), importer.records(
+        found["id"]
+    )
+    [record] = importer.records(found["id"])
+    assert record.body == {
+        "caption": "Hello",
+        "media": {"type": "video", "url": URL},
+        "accounts": [{"id": str(account)}],
+        "scheduled_at": "2031-05-04T01:00:00Z",
+    }
+    assert found["notes"][0].startswith(
+        "These columns are not read: Link(s) - Separated by comma for FB carousels, "
+    )
+
+
+def test_a_map_is_kept_by_its_name_and_used_for_the_next_file(importer: Importer) -> None:
+    text = "Post,When,Owner\nHello,2031-05-04 10:00,Ann\n"
+    first = plan(importer, text, map="Post=caption,When=local_time,Owner=", save_as="Acme")
+    again = plan(importer, text, preset="Acme")
+    assert first["notes"] == again["notes"] == ["These columns are not read: Owner."]
+    listed = importer.server.get("/imports/presets", importer.tenant.key).json()["data"]["presets"]
+    assert {one["name"]: one["source"] is None for one in listed} == {
+        "publer": False,
+        "ayrshare": False,
+        "Acme": True,
+    }
+    plan(importer, "caption\nHello\n", save_as="Acme")
+    listed = importer.server.get("/imports/presets", importer.tenant.key).json()["data"]["presets"]
+    assert [one["name"] for one in listed] == ["publer", "ayrshare"], "an empty one removes it"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ({"preset": "hootsuite"}, 400, "There is no preset 'hootsuite': there are publer, ayrshare."),
+        ({"map": "Post"}, 400, "'Post' must be a column of the file, = and one of ours"),
+        ({"map": "Post=captoin"}, 400, "there is no such column; did you mean `caption`?"),
+        ({"map": "a=caption", "save_as": "publer"}, 400, "is that of a product"),
+        ({"accounts": "acme"}, 400, "accounts: Must be an account's id, or platform:username."),
+        ({"encoding": "utf-7"}, 422, "encoding"),
+        ({"dates": "ydm"}, 422, "dates"),
+        ({"map": "a\0=caption"}, 422, "map"),
+        ({"save_as": "a\0"}, 422, "save_as"),
+        ({"map": "a\r=caption"}, 422, "map"),
+    ],
+)
+def test_what_cannot_be_read_so_is_refused_before_the_file_is_stored(
+    importer: Importer, query: dict[str, str], status: int, said: str
+) -> None:
+    answer = importer.send(b"caption\nHi\n", f"?format=csv&{urlencode(query, quote_via=quote)}")
+    assert answer.status_code == status
+    assert said in answer.text.replace("\\u0027", "'")
+    listed = importer.server.get("/imports", importer.tenant.key).json()["data"]["imports"]
+    assert listed == []
+
+
+def test_the_encoding_and_the_dates_are_as_the_client_says(importer: Importer) -> None:
+    text = "caption,local_time\nŁódź,01/12/2031 10:00\n".encode("cp1250")
+    refused = plan(importer, text)
+    assert (refused["state"], "cannot be told" in refused["error"]["message"]) == ("failed", True)
+    found = plan(importer, text, encoding="cp1250", dates="dmy")
+    [record] = importer.records(found["id"])
+    assert next(cell for _, cell in record.source) == "Łódź"
+    assert found["total"] == 1
+
+
+def test_local_times_are_of_the_workspace_where_nothing_says_their_zone(importer: Importer) -> None:
+    assert plan(importer, "caption\nHi\n")["time_zone"] == "UTC"
