@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "health:doctor",
     "explain": "delivery:explain",
     "flower": "serve:flower",
+    "forecast": "forecast:command",
     "import": "imports:command",
     "key": "key:command",
     "live-check": "health:live_check",

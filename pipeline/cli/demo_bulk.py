@@ -283,7 +283,7 @@ def _print_forecast(forecast: Mapping[str, Any], say: Callable[[str], None]) -> 
         days.setdefault(one["day"], []).append(one)
     for day, parts in sorted(days.items()):
         posts, fits = (sum(part[name] for part in parts) for name in ("posts", "fits"))
-        last = max(part["last_at"] for part in parts)
+        last = max(part["last_at"] or "" for part in parts)
         say(f"  {day}  {posts} posts, {fits} fit the quotas, the last at {last[11:19]} UTC")
     for conflict in forecast["conflicts"]:
         say(f"  {conflict['kind']}: {conflict['username']}, {conflict['posts']} posts. {conflict['message']}")

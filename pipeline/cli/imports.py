@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.follow_import import follow_import
+from pipeline.cli.forecast import csv_option, print_accounts
 from pipeline.cli.options import FUTURE, limit_option
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
 
@@ -214,24 +215,33 @@ def show(import_id: str, *, wait: bool) -> None:
 
 @command.command()
 @import_argument
-def forecast(import_id: str) -> None:
-    """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants.
+@csv_option
+def forecast(import_id: str, *, as_csv: bool) -> None:
+    """Show what the plan of IMPORT adds to each account and day, what is on time, and conflicts with quotas and grants.
 
-    Example:
+    Examples:
       slipway import forecast 0199c0de-0000-7000-8000-000000000000
+      slipway import forecast 0199c0de-0000-7000-8000-000000000000 --csv > forecast.csv
     """
     with _open_import(import_id) as (context, _, job):
-        with context.database.begin() as c:
-            found = models.ImportForecast.from_forecast(forecasts.forecast(context, c, job)).model_dump(
-                mode="json"
-            )
+        found = _forecast(context, job)
         if is_json():
             print_fields(found)
             return
-        for rows, empty in ((found["days"], "Nothing to apply."), (found["conflicts"], "\nNo conflicts.")):
+        print_accounts(found["accounts"], as_csv=as_csv, rest=f"slipway import forecast {job.id} --csv")
+        if as_csv:
+            return
+        for rows, empty in ((found["days"], ""), (found["conflicts"], "No conflicts.")):
+            click.echo()
             print_rows([{n: v for n, v in row.items() if n != "account_id"} for row in rows], empty=empty)
         if found["more_days"]:
             click.echo("There are more days.")
+
+
+def _forecast(context: Context, job: imports.Import) -> dict[str, Any]:
+    with context.database.begin() as c:
+        found = models.ImportForecast.from_forecast(forecasts.forecast(context, c, job))
+    return found.model_dump(mode="json")
 
 
 @command.command()
@@ -310,13 +320,14 @@ def _say(job: imports.Import) -> None:
 def _show(context: Context, caller: Caller, job: imports.Import, *, wait: bool) -> None:
     """Print the import, after its work if ``wait``. Exit 1 if it failed."""
     rested = follow_import(context, caller, job) if wait else job
-    print_import(rested)
+    has_posts = rested.state is bulk_import.ImportState.PLANNED and rested.accepted and not is_json()
+    print_import(rested, _forecast(context, rested)["accounts"] if has_posts else ())
     if rested.state is bulk_import.ImportState.FAILED:
         raise click.exceptions.Exit(1)
 
 
-def print_import(job: imports.Import) -> None:
-    """Print an import: as the API does, or a line for each fact and the next command."""
+def print_import(job: imports.Import, accounts: Sequence[dict[str, Any]] = ()) -> None:
+    """Print an import: as the API does, or a line for each fact, the forecast of *accounts*, and the next command."""
     found = models.ImportJob.from_import(job).model_dump(mode="json")
     if is_json():
         print_fields(found)
@@ -340,6 +351,9 @@ def print_import(job: imports.Import) -> None:
         "plan hash": plan_.get("hash"),
     }
     print_present(facts)
+    if accounts:
+        click.echo()
+        print_accounts(accounts, as_csv=False, rest=f"slipway import forecast {job.id} --csv")
     if hint := _suggest(found):
         click.echo(f"\n{hint}")
 

@@ -23,14 +23,13 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a work is. ``total`` None: not known yet."""
+    """How far a work is. ``total`` None: not known yet. ``states``: more about it, in words."""
 
     step: str
     done: int
     total: int | None
     is_over: bool
     states: str = ""
-    """More about it, in words."""
 
 
 def show_progress(
@@ -55,57 +54,35 @@ def show_progress(
 
 def _show(read: Callable[[], Progress], console: Console | None, end: float) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, ProgressColumn, TextColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
-    from rich.text import Text
-
-    class Facts(ProgressColumn):
-        """What the lines say too."""
-
-        def render(self, task: Task) -> Text:
-            """Return the facts of the task."""
-            return Text(_describe(task))
 
     shown_on = console or Console(stderr=True)
-    columns = (TextColumn("  {task.description}"), BarColumn(30), Facts())
+    columns = (TextColumn("  {task.description}"), BarColumn(30), TextColumn("{task.fields[facts]}"))
+    known, shown_at = ("", ""), 0.0
     with Bar(*columns, console=shown_on, transient=console is None, disable=not shown_on.is_terminal) as bar:
-        bar.add_task("", states="")
-        [task], lines = bar.tasks, _Lines(shown_on)
+        bar.add_task("", facts="")
+        [task] = bar.tasks
         while True:
             now = read()
             if task.description not in ("", now.step):
                 bar.reset(task.id)
-            bar.update(task.id, description=now.step, completed=now.done, total=now.total, states=now.states)
-            if not shown_on.is_terminal:
-                lines.show(task)
+            bar.update(task.id, description=now.step, completed=now.done, total=now.total)
+            bar.update(task.id, facts="; ".join(filter(None, [_describe(task), now.states])))
+            is_new = (now.step, now.states) != known or time.monotonic() - shown_at > LINE_SECONDS
+            if is_new and not shown_on.is_terminal:
+                known, shown_at = (now.step, now.states), time.monotonic()
+                shown_on.print(f"  {now.step}: {task.fields['facts']}", highlight=False, soft_wrap=True)
             if now.is_over or time.monotonic() > end:
                 return
             time.sleep(POLL_SECONDS)
 
 
-class _Lines:
-    """Writes a line when a step or its states change, and for each ``LINE_SECONDS`` of it."""
-
-    def __init__(self, console: Console) -> None:
-        self._console, self._known, self._at = console, ("", ""), 0.0
-
-    def show(self, task: Task) -> None:
-        known, now = (task.description, task.fields["states"]), time.monotonic()
-        if known != self._known or now - self._at > LINE_SECONDS:
-            self._known, self._at = known, now
-            self._console.print(f"  {task.description}: {_describe(task)}", highlight=False, soft_wrap=True)
-
-
 def _describe(task: Task) -> str:
-    done, left = int(task.completed), task.time_remaining
-    facts = [
-        f"{done:,}" if task.total is None else f"{done:,} of {int(task.total):,} ({task.percentage:.0f} %)"
-    ]
-    if task.speed:
-        facts.append(f"{task.speed:,.0f}/s")
-    if left:
-        facts.append(f"{int(left) // 60}:{int(left) % 60:02} left")
-    return "; ".join([", ".join(facts), *filter(None, [task.fields["states"]])])
+    done, left = int(task.completed), int(task.time_remaining or 0)
+    share = "" if task.total is None else f" of {int(task.total):,} ({task.percentage:.0f} %)"
+    rate = f", {task.speed:,.0f}/s" if task.speed else ""
+    return f"{done:,}{share}{rate}" + (f", {left // 60}:{left % 60:02} left" if left else "")
 
 
 def is_interactive() -> bool:

@@ -15,17 +15,19 @@ from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.columns import (
     ACCOUNTS,
+    ERROR,
     MEDIA_TYPE,
     MEDIA_URLS,
     OWN_COLUMNS,
     POST_ID,
     SCHEDULED_AT,
+    STATUS,
     Cells,
     Column,
     Columns,
     Kind,
 )
-from pipeline.imports.local_time import NOW, InvalidCell, read_time
+from pipeline.imports.local_time import NO_TIME, NOW, InvalidCell, read_time
 
 _BOOLEANS = {
     **dict.fromkeys(("true", "yes", "1", "wahr", "ja"), True),
@@ -274,3 +276,21 @@ def _join(items: Sequence[str | None], also: str) -> str:
     plain = "|".join(item or "" for item in items)
     is_same = plain.strip() and _split_sparse(plain.strip()) == list(items) and not (also and also in plain)
     return plain if is_same else json.dumps(list(items), ensure_ascii=False)
+
+
+def take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | None:
+    """Take the keys that only files have out of a body, and return the id of the post that it was exported from."""
+    for name in (STATUS, ERROR):
+        body.pop(name, None)
+    instant = body.get(SCHEDULED_AT)
+    if instant is None or instant == "":
+        issues.append(
+            build_issue((SCHEDULED_AT,), NO_TIME.replace(", or local_time and time_zone", ""), "missing")
+        )
+    elif isinstance(instant, str) and instant.strip().casefold() == NOW:
+        del body[SCHEDULED_AT]
+    try:
+        return parse_post_id(body.pop(POST_ID, None))
+    except InvalidCell as error:
+        issues.append(error.build_issue(POST_ID))
+        return None

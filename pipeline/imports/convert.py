@@ -9,6 +9,7 @@ Inflates a file that was sent with a Content-Encoding, in bounded pieces, and ch
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BufferedIOBase
@@ -27,7 +28,7 @@ from pipeline.imports.columns import (
     build_unsupported,
 )
 from pipeline.imports.encodings import Encoding, EncodingSurvey, transcode
-from pipeline.imports.stage import Staged, read_captions, stage_rows
+from pipeline.imports.read import Staged, stage_rows
 from pipeline.media.probe.probe import MAX_SHEET_BYTES, SheetJob, read_sheet
 from pipeline.media.url_policy import Refused
 from pipeline.runtime.interpreter import zstd
@@ -169,7 +170,7 @@ _SHOWN = 3
 def _describe_guess(read_as: Encoding, staged: Path, columns: Columns) -> list[str]:
     """Return the note on an encoding that was guessed, with captions that the next likely one reads otherwise."""
     note, other = f"The file is not UTF-8 and was read as {read_as.name}, which is a guess.", read_as.other
-    texts = (text[:60] for text in read_captions(staged, columns) if other and not text.isascii())
+    texts = (text[:60] for text in _read_captions(staged, columns) if other and not text.isascii())
     readings = ((text, text.encode(read_as.name, "replace").decode(other, "replace")) for text in texts)
     shown = [
         f"{text!r} would be {reading!r}"
@@ -178,6 +179,17 @@ def _describe_guess(read_as: Encoding, staged: Path, columns: Columns) -> list[s
     if shown:
         note += f" As {other} {'; '.join(shown)}."
     return [f"{note} If its letters are wrong, name its encoding."]
+
+
+def _read_captions(staged: Path, columns: Columns) -> Iterator[str]:
+    """Yield the captions of a staged table, as they are found in its rows."""
+    with staged.open("rb") as file:
+        _, _, *header = json.loads(file.readline())
+        place = next((n for n, cell in enumerate(header, 1) if columns.find(cell) == "caption"), 0)
+        for raw in file if place else ():
+            row = json.loads(raw)
+            if len(row) > place and isinstance(row[place], str):
+                yield row[place]
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:

@@ -1,23 +1,27 @@
-"""The forecast of a plan: what its rows add to each account and day, how much of it fits, and what is in conflict.
+"""The forecast of a plan: what its rows add to each account and day, when they go out, and what is in conflict.
 
 A conflict rejects no row: the posts go out later than planned, or need an operator in time.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.actions.forecast import AccountForecast, forecast_releases, summarize
+from pipeline.domain.release_forecast import Release, Why
 from pipeline.runtime.context import Context
 from pipeline.stages.platform_limits import find_daily_quota, list_draft_options, name_counted
 from pipeline.stages.warnings import get_grant_end, warn_of_expiring_grant
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.deliveries.to_release import list_sent
 from pipeline.store.imports import imports as store
-from pipeline.store.imports.imports import AccountDay, Import
+from pipeline.store.imports.imports import Import
 
 MAX_DAYS = 1_000
 """Days of accounts in one forecast."""
@@ -25,7 +29,7 @@ MAX_DAYS = 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayForecast:
-    """The posts, or the inbox drafts, of one account on one day."""
+    """The posts, or the inbox drafts, of one account that are due on one day."""
 
     account: AccountRow
     day: date
@@ -33,9 +37,9 @@ class DayForecast:
     posts: int
     before: int
     fits: int
-    """The number of ``posts`` within the daily quota of the platform."""
-    last_at: datetime
-    """When the last of them goes out, at the earliest."""
+    """The number of ``posts`` that go out on time."""
+    last_at: datetime | None
+    """When the last of them goes out; None if a pause holds all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +47,7 @@ class Conflict:
     """An obstacle between an account's posts and their times. ``posts``: how many of the import it concerns."""
 
     kind: str
-    """quota · pace · grant · content."""
+    """quota · pace · pause · grant · content."""
     account: AccountRow
     posts: int
     message: str
@@ -51,8 +55,9 @@ class Conflict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
-    """Days in order; conflicts by account. ``is_cut``: there are more days."""
+    """Accounts, those with late posts first; days in order; conflicts by account. ``is_cut``: there are more days."""
 
+    accounts: Sequence[AccountForecast]
     days: Sequence[DayForecast]
     conflicts: Sequence[Conflict]
     is_cut: bool
@@ -60,65 +65,77 @@ class Forecast:
 
 def forecast(context: Context, c: Connection, job: Import) -> Forecast:
     """Return the forecast of the rows of an import that are not applied yet."""
-    accounts = {a.id: a for a in find_accounts(c, job.workspace_id, store.list_accounts(c, job.id))}
-    found = store.list_days(c, job.id, list_draft_options(context), MAX_DAYS + 1)
-    days = [_fit(context, accounts[day.account], day) for day in found[:MAX_DAYS]]
+    new = store.list_new(c, job.id, list_draft_options(context))
+    ids = sorted({one.account for one in new})
+    accounts = {account.id: account for account in find_accounts(c, job.workspace_id, ids)}
+    releases = forecast_releases(context, c, accounts.values(), new)
+    mine = [one for one in releases if one.waiting.is_new]
+    days = [*_list_days(c, accounts, releases)]
     conflicts = [
-        *_find_full_days(days),
-        *_find_fast(context, c, job, accounts),
+        *_find_late(context, accounts, mine),
         *_find_ending_grants(c, job, accounts),
         *_find_same(c, job, accounts),
     ]
-    return Forecast(days=days, conflicts=conflicts, is_cut=len(found) > MAX_DAYS)
-
-
-def _fit(context: Context, account: AccountRow, day: AccountDay) -> DayForecast:
-    quota = find_daily_quota(context, account.platform, drafts=day.drafts)
-    fits, last_at = day.posts, day.last_due
-    if quota is not None and day.before + day.posts > quota.allowed:
-        fits = max(0, quota.allowed - day.before)
-        full_days = (day.before + day.posts - 1) // quota.allowed
-        start = datetime.combine(day.day, time(), day.last_due.tzinfo)
-        last_at = max(day.last_due, start + timedelta(days=full_days))
-    return DayForecast(
-        account=account,
-        day=day.day,
-        drafts=day.drafts,
-        posts=day.posts,
-        before=day.before,
-        fits=fits,
-        last_at=last_at,
+    return Forecast(
+        accounts=[*summarize(accounts, mine)],
+        days=days[:MAX_DAYS],
+        conflicts=conflicts,
+        is_cut=len(days) > MAX_DAYS,
     )
 
 
-def _find_full_days(days: Sequence[DayForecast]) -> Iterator[Conflict]:
-    full: dict[tuple[UUID, bool], list[DayForecast]] = {}
-    for day in days:
-        if day.fits < day.posts:
-            full.setdefault((day.account.id, day.drafts), []).append(day)
-    for found in full.values():
-        over, first = sum(day.posts - day.fits for day in found), found[0]
-        message = (
-            f"On {len(found)} days there are more {name_counted(drafts=first.drafts)} than the platform takes in a "
-            f"day, first on {first.day}: {first.before + first.posts} where {first.before + first.fits} fit. "
-            "They go out later."
+def _list_days(
+    c: Connection, accounts: Mapping[UUID, AccountRow], releases: Sequence[Release]
+) -> Iterator[DayForecast]:
+    """Yield the days on which the import adds posts, with what is planned or was sent on each already."""
+    before = Counter((one.at.date(), one.account, one.drafts) for one in list_sent(c, accounts, ()))
+    found: dict[tuple[date, UUID, bool], list[Release]] = defaultdict(list)
+    for one in releases:
+        key = (one.waiting.due.astimezone(UTC).date(), one.waiting.account, one.waiting.drafts)
+        if one.waiting.is_new:
+            found[key].append(one)
+        else:
+            before[key] += 1
+    for key in sorted(found, key=lambda key: (key[0], str(key[1]), key[2])):
+        day, account, drafts = key
+        times = [one.at for one in found[key] if one.at is not None]
+        yield DayForecast(
+            account=accounts[account],
+            day=day,
+            drafts=drafts,
+            posts=len(found[key]),
+            before=before[key],
+            fits=len(times) - sum(one.is_late for one in found[key]),
+            last_at=max(times, default=None),
         )
-        yield Conflict(kind="quota", account=first.account, posts=over, message=message)
 
 
-def _find_fast(
-    context: Context, c: Connection, job: Import, accounts: Mapping[UUID, AccountRow]
+def _find_late(
+    context: Context, accounts: Mapping[UUID, AccountRow], releases: Sequence[Release]
 ) -> Iterator[Conflict]:
-    paces = {
-        account.id: (rate.count, rate.per)
-        for account in accounts.values()
-        for rate in context.adapters[account.platform].capabilities.rates
-        if rate.step == "finalize"
-    }
-    for identity, posts in store.count_fast(c, job.id, paces).items():
-        count, per = paces[identity]
-        message = f"The platform takes {count} posts in {per.total_seconds():g} s: these go out later."
-        yield Conflict(kind="pace", account=accounts[identity], posts=posts, message=message)
+    late: dict[tuple[UUID, bool, Why], list[Release]] = defaultdict(list)
+    for one in releases:
+        if one.why and (one.at is None or one.is_late):
+            late[one.waiting.account, one.waiting.drafts, one.why].append(one)
+    for (identity, drafts, why), found in late.items():
+        account, first = accounts[identity], min(one.waiting.due for one in found)
+        said = _explain(context, account, why, drafts=drafts)
+        message = f"{said} The first of them is due {first.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+        yield Conflict(kind=why, account=account, posts=len(found), message=message)
+
+
+def _explain(context: Context, account: AccountRow, why: Why, *, drafts: bool) -> str:
+    match why:
+        case "pause":
+            return "A pause holds them until it is lifted."
+        case "quota" if quota := find_daily_quota(context, account.platform, drafts=drafts):
+            whose = "our app" if quota.per == "app" else "an account"
+            return (
+                f"There are more {name_counted(drafts=drafts)} than the platform takes from {whose} in 24 hours, "
+                f"{quota.allowed}: these go out later."
+            )
+        case _:
+            return "They follow each other faster than the platform takes them: these go out later."
 
 
 def _find_ending_grants(

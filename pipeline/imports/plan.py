@@ -34,8 +34,7 @@ from pipeline.imports.columns import Columns, Format, ImportRow, ReadLimits
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.import_slice import ImportSlice
-from pipeline.imports.read import open_rows
-from pipeline.imports.stage import Staged
+from pipeline.imports.read import Staged, open_rows
 from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

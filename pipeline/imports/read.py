@@ -1,19 +1,24 @@
-"""Read the staged rows of a file of posts from any position: each as the body of a post, or as what is wrong."""
+"""Stage the rows of a file of posts, one line of JSON for each, and read them from any position.
+
+A staged row is ``[line, "cell", …]``, where ``line`` is its first physical line in the file, or its row in the sheet.
+The only cell of NDJSON is the line itself. A header comes first, except of NDJSON: the order of the dates, which is
+known and written last, the delimiter, and the columns. A row that cannot be read is staged with its issue at the end,
+and does not end the file.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
+from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
-from pipeline.imports.cells import RowReader, parse_post_id
+from pipeline.imports.cells import RowReader, take_extras
 from pipeline.imports.columns import (
-    ERROR,
-    POST_ID,
-    SCHEDULED_AT,
-    STATUS,
     Cells,
     Columns,
     FileProblem,
@@ -22,8 +27,301 @@ from pipeline.imports.columns import (
     ReadLimits,
     build_too_large,
 )
-from pipeline.imports.local_time import NO_TIME, NOW, InvalidCell
-from pipeline.imports.stage import UNKNOWN, Issue, parse_body
+from pipeline.imports.local_time import DateSurvey
+
+_PIECE = 64 * 1024
+_DELIMITERS: Sequence[str] = (",", ";", "\t")
+_NAMED = re.compile(rb"sep=(.)\r?\n", re.DOTALL)
+_OPEN_QUOTE = (
+    "A quote opens a cell of this row and does not close it. A quote inside a quoted cell is doubled."
+)
+_STRAY_QUOTE = (
+    "A quote closes a cell of this row, and more text follows. A quote inside a quoted cell is doubled."
+)
+_NOT_UTF8 = "It holds bytes that are not UTF-8."
+_DAMAGED = "The header has too many columns, or the spreadsheet is damaged."
+
+Issue = dict[str, Any]
+StagedRow = Sequence[int | str | Issue]
+_UNKNOWN = "---"
+"""Where the order of the dates is written, which has as many letters."""
+
+
+class Staged(NamedTuple):
+    """What is known of a file once its rows are staged: how many, and what to tell its author."""
+
+    rows: int
+    notes: Sequence[str]
+
+
+def stage_rows(
+    source: Path,
+    target: Path,
+    format: Format,  # noqa: A002  the interface's word
+    limits: ReadLimits,
+    columns: Columns,
+    on_row: Callable[[], None] = lambda: None,
+    dates: str | None = None,
+) -> Staged:
+    """Write the rows of ``source`` to ``target``: UTF-8 text, or the lines that a probe process made of a spreadsheet.
+
+    ``on_row`` is called between two rows. ``dates``: their order; None: found out from all of them. Raises FileProblem
+    for a header or dates that cannot be used, and over ``limits``.
+    """
+    count, notes = 0, []
+    with source.open("rb") as file, target.open("wb") as sink:
+        rows = iter(_STAGERS[format](file, limits, columns))
+        survey = None
+        if format is not Format.NDJSON:
+            delimiter, *header = map(str, next(rows))
+            _write_row(sink, (_UNKNOWN, delimiter, *header))
+            survey, notes = DateSurvey(columns, header), columns.describe_ignored(header)
+        for row in rows:
+            on_row()
+            _write_row(sink, row)
+            if survey is not None:
+                survey.add(row)
+            count += 1
+        if survey is not None and (found := dates or survey.choose()):
+            sink.seek(len('["'))
+            sink.write(found.encode())
+    return Staged(count, notes)
+
+
+def _write_row(sink: BinaryIO, row: StagedRow) -> None:
+    sink.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+
+class _Blanks:
+    """Counts blank rows. They are no rows, and reading on through billions of them would be no use."""
+
+    def __init__(self, limits: ReadLimits) -> None:
+        self._most, self._count = 2 * limits.max_rows, 0
+
+    def add(self) -> None:
+        """Count one. Raises FileProblem over the limit."""
+        self._count += 1
+        if self._count > self._most:
+            raise build_too_large(f"The file has more than {self._most:,} blank rows.")
+
+
+def _read_lines(file: BinaryIO, limits: ReadLimits) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """Yield number, bytes and first bytes of each line that is not blank; None for one over the limit of a row.
+
+    No more of the line is held than a row may have.
+    """
+    most, line, blanks = limits.max_row_bytes, 0, _Blanks(limits)
+    while raw := file.readline(most + 2):
+        line, head, is_long = line + 1, raw[:1000], len(raw.rstrip(b"\r\n")) > most
+        while not raw.endswith(b"\n") and (rest := file.readline(most + 2)):
+            raw, is_long = rest, True
+        if is_long:
+            yield line, None, head
+        elif raw.strip():
+            yield line, raw, head
+        else:
+            blanks.add()
+
+
+def _build_too_long(limits: ReadLimits) -> Issue:
+    return build_issue(
+        (), f"The row has more than {limits.max_row_bytes:,} bytes, which is the maximum.", "too_long"
+    )
+
+
+# --- NDJSON ----------------------------------------------------------------------------------------------------------
+
+
+def _stage_ndjson(file: BinaryIO, limits: ReadLimits, _columns: Columns) -> Iterator[StagedRow]:
+    if file.read(64).lstrip().startswith(b"["):
+        raise FileProblem("The file is a JSON array. Write one object on each line, without brackets around.")
+    file.seek(0)
+    for line, raw, head in _read_lines(file, limits):
+        if raw is None:
+            yield line, head.decode(errors="replace"), _build_too_long(limits)
+            continue
+        text = raw.rstrip(b"\r\n")
+        try:
+            yield line, text.decode()
+        except UnicodeDecodeError:
+            yield line, text.decode(errors="replace"), *_parse_body(text)[1]
+
+
+def _parse_body(line: bytes) -> tuple[dict[str, Any], list[Issue]]:
+    """Return the body of a post, as strictly as one that is posted, or the issue of the line."""
+    try:
+        body = strict_json.parse(line)
+    except strict_json.InvalidJson as error:
+        message = str(error).replace("The body", "The line").replace("line 1, column", "column")
+        return {}, [build_issue((), message, "invalid_json")]
+    if not isinstance(body, dict):
+        return {}, [build_issue((), "The line must be a JSON object.", "model_type")]
+    return body, []
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+class _TooLong(Exception):
+    """A row has more bytes than it may."""
+
+
+class _RowLines:
+    """Feeds physical lines to a csv reader, bounded for each row, and knows where the row began."""
+
+    def __init__(self, file: BinaryIO, most: int, offset: int, line: int) -> None:
+        self._file, self._most = file, most
+        self.offset, self.line = offset, line
+        file.seek(offset)
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        """Start counting for the next row."""
+        self.start, self.first_line, self.size, self.is_utf8 = self.offset, self.line, 0, True
+
+    def read(self) -> Iterator[str]:
+        """Yield lines. Raises _TooLong."""
+        most, readline = self._most, self._file.readline
+        while raw := readline(most + 2):
+            self.offset += len(raw)
+            self.line += 1
+            self.size += len(raw)
+            if self.size > most and self.size - raw.endswith(b"\n") - raw.endswith(b"\r\n") > most:
+                raise _TooLong
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError:
+                text, self.is_utf8 = raw.decode(errors="replace"), False
+            yield text
+
+    def skip_row(self, delimiter: str) -> bool:
+        """Go behind a row that cannot be read: to the end of its last quoted cell if that is closed, else of its line.
+
+        Return False if it is not closed. A quote is closed where a delimiter or the end of a line follows; one that
+        opens another row's cell is followed by its text.
+        """
+        is_open, end, closing = False, None, _build_closing(delimiter)
+        self.offset, self.line = self.start, self.first_line
+        self._file.seek(self.start)
+        line_head = b""
+        while piece := self._file.readline(_PIECE):
+            self.offset += len(piece)
+            line_head = line_head or piece
+            is_open ^= bool(piece.count(b'"') % 2)
+            if not piece.endswith(b"\n") and len(piece) == _PIECE:
+                continue
+            self.line += 1
+            if end is not None and not is_open and not closing.match(line_head):
+                break
+            end = end or (self.offset, self.line)
+            if not is_open:
+                return True
+            line_head = b""
+        self.offset, self.line = end or (self.offset, self.line)
+        self._file.seek(self.offset)
+        return False
+
+
+def _build_closing(delimiter: str) -> re.Pattern[bytes]:
+    return re.compile(rb'(?:[^"]|"")*"(?:[\r\n]|$|%b)' % re.escape(delimiter.encode()))
+
+
+def _stage_csv(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator[StagedRow]:
+    """Yield the delimiter with the columns, and the rows below the header without those of blank cells."""
+    if limits.max_row_bytes > csv.field_size_limit():
+        csv.field_size_limit(limits.max_row_bytes)
+    names, delimiter, offset, line = _find_header(file, limits, columns)
+    yield delimiter, *names
+    blanks, lines = _Blanks(limits), _RowLines(file, limits.max_row_bytes, offset, line)
+    rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
+    while True:
+        lines.begin_row()
+        try:
+            texts = next(rows)
+        except StopIteration:
+            return
+        except (csv.Error, _TooLong) as error:
+            is_closed = lines.skip_row(delimiter)
+            yield lines.first_line, _explain(error, limits, is_closed=is_closed)
+            rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
+            continue
+        if not any(texts):
+            blanks.add()
+        elif lines.is_utf8:
+            yield lines.first_line, *texts
+        else:
+            yield lines.first_line, *texts, build_issue((), _NOT_UTF8, "string_unicode")
+
+
+def _find_header(file: BinaryIO, limits: ReadLimits, columns: Columns) -> tuple[Sequence[str], str, int, int]:
+    """Return the columns of the header, the delimiter that gives most of them, and offset and line of what follows."""
+    offset, line, delimiters = 0, 1, _DELIMITERS
+    if named := _NAMED.fullmatch(file.readline(16)):
+        offset, line, delimiters = file.tell(), 2, (named[1].decode("latin-1"),)
+    best: tuple[int, Sequence[str], str, int, int] | None = None
+    problem: Exception = FileProblem("The file has no row.")
+    for delimiter in delimiters:
+        lines = _RowLines(file, limits.max_row_bytes, offset, line)
+        rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
+        try:
+            cells = next((row for row in rows if any(row)), None)
+        except (csv.Error, _TooLong) as error:
+            problem = FileProblem(f"The header cannot be read. {_explain(error, limits)['message']}")
+            continue
+        if cells is not None and (best is None or columns.count_known(cells) > best[0]):
+            best = (columns.count_known(cells), cells, delimiter, lines.offset, lines.line)
+    if best is None:
+        raise problem
+    return columns.match_header(best[1]), *best[2:]
+
+
+def _explain(error: Exception, limits: ReadLimits, *, is_closed: bool = True) -> Issue:
+    """Return the issue of a row that cannot be read."""
+    if isinstance(error, _TooLong) and is_closed:
+        return _build_too_long(limits)
+    if isinstance(error, _TooLong) or "end of data" in str(error):
+        return build_issue((), _OPEN_QUOTE, "quote")
+    if "expected after" in str(error):
+        return build_issue((), _STRAY_QUOTE, "quote")
+    return build_issue((), f"The row is not CSV: {error}.", "csv")
+
+
+# --- spreadsheets ----------------------------------------------------------------------------------------------------
+
+
+def _stage_sheet(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator[StagedRow]:
+    """Yield the rows, each as wide as the header at least: blank cells at the end of a row were left out."""
+    row, *header = _parse_cells(file.readline(limits.max_row_bytes + 1))
+    names = columns.match_header(header)
+    yield row, *names
+    for line, raw, _ in _read_lines(file, limits):
+        if raw is None:
+            yield line + 1, _build_too_long(limits)
+        else:
+            row, *texts = _parse_cells(raw)
+            yield row, *texts, *[""] * (len(names) - len(texts))
+
+
+def _parse_cells(raw: bytes) -> tuple[int, *tuple[str, ...]]:
+    """Return the row and the cells of a line. The file may have taken over the process that wrote it."""
+    try:
+        row, *texts = json.loads(raw)
+    except (ValueError, TypeError, RecursionError):
+        raise FileProblem(_DAMAGED) from None
+    if type(row) is not int or any(type(text) is not str for text in texts):
+        raise FileProblem("The spreadsheet is damaged.")
+    return row, *texts
+
+
+_STAGERS: Mapping[Format, Callable[[BinaryIO, ReadLimits, Columns], Iterator[StagedRow]]] = {
+    Format.NDJSON: _stage_ndjson,
+    Format.CSV: _stage_csv,
+    Format.XLSX: _stage_sheet,
+    Format.ODS: _stage_sheet,
+}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def open_rows(
@@ -46,7 +344,7 @@ def open_rows(
         read, unread = _read_json, None
         if format is not Format.NDJSON:
             dates, delimiter, *names = json.loads(file.readline())
-            dates = "" if dates == UNKNOWN else dates
+            dates = "" if dates == _UNKNOWN else dates
             reader = RowReader(columns, names, time_zone, dates, comma=delimiter == ";")
             read, unread = reader.read, reader.name_cells()
         position = file.seek(position or file.tell())
@@ -90,23 +388,5 @@ def _build_row(staged: list[Any], read: Read, unread: Cells | None, number: int,
 
 def _read_json(texts: Sequence[str]) -> tuple[Cells | str, dict[str, Any], str | None, list[Issue]]:
     """Read a line. An account may be ``{"account": "platform:username"}``; ``post_id`` is of an export."""
-    body, issues = parse_body(texts[0].encode())
-    return texts[0], body, None if issues else _take_extras(body, issues), issues
-
-
-def _take_extras(body: dict[str, Any], issues: list[Issue]) -> str | None:
-    """Take the keys that only files have out of a body, and return the id of the post that it was exported from."""
-    for name in (STATUS, ERROR):
-        body.pop(name, None)
-    instant = body.get(SCHEDULED_AT)
-    if instant is None or instant == "":
-        issues.append(
-            build_issue((SCHEDULED_AT,), NO_TIME.replace(", or local_time and time_zone", ""), "missing")
-        )
-    elif isinstance(instant, str) and instant.strip().casefold() == NOW:
-        del body[SCHEDULED_AT]
-    try:
-        return parse_post_id(body.pop(POST_ID, None))
-    except InvalidCell as error:
-        issues.append(error.build_issue(POST_ID))
-        return None
+    body, issues = _parse_body(texts[0].encode())
+    return texts[0], body, None if issues else take_extras(body, issues), issues

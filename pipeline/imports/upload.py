@@ -41,7 +41,7 @@ class ImportOptions:
     """gzip or zstd, if it is compressed."""
     strict: bool = False
     """Apply nothing unless every row is good."""
-    updates: bool = False
+    update: bool = False
     """Edit the posts of rows whose external_id has another body."""
     time_zone: str | None = None
     """The time zone of local times in rows that name none; None: the workspace's."""
@@ -51,7 +51,7 @@ class ImportOptions:
     """The order of its dates: dmy, mdy or ymd; None: they show it."""
     preset: str | None = None
     """The name of what its header calls our columns."""
-    renamed: str = ""
+    map: str | None = None
     """What it calls them in other ways: ``Text=caption,Notes=``."""
     save_as: str | None = None
     """The preset that the workspace keeps of both."""
@@ -92,16 +92,17 @@ def _resolve_options(
 ) -> Mapping[str, Any]:
     """Return the options as they are stored. Raises Refusal."""
     given = asdict(options)
-    chosen = {name: given.pop(name) for name in ("preset", "renamed", "save_as")}
+    chosen = {name: given.pop(name) for name in ("preset", "map", "save_as")}
     try:
         parse_accounts(list(options.accounts))
-        columns = choose_columns(c, caller.workspace_id, known, **chosen)
+        columns = choose_columns(c, caller.workspace_id, known, renamed=chosen.pop("map") or "", **chosen)
     except InvalidCell as error:
         issue = error.build_issue("accounts")
         raise Refusal(400, "validation_failed", f"accounts: {issue['message']}", [issue]) from error
     except FileProblem as problem:
         raise Refusal(400, "validation_failed", problem.message) from problem
-    return {**given, "time_zone": options.time_zone or caller.time_zone, "columns": columns}
+    known_as = {"updates": given.pop("update"), "time_zone": options.time_zone or caller.time_zone}
+    return {**given, **known_as, "columns": columns}
 
 
 def finish_upload(

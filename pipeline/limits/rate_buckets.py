@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
@@ -142,6 +142,14 @@ class Buckets:
         return None if answer is None else Taken(*cast("list[int]", answer))
 
 
+def list_costs(rates: Iterable[Rate], step: str) -> list[int]:
+    """Return the milliseconds between two calls of a step, by each rate that bounds it.
+
+    Without a burst: GCRA would allow bursts, and the platforms' fixed windows do not.
+    """
+    return [int(rate.per.total_seconds() * 1000 / rate.count) for rate in rates if rate.step == step]
+
+
 class RateBuckets:
     """The buckets of all accounts and steps. ``enabled`` False lets every call pass (sandbox without limits)."""
 
@@ -151,11 +159,9 @@ class RateBuckets:
 
     def take(self, account_id: str, step: str, rates: tuple[Rate, ...]) -> timedelta:
         """Take from every bucket of a step and return zero; or take nothing and return how long to wait."""
-        mine = [rate for rate in rates if rate.step == step]
-        if not mine or not self._enabled:
+        costs = list_costs(rates, step)
+        if not costs or not self._enabled:
             return timedelta(0)
-        # no burst: calls are spaced by per/count. GCRA would allow bursts; the platforms' fixed windows do not
-        costs = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
         keys = {f"pace:{account_id}:{step}:{n}": Bucket(cost, cost) for n, cost in enumerate(costs)}
         taken = self._buckets.take(keys)
         return UNREACHABLE_WAIT if taken is None else timedelta(milliseconds=taken.wait)

@@ -56,8 +56,7 @@ from pipeline.domain.receipt import BrokenChain, issue, verify
 from pipeline.domain.webhook import parse_retry_after
 from pipeline.imports.columns import FileProblem, Format, ReadLimits, build_columns, detect_format
 from pipeline.imports.convert import convert_file, read_head
-from pipeline.imports.read import open_rows
-from pipeline.imports.stage import stage_rows
+from pipeline.imports.read import open_rows, stage_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.probe import probe, probe_client, probe_worker
 from pipeline.media.probe.containers import HEAD_BYTES, Container, sniff

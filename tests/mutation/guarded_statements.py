@@ -102,7 +102,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "webhooks.webhooks.resume_webhook",
         "webhooks.webhooks.resume_webhook#2",
     ),
-    _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.rows.*", "jobs.*"),
+    _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.presets.*", "imports.rows.*", "jobs.*"),
     _STEERING: (
         "steering.jobs.create_job",
         "steering.jobs.find_job",

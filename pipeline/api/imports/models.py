@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
+from pipeline.actions.forecast import AccountForecast
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
 from pipeline.api.http.validation import Body, Query
 from pipeline.api.posts.pagination import Position, parse_cursor
@@ -21,10 +22,9 @@ from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.columns import Format
 from pipeline.imports.encodings import ENCODINGS
-from pipeline.imports.forecast import Forecast
+from pipeline.imports.forecast import Conflict, DayForecast, Forecast
 from pipeline.imports.local_time import ORDERS
 from pipeline.imports.upload import ImportOptions
-from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.imports.imports import Import
 
 MAX_NAME = 255
@@ -116,19 +116,9 @@ class UploadQuery(Query):
 
     def to_options(self, content_encoding: str | None) -> ImportOptions:
         """Return the options of the file."""
-        return ImportOptions(
-            name=self.name,
-            encoding=content_encoding,
-            strict=self.strict,
-            updates=self.update,
-            time_zone=self.time_zone,
-            text_encoding=self.encoding,
-            dates=self.dates,
-            preset=self.preset,
-            renamed=self.map or "",
-            save_as=self.save_as,
-            accounts=[one.strip() for one in (self.accounts or "").split(",") if one.strip()],
-        )
+        names = [one.strip() for one in (self.accounts or "").split(",") if one.strip()]
+        given = self.model_dump(exclude={"format", "encoding", "accounts"})
+        return ImportOptions(**given, encoding=content_encoding, text_encoding=self.encoding, accounts=names)
 
 
 class ColumnPreset(ResponseModel):
@@ -290,7 +280,7 @@ class ImportPage(ResponseModel):
     next_cursor: str | None
 
 
-ConflictKind = TypeAliasType("ConflictKind", Literal["quota", "pace", "grant", "content"])
+ConflictKind = TypeAliasType("ConflictKind", Literal["quota", "pace", "pause", "grant", "content"])
 
 
 class ImportDay(ResponseModel):
@@ -303,15 +293,32 @@ class ImportDay(ResponseModel):
     delivered_as: DeliveredAs = Field(description="Inbox drafts have a daily quota of their own.")
     posts: int = Field(description="That the import adds.")
     before: int = Field(description="That are planned or sent already.")
-    fits: int = Field(description="Of posts, within the platform's daily quota.")
-    last_at: Timestamp = Field(description="When the last of them goes out, at the earliest.")
+    fits: int = Field(description="Of posts, that go out on time.")
+    last_at: Timestamp | None = Field(
+        description="When the last of them goes out; null if a pause holds them all."
+    )
+
+
+class ForecastAccount(ResponseModel):
+    """What becomes of the posts of one account, as the release runs with the limits that publishing keeps."""
+
+    account_id: UUID
+    platform: Platform
+    username: str
+    posts: int
+    on_time: int = Field(description="Within a minute of their times.")
+    late: int
+    held: int = Field(description="By a pause, for as long as it lasts.")
+    first_late: Timestamp | None = Field(description="When the first late one is due.")
+    last_at: Timestamp | None = Field(description="When the last one goes out.")
 
 
 class ImportConflict(ResponseModel):
     """Why posts of an account go out later than planned, or may not. No row is rejected for it."""
 
     kind: ConflictKind = Field(
-        description="A full day; faster than the platform takes them; a grant that ends first; the same content twice."
+        description="A full day; faster than the platform takes them; a pause; a grant that ends first; the same "
+        "content twice."
     )
     account_id: UUID
     platform: Platform
@@ -323,6 +330,7 @@ class ImportConflict(ResponseModel):
 class ImportForecast(ResponseModel):
     """The changes that the rows of a plan make that are not applied yet."""
 
+    accounts: list[ForecastAccount] = Field(description="Those with late posts first.")
     days: list[ImportDay]
     conflicts: list[ImportConflict]
     more_days: bool = Field(description="True if only the first 1,000 days of accounts are listed.")
@@ -331,27 +339,25 @@ class ImportForecast(ResponseModel):
     def from_forecast(cls, found: Forecast) -> Self:
         """Return the forecast as the API shows it."""
         return cls(
+            accounts=[fill_forecast(ForecastAccount, one) for one in found.accounts],
             days=[
-                ImportDay(
-                    **_name(day.account),
-                    day=day.day,
-                    delivered_as="inbox_draft" if day.drafts else "post",
-                    posts=day.posts,
-                    before=day.before,
-                    fits=day.fits,
-                    last_at=day.last_at,
-                )
+                fill_forecast(ImportDay, day, delivered_as="inbox_draft" if day.drafts else "post")
                 for day in found.days
             ],
-            conflicts=[
-                ImportConflict.model_validate(
-                    {**_name(x.account), "kind": x.kind, "posts": x.posts, "message": x.message}
-                )
-                for x in found.conflicts
-            ],
+            conflicts=[fill_forecast(ImportConflict, one) for one in found.conflicts],
             more_days=found.is_cut,
         )
 
 
-def _name(account: AccountRow) -> dict[str, object]:
-    return {"account_id": account.id, "platform": account.platform, "username": account.username}
+Model = TypeVar("Model", bound=ResponseModel)
+
+
+def fill_forecast(model: type[Model], found: AccountForecast | DayForecast | Conflict, **more: Any) -> Model:
+    """Return a part of a forecast as the API shows it: its fields, and its account's names."""
+    names = {
+        "account_id": found.account.id,
+        "platform": found.account.platform,
+        "username": found.account.username,
+    }
+    fields = {name: getattr(found, name) for name in model.model_fields if hasattr(found, name)}
+    return model.model_validate({**fields, **names, **more})

@@ -29,12 +29,14 @@ def quote(names: Iterable[str]) -> str:
 
 _TO_SEND = quote(WAITING | {State.QUEUED})
 _LOOKED_AT = quote(LOOKED_AT)
+IS_PAUSED = """(EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) OR EXISTS (
+        SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
+            ('workspace', d.workspace_id::text), ('account', d.account_id::text))))"""
+"""Whether a pause holds the delivery ``d``."""
 HELD_FOR = f"""CASE
     WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
     WHEN d.state NOT IN ({_TO_SEND}, {_LOOKED_AT}) THEN NULL
-    WHEN d.state IN ({_TO_SEND}) AND (EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) OR EXISTS (
-        SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
-            ('workspace', d.workspace_id::text), ('account', d.account_id::text)))) THEN '{Hold.PAUSED}'
+    WHEN d.state IN ({_TO_SEND}) AND {IS_PAUSED} THEN '{Hold.PAUSED}'
     WHEN {TOO_NEW} THEN '{Hold.NEWER_WORKER}'
     WHEN d.state IN ({_LOOKED_AT}) THEN d.held_for
     WHEN d.held_for IN ({quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.domain.bulk_import import WORKING, ImportState
+from pipeline.domain.release_forecast import Waiting
 from pipeline.store import jobs
-from pipeline.store.array_literals import write_ids, write_times, write_words
+from pipeline.store.array_literals import write_ids, write_times
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import insert, jsonb, row, rows
-from pipeline.store.deliveries.daily_quota import SENT_WITHIN_A_DAY
+from pipeline.store.database import insert, jsonb, read_all, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
 from pipeline.store.posts.options import Options
@@ -248,68 +248,24 @@ there AS (
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccountDay:
-    """The posts, or the inbox drafts, of one account on one day, in UTC."""
-
-    account: UUID
-    day: date
-    drafts: bool
-    posts: int
-    """The number that the import adds."""
-    before: int
-    """The number that is planned or sent already."""
-    last_due: datetime
-
-
-def list_days(c: Connection, identity: UUID, draft_options: Options, limit: int) -> list[AccountDay]:
-    """Return the first days on which the import adds posts, by day, account and kind.
+def list_new(c: Connection, identity: UUID, draft_options: Options) -> list[Waiting]:
+    """Return what the import adds to each account.
 
     ``draft_options``: by platform, the options of an inbox draft: a row that is not applied has no delivery yet.
     """
-    found = rows(
+    return read_all(
         c,
-        f"""WITH {_ADDED}, taken AS (
-                SELECT account, due, inbox_draft AS drafts FROM there
-                UNION ALL
-                SELECT account_id, armed_at, inbox_draft FROM attempts
-                WHERE account_id IN (SELECT account FROM added) AND {SENT_WITHIN_A_DAY})
-            SELECT a.*, coalesce(b.posts, 0) AS before
-            FROM (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts, max(due) AS last_due,
-                         coalesce(r.body -> x.platform @> (CAST(:draft_options AS jsonb) -> x.platform), false)
-                             AS drafts
-                  FROM added JOIN import_rows r ON r.import_id = :id AND r.number = added.number
-                       JOIN accounts x ON x.id = account
-                  GROUP BY account, day, drafts ORDER BY day, account, drafts LIMIT :n) a
-                 LEFT JOIN (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, drafts, count(*) AS posts
-                            FROM taken GROUP BY account, day, drafts) b USING (account, day, drafts)
-            ORDER BY day, account, drafts""",
+        Waiting,
+        f"""WITH {_ADDED}
+            SELECT x.id AS account, x.platform, due,
+                   coalesce(r.body -> x.platform @> (CAST(:draft_options AS jsonb) -> x.platform), false) AS drafts,
+                   EXISTS (SELECT FROM pauses WHERE (scope, target) IN (('all', ''), ('platform', x.platform),
+                       ('workspace', x.workspace_id::text), ('account', x.id::text))) AS paused, true AS is_new
+            FROM added JOIN import_rows r ON r.import_id = :id AND r.number = added.number
+                 JOIN accounts x ON x.id = account""",
         id=identity,
         draft_options=jsonb(draft_options),
-        n=limit,
     )
-    return [AccountDay(**r._mapping) for r in found]
-
-
-def count_fast(c: Connection, identity: UUID, paces: Mapping[UUID, tuple[int, timedelta]]) -> dict[UUID, int]:
-    """Count, by account, the posts that follow so many others within the time of its pace."""
-    found = rows(
-        c,
-        f"""WITH {_ADDED}, pace AS (
-                SELECT * FROM unnest(:account::uuid[], :n::integer[], :seconds::float8[]) AS x (account, n, seconds)),
-            turns AS (
-                SELECT account, due, is_new, row_number() OVER (PARTITION BY account ORDER BY due) AS turn
-                FROM (SELECT account, due, true AS is_new FROM added
-                      UNION ALL SELECT account, due, false FROM there) every_one)
-            SELECT t.account, count(*) AS posts
-            FROM pace p JOIN turns t USING (account) JOIN turns o ON o.account = t.account AND o.turn = t.turn - p.n
-            WHERE t.is_new AND t.due - o.due < make_interval(secs => p.seconds) GROUP BY t.account""",
-        id=identity,
-        account=write_ids(paces),
-        n=write_words(n for n, _ in paces.values()),
-        seconds=write_words(per.total_seconds() for _, per in paces.values()),
-    )
-    return {r.account: r.posts for r in found}
 
 
 def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
@@ -327,11 +283,6 @@ def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
         id=identity,
     )
     return {r.account: r.posts for r in found}
-
-
-def list_accounts(c: Connection, identity: UUID) -> list[UUID]:
-    """Return the accounts that the import adds posts to."""
-    return [r.account for r in rows(c, f"WITH {_ADDED} SELECT DISTINCT account FROM added", id=identity)]
 
 
 def count_after(

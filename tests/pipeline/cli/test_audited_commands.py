@@ -30,10 +30,10 @@ from tests.waiting import until
 
 READS = (
     "account list, attention, audit export, audit list, dead-letter causes, dead-letter list, dead-letter "
-    "show, delivery list, delivery show, doctor, explain, import forecast, import list, import rows, "
-    "import show, import template, key list, pause list, post export, post list, post show, receipts "
-    "export, receipts head, receipts verify, restore list, restore status, settings check, settings "
-    "example, settings list, steer list, steer receipts, steer show, top, user list, webhook events, "
+    "show, delivery list, delivery show, doctor, explain, forecast, import forecast, import list, "
+    "import presets, import rows, import show, import template, key list, pause list, post export, post list, "
+    "post show, receipts export, receipts head, receipts verify, restore list, restore status, settings check, "
+    "settings example, settings list, steer list, steer receipts, steer show, top, user list, webhook events, "
     "webhook list, webhook show, workspace list"
 )
 CHANGES_NOTHING = {
@@ -174,6 +174,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "delivery resume": lambda s: (s.delivery(State.BLOCKED),),
     "import apply": lambda s: s.plan(),
     "import cancel": lambda s: (s.plan()[0],),
+    "import delete": lambda s: (s.plan()[0],),
     "import pause": lambda s: (s.place("state = 'applying', lease_until = now() + interval '1 hour'"),),
     "import plan": lambda s: (s.month, "--workspace", s.workspace),
     "import resume": lambda s: (s.place("state = 'paused', paused_from = 'applying'"),),

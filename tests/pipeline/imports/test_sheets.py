@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.imports.columns import FileProblem, Format, ReadLimits
-from pipeline.imports.stage import stage_rows
+from pipeline.imports.read import stage_rows
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import (
     build_bomb,

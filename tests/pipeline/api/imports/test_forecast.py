@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.contract import Platform
+from pipeline.store.deliveries.pauses import pause
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.imports.test_applying import apply
 from tests.pipeline.api.running_server import Server
@@ -50,8 +51,17 @@ def test_posts_over_the_daily_quota_are_counted_with_those_that_are_there(import
     found = forecast(importer, importer.plan(*write(10, limit + 5)))
     [day] = found["days"]
     assert (day["posts"], day["before"], day["fits"]) == (limit - 5, 10, limit - 10)
-    assert day["last_at"] == "2031-05-05T00:00:00.000Z"
+    assert day["last_at"] == "2031-05-05T00:04:00.000Z", "a day after the fifth of those that are there"
     assert kinds(found) == [("quota", 5)]
+    [account] = found["accounts"]
+    assert {name: account[name] for name in ("posts", "on_time", "late", "held")} == {
+        "posts": limit - 5,
+        "on_time": limit - 10,
+        "late": 5,
+        "held": 0,
+    }
+    assert account["first_late"] == f"2031-05-04T{limit // 60:02d}:{limit % 60:02d}:00.000Z"
+    assert account["last_at"] == day["last_at"]
 
 
 def test_inbox_drafts_have_a_quota_of_their_own_and_what_was_sent_that_day_counts(importer: Importer) -> None:
@@ -100,7 +110,7 @@ def test_posts_that_follow_each_other_faster_than_the_platform_takes_them_are_co
     importer: Importer,
 ) -> None:
     bodies = [importer.body(n, scheduled_at=f"2031-05-04T10:00:{n:02d}Z") for n in range(9)]
-    assert kinds(forecast(importer, importer.plan(*bodies))) == [("pace", 3)]
+    assert kinds(forecast(importer, importer.plan(*bodies))) == [("pace", 2)]
 
 
 def test_a_grant_that_ends_first_and_the_same_content_are_said(importer: Importer) -> None:
@@ -125,6 +135,38 @@ def test_what_is_applied_is_not_forecast_and_strangers_see_nothing(
     importer: Importer, server: Server
 ) -> None:
     done = apply(importer, importer.plan(importer.body(1)))
-    assert forecast(importer, done) == {"days": [], "conflicts": [], "more_days": False}
+    assert forecast(importer, done) == {"accounts": [], "days": [], "conflicts": [], "more_days": False}
     importer.tenant.key = server.tenant().key
     assert importer.server.get(f"/imports/{done['id']}/forecast", importer.tenant.key).status_code == 404
+
+
+def test_what_a_pause_holds_has_no_time(importer: Importer) -> None:
+    planned = importer.plan(importer.body(1), importer.body(2))
+    with importer.server.context.database.begin() as c:
+        pause(c, "account", importer.tenant.accounts["tiktok"], "wrong campaign")
+    found = forecast(importer, planned)
+    [account] = found["accounts"]
+    assert (account["posts"], account["held"], account["last_at"]) == (2, 2, None)
+    assert (found["days"][0]["fits"], found["days"][0]["last_at"]) == (0, None)
+    assert kinds(found) == [("pause", 2)]
+
+
+def test_what_does_not_fit_is_carried_on_over_all_days_of_the_file(importer: Importer) -> None:
+    """Sixty-five posts of a TikTok account on one day: 15 go out in each 24 hours, and 50 wait, up to four days."""
+    media = {"type": "slideshow", "urls": ["https://cdn.example.com/1.jpg"]}
+    bodies = [
+        importer.body(n, media=media, scheduled_at=f"2031-05-04T{8 + n // 10:02d}:{n % 10 * 6:02d}:00Z")
+        for n in range(65)
+    ]
+    found = forecast(importer, importer.plan(*bodies))
+    [account] = found["accounts"]
+    assert (account["posts"], account["on_time"], account["late"]) == (65, 15, 50)
+    assert (account["first_late"], account["last_at"]) == (
+        "2031-05-04T09:30:00.000Z",
+        "2031-05-08T08:24:00.000Z",
+    )
+    assert kinds(found) == [("quota", 50)]
+    assert (
+        "in 24 hours, 15: these go out later. The first of them is due 2031-05-04 09:30 UTC."
+        in (found["conflicts"][0]["message"])
+    )
