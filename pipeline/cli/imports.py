@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
@@ -23,6 +26,7 @@ with lazy_imports():
     from pipeline.api.imports import downloads as row_writers
     from pipeline.api.imports import models
     from pipeline.api.posts import schema
+    from pipeline.cli import media_folder
     from pipeline.domain import bulk_import
     from pipeline.imports import columns as file_columns
     from pipeline.imports import control, presets, upload
@@ -98,21 +102,41 @@ def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str
 @click.option("--map", metavar="PAIRS", help="More of that: 'Text=caption,Date=local_time,Notes='.")
 @click.option("--save-as", metavar="NAME", help="Keep preset and map by this name, for the next file.")
 @click.option("--accounts", metavar="NAMES", help="Of rows that name none: 'tiktok:acme,instagram:acme'.")
+@click.option(
+    "--media",
+    type=click.Path(exists=True, path_type=Path),
+    help="A folder or a ZIP, where media are found that rows name by file.",
+)
 @wait_option
-def plan(file: BinaryIO, workspace: str | None, form: str | None, *, no_wait: bool, **given: Any) -> None:
+def plan(
+    file: BinaryIO,
+    workspace: str | None,
+    form: str | None,
+    media: Path | None,
+    *,
+    no_wait: bool,
+    **given: Any,
+) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made.
 
     Examples:
       slipway import plan month.csv --workspace Acme --time-zone Europe/Berlin
       zcat month.ndjson.gz | slipway import plan - --format ndjson
       slipway import plan publer.csv --preset publer --accounts tiktok:acme,instagram:acme
+      slipway import plan month.csv --media pictures/
     """
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
-    options = _read_options(name, given)
-    with runtime.report_refusals(), runtime.open_context() as context:
+    options, chosen = _read_options(name, given), None if form is None else file_columns.Format(form)
+    with runtime.report_refusals(), runtime.open_context() as context, TemporaryDirectory() as folder:
         with context.database.begin() as c:
             caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         auth.require_plan(caller)
+        if media is not None:
+            copy = Path(folder, "file")
+            with copy.open("wb") as target:
+                copyfileobj(file, target)
+            options = media_folder.send_media(context, caller, media, copy, chosen, options)
+            file = copy.open("rb")
         pieces = iter(lambda: file.read(PIECE), b"")
         job = upload.store_file(
             context,
@@ -120,7 +144,7 @@ def plan(file: BinaryIO, workspace: str | None, form: str | None, *, no_wait: bo
             options,
             file_columns.build_columns(schema.PostBody),
             pieces,
-            None if form is None else file_columns.Format(form),
+            chosen,
         )
         _show(context, caller, job, wait=not no_wait)
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 from pydantic_core import to_json
@@ -34,6 +34,7 @@ from pipeline.imports.columns import Columns, Format, ImportRow, ReadLimits
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.import_slice import ImportSlice
+from pipeline.imports.media_names import MediaNames
 from pipeline.imports.read import Staged, open_rows
 from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
@@ -45,6 +46,7 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal
 from pipeline.store import jobs
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.files.files import list_named
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
@@ -52,6 +54,7 @@ from pipeline.store.imports.rows import RowRecord
 from pipeline.store.posts.idempotency import Replay, find_replays
 from pipeline.store.posts.views import read_posts
 
+T = TypeVar("T")
 PIECE = 4 * 1024 * 1024
 KEPT_S = 24 * 3600.0
 """Age in seconds after which a copy that no step has removed is removed."""
@@ -162,11 +165,12 @@ def plan_rows(work: ImportSlice) -> None:
 def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRow]:
     caller = work.caller
     names = AccountNames(caller, lambda: _find_accounts(work), work.job.accounts)
+    media = MediaNames(_read(work, store.read_media, work.job.id), lambda: _read(work, list_named, caller))
     row = next(lines, None)
     while row is not None:
         try:
             parsed: tuple[Mapping[str, Any], Submission] | Refusal = validate.parse_row(
-                caller, names, work.form, row
+                caller, names, media, work.form, row
             )
         except Refusal as refusal:
             parsed = refusal
@@ -176,8 +180,12 @@ def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRo
 
 
 def _find_accounts(work: ImportSlice) -> list[AccountRow]:
+    return _read(work, find_accounts, work.caller.workspace_id)
+
+
+def _read(work: ImportSlice, read: Callable[..., T], *about: Any) -> T:
     with jobs.begin_step(work.context.database) as c:
-        return find_accounts(c, work.caller.workspace_id)
+        return read(c, *about)
 
 
 def _is_end(found: Sequence[ReadRow]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +55,8 @@ class ImportOptions:
     """What it calls them in other ways: ``Text=caption,Notes=``."""
     save_as: str | None = None
     """The preset that the workspace keeps of both."""
+    media: Mapping[str, str] = field(default_factory=dict)
+    """URLs by the names that rows have for them."""
     accounts: Sequence[str] = ()
     """The accounts of rows that name none: ids, or ``platform:username``."""
 

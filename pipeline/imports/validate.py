@@ -14,6 +14,7 @@ from uuid import UUID
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.imports.cells import parse_accounts
 from pipeline.imports.columns import Columns, ImportRow
+from pipeline.imports.media_names import MediaNames
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import Outcome
 from pipeline.stages.new_post import PostPlan, RuleInputs, Submission
@@ -116,12 +117,12 @@ class AccountNames:
 
 
 def parse_row(
-    caller: Caller, names: AccountNames, form: PostFormat, row: ImportRow
+    caller: Caller, names: AccountNames, media: MediaNames, form: PostFormat, row: ImportRow
 ) -> tuple[dict[str, Any], Submission]:
-    """Return the body of a row, with accounts by id, and its post request. Raises Refusal."""
+    """Return the body of a row, with accounts by id and media by URL, and its post request. Raises Refusal."""
     if row.body is None or row.issues:
         raise Refusal(422, "invalid_payload", str(row.issues[0]["message"]), row.issues)
-    body = names.resolve(row.body)
+    body = media.resolve(names.resolve(row.body))
     is_safe = isinstance(row.source, str) and form.is_safe_text(row.source.encode(errors="replace"))
     return body, Submission(caller=caller, request=form.read(body, is_safe=is_safe))
 

@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.api.files.routes import BYTES, StoredFile
@@ -33,15 +30,18 @@ from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
 from pipeline.media.probe.containers import HEAD_BYTES
 from pipeline.media.storage import StorageUnavailable
-from pipeline.media.uploads import TooLarge, TypeMismatch, UploadIntake, create_object_key
-from pipeline.runtime.context import Context
-from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.media_checks import await_checks, open_checks
+from pipeline.media.uploads import TooLarge, TypeMismatch, UploadIntake
+from pipeline.stages.file_upload import (
+    FileUpload,
+    begin_upload,
+    build_gone,
+    build_other_bytes,
+    build_too_large,
+    finish_upload,
+)
 from pipeline.stages.post_request import Refusal
-from pipeline.store.audit import record_change
-from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.files import files as store
-from pipeline.store.files.files import Content, File
+from pipeline.store.files.files import File
 
 log = logging.getLogger("slipway.api")
 
@@ -53,26 +53,6 @@ MAX_PAUSE = 30.0
 """Seconds a client may pause while it sends."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Transfer:
-    """One upload in progress. ``key`` None: the file exists, and the bytes are only compared with it."""
-
-    app_state: AppState
-    actor: Actor
-    file: File
-    intake: UploadIntake
-    key: str | None
-
-    def abandon(self) -> None:
-        """Remove the written bytes. Raises StorageUnavailable: then maintenance removes them later."""
-        self.intake.drop()
-        if self.key is not None:
-            self.app_state.context.files.storage.remove(self.key)
-            failpoint("files.abandoned")
-            with self.app_state.context.database.begin() as c:
-                store.forget_put(c, self.key)
-
-
 async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     """Receive the bytes of a file. No key is needed: the URL is signed for one file, type and time."""
     app_state = get_app_state(request)
@@ -81,26 +61,25 @@ async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
     actor = app_state.authenticator.locate(UPLOAD_URL, request)
     with app_state.file_transfers.uploads.slot(file.workspace_id):
-        transfer = await app_state.file_transfers.bulkhead.run(
+        upload = await app_state.file_transfers.bulkhead.run(
             partial(_begin, app_state, actor, file, get_declared_size(request))
         )
-        stored = await _receive(request, transfer)
+        stored = await _receive(request, app_state, upload)
     return success("File uploaded", StoredFile.from_file(stored))
 
 
-async def _receive(request: Request, transfer: _Transfer) -> File:
-    bulkhead = transfer.app_state.file_transfers.bulkhead
+async def _receive(request: Request, app_state: AppState, upload: FileUpload) -> File:
+    bulkhead = app_state.file_transfers.bulkhead
     try:
-        await copy_body(request, transfer.app_state, transfer.intake)
-        digest = await bulkhead.run(transfer.intake.finish)
+        await copy_body(request, app_state, upload.intake)
+        digest = await bulkhead.run(upload.intake.finish)
     except BaseException as error:
-        await asyncio.shield(bulkhead.run(partial(_abandon, transfer)))
-        if (refusal := _translate(error, transfer)) is None:
+        await asyncio.shield(bulkhead.run(upload.try_abandon))
+        if (refusal := _translate(error, upload)) is None:
             raise
         raise refusal from error
-    content = Content(object=transfer.key or "", size=transfer.intake.size, sha256=digest)
     # from here on maintenance cleans up after a failure: the commit may have succeeded without our knowing
-    return await asyncio.shield(bulkhead.run(partial(_finish, transfer, content)))
+    return await asyncio.shield(bulkhead.run(partial(finish_upload, upload, digest)))
 
 
 async def copy_body(request: Request, app_state: AppState, intake: UploadIntake) -> None:
@@ -165,75 +144,22 @@ def _find(app_state: AppState, file_id: UUID) -> File:
     with app_state.context.database.begin() as c:
         file = store.find_upload(c, file_id)
     if file is None:
-        raise _gone()
+        raise build_gone()
     return file
 
 
-def _begin(app_state: AppState, actor: Actor, file: File, declared: int) -> _Transfer:
-    """Record the object in ``file_puts``, then create it in storage: in that order, so that none is left unrecorded."""
-    if file.size is not None:
-        comparison = UploadIntake(content_type=file.content_type, most=file.size, sink=None)
-        return _Transfer(app_state=app_state, actor=actor, file=file, intake=comparison, key=None)
-    most, key = app_state.context.settings.files.max_bytes, create_object_key(file.id)
-    with app_state.context.database.begin() as c:
-        quota = app_state.context.settings.files.quota
-        room = max(0, quota - store.sum_bytes(c, file.workspace_id)) if quota else most
-        if declared > min(most, room):
-            raise _too_large(app_state, room)
-        store.begin_put(c, file.id, key)
-    failpoint("files.begun")
+def _begin(app_state: AppState, actor: Actor, file: File, declared: int) -> FileUpload:
     try:
-        sink = app_state.context.files.storage.begin(key)
+        return begin_upload(app_state.context, actor, file, declared)
     except StorageUnavailable as error:
         raise _unavailable(error) from error
-    intake = UploadIntake(content_type=file.content_type, most=min(most, room), sink=sink)
-    return _Transfer(app_state=app_state, actor=actor, file=file, intake=intake, key=key)
 
 
-def _finish(transfer: _Transfer, content: Content) -> File:
-    file, context = transfer.file, transfer.app_state.context
-    if transfer.key is None:
-        if content.sha256 != file.sha256:
-            raise _other_bytes()
-        return file
-    failpoint("files.finished")
-    with context.database.begin() as c:
-        ending = store.finish_put(c, file, content, context.settings.files.quota)
-        if ending == "stored":
-            facts = {"bytes": content.size, "sha256": content.sha256.hex()}
-            record_change(c, transfer.actor, "store", "file", file.id, file.workspace_id, after=facts)
-        checks = _open_check(context, c, file) if ending == "stored" else {}
-    failpoint("files.committed")
-    await_checks(context, checks, bulk=True)
-    if ending != "stored":
-        _abandon(transfer)
-    if ending == "full":
-        raise _too_large(transfer.app_state, 0)
-    if ending == "other":
-        raise _other_bytes()
-    if ending == "gone":
-        raise _gone()
-    return replace(file, object=content.object, size=content.size, sha256=content.sha256)
-
-
-def _open_check(context: Context, c: Connection, file: File) -> Mapping[int, Check]:
-    """Open the check of a stored file: once it has the facts, posts with the file need no storage to be accepted."""
-    purpose: Purpose = "video" if file.content_type.startswith("video/") else "image"
-    return open_checks(context, c, file.workspace_id, [(0, purpose, file.url)], bulk=True)
-
-
-def _abandon(transfer: _Transfer) -> None:
-    try:
-        transfer.abandon()
-    except StorageUnavailable:
-        return  # its row stays in file_puts, for maintenance
-
-
-def _translate(error: BaseException, transfer: _Transfer) -> Refusal | None:
+def _translate(error: BaseException, upload: FileUpload) -> Refusal | None:
     """Return the refusal for an error during the transfer, or None for an unexpected error."""
     if isinstance(error, TooLarge):
         return (
-            _other_bytes() if transfer.key is None else _too_large(transfer.app_state, transfer.intake.most)
+            build_other_bytes() if upload.key is None else build_too_large(upload.context, upload.intake.most)
         )
     return translate_transfer_error(error)
 
@@ -249,29 +175,6 @@ def translate_transfer_error(error: BaseException) -> Refusal | None:
     if isinstance(error, StorageUnavailable):
         return _unavailable(error)
     return None
-
-
-def _too_large(app_state: AppState, room: int) -> Refusal:
-    files = app_state.context.settings.files
-    if room >= files.max_bytes:
-        return Refusal(413, "payload_too_large", f"The file is larger than {files.max_bytes:,} bytes.")
-    return Refusal(
-        413,
-        "payload_too_large",
-        f"The file is larger than what is left of the workspace's quota of {files.quota:,} bytes.",
-    )
-
-
-def _other_bytes() -> Refusal:
-    return Refusal(
-        409,
-        "file_immutable",
-        "The file was uploaded before with other bytes and never changes: POST /files for a new one.",
-    )
-
-
-def _gone() -> Refusal:
-    return Refusal(404, "not_found", "The upload does not exist any more: POST /files for a new one.")
 
 
 def _unavailable(error: Exception) -> HttpRefusal:

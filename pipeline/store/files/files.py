@@ -178,6 +178,28 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
     return None if found is None else File(**found._mapping)
 
 
+def find_stored(c: Connection, caller: Caller, sha256: bytes) -> str | None:
+    """Return the URL of an upload of the caller's with these bytes, or None."""
+    own = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL")
+    sql = f"SELECT url FROM files WHERE {own} AND sha256 = :sha ORDER BY created_at DESC LIMIT 1"
+    found = row(c, sql, sha=sha256, **own.values)
+    return None if found is None else str(found.url)
+
+
+def list_named(c: Connection, caller: Caller) -> dict[str, list[str]]:
+    """Return the URLs of the caller's uploads by the name that each was given: one for each content."""
+    own = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL", "filename IS NOT NULL")
+    found = rows(
+        c,
+        f"""SELECT filename, array_agg(url) AS urls FROM (
+                SELECT DISTINCT ON (filename, sha256) filename, url FROM files WHERE {own}
+                ORDER BY filename, sha256, created_at) named
+            GROUP BY filename""",
+        **own.values,
+    )
+    return {r.filename: r.urls for r in found}
+
+
 def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) -> set[str]:
     """Return the ones of these names that are files of the caller's workspace which it may not use."""
     own = restrict_files(caller)

@@ -19,7 +19,7 @@ from pipeline.domain.release_forecast import Waiting
 from pipeline.store import jobs
 from pipeline.store.array_literals import write_ids, write_times
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import insert, jsonb, read_all, row, rows
+from pipeline.store.database import insert, jsonb, read_all, require_row, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
 from pipeline.store.posts.options import Options
@@ -90,8 +90,9 @@ def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **opti
     *options*: name, encoding, strict, updates, time_zone, text_encoding, dates, columns, accounts.
     """
     own: dict[str, Any] = {"workspace_id": caller.workspace_id, "key_id": caller.stored_key}
-    lists = {"columns": jsonb(options.get("columns", {})), "accounts": [*options.get("accounts", ())]}
-    insert(c, "imports", id=identity, object=key, **own, **{**options, **lists})
+    mappings = {name: jsonb(options.get(name, {})) for name in ("columns", "media")}
+    given = {**options, **mappings, "accounts": [*options.get("accounts", ())]}
+    insert(c, "imports", id=identity, object=key, **own, **given)
 
 
 def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str) -> bool:
@@ -106,6 +107,15 @@ def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, fo
         format=format_,
     )
     return found is not None
+
+
+def read_media(c: Connection, identity: UUID) -> dict[str, str]:
+    """Return the URLs of media that were sent with an import, by their names."""
+    found = require_row(
+        c, f"There is no import {identity}.", "SELECT media FROM imports WHERE id = :id", id=identity
+    )
+    media: dict[str, str] = found.media
+    return media
 
 
 def forget_upload(c: Connection, identity: UUID) -> None:

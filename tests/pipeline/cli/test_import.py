@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
+from PIL import Image
 
 from pipeline.cli import follow_import
 from pipeline.domain.bulk_import import ImportState
@@ -121,6 +124,59 @@ def test_standard_input_is_a_file_too(terminal: Terminal, month: Path) -> None:
     ended = terminal.run("import plan - --json", stdin=text)
     found = json.loads(ended.stdout)
     assert (found["format"], found["counts"]["rows"]) == ("ndjson", 2)
+
+
+def test_media_are_found_by_name_in_a_folder_or_a_zip_and_uploaded_once(
+    terminal: Terminal, month: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for name, color in (
+        ("a.jpg", "red"),
+        ("deep/b.jpg", "blue"),
+        ("unused.png", "red"),
+        ("../secret.jpg", "black"),
+    ):
+        Image.new("RGB", (1080, 1080), color).save(folder / name)
+    (folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    account = next(a for a in terminal.json("account list") if a["platform"] == "instagram")
+    names = ["a.jpg", "deep/b.jpg", "a.jpg, b.jpg", "missing.jpg", "../secret.jpg", "link.jpg"]
+    file = tmp_path / "posts.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["caption", "media_urls", "accounts", "local_time"])
+        for n, name in enumerate(names):
+            writer.writerow([f"Picture {n}", name, account["id"], f"2090-01-0{n + 1} 10:00"])
+    ended = terminal.run("import plan", str(file), "--media", str(folder), "--json")
+    found = json.loads(ended.stdout)
+    assert (found["counts"]["accepted"], found["counts"]["rejected"]) == (3, 3)
+    assert "No row names unused.png." in ended.stderr
+    rejected = terminal.text("import rows", found["id"], "--verdict", "rejected")
+    assert ["media.urls.0: There is no file of this name." in line for line in rejected.splitlines()[1:]] == [
+        True
+    ] * 3
+    urls = read_media_urls(ledger, found["id"])
+    assert [len(found) for found in urls] == [1, 1, 2]
+    assert [*urls[0], *urls[1]] == urls[2]
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        archive.write(folder / "a.jpg", "inside/a.jpg")
+        archive.write(folder / "deep/b.jpg", "inside/deep/b.jpg")
+        archive.writestr("../secret.jpg", b"never read")
+    again = terminal.json("import plan", str(file), "--media", str(tmp_path / "pictures.zip"))
+    assert read_media_urls(ledger, again["id"])[0] == urls[0], "what was uploaded is not uploaded again"
+    with ledger.database.begin() as c:
+        assert len(rows(c, "SELECT id FROM files WHERE filename IS NOT NULL")) == 2
+    assert "no folder" in terminal.refusal("import plan", str(file), "--media", str(file))
+
+
+def read_media_urls(ledger: Ledger, identity: str) -> list[list[str]]:
+    with ledger.database.begin() as c:
+        found = rows(
+            c,
+            "SELECT body FROM import_rows WHERE import_id = :id AND verdict <> 'rejected' ORDER BY number",
+            id=UUID(identity),
+        )
+    return [one.body["media"]["urls"] for one in found]
 
 
 def test_what_cannot_be_done_is_said(terminal: Terminal, month: Path, tmp_path: Path) -> None:

@@ -677,6 +677,7 @@ CREATE TABLE imports (
     dates text CHECK (dates IN ('dmy', 'mdy', 'ymd')),  -- their order; NULL: found out from all of them
     columns jsonb NOT NULL,  -- ours by what the header calls them; "" for one that is not read
     accounts text[] NOT NULL,  -- of rows that name none
+    media jsonb NOT NULL DEFAULT '{}',  -- URLs of media by the names that rows have for them
     object text NOT NULL UNIQUE,  -- in storage, from before its first byte
     size bigint,
     sha256 bytea,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
+from PIL import Image
 
 from tests.pipeline.api.imports.importing import Importer
+from tests.pipeline.api.running_server import ask
 
 PUBLER = (
     '"Date - Intl. format or prompt",Text,Link(s) - Separated by comma for FB carousels,Media URL(s) - Separated by '
@@ -100,3 +103,46 @@ def test_the_encoding_and_the_dates_are_as_the_client_says(importer: Importer) -
 
 def test_local_times_are_of_the_workspace_where_nothing_says_their_zone(importer: Importer) -> None:
     assert plan(importer, "caption\nHi\n")["time_zone"] == "UTC"
+
+
+def test_media_may_be_named_by_the_uploads_of_the_workspace(importer: Importer) -> None:
+    account = str(next(iter(importer.tenant.accounts.values())))
+    url, _, _ = (upload_named(importer, *one) for one in (("one.jpg", 1), ("both.jpg", 2), ("both.jpg", 3)))
+    rows = "".join(f"Hi,{name},now,{account}\n" for name in ("one.jpg", "both.jpg", "none.jpg"))
+    found = plan(importer, f"caption,media_urls,scheduled_at,accounts\n{rows}")
+    first, second, third = importer.records(found["id"])
+    assert first.issues[0]["value"] == url, "which is a URL of the server's, and this process is another"
+    assert second.issues[0]["message"] == "Several uploads have this name: write the URL of one."
+    assert third.issues[0] == {
+        "code": "validation_failed",
+        "path": "media.urls.0",
+        "message": "There is no file of this name.",
+        "type": "missing",
+        "value": "none.jpg",
+    }
+    stranger = importer.server.tenant()
+    importer.tenant = stranger
+    text = (
+        f"caption,media_urls,scheduled_at,accounts\nHi,one.jpg,now,{next(iter(stranger.accounts.values()))}\n"
+    )
+    [record] = importer.records(plan(importer, text)["id"])
+    assert record.issues[0]["message"] == "There is no file of this name.", "it is another workspace's"
+
+
+def upload_named(importer: Importer, name: str, shade: int) -> str:
+    image = io.BytesIO()
+    Image.new("RGB", (1080, 1080), (shade * 60, 0, 0)).save(image, "JPEG")
+    opened = ask(
+        importer.server,
+        importer.tenant.key,
+        "POST",
+        "/files",
+        {"contentType": "image/jpeg", "filename": name},
+    ).json()["data"]
+    target = urlsplit(opened["uploadUrl"])
+    answer = importer.server.send(
+        "PUT", f"{target.path}?{target.query}", None, image.getvalue(), **{"Content-Type": "image/jpeg"}
+    )
+    assert answer.status_code == 200, answer.text
+    url: str = opened["url"]
+    return url
