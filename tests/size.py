@@ -25,7 +25,7 @@ PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
     "code lines of the product": 58_888,
     "Python files of the product": 486,
-    "Markdown words": 28_272,
+    "Markdown words": 28_307,
     "lines of tests": 97_592,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
