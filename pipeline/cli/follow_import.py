@@ -47,7 +47,7 @@ def follow_import(context: Context, caller: Caller, job: imports.Import) -> impo
             click.echo(_explain_wait(silence), err=True)
             warned = True
         job = now
-        is_planned = now.plan_hash is not None and now.has_plan
+        is_planned = now.has_plan and now.state is not bulk_import.ImportState.PLANNED
         return Progress(
             step=now.state.replace("_", " "),
             done=now.done if is_planned else now.rows,

@@ -61,13 +61,14 @@ def _show(read: Callable[[], Progress], console: Console | None, end: float) -> 
     columns = (TextColumn("  {task.description}"), BarColumn(30), TextColumn("{task.fields[facts]}"))
     known, shown_at = ("", ""), 0.0
     with Bar(*columns, console=shown_on, transient=console is None, disable=not shown_on.is_terminal) as bar:
-        bar.add_task("", facts="")
+        bar.add_task("", total=None, facts="")
         [task] = bar.tasks
         while True:
             now = read()
             if task.description not in ("", now.step):
                 bar.reset(task.id)
-            bar.update(task.id, description=now.step, completed=now.done, total=now.total)
+            task.total = now.total  # an update would take None for no change
+            bar.update(task.id, description=now.step, completed=now.done)
             bar.update(task.id, facts="; ".join(filter(None, [_describe(task), now.states])))
             is_new = (now.step, now.states) != known or time.monotonic() - shown_at > LINE_SECONDS
             if is_new and not shown_on.is_terminal:

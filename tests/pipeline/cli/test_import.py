@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import follow_import
+from pipeline.cli.progress import Progress, show_progress
 from pipeline.domain.bulk_import import ImportState
 from pipeline.store.canaries import record_consumed
 from pipeline.store.database import row, rows
@@ -210,7 +211,7 @@ def test_a_worker_is_asked_for_only_where_none_takes_imports(
             record_consumed(c, [IMPORTS])
             sql = "UPDATE canaries SET taken_at = now() - CAST(:late AS interval) WHERE queue = :queue RETURNING 1"
             row(c, sql, late=timedelta(seconds=silence), queue=IMPORTS)
-    known = {"id": None, "rows": 0, "done": 0, "total": None, "plan_hash": None}
+    known = {"id": None, "rows": 0, "done": 0, "total": None, "has_plan": False}
     stuck = SimpleNamespace(state=ImportState.APPLYING, **known)
     ended = SimpleNamespace(state=ImportState.PLANNED, **known)
     readings = iter([stuck, stuck, ended])
@@ -219,3 +220,15 @@ def test_a_worker_is_asked_for_only_where_none_takes_imports(
     follow_import.follow_import(core.context, cast("Any", None), cast("Any", stuck))
     said = capsys.readouterr().err
     assert ("slipway worker upkeep" in said, "waits for its turn" in said) == (asks, not asks)
+
+
+def test_progress_has_no_total_until_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [("reading", 0, None, False), ("reading", 40, 50, False), ("planned", 50, 50, True)]
+    readings = iter([Progress(step=s, done=d, total=t, is_over=o, states=str(d)) for s, d, t, o in steps])
+    show_progress(lambda: next(readings))
+    lines = [line.strip().partition(", ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert [line.partition(";")[0] for line in lines] == [
+        "reading: 0",
+        "reading: 40 of 50 (80 %)",
+        "planned: 50 of 50 (100 %)",
+    ]
