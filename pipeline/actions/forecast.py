@@ -24,10 +24,10 @@ STEPS = ("prepare", "finalize")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhatIf:
-    """Other circumstances. ``paused``: platforms, and ids of accounts."""
+    """Other circumstances. ``paused``: accounts."""
 
     posts_per_day: int | None = None
-    paused: frozenset[str] = frozenset()
+    paused: frozenset[UUID] = frozenset()
 
 
 NOTHING_ELSE = WhatIf()
@@ -73,7 +73,7 @@ def forecast_releases(
         for one in list_sent(c, platforms.keys(), apps)
         if one.account in limits and one.drafts in limits[one.account].quotas
     ]
-    asked = [one._replace(paused=one.paused or _is_paused(one, what_if)) for one in waiting]
+    asked = [one._replace(paused=one.paused or one.account in what_if.paused) for one in waiting]
     found = run_ahead(asked, sent, limits, database_now(c))
     return [release for release in found if release.waiting.account in platforms]
 
@@ -94,10 +94,6 @@ def _build_limits(context: Context, account: UUID, platform: Platform, what_if: 
         elif quota is not None:
             quotas[drafts] = Quota((platform if quota.per == "app" else account, drafts), quota.allowed)
     return AccountLimits(gap=timedelta(milliseconds=gap), quotas=quotas)
-
-
-def _is_paused(one: Waiting, what_if: WhatIf) -> bool:
-    return one.platform in what_if.paused or str(one.account) in what_if.paused
 
 
 def summarize(accounts: Mapping[UUID, AccountRow], releases: Iterable[Release]) -> Iterator[AccountForecast]:

@@ -77,7 +77,7 @@ def _parse_what_if(text: str, accounts: Collection[AccountRow]) -> forecasts.Wha
         if name == "posts-per-day" and value.isdigit() and int(value):
             posts_per_day = int(value)
         elif name == "pause" and named:
-            paused |= {str(account.id) for account in named}
+            paused |= {account.id for account in named}
         else:
             raise click.ClickException(
                 f"--what-if: {change!r} is neither posts-per-day=N, from 1, nor pause= with a platform or an account "

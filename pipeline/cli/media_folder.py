@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ with lazy_imports():
     from pipeline.stages import file_upload
     from pipeline.stages.post_request import Refusal
     from pipeline.store import database
+    from pipeline.store.audit import record_change
     from pipeline.store.files import files as store
 
 if TYPE_CHECKING:
@@ -46,15 +48,15 @@ def open_media(path: Path) -> Iterator[Mapping[str, Open]]:
         yield dict(_list_folder(path.resolve()))
         return
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [
-                one
-                for one in archive.infolist()
-                if not (one.is_dir() or one.filename.startswith("/") or ".." in one.filename.split("/"))
-            ]
-            yield {one.filename: partial(archive.open, one) for one in members}
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
         raise click.ClickException(f"{path} is no folder, and cannot be read as a ZIP: {error}.") from None
+    with archive:
+        yield {
+            one.filename: partial(archive.open, one)
+            for one in archive.infolist()
+            if not (one.is_dir() or one.filename.startswith("/") or ".." in one.filename.split("/"))
+        }
 
 
 def _list_folder(root: Path) -> Iterator[tuple[str, Open]]:
@@ -123,14 +125,29 @@ def upload_media(
     return urls
 
 
+def _read_pieces(name: str, open_: Open, most: int) -> Iterator[bytes]:
+    """Yield the bytes of a file, up to one piece over *most*, however much it inflates to. Raises ClickException."""
+    size = 0
+    try:
+        with open_() as file:
+            while size <= most and (piece := file.read(PIECE)):
+                size += len(piece)
+                yield piece
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        raise click.ClickException(f"{name} cannot be read: {error}.") from None
+    except RuntimeError:  # as zipfile has it
+        raise click.ClickException(f"{name} cannot be read: it is encrypted in the ZIP.") from None
+
+
 def _upload(context: Context, caller: Caller, name: str, open_: Open) -> str:
     kind = guess_type(name)[0] or ""
     if kind not in get_args(routes.ContentType.__value__):
         raise click.ClickException(f"{name} is no image or video that can be uploaded, by its name.")
-    with open_() as file:
-        digest = hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
+    most, digest = context.settings.files.max_bytes, hashlib.sha256()
+    for piece in _read_pieces(name, open_, most):
+        digest.update(piece)
     with context.database.begin() as c:
-        if (known := store.find_stored(c, caller, digest)) is not None:
+        if (known := store.find_stored(c, caller, digest.digest())) is not None:
             return known
         identity, addresses = database.new_id(), context.files.addresses
         own = addresses.create_name(kind)
@@ -145,14 +162,15 @@ def _upload(context: Context, caller: Caller, name: str, open_: Open) -> str:
             filename=name[-routes.MAX_FILENAME :],
             identity=identity,
         )
+        facts = {"content_type": kind, "filename": name}
+        record_change(c, caller.actor, "open", "file", identity, caller.workspace_id, after=facts)
         opened = store.find_upload(c, identity)
     if opened is None:
         raise click.ClickException(f"The upload of {name} was removed in the meantime.")
     upload = file_upload.begin_upload(context, caller.actor, opened)
     try:
-        with open_() as file:
-            while piece := file.read(PIECE):
-                upload.intake.write(piece)
+        for piece in _read_pieces(name, open_, most):
+            upload.intake.write(piece)
         done = upload.intake.finish()
     except BaseException as error:
         upload.try_abandon()

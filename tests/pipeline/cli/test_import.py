@@ -70,6 +70,7 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     applied = terminal.text(*command.split()[1:])
     assert f"{ROWS} created" in applied
     assert len(posts(ledger)) == ROWS
+    check_forecast(terminal)
 
     second = terminal.run(*command.split()[1:])
     assert (second.status, second.stderr) == (0, f"The import is applied ({ROWS} created).\n")
@@ -98,6 +99,19 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     assert again["plan"]["hash"] in other, "the hash of another import"
     listed = terminal.json("import list")
     assert [one["state"] for one in listed] == ["planned", "planned", "rolled_back"]
+
+
+def check_forecast(terminal: Terminal) -> None:
+    """The schedule of the workspace, as it is and under other circumstances."""
+    found = terminal.json("forecast")
+    assert (sum(a["posts"] for a in found), sum(a["held"] for a in found)) == (ROWS, 0)
+    table = list(csv.DictReader(terminal.text("forecast --csv").splitlines()))
+    assert [row["username"] for row in table] == [a["username"] for a in found]
+    held = terminal.json("forecast --what-if pause=tiktok,posts-per-day=1000")
+    assert sum(a["held"] for a in held) == sum(a["posts"] for a in found if a["platform"] == "tiktok") > 0
+    assert terminal.json("forecast --until 1m") == []
+    for wrong in ("posts-per-day=0", "pause=nobody", "speed=2"):
+        assert f"{wrong!r} is neither" in terminal.refusal("forecast --what-if", wrong)
 
 
 def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: Path, tmp_path: Path) -> None:
@@ -168,6 +182,12 @@ def test_media_are_found_by_name_in_a_folder_or_a_zip_and_uploaded_once(
     with ledger.database.begin() as c:
         assert len(rows(c, "SELECT id FROM files WHERE filename IS NOT NULL")) == 2
     assert "no folder" in terminal.refusal("import plan", str(file), "--media", str(file))
+    damaged = bytearray((tmp_path / "pictures.zip").read_bytes())
+    damaged[200:260] = bytes(60)
+    (tmp_path / "damaged.zip").write_bytes(damaged)
+    assert "a.jpg cannot be read" in terminal.refusal(
+        "import plan", str(file), "--media", str(tmp_path / "damaged.zip")
+    )
 
 
 def read_media_urls(ledger: Ledger, identity: str) -> list[list[str]]:
