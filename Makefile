@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation fuzz sabotage size audit licences sbom assets lock clean
+.PHONY: screenshots help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation fuzz sabotage size audit licences sbom assets clients lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -35,6 +35,8 @@ demo-bulk: $(STAMP) ## import 300 posts into the sandbox, publish the first 60, 
 
 TESTS ?= tests
 test: $(STAMP) ## run the tests, on real engines and real workers
+	@# in a fresh clone each of the six would compile all tests anew
+	@test -d tests/__pycache__ || { $(BIN)/pytest --collect-only -qq tests/pipeline & $(BIN)/pytest --collect-only -qq tests --ignore tests/pipeline; wait; } >/dev/null
 	$(BIN)/pytest -n 6 --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hold before a commit
@@ -89,15 +91,22 @@ licences: $(STAMP) ## list the packages of the image with their licences: config
 sbom: $(STAMP) ## write the image's bill of materials: sbom.cdx.json (CycloneDX)
 	$(UV_RUN) export --frozen --no-dev --quiet --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.cdx.json
 
+screenshots: $(STAMP) ## pictures of every page of the dashboard, of a filled month, in screenshots
+	mkdir -p screenshots
+	DASHBOARD_SCREENSHOTS=$(CURDIR)/screenshots $(BIN)/pytest -q tests/pipeline/dashboard/test_pictures.py
+
 assets: $(STAMP) ## fetch the dashboard's JavaScript and CSS with npm, and check the hashes (tests/assets.py)
 	$(BIN)/python -m tests.assets
+
+clients: $(STAMP) ## build the Python and the TypeScript client of the API from its document, in clients (needs npm)
+	@exec $(BIN)/python -m pipeline.api.clients.build $(ARGS)
 
 lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
 	$(BIN)/uv lock
 
 clean: ## remove the environment and caches; data in .slipway stays
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants
-	rm -rf tests/flow/clients/typescript/node_modules
+	rm -rf tests/flow/clients/typescript/node_modules clients
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):

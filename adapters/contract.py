@@ -26,6 +26,7 @@ from pydantic import SecretStr
 from adapters.errors import AdapterError
 from adapters.limit import ImageRule, Limit, Rate
 from adapters.listing import ListedPost, ListsPosts
+from adapters.platform_settings import PlatformSettings as PlatformSettings  # noqa: PLC0414 - a name of the contract
 
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
     from adapters.http import HttpClient
@@ -49,6 +50,10 @@ class Platform(StrEnum):
     FACEBOOK = "facebook"
 
 
+MediaKind = Literal["image", "video", "document"]
+"""What one file is."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaFacts:
     """Facts that a probe found about one media file. Sizes in bytes and pixels, duration in seconds; None: unknown."""
@@ -60,6 +65,7 @@ class MediaFacts:
     duration: float | None = None
     codec: str | None = None
     fps: float | None = None
+    pages: int | None = None  # of a document
     etag: str | None = None
     sha256: str | None = None
     """The hash of all bytes, in hexadecimal: known of images that some platform takes only converted."""
@@ -74,7 +80,7 @@ class Media:
     """
 
     url: str
-    kind: Literal["image", "video"]
+    kind: MediaKind
     facts: MediaFacts | None = None
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
     alt_text: str | None = None  # what the file shows, for people who cannot see it
@@ -98,13 +104,17 @@ class Draft:
     delivery_id: str
     """Stable over retries: a marker to find the post by. No platform accepts an idempotency key."""
     caption: str
-    kind: Literal["video", "slideshow"]
+    kind: Literal["video", "slideshow", "text", "document"]
     media: tuple[Media, ...]
+    """Empty for a text; one file for a video and a document."""
+    title: str | None = None  # of a document
     options: Mapping[str, Any] = field(default_factory=dict)
     music_url: str | None = None
     track: Track | None = None
     ai_generated: bool = False  # its media were made with AI; a platform without a label for that warns
     cover: float | Media | None = None  # what stands for a video: a second of it, or an image
+    first_comment: str | None = None  # said below the post once it is live, by a delivery of its own
+    comment_on: str | None = None  # the remote id of the live post that this draft is the first comment on
 
     @property
     def cover_url(self) -> str | None:
@@ -143,21 +153,6 @@ class Account:
     credentials: Credentials
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Facts and choices stored with the account: a default Pinterest board, a country, an organization URN."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlatformSettings:
-    """A platform's base URLs and our app's credentials there; every value comes from the operator's settings."""
-
-    hosts: Mapping[str, str]
-    """Base URLs without trailing slash; the module docstring of ``adapter.py`` lists the keys."""
-    app_id: str = ""
-    app_secret: SecretStr = SecretStr("")
-    version: str = ""
-    """The vendor's API version where it has one (Graph ``v26.0``, LinkedIn ``202609``)."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    visible_call: timedelta = timedelta(seconds=28)
-    """Longest time that a visible call may take: a worker that is stopped cuts off longer calls."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,6 +247,8 @@ class PostForm(StrEnum):
     VIDEO = "video"
     IMAGE = "image"
     IMAGES = "images"
+    TEXT = "text"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -280,6 +277,8 @@ class Capabilities:
     daily_drafts: int | None = None
     """Inbox drafts that it allows per rolling 24 h; they count towards this limit only. None: no known limit."""
     daily_per: DailyPer = "account"  # whose posts ``daily_posts`` counts
+    private_options: Mapping[str, Any] | None = None
+    """The options of a post that only its owner sees; None: the platform has no such form."""
     limits: tuple[Limit, ...] = ()  # what the platform takes, for the reference
     image_rule: ImageRule | None = None
     """The limits of one image, to which others are converted; None: the platform takes no images."""
@@ -289,9 +288,12 @@ class Capabilities:
     """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
 
     def keep_for_repetition(self, checkpoint: CheckpointData) -> CheckpointData:
-        """Return the part of a checkpoint that survives "publish again", with ``armed_before``; empty without one."""
+        """Return the part of a checkpoint that survives "publish again", with ``armed_before``.
+
+        It is empty for a platform that recognises no repetition. Of a text, the words are what it recognises.
+        """
         kept = {name: checkpoint[name] for name in self.keeps if name in checkpoint}
-        return {**kept, "armed_before": True} if kept else {}
+        return {**kept, "armed_before": True} if self.keeps else {}
 
 
 # --- accounts and the protocol ---------------------------------------------------------------------------------------
@@ -381,4 +383,17 @@ class SetsCover(Protocol):
 
     def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
         """Make the image the cover of a live post; repeating it changes nothing more."""
+        ...
+
+
+@runtime_checkable
+class AddsToPlaylist(Protocol):
+    """An adapter of a platform that lists a post in a playlist only once it is live."""
+
+    def get_playlist(self, draft: Draft) -> str | None:
+        """Return the playlist that the post is to be in, or None. Pure."""
+        ...
+
+    def add_to_playlist(self, account: Account, remote_id: str, playlist: str) -> None:
+        """Add a live post to a playlist, unless it is in there; repeating it changes nothing more."""
         ...

@@ -24,7 +24,7 @@ class Rate:
 class Limit:
     """One row of a platform's table of limits, for people; made from the constants that ``problems.py`` checks."""
 
-    of: Literal["text", "image", "video", "post"]
+    of: Literal["text", "image", "video", "document", "post"]
     rule: str
     """The limited property, for example ``duration``."""
     least: float | None = None

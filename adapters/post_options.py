@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from adapters.contract import Platform
+from adapters.limit import ImageRule
 
 MAX_URL = 2048
 
@@ -73,6 +74,15 @@ def _require_web_url(value: str) -> str:
     return value
 
 
+def find_link_conflict(options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:
+    """Find a ``link`` beside media: the platforms document its card for a text post only."""
+    if options.get("link") and media_type != "text":
+        message = (
+            "A link is for a post of text alone (media.type text); write it into the caption of another."
+        )
+        yield MediaConflict(field="link", message=message, value=options["link"])
+
+
 WebUrl = Annotated[
     str,
     Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"}),
@@ -100,10 +110,12 @@ class PostOptions(BaseModel):
     platform: ClassVar[Platform]
     accounts: ClassVar[Literal["all", "any"]] = "any"
     """How many of a request's accounts have to be the platform's: all of them, or at least one."""
+    excludes: ClassVar[frozenset[Platform]] = frozenset()
+    """Platforms whose section no post with this one may have, in an entry of its accounts neither."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Values that mean the same as an absent field: requests with either are equal."""
-    inbox_draft: ClassVar[Mapping[str, Any]] = {}
-    """The options that leave a draft for the account's owner to publish; none where the platform has no drafts.
+    inbox_drafts: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """The options that leave a draft for the account's owner to publish, each by itself; none without drafts.
 
     Plain values: the ledger's statements compare them too, by jsonb containment.
     """
@@ -111,9 +123,19 @@ class PostOptions(BaseModel):
     @classmethod
     def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:
         """Return True if these options leave a draft for the account's owner to publish."""
-        return bool(cls.inbox_draft) and cls.inbox_draft.items() <= options.items()
+        return any(draft.items() <= options.items() for draft in cls.inbox_drafts)
+
+    @classmethod
+    def find_kind(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
+        """Return the kind of post that these options ask for; None: the one that its media make."""
+        return None
+
+    @classmethod
+    def find_image_rule(cls, options: Mapping[str, Any]) -> ImageRule | None:  # noqa: ARG003
+        """Return the limits of an image of a post with these options; None: those of the platform."""
+        return None
 
     @classmethod
     def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:  # noqa: ARG003
-        """Find options that cannot go with media of this type (``video`` or ``slideshow``)."""
+        """Find options that cannot go with media of this type (``video``, ``slideshow``, ``text`` or ``document``)."""
         return iter(())

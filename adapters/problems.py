@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
-from adapters.limit import ImageRule, Ratio
+from adapters.limit import ImageRule, Ratio, count_utf16_units
 
 COVER = "media.cover"
+FIRST_COMMENT = "first_comment"
 Found = str | int | float | None
 
 
@@ -29,7 +30,7 @@ def warn(code: str, field: str, message: str, limit: Found = None, found: Found 
 
 def name_field(draft: Draft, index: int) -> str:
     """Return the field of the request that names the medium at *index*."""
-    return "media.url" if draft.kind == "video" else f"media.urls[{index}]"
+    return f"media.urls[{index}]" if draft.kind == "slideshow" else "media.url"
 
 
 # --- limits of one value ---------------------------------------------------------------------------------------------
@@ -129,6 +130,18 @@ def _write_span(ratio: Ratio) -> str:
 # --- post-wide options -----------------------------------------------------------------------------------------------
 
 
+def check_first_comment(draft: Draft, what: str, most: int | None) -> Iterator[Problem]:
+    """Refuse a first comment of more than *most* UTF-16 units; None: no known limit, 0: *what* takes none."""
+    if draft.first_comment is None or most is None:
+        return
+    if not most:
+        message = f"{what} takes no first comment by API. Remove it, or post to other accounts."
+        yield refuse(FIRST_COMMENT, message, "none")
+    else:
+        found = count_utf16_units(draft.first_comment)
+        yield from check_maximum(FIRST_COMMENT, f"{what} takes comments", "UTF-16 units", found, most)
+
+
 def warn_of_ai_label(draft: Draft, what: str) -> Iterator[Problem]:
     """Warn of ``ai_generated`` where *what* (such as ``Facebook``) has no label for it."""
     if draft.ai_generated:
@@ -150,6 +163,11 @@ def warn_of_alt_texts(draft: Draft, what: str) -> Iterator[Problem]:
     if any(media.alt_text for media in draft.media):
         message = f"{what} takes no alternative text by API; it goes out without."
         yield warn("ALT_TEXT_NOT_SUPPORTED", "media.alt_texts", message)
+
+
+def warn_of_caption(message: str) -> Problem:
+    """Return the warning that the caption is not sent, which *message* explains."""
+    return warn("CAPTION_NOT_SENT", "caption", message)
 
 
 def warn_of_cover(draft: Draft, message: str) -> Iterator[Problem]:

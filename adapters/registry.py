@@ -6,11 +6,15 @@ from collections.abc import Mapping
 
 from adapters.contract import Adapter, Platform
 from adapters.facebook import Facebook
+from adapters.facebook.comments import FacebookComments
 from adapters.instagram import Instagram
+from adapters.instagram.comments import InstagramComments
 from adapters.linkedin import LinkedIn
+from adapters.linkedin.comments import LinkedInComments
 from adapters.pinterest import Pinterest
 from adapters.tiktok import TikTok
 from adapters.youtube import YouTube
+from adapters.youtube.comments import YouTubeComments
 
 ADAPTERS: Mapping[Platform, type[Adapter]] = {
     Platform.TIKTOK: TikTok,
@@ -20,3 +24,10 @@ ADAPTERS: Mapping[Platform, type[Adapter]] = {
     Platform.LINKEDIN: LinkedIn,
     Platform.FACEBOOK: Facebook,
 }
+COMMENTS: Mapping[Platform, type[Adapter]] = {
+    Platform.INSTAGRAM: InstagramComments,
+    Platform.YOUTUBE: YouTubeComments,
+    Platform.LINKEDIN: LinkedInComments,
+    Platform.FACEBOOK: FacebookComments,
+}
+"""The adapter of first comments of each platform that lets them be read back. Its draft is a text with `comment_on`."""

@@ -97,8 +97,8 @@ class Reachability(Group):
         description="Checks that read from one host at once, over all workers; a workspace has half of them at most.",
     )
     probe_memory: int = Field(
-        default=1_400_000_000,
-        ge=705_000_000,
+        default=1_600_000_000,
+        ge=906_000_000,
         description="Bytes that the processes reading and converting media for one worker process may allocate "
         "together.",
     )

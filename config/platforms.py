@@ -84,6 +84,11 @@ class YouTube(App):
         default="public", description="Privacy of new videos."
     )
     category: str = Field(default="22", description="Category id of new videos.")
+    playlists: bool = Field(
+        default=False,
+        description="Ask users who connect a channel for youtube.force-ssl too: playlists and first comments need "
+        "it. Google has to have approved it for the app.",
+    )
 
 
 class Pinterest(App):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from adapters.contract import Capabilities, Platform, PlatformSettings
 from adapters.post_options import PostOptions
-from adapters.registry import ADAPTERS
+from adapters.registry import ADAPTERS, COMMENTS
 from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
 from pipeline.broker.celery_app import create_celery_app
@@ -147,6 +147,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True, needs_vault: bo
             ),
         ),
         adapters=ADAPTERS,
+        comment_adapters=COMMENTS,
         health=PlatformHealth(database, timedelta(seconds=s.publish.probe)),
         check_slots=SharedSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
         transfers=Transfers(s.worker.slots),

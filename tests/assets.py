@@ -37,6 +37,13 @@ class Package:
     folder: Path = VENDOR
 
 
+MARKS = ("facebook", "instagram", "pinterest", "tiktok", "youtube")
+ICONS = tuple(
+    """arrow-right arrow-up ban calendar chart-column check chevron-down chevron-left chevron-right circle-alert
+    circle-check circle-question-mark clock contrast copy ellipsis external-link eye history image inbox link
+    list-filter log-out menu pause pencil play plug plus refresh-cw rotate-cw search settings trash-2
+    triangle-alert undo-2 upload users x""".split()  # noqa: SIM905  one name after another, as they are read
+)
 PACKAGES = (
     Package(
         name="htmx.org",
@@ -45,29 +52,24 @@ PACKAGES = (
         files={"dist/htmx.min.js": "htmx.min.js", "LICENSE": "htmx.LICENSE"},
     ),
     Package(
-        name="@event-calendar/build",  # its tarball has no licence file: the folder has that of its repository
-        version="5.10.1",
-        integrity="sha512-iAR/l5oeFwqt7mfjBGsrpTiWFOt8yfI7PxV0OqnGaTzZGxvre2QeI0TNNlTpuefoMPd15qseQlfWpxiORzJOMA==",
-        files={
-            "dist/event-calendar.min.js": "event-calendar.min.js",
-            "dist/event-calendar.min.css": "event-calendar.min.css",
-        },
+        name="idiomorph",  # lets a list load itself anew without losing focus, scroll or open parts
+        version="0.8.0",
+        integrity="sha512-R47JBL+6jHDQvcnbppIUtXXcxi5h6+wuCEEZXnRhUltsgzPFKzThL5PuHppP9ypJuy+7WawcY1TsSBD/iQbMhw==",
+        files={"dist/idiomorph-ext.min.js": "idiomorph-ext.min.js", "LICENSE": "idiomorph-ext.LICENSE"},
     ),
     Package(
-        name="uplot",
-        version="1.6.32",
-        integrity="sha512-KIMVnG68zvu5XXUbC4LQEPnhwOxBuLyW1AHtpm6IKTXImkbLgkMy+jabjLgSLMasNuGGzQm/ep3tOkyTxpiQIw==",
-        files={
-            "dist/uPlot.iife.min.js": "uplot.min.js",
-            "dist/uPlot.min.css": "uplot.min.css",
-            "LICENSE": "uplot.LICENSE",
-        },
+        name="simple-icons",  # marks of the platforms; LinkedIn is none of them: its mark is our own
+        version="16.37.0",
+        integrity="sha512-8mCJIhpMYOL9g13GW59EiL3sVXJnTEKGCTZFaekl9UQ3Qo0SwVjnLaJ82QiaH8BKBdouEDzrHMXIWh8cBIy48A==",
+        files={"LICENSE.md": "LICENSE.md", **{f"icons/{name}.svg": f"{name}.svg" for name in MARKS}},
+        folder=VENDOR / "marks",
     ),
     Package(
-        name="@picocss/pico",
-        version="2.1.1",
-        integrity="sha512-kIDugA7Ps4U+2BHxiNHmvgPIQDWPDU4IeU6TNRdvXQM1uZX+FibqDQT2xUOnnO2yq/LUHcwnGlu1hvf4KfXnMg==",
-        files={"css/pico.min.css": "pico.min.css", "LICENSE.md": "pico.LICENSE.md"},
+        name="lucide-static",
+        version="1.62.0",
+        integrity="sha512-WBZA/m2PvkFpMGHDtsBck5P2A9G4ehLlYu4GwwICcmEm1BvYVgj00lCDxKRWLlbMlOibLaiwdQ88G5pHkSWgwA==",
+        files={"LICENSE": "LICENSE", **{f"icons/{name}.svg": f"{name}.svg" for name in ICONS}},
+        folder=VENDOR / "icons",
     ),
     Package(
         name="axe-core",

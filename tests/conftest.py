@@ -5,6 +5,7 @@ Engines are imported and started on first use, so that a run of pure tests takes
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -84,6 +85,21 @@ def get_unit(module: str) -> str:
         return module
     modules = sorted(path.name for path in (HERE / "flow").glob("test_*.py"))
     return f"tests/flow {modules.index(Path(module).name) % FLOW_UNITS}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what the collection creates out of garbage collection.
+
+    Modules and items live until the end of the run. Traversing them again and again takes a quarter of the
+    collection's CPU time, and 0.3 s at each full collection of the run.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

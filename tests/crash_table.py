@@ -121,6 +121,10 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "export.positioned",
         "export.committed",
     ),
+    f"{_PIPELINE}/maintenance/test_index_texts.py::test_a_job_that_dies_leaves_out_no_text": (
+        "texts.saved",
+        "texts.committed",
+    ),
     f"{_PIPELINE}/cli/test_pause.py::test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted": (
         "pause.lifted",
     ),
@@ -159,6 +163,9 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "reachability.seen",
         "reachability.unanswered",
     ),
+    f"{_PIPELINE}/test_crashes.py::test_a_thumbnail_whose_worker_died_is_none_and_leaves_nothing": (
+        "thumbnail.stored",
+    ),
     f"{_PIPELINE}/test_crashes.py::test_a_request_that_died_while_its_media_were_looked_at_stored_nothing": (
         "links.opened",
     ),
@@ -167,8 +174,8 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     ),
     f"{_PIPELINE}/test_crashes.py::test_a_no_that_was_not_noted_changed_nothing": ("connect.noting",),
     f"{_PIPELINE}/test_crashes.py::test_an_address_is_found_once_more": ("urls.looked", "urls.stored"),
-    f"{_PIPELINE}/maintenance/test_set_covers.py::test_a_cover_whose_job_died_after_the_call_is_set_once_more": (
-        "covers.sent",
+    f"{_PIPELINE}/maintenance/test_follow_up.py::test_a_cover_whose_job_died_after_the_call_is_set_once_more": (
+        "follow-up.sent",
     ),
     f"{_PIPELINE}/test_crashes.py::test_what_was_to_be_rung_is_rung_by_the_next": (
         "rebuild.found",
@@ -217,6 +224,13 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     ),
     f"{_PIPELINE}/actions/test_steering_order.py::"
     "test_what_waited_goes_on_though_the_worker_died_before_it_dispatched_it": ("steering.ended",),
+    f"{_PIPELINE}/actions/test_undo_jobs.py::test_an_undo_whose_worker_dies_goes_on_and_undoes_once": (
+        "steering.working",
+        "steering.worked",
+    ),
+    f"{_PIPELINE}/actions/test_undo_jobs.py::test_an_undo_is_done_though_the_process_died_that_stored_it": (
+        "undo.stored",
+    ),
     f"{_PIPELINE}/actions/test_letter_jobs.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
         "steering.working",
         "steering.worked",

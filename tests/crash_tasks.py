@@ -17,6 +17,7 @@ from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.actions.steering import steer as start_steering
+from pipeline.actions.undo import undo_job
 from pipeline.api.posts.schema import FORM, build_post_format
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports import control
@@ -24,7 +25,7 @@ from pipeline.imports.columns import Columns, Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.finish_published import fill_urls, set_covers
+from pipeline.maintenance.finish_published import fill_urls, follow_up
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.stages import publish as publishing
 from pipeline.stages.ingest import accept
@@ -56,9 +57,9 @@ def fill_missing_urls(url: str) -> None:
     fill_urls(with_script(get_context(), Script(look=lambda _: Published(remote_id=url, url=url))))
 
 
-def set_scripted_covers() -> None:
-    """Run ``set_covers`` against a platform that takes every cover."""
-    set_covers(with_script(get_context(), Script()))
+def do_scripted_follow_ups() -> None:
+    """Run ``follow_up`` against a platform that takes everything."""
+    follow_up(with_script(get_context(), Script()))
 
 
 def publish(delivery: str, generation: int, what: str) -> None:
@@ -137,6 +138,11 @@ def cancel_by_account(key: str, account: str) -> None:
     """Start a job that cancels what an account has, as the API does."""
     asked = Steering(verb=Verb.CANCEL, filter=ListFilter(account=UUID(account)), arguments=Arguments())
     start_steering(get_context(), _find_caller(key), asked, confirm=True)
+
+
+def undo_steering(key: str, job: str) -> None:
+    """Start the undo of a job, as the API does."""
+    undo_job(get_context(), _find_caller(key), UUID(job))
 
 
 def _find_caller(key: str) -> Caller:

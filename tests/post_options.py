@@ -11,8 +11,15 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "privacy": "unlisted",
         "made_for_kids": False,
         "category": "26",
+        "playlist_id": "PLmugs",
+        "notify_subscribers": False,
     },
-    "instagram": {"collaborators": ["ann"], "share_to_feed": False, "location_id": "112"},
-    "facebook": {"title": "A mug"},
+    "instagram": {
+        "placement": "feed",
+        "collaborators": ["ann"],
+        "share_to_feed": False,
+        "location_id": "112",
+    },
+    "facebook": {"placement": "feed", "title": "A mug"},
     "linkedin": {"visibility": "CONNECTIONS", "title": "A mug"},
 }

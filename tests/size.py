@@ -23,10 +23,10 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 58_902,
-    "Python files of the product": 486,
-    "Markdown words": 28_307,
-    "lines of tests": 97_625,
+    "code lines of the product": 66_403,
+    "Python files of the product": 544,
+    "Markdown words": 33_966,
+    "lines of tests": 112_550,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

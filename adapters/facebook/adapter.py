@@ -12,9 +12,10 @@ Read-only checks of a connected Facebook Page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -44,10 +45,11 @@ from adapters.facebook.oauth import OAuth
 from adapters.facebook.problems import find_problems
 from adapters.graph_api import INTERRUPTED, GraphReply, check_usage, read_link
 from adapters.graph_errors import GONE, Known, Usage
+from adapters.graph_stories import PlacedOptions, is_story
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable
-from adapters.post_options import PostOptions
+from adapters.post_options import MediaConflict, PostOptions, WebUrl, find_link_conflict
 from adapters.transport import read_or_none
 
 
@@ -67,6 +69,7 @@ LIVE_CHECKS = (
     ConnectionChecks(
         connection="page",
         required_scopes=("pages_manage_posts",),
+        optional_scopes={"pages_manage_engagement": "no comments"},
         can_discover=False,  # a Page's token lists no Pages: the check reads the Page instead
         checks=(LiveCheck(name="account", run=_check_page),),
         only_live_post=(
@@ -79,13 +82,21 @@ LIVE_CHECKS = (
 )
 
 
-class FacebookOptions(PostOptions):
+class FacebookOptions(PlacedOptions):
     """Options of a post on a Facebook Page; when at least one account is Facebook."""
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
 
     # ours: the vendor's pages name no longest title
     title: str | None = Field(None, min_length=1, max_length=255, description="Of a video or reel.")
+    link: WebUrl | None = Field(
+        None, description="Of a post of text alone: Facebook reads the page and shows it as a card."
+    )
+
+    @classmethod
+    def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:
+        """Find a link beside media."""
+        return find_link_conflict(options, media_type)
 
 
 class Facebook(OAuth):
@@ -107,7 +118,8 @@ class Facebook(OAuth):
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         match self._choose_next_step(draft, state):
             case Step.PHOTO:
-                photo = client.create_photo(draft.media[len(state.photos)])
+                medium = draft.media[len(state.photos)]
+                photo = client.create_photo(replace(medium, alt_text=None) if is_story(draft) else medium)
                 return _continue(state.replace(photos=(*state.photos, photo.data.id)), photo.usage)
             case Step.POST:
                 post = client.create_unpublished_post(draft, state.photos)
@@ -150,6 +162,8 @@ class Facebook(OAuth):
     ) -> LookResult:
         """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        if armed_at is not None and is_story(draft):
+            return lookup.look_story(client, state, armed_at)
         if state.live is not None:
             return read_link(state.live, lambda: client.read_post(str(state.live)).data.permalink_url)
         if armed_at is not None:
@@ -177,6 +191,8 @@ class Facebook(OAuth):
         return lookup.list_posts(self._build_client(account), draft, since)
 
     def _show(self, client: Client, draft: Draft, state: Checkpoint) -> Pending:
+        if is_story(draft):
+            return _show_story(client, draft, state)
         if state.post is not None:
             client.show_post(state.post)
             return _continue(state.replace(live=state.post))
@@ -200,6 +216,16 @@ class Facebook(OAuth):
         return Client(self._http, self._settings, account)
 
 
+def _show_story(client: Client, draft: Draft, state: Checkpoint) -> Pending:
+    if state.photos:
+        shown = client.show_photo_story(state.photos[0])
+    elif state.video_id is not None:
+        shown = client.finish_story(draft, state.video_id)
+    else:
+        raise Unavailable("Nothing is prepared for Facebook", code="not_prepared")
+    return state.replace(accepted=True, live=shown, polls=0).to_pending(limits.FIRST_POLL)
+
+
 def _continue(state: Checkpoint, usage: Usage | None = None, wait: timedelta = timedelta(0)) -> Pending:
     """Return the checkpoint for the next step, delayed where the call allowance is nearly spent."""
     return state.to_pending(max(wait, (usage and usage.wait) or wait))
@@ -218,9 +244,9 @@ def _to_prepare_result(
 
 
 def _start_upload(client: Client, draft: Draft, state: Checkpoint) -> Pending:
-    media = draft.media[0]
-    if get_post_kind(draft) is PostKind.REEL:
-        reel = client.start_reel()
+    media, kind = draft.media[0], get_post_kind(draft)
+    if kind is not PostKind.VIDEO:
+        reel = client.start_reel(kind)
         started = state.replace(video_id=reel.data.video_id, upload_url=reel.data.upload_url)
         return _continue(started, reel.usage)
     video = client.start_video(media)

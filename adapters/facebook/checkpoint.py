@@ -8,6 +8,7 @@ from enum import StrEnum
 from adapters.base import PolledCheckpoint
 from adapters.contract import Draft, MediaFacts
 from adapters.facebook import limits
+from adapters.graph_stories import is_story
 
 
 class PostKind(StrEnum):
@@ -16,6 +17,7 @@ class PostKind(StrEnum):
     FEED = "feed"
     REEL = "reel"
     VIDEO = "video"
+    STORY = "story"
 
 
 class Step(StrEnum):
@@ -48,7 +50,7 @@ class Checkpoint(PolledCheckpoint):
     live: str | None = None
     """Set by a confirmed visible call: the id under which the post is live."""
     accepted: bool = False
-    """Set by a confirmed finish of a video: it goes live when Facebook has processed it."""
+    """Set by a confirmed finish of a video, or of a story: it goes live when Facebook has processed it."""
     again: bool = False
     """Set when a look after arming found nothing: a "duplicate" then means that the post may be live."""
     cuts: int = 0
@@ -60,10 +62,12 @@ class Checkpoint(PolledCheckpoint):
 
 
 def get_post_kind(draft: Draft) -> PostKind:
-    """Return FEED for photos, REEL for a video that is known to meet a reel's limits, else VIDEO."""
-    media = draft.media[0]
-    if media.kind == "image":
+    """Return STORY if it is asked for, FEED for photos and texts, REEL for a video that fits a reel, else VIDEO."""
+    if is_story(draft):
+        return PostKind.STORY
+    if draft.kind != "video":
         return PostKind.FEED
+    media = draft.media[0]
     return PostKind.REEL if media.facts is not None and _is_reel(media.facts) else PostKind.VIDEO
 
 
@@ -87,6 +91,8 @@ def choose_next_step(draft: Draft, state: Checkpoint, *, two_phase: bool) -> Ste
     kind = get_post_kind(draft)
     if kind is PostKind.FEED:
         return _choose_feed_step(draft, state, two_phase=two_phase)
+    if kind is PostKind.STORY and draft.media[0].kind == "image":
+        return Step.DONE if state.photos else Step.PHOTO
     if state.video_id is None:
         return Step.START
     if kind is PostKind.VIDEO:

@@ -1,8 +1,9 @@
 """The publishing endpoints of a Facebook Page, one method per request.
 
 Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/guides/reels-publishing, both 2026-09-11,
-.../docs/graph-api/reference/page/{photos,videos}. Creating a feed post with ``published=false`` and showing it with
-``is_published=true`` is undocumented; a third party probed it on Graph v25.0 (2026-09-05).
+.../docs/page-stories-api, 2026-05-06, .../docs/graph-api/reference/page/{photos,videos}. Creating a feed post with
+``published=false`` and showing it with ``is_published=true`` is undocumented; a third party probed it on Graph v25.0
+(2026-09-05).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from adapters.graph_oauth import Page
 from adapters.http import HttpClient
 from adapters.transport import compute_upload_limit, open_range
 
-PageT = TypeVar("PageT", wire.Posts, wire.Videos)
+PageT = TypeVar("PageT", wire.Posts, wire.Videos, wire.Stories)
 
 
 def build_graph_client(
@@ -63,14 +64,14 @@ class Client:
         return self._graph.change(wire.Created, path, self._token, json_body=payload.build_photo(media))
 
     def create_unpublished_post(self, draft: Draft, photos: Sequence[str]) -> GraphReply[wire.Created]:
-        """Create an unpublished post over unpublished photos."""
+        """Create an unpublished post, over unpublished photos if it has any."""
         body = payload.build_unpublished_post(draft, photos)
         return self._graph.change(wire.Created, f"{self._id}/feed", self._token, json_body=body)
 
-    def start_reel(self) -> GraphReply[wire.ReelStarted]:
-        """Start a reel; the reply holds the video id and the upload address."""
-        body = {"upload_phase": "start"}
-        return self._graph.change(wire.ReelStarted, f"{self._id}/video_reels", self._token, json_body=body)
+    def start_reel(self, kind: PostKind) -> GraphReply[wire.ReelStarted]:
+        """Start a reel, or a story's video; the reply holds the video id and the upload address."""
+        edge, body = "video_stories" if kind is PostKind.STORY else "video_reels", {"upload_phase": "start"}
+        return self._graph.change(wire.ReelStarted, f"{self._id}/{edge}", self._token, json_body=body)
 
     def send_reel(self, media: Media, upload_url: str, offset: int) -> None:
         """Send a reel's bytes from *offset* on, or its URL for Facebook to pull from."""
@@ -152,6 +153,18 @@ class Client:
             call = {"body": form, "headers": {"Content-Type": content_type}}
         self._video_graph.publish(wire.Success, f"{self._id}/videos", self._token, **call)
 
+    def show_photo_story(self, photo: str) -> str | None:
+        """Publish an unpublished photo as a story and return the post's id."""
+        return self._show_story("photo_stories", {"photo_id": photo})
+
+    def finish_story(self, draft: Draft, video_id: str) -> str | None:
+        """Publish an uploaded video as a story and return the post's id; it appears when it is processed."""
+        return self._show_story("video_stories", payload.build_story_finish(draft, video_id))
+
+    def _show_story(self, edge: str, body: dict[str, Any]) -> str | None:
+        reply = self._graph.publish(wire.StoryShown, f"{self._id}/{edge}", self._token, json_body=body)
+        return reply.data.post_id
+
     # --- reads -------------------------------------------------------------------------------------------------------
 
     def read_page(self) -> GraphReply[Page]:
@@ -177,6 +190,11 @@ class Client:
         """Read a page of the Page's reels or videos since a unix time in seconds, newest first."""
         edge = "video_reels" if kind is PostKind.REEL else "videos"
         return self._list(wire.Videos, edge, "id,description,created_time,permalink_url,length", since, after)
+
+    def list_stories(self, since: int, after: str | None = None) -> wire.Stories:
+        """Read a page of the Page's stories since a unix time in seconds; expired ones may be missing."""
+        fields = "post_id,status,creation_time,media_id,url"
+        return self._list(wire.Stories, "stories", fields, since, after)
 
     def _list(self, model: type[PageT], edge: str, fields: str, since: int, after: str | None) -> PageT:
         more = {} if after is None else {"after": after}

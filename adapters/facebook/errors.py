@@ -4,7 +4,7 @@ Sources, read 2026-11-24: developers.facebook.com/docs/graph-api/guides/error-ha
 .../docs/video-api/guides/reels-publishing, 2026-09-11 (136xxxx of reels), .../docs/graph-api/reference/page/videos,
 2026-09-11 (videos); POSTIZ: github.com/gitroomhq/postiz-app, read 2026-11-27 and 2026-11-29 (subcodes of 100, 324, 368,
 6000, and numbers by themselves: what its users were refused with). Facebook sends the 136xxxx numbers as code or as
-subcode: the table lists them by the number alone.
+subcode: the table lists them by the number alone. 1705: .../docs/pages-api/comments-mentions, 2026-04-16.
 """
 
 from __future__ import annotations
@@ -80,6 +80,13 @@ TABLE: GraphErrorTable = {
     (382, None): _reject_any("the video file is too small"),
     (389, None): _retry("the media URL could not be fetched"),
     (506, None): replace(_reject(_POSTED, "Change the text.", DUPLICATE), any_subcode=True),
+    (1705, None): GraphErrorRow(
+        PermissionMissing,
+        "a comment needs the Page's own token",
+        before_acting=True,
+        any_subcode=True,
+        next_action="Connect the Page again.",
+    ),
     (6000, None): _reject_any(_BAD_FILE, _VIDEO),
     (6000, 1363019): _reject(_BAD_FILE, _VIDEO),
     (6001, None): _retry("the upload failed"),
@@ -90,7 +97,7 @@ TABLE: GraphErrorTable = {
     (None, 1363129): _reject("the reel's frame rate is not supported", "Use 24 to 60 frames a second."),
     (None, 1366046): _reject("the photo is too large or of a wrong type", _PHOTO),
     (None, 1366051): _reject(_POSTED, None, DUPLICATE),
-    (None, 1609005): _reject("a link in the text could not be read"),
+    (None, 1609005): _reject("the link could not be read", "Correct the link, or remove it."),
     # POSTIZ stops at these three; no page says whether they are given before acting.
     (None, 1349125): GraphErrorRow(
         Rejected, "the format of the content is not valid", next_action="Change the content."

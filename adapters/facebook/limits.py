@@ -4,6 +4,9 @@ Pages (under developers.facebook.com/docs/, read 2026-11-24):
 * PHOTOS: graph-api/reference/page/photos
 * REELS: video-api/guides/reels-publishing, 2026-09-11
 * THUMBNAILS: graph-api/reference/video/thumbnails, read 2026-11-29: the limits of a video's thumbnail
+* POSTS: pages-api/posts, 2026-09-11: ``message`` and ``link`` of the feed; no longest text
+* POSTIZ: github.com/gitroomhq/postiz-app, read 2026-08-21: a link to facebook.com is refused (1609008)
+* STORIES: page-stories-api, 2026-05-06, read 2026-11-29: what a story's video has to be; a photo is as in PHOTOS
 * THIRD: ayrshare's documentation of Facebook videos; no vendor page names these numbers
 """
 
@@ -33,6 +36,12 @@ REEL_RATIO = 9 / 16  # REELS
 REEL_RATIO_SLACK = 0.02  # ours: 1080 x 1918 counts as 9:16
 REELS_PER_DAY = 30  # REELS: through the API, per Page and rolling 24 h; photos and videos do not count
 
+REFUSED_LINKS = ("facebook.com", "fb.com")  # POSTIZ; the second, an alias, is ours
+STORY_SECONDS = (
+    3.0,
+    60.0,
+)  # STORIES, of a video; one of its tables says 90. Type, pixels, ratio and fps: as of a reel
+
 VIDEO_BYTES = 10 * 1024**3  # THIRD
 VIDEO_SECONDS = 4 * 3600.0  # THIRD
 
@@ -57,6 +66,20 @@ LIMITS = (
     Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
     Limit(of="image", rule="type of a video's cover", values=COVER_TYPES),
     Limit(of="image", rule="size of a video's cover", most=COVER_BYTES, unit="bytes"),
+    Limit(of="post", rule="images or videos of a story", least=1, most=1),
+    Limit(of="video", rule="type of a story", values=REEL_TYPES),
+    Limit(
+        of="video", rule="duration of a story", least=STORY_SECONDS[0], most=STORY_SECONDS[1], unit="seconds"
+    ),
+    Limit(
+        of="video",
+        rule="frame rate of a story",
+        least=REEL_FPS[0],
+        most=REEL_FPS[1],
+        unit="frames per second",
+    ),
+    Limit(of="video", rule="width of a story", least=REEL_PIXELS[0], unit="pixels"),
+    Limit(of="video", rule="height of a story", least=REEL_PIXELS[1], unit="pixels"),
     Limit(of="video", rule="type of a reel", values=REEL_TYPES, is_enforced=False),
     Limit(of="video", rule="codec of a reel", values=REEL_CODECS, is_enforced=False),
     Limit(
@@ -85,6 +108,7 @@ CAPABILITIES = Capabilities(
         PostForm.VIDEO: "reel_or_video",
         PostForm.IMAGE: "photo",
         PostForm.IMAGES: "multi_photo",
+        PostForm.TEXT: "text_or_link",
     },  # a reel where the file fits one
     pulls_media=True,
     prepare_lead=timedelta(minutes=15),  # far under the 24 h that an unpublished photo lives (PHOTOS)

@@ -20,9 +20,12 @@ from adapters.errors import AdapterError, Rejected, Unavailable
 from adapters.facebook import limits
 from adapters.facebook.checkpoint import Checkpoint, PostKind, get_post_kind
 from adapters.facebook.client import Client
-from adapters.facebook.wire import ListedVideo, PostNode, VideoNode, VideoStatus
-from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages, split_words
+from adapters.facebook.wire import ListedStory, ListedVideo, PostNode, VideoNode, VideoStatus
+from adapters.graph_errors import GONE
+from adapters.graph_stories import limit_story_listing
+from adapters.listing import Asked, ListedPost, Listing, compare_lengths, fill, read_pages, split_words
 from adapters.platform_message import clean_message
+from adapters.transport import read_or_none
 
 FAILED = "upload_failed"
 _FAILED_STATUSES = {"upload_failed": "the upload failed", "expired": "the upload expired"}
@@ -177,11 +180,45 @@ def resume_upload(state: Checkpoint, error: AdapterError) -> Pending:
     return state.replace(offset=None, cuts=state.cuts + 1).to_pending(wait)
 
 
+# --- stories ---------------------------------------------------------------------------------------------------------
+
+
+def look_story(client: Client, state: Checkpoint, armed_at: datetime) -> LookResult:
+    """Return what became of an armed story, which is listed under the photo or video that it was made of.
+
+    A photo that no story of the last 24 hours shows is absent; of a video its own status decides.
+    """
+    handle = state.video_id or next(iter(state.photos), None)
+    if handle is None:
+        return CannotTell(reason="no photo or video is known that could have been shown", is_final=True)
+    stories, listing = _read_stories(client, armed_at - limits.CLOCK_SKEW)
+    shown = next((one for one in stories if one.media_id == handle), None)
+    if shown is not None:
+        return Published(remote_id=shown.post_id, url=shown.url)
+    if state.video_id is not None:
+        video = read_or_none(GONE, lambda: client.read_video(handle))
+        result = interpret_armed_video(state, video.data if video else None, client.www)
+        return Published(remote_id=state.live or handle) if isinstance(result, Published) else result
+    if state.live is not None:
+        return Published(remote_id=state.live)
+    if limit_story_listing(listing, armed_at).asked is not Asked.ALL or state.accepted:
+        return CannotTell(reason="the Page lists no story of this photo, which may be over or not listed yet")
+    return Absent(checkpoint=_mark_unfinished(state))
+
+
+def _read_stories(client: Client, since: datetime) -> tuple[list[ListedStory], Listing]:
+    def read(after: str | None) -> tuple[Sequence[ListedStory], str | None]:
+        page = client.list_stories(int(since.timestamp()), after)
+        return page.data, page.paging.after
+
+    return read_pages(read, lambda story: story.creation_time, since)
+
+
 # --- without a handle ------------------------------------------------------------------------------------------------
 
 
 def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
-    """List the Page's posts, reels or videos since *since*, whichever the draft becomes, compared with it."""
+    """List the Page's posts, reels, videos or stories since *since*, whichever the draft becomes, compared with it."""
     earliest, kind = since - limits.CLOCK_SKEW, get_post_kind(draft)
     start = int(earliest.timestamp())
 
@@ -193,6 +230,10 @@ def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
         page = client.list_videos(kind, start, after)
         return page.data, page.paging.after
 
+    if kind is PostKind.STORY:
+        stories, listing = _read_stories(client, earliest)
+        shown = [_compare_story(story) for story in stories if story.status.upper() == "PUBLISHED"]
+        return fill(limit_story_listing(listing, since), shown, limits.CLOCK_SKEW)
     if kind is PostKind.FEED:
         posts, listing = read_pages(read_posts, lambda post: post.created_time, earliest)
         return fill(listing, [_compare_post(post, draft) for post in posts], limits.CLOCK_SKEW)
@@ -202,7 +243,10 @@ def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
 
 
 def _compare_post(post: PostNode, draft: Draft) -> ListedPost:
-    """Compare a feed post. One that shows a video is named by the video's id, by which a delivery owns it."""
+    """Compare a feed post. One that shows a video is named by the video's id, by which a delivery owns it.
+
+    A text shows nothing, or a link: Facebook makes a card of one in the caption, too.
+    """
     parts = post.attachments.list_parts() if post.attachments else []
     types = [part.media_type for part in parts]
     video = next((part.target for part in parts if part.media_type == "video" and part.target), None)
@@ -211,8 +255,32 @@ def _compare_post(post: PostNode, draft: Draft) -> ListedPost:
         url=post.permalink_url,
         created_at=post.created_time,
         same_caption=split_words(post.message) == split_words(draft.caption),
-        same_kind=None if not types or None in types else set(types) == {"photo"},
-        same_media=len(types) == len(draft.media) if types else None,
+        same_kind=_compare_types(types, draft),
+        same_media=_count_files(types, draft),
+    )
+
+
+def _compare_types(types: Sequence[str | None], draft: Draft) -> bool | None:
+    if None in types or not (types or draft.kind == "text"):
+        return None
+    return set(types) <= {"link"} if draft.kind == "text" else set(types) == {"photo"}
+
+
+def _count_files(types: Sequence[str | None], draft: Draft) -> bool | None:
+    if draft.kind == "text":
+        return True if types or not draft.options.get("link") else None
+    return len(types) == len(draft.media) if types else None
+
+
+def _compare_story(story: ListedStory) -> ListedPost:
+    """Compare a story, of which nothing but its kind and time is shown."""
+    return ListedPost(
+        remote_id=story.post_id,
+        url=story.url,
+        created_at=story.creation_time,
+        same_caption=None,
+        same_kind=True,
+        same_media=None,
     )
 
 

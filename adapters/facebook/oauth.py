@@ -2,7 +2,9 @@
 
 A Page token made from a long-lived user token does not expire by time; a password change, a lost role or the app's
 removal ends it. The user token (60 days) is stored as the refresh token: new Page tokens are made from it.
-Sources: see ``adapters.graph_oauth``; scopes: developers.facebook.com/docs/pages-api/posts, 2026-09-11.
+Sources: see ``adapters.graph_oauth``; scopes: developers.facebook.com/docs/pages-api/posts, 2026-09-11, and
+.../comments-mentions, 2026-04-16. The latter prints ``pages_read_user_engagement`` too, which is not requested: we read
+the Page's own comments only, and features-reference/page-public-content-access names ``pages_read_user_content``.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from adapters.graph_oauth import (
     list_pages,
 )
 
-SCOPES = ("pages_show_list", "pages_read_engagement", "pages_manage_posts")
+SCOPES = ("pages_show_list", "pages_read_engagement", "pages_manage_posts", "pages_manage_engagement")
 TASK = "CREATE_CONTENT"
 
 

@@ -1,9 +1,10 @@
 """Build the request bodies of Facebook's endpoints. Pure, except that a chunk's form streams its source.
 
 Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/guides/reels-publishing, both 2026-09-11;
-.../docs/graph-api/reference/page/{photos,videos}, read 2026-11-24. ``is_ai_generated`` of reels and videos, and
-``thumb`` of videos only: facebook-business 26.0.3 (PyPI, 2026-11-04), adobjects/page.py, ``create_video_reel`` and
-``create_video``; the phase of ``thumb``: npm's facebook-api-video-upload, which sends it with ``finish``.
+.../docs/graph-api/reference/page/{photos,videos}, read 2026-11-24. ``is_ai_generated`` of reels, videos and stories of
+videos, and ``thumb`` of videos only: facebook-business 26.0.3 (PyPI, 2026-11-04), adobjects/page.py,
+``create_video_reel``, ``create_video`` and ``create_video_story``; the phase of ``thumb``: npm's
+facebook-api-video-upload, which sends it with ``finish``.
 """
 
 from __future__ import annotations
@@ -24,12 +25,18 @@ def build_photo(media: Media) -> dict[str, Any]:
 
 
 def build_post(draft: Draft, photos: Sequence[str]) -> dict[str, Any]:
-    """Return the body that creates a feed post over photos; visible at once unless ``published`` is false."""
-    return {"message": draft.caption, "attached_media": [{"media_fbid": photo} for photo in photos]}
+    """Return the body that creates a feed post over photos, or of text alone with a link if it has one.
+
+    It is visible at once unless ``published`` is false.
+    """
+    body: dict[str, Any] = {"message": draft.caption}
+    if photos:
+        return {**body, "attached_media": [{"media_fbid": photo} for photo in photos]}
+    return {**body, "link": draft.options["link"]} if draft.options.get("link") else body
 
 
 def build_unpublished_post(draft: Draft, photos: Sequence[str]) -> dict[str, Any]:
-    """Return the body that creates an unpublished feed post over photos."""
+    """Return the body that creates the same feed post unpublished."""
     return {**build_post(draft, photos), "published": False}
 
 
@@ -44,6 +51,11 @@ def build_reel_finish(draft: Draft, video_id: str) -> dict[str, Any]:
     }
 
 
+def build_story_finish(draft: Draft, video_id: str) -> dict[str, Any]:
+    """Return the body that publishes an uploaded video as a story."""
+    return {"upload_phase": "finish", "video_id": video_id, **_build_label(draft)}
+
+
 def build_video_finish(draft: Draft, session: str) -> dict[str, Any]:
     """Return the body that publishes an uploaded video."""
     body = {"upload_phase": "finish", "upload_session_id": session, "description": draft.caption}
@@ -52,7 +64,11 @@ def build_video_finish(draft: Draft, session: str) -> dict[str, Any]:
 
 def _build_options(draft: Draft) -> dict[str, Any]:
     title = {"title": str(draft.options["title"])} if draft.options.get("title") else {}
-    return {**title, **({"is_ai_generated": True} if draft.ai_generated else {})}
+    return {**title, **_build_label(draft)}
+
+
+def _build_label(draft: Draft) -> dict[str, bool]:
+    return {"is_ai_generated": True} if draft.ai_generated else {}
 
 
 def build_cover_form(fields: Mapping[str, Any], cover: Media) -> tuple[str, SizedBody]:

@@ -23,6 +23,32 @@ class Success(Wire):
     success: Literal[True]
 
 
+class StoryShown(Success):
+    """The confirmation of a story: ``{"success":true,"post_id":"…"}``."""
+
+    post_id: str | None = None
+
+
+class ListedStory(Wire):
+    """A story of a Page; ``url`` is its only link, as one made of ``post_id`` is dead (postiz-app#1920, 2026-08-18).
+
+    ``status`` is PUBLISHED or ARCHIVED, in either case; ``media_id`` is the photo or video it was made of.
+    """
+
+    post_id: str
+    status: str
+    creation_time: datetime | None = None
+    media_id: str | None = None
+    url: str | None = None
+
+
+class Stories(Wire):
+    """A page of a Page's stories."""
+
+    data: tuple[ListedStory, ...]
+    paging: Paging = Paging()
+
+
 class ReelStarted(Wire):
     """A started reel: ``{"video_id":"123","upload_url":"https://rupload.facebook.com/video-upload/v25.0/123"}``."""
 
@@ -77,10 +103,11 @@ class VideoStatus(Wire):
 
 
 class VideoNode(Wire):
-    """A video or reel; ``permalink_url`` may be a path without host."""
+    """A video or reel and the post that shows it; ``permalink_url`` may be a path without host."""
 
     status: VideoStatus
     published: bool | None = None
+    post_id: str | None = None
     permalink_url: str | None = None
 
 

@@ -40,6 +40,7 @@ from adapters.contract import (
 )
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.graph_api import INTERRUPTED, check_usage, read_link
+from adapters.graph_stories import PlacedOptions
 from adapters.http import HttpClient
 from adapters.instagram import limits
 from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container
@@ -55,6 +56,7 @@ from adapters.instagram.lookup import (
 from adapters.instagram.oauth import OAuth
 from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
+from adapters.limit import ImageRule
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, warn
 from adapters.post_options import PostOptions, at_most
@@ -84,12 +86,14 @@ LIVE_CHECKS = (
     ConnectionChecks(
         connection="instagram_login",
         required_scopes=("instagram_business_basic", "instagram_business_content_publish"),
+        optional_scopes={"instagram_business_manage_comments": "no comments"},
         checks=(_QUOTA,),
         only_live_post=_ONLY_LIVE_POST,
     ),
     ConnectionChecks(
         connection="facebook_login",
         required_scopes=("instagram_basic", "instagram_content_publish"),
+        optional_scopes={"instagram_manage_comments": "no comments"},
         checks=(_QUOTA,),
         only_live_post=_ONLY_LIVE_POST,
     ),
@@ -99,12 +103,12 @@ LIVE_CHECKS = (
 MAX_COLLABORATORS = 3
 
 
-class InstagramOptions(PostOptions):
+class InstagramOptions(PlacedOptions):
     """Options of an Instagram post; when at least one account is Instagram."""
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
 
-    defaults: ClassVar[Mapping[str, Any]] = {"collaborators": []}
+    defaults: ClassVar[Mapping[str, Any]] = {**PlacedOptions.defaults, "collaborators": []}
 
     collaborators: (
         Annotated[
@@ -123,6 +127,11 @@ class InstagramOptions(PostOptions):
     location_id: str | None = Field(
         None, pattern=r"^\d{1,32}$", description="Id of the Facebook Page of a place."
     )
+
+    @classmethod
+    def find_image_rule(cls, options: Mapping[str, Any]) -> ImageRule | None:
+        """Return the limits of a story's image, else None."""
+        return limits.STORY_IMAGE if cls.find_kind(options) else None
 
 
 class Instagram(OAuth):

@@ -53,7 +53,7 @@ class Client:
         return self._create(payload.build_child(media))
 
     def create_container(self, draft: Draft, children: Sequence[str]) -> Created:
-        """Create the container to publish: an image, a reel, or a carousel over its children."""
+        """Create the container to publish: an image, a reel, a story, or a carousel over its children."""
         byte_upload = payload.is_byte_upload(draft, self._account, self._settings)
         return self._create(payload.build_container(draft, children, byte_upload=byte_upload))
 
@@ -95,6 +95,12 @@ class Client:
         path = f"{self._account.remote_id}/media"
         fields = "id,caption,timestamp,permalink,media_type,media_product_type,children{media_type}"
         more = window if after is None else {**window, "after": after}
+        return self._graph.read(MediaList, path, self._token, fields=fields, limit=limits.PAGE, **more).data
+
+    def list_stories(self, after: str | None = None) -> MediaList:
+        """Read a page of the account's stories of the last 24 hours, newest first."""
+        path, more = f"{self._account.remote_id}/stories", {} if after is None else {"after": after}
+        fields = "id,timestamp,permalink,media_type,media_product_type"
         return self._graph.read(MediaList, path, self._token, fields=fields, limit=limits.PAGE, **more).data
 
     def _create(self, body: dict[str, Any]) -> Created:

@@ -7,6 +7,7 @@ Pages (all under developers.facebook.com/docs/instagram-platform/):
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
@@ -29,6 +30,11 @@ IMAGE = ImageRule(
     converted_width=1440,  # MEDIA: widths outside 320..1440 are scaled, not refused
     is_pulled=True,  # MEDIA: image_url
 )
+
+# MEDIA names no ratio of a story's image; the app shows 9:16, which a post in the feed may not have.
+STORY_IMAGE = replace(IMAGE, ratio=None, reported_ratio=None)
+STORY_BYTES = 100 * 1024 * 1024  # MEDIA, of a video
+STORY_SECONDS = (3.0, 60.0)  # MEDIA
 
 VIDEO_TYPES = ("video/mp4", "video/quicktime")  # MEDIA
 VIDEO_CODECS = ("h264", "hevc")  # MEDIA
@@ -82,6 +88,11 @@ LIMITS = (
     Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
     Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
     Limit(of="video", rule="frame rate", least=VIDEO_FPS[0], most=VIDEO_FPS[1], unit="frames per second"),
+    Limit(of="post", rule="images or videos of a story", least=1, most=1),
+    Limit(of="video", rule="size of a story", most=STORY_BYTES, unit="bytes"),
+    Limit(
+        of="video", rule="duration of a story", least=STORY_SECONDS[0], most=STORY_SECONDS[1], unit="seconds"
+    ),
     Limit(of="video", rule="width", most=VIDEO_WIDTH, unit="pixels"),
     Limit(of="video", rule="width : height", least=VIDEO_RATIO[0], most=VIDEO_RATIO[1]),
 )

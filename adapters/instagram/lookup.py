@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError
+from adapters.graph_stories import is_story, limit_story_listing
 from adapters.instagram import limits
 from adapters.instagram.checkpoint import Checkpoint
 from adapters.instagram.client import Client
@@ -70,14 +71,12 @@ def find_published_post(
 ) -> Published | Pending:
     """Return the post of a PUBLISHED container: the only one with its caption since arming that is not taken.
 
-    A container does not name its post. When no post or several match, the list is read a few times more, since it
-    lags and a twin may be settled in that time; then the container's id stands for the post, which is proven live.
+    A container does not name its post, and a story has no caption: it is the only one of its type since arming. When
+    none or several match, the list is read a few times more, since it lags and a twin may be settled in that time; then
+    the container's id stands for the post, which is proven live.
     """
-    found = [
-        node
-        for node in client.list_media(**_build_window(armed_at)).data
-        if _is_ours(node, draft, armed_at, taken)
-    ]
+    listed = client.list_stories() if is_story(draft) else client.list_media(**_build_window(armed_at))
+    found = [node for node in listed.data if _is_ours(node, draft, armed_at, taken)]
     if len(found) == 1:
         return Published(remote_id=found[0].id, url=found[0].permalink)
     if state.listings < limits.LISTINGS or state.container is None:
@@ -97,32 +96,45 @@ def _is_ours(node: MediaNode, draft: Draft, armed_at: datetime | None, taken: Co
     is_early = armed_at is not None and (
         node.timestamp is None or node.timestamp < armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
     )
-    return node.id not in taken and not is_early and split_words(node.caption) == split_words(draft.caption)
+    is_same = (
+        node.media_type == _list_types(draft)[0]
+        if is_story(draft)
+        else split_words(node.caption) == split_words(draft.caption)
+    )
+    return node.id not in taken and not is_early and is_same
 
 
 # --- without a container ---------------------------------------------------------------------------------------------
 
 
 def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
-    """List the account's posts since *since*, without stories, compared with the draft."""
+    """List the account's posts since *since*, compared with the draft: its stories for a story, else the others."""
     earliest = since - limits.CLOCK_SKEW
     window = {"since": str(int(earliest.timestamp()))}
 
     def read(after: str | None) -> tuple[Sequence[MediaNode], str | None]:
-        page = client.list_media(after, **window)
+        page = client.list_stories(after) if is_story(draft) else client.list_media(after, **window)
         return page.data, page.paging.after
 
     found, listing = read_pages(read, lambda node: node.timestamp, earliest)
+    if is_story(draft):
+        listing = limit_story_listing(listing, since)
     return fill(listing, [_compare(node, draft) for node in found], limits.CLOCK_SKEW)
 
 
+def _list_types(draft: Draft) -> list[str]:
+    return ["VIDEO" if media.kind == "video" else "IMAGE" for media in draft.media]
+
+
 def _compare(node: MediaNode, draft: Draft) -> ListedPost:
-    types = ["VIDEO" if media.kind == "video" else "IMAGE" for media in draft.media]
+    types = _list_types(draft)
     expected = "CAROUSEL_ALBUM" if len(types) > 1 else types[0]
     same_type = None if node.media_type is None else node.media_type == expected
     same_kind, same_media = same_type, same_type
     if same_type and expected == "VIDEO":
         same_kind = None if node.media_product_type is None else node.media_product_type == "REELS"
+    if same_type and is_story(draft):
+        same_kind = node.media_product_type == "STORY"
     if same_type and expected == "CAROUSEL_ALBUM":
         parts = node.children.data if node.children else ()
         same_media = [part.media_type for part in parts] == types if parts else None
@@ -130,7 +142,7 @@ def _compare(node: MediaNode, draft: Draft) -> ListedPost:
         remote_id=node.id,
         url=node.permalink,
         created_at=node.timestamp,
-        same_caption=split_words(node.caption) == split_words(draft.caption),
+        same_caption=None if is_story(draft) else split_words(node.caption) == split_words(draft.caption),
         same_kind=same_kind,
         same_media=same_media,
     )

@@ -30,10 +30,15 @@ from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import Me, MeList, ShortTokens
 from adapters.oauth import build_app_form, build_code_form, build_consent_url
 
-INSTAGRAM_SCOPES = ("instagram_business_basic", "instagram_business_content_publish")
+INSTAGRAM_SCOPES = (
+    "instagram_business_basic",
+    "instagram_business_content_publish",
+    "instagram_business_manage_comments",
+)
 FACEBOOK_SCOPES = (
     "instagram_basic",
     "instagram_content_publish",
+    "instagram_manage_comments",
     "pages_show_list",
     "pages_read_engagement",
 )
@@ -64,6 +69,7 @@ class OAuth(BaseAdapter):
         short = _parse_short_token(self._request_short_token(code, redirect_uri))
         return self._request_long_token(
             "access_token",
+            INSTAGRAM_SCOPES,
             grant_type="ig_exchange_token",
             client_secret=self._settings.app_secret.get_secret_value(),
             access_token=short,
@@ -78,6 +84,7 @@ class OAuth(BaseAdapter):
         try:
             return self._request_long_token(
                 "refresh_access_token",
+                account.credentials.scopes,
                 grant_type="ig_refresh_token",
                 access_token=token.get_secret_value(),
             )
@@ -113,13 +120,11 @@ class OAuth(BaseAdapter):
         url = f"{self._settings.hosts['api']}/oauth/access_token"
         return send(self._http, SERVICE, "POST", url, visible=False, form=form)
 
-    def _request_long_token(self, path: str, **params: str) -> Credentials:
+    def _request_long_token(self, path: str, scopes: tuple[str, ...], **params: str) -> Credentials:
         """Request a long token; these two endpoints take no version, and the token only as a parameter."""
         host = GraphClient(self._http, service=SERVICE, base=self._settings.hosts["graph"], table=TABLE)
         grant = host.read(GraphTokenResponse, path, "", **params).data
-        return Credentials(
-            access_token=grant.access_token, expires_at=grant.expires_at, scopes=INSTAGRAM_SCOPES
-        )
+        return Credentials(access_token=grant.access_token, expires_at=grant.expires_at, scopes=scopes)
 
 
 def _parse_short_token(response: Response) -> str:

@@ -8,14 +8,16 @@ Sources: developers.facebook.com/docs/instagram-platform/instagram-graph-api/ref
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from adapters.contract import Account, Draft, Media, PlatformSettings
+from adapters.graph_stories import is_story
 from adapters.instagram.checkpoint import is_carousel
 
 
 def is_byte_upload(draft: Draft, account: Account, settings: PlatformSettings) -> bool:
-    """Return True if a reel's bytes are sent by us: that needs the option, Facebook Login and a readable source."""
+    """Return True if a video's bytes are sent by us: that needs the option, Facebook Login and a readable source."""
     media = draft.media[0]
     is_wanted = bool(settings.options.get("byte_upload")) and account.connection == "facebook_login"
     return is_wanted and media.stream is not None and media.facts is not None
@@ -27,9 +29,12 @@ def build_child(media: Media) -> dict[str, Any]:
 
 
 def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:
-    """Return the body of the container to publish: an image, a reel, or a carousel over its children."""
+    """Return the body of the container to publish: an image, a reel, a story, or a carousel over its children."""
     media = _build_media(draft, children, byte_upload=byte_upload)
-    return {**media, "caption": draft.caption, **_build_options(draft)}
+    label = {"is_ai_generated": True} if draft.ai_generated else {}
+    if is_story(draft):
+        return {**media, **label}
+    return {**media, "caption": draft.caption, **_build_options(draft), **label}
 
 
 def _build_options(draft: Draft) -> dict[str, Any]:
@@ -37,16 +42,21 @@ def _build_options(draft: Draft) -> dict[str, Any]:
     asked = {name: draft.options.get(name) for name in names}
     cover = {"cover_url": draft.cover_url, "thumb_offset": draft.cover_ms}
     asked |= cover if draft.kind == "video" else {}
-    label = {"is_ai_generated": True} if draft.ai_generated else {}
-    return {**{name: value for name, value in asked.items() if value not in (None, [])}, **label}
+    return {name: value for name, value in asked.items() if value not in (None, [])}
 
 
 def _build_media(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:
     if is_carousel(draft):
         return {"media_type": "CAROUSEL", "children": ",".join(children)}
+    media_type = "STORIES" if is_story(draft) else "REELS"
     if draft.media[0].kind == "video" and byte_upload:
-        return {"media_type": "REELS", "upload_type": "resumable"}
-    return _build_source(draft.media[0], video="REELS")
+        return {"media_type": media_type, "upload_type": "resumable"}
+    if is_story(draft):
+        return {
+            "media_type": media_type,
+            **_build_source(replace(draft.media[0], alt_text=None), video=media_type),
+        }
+    return _build_source(draft.media[0], video=media_type)
 
 
 def _build_source(media: Media, *, video: str) -> dict[str, Any]:

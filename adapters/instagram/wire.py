@@ -42,7 +42,7 @@ class Children(Wire):
 class MediaNode(Wire):
     """A published post; ``permalink`` is missing for some (e.g. while a copyright check runs).
 
-    ``media_type`` is IMAGE, VIDEO or CAROUSEL_ALBUM, ``media_product_type`` is REELS for a reel.
+    ``media_type`` is IMAGE, VIDEO or CAROUSEL_ALBUM, ``media_product_type`` REELS for a reel and STORY for a story.
     """
 
     id: str

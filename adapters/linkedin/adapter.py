@@ -1,4 +1,4 @@
-"""The LinkedIn adapter: a draft becomes one post of a member or an organization, with images or a video.
+"""The LinkedIn adapter: a draft becomes one post of a member or an organization, of any form.
 
 PlatformSettings.hosts: ``api`` (https://api.linkedin.com), ``www`` (consent, tokens and posts' addresses,
 https://www.linkedin.com); bytes go to the addresses in the responses. ``version``: the ``LinkedIn-Version`` header,
@@ -57,7 +57,7 @@ from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
-from adapters.post_options import PostOptions
+from adapters.post_options import MediaConflict, PostOptions, WebUrl, find_link_conflict
 
 
 def _check_quota(_http: HttpClient, _settings: PlatformSettings, _account: Account) -> Iterator[Finding]:
@@ -81,7 +81,11 @@ LIVE_CHECKS = (
     ConnectionChecks(
         connection="organization",
         required_scopes=("w_organization_social",),
-        optional_scopes={"r_organization_social": POST_NOT_FOUND_AGAIN},
+        optional_scopes={
+            "r_organization_social": POST_NOT_FOUND_AGAIN,
+            "w_organization_social_feed": "no comments",
+            "r_organization_social_feed": "a comment whose response was lost cannot be looked for",
+        },
         checks=(_QUOTA,),
         only_live_post=(
             *_ONLY_LIVE_POST,
@@ -105,7 +109,18 @@ class LinkedInOptions(PostOptions):
         None, description="Default PUBLIC. CONNECTIONS is for members: organizations have none."
     )
     # ours: LinkedIn's page names no longest title
-    title: str | None = Field(None, min_length=1, max_length=400, description="Of a video or a single image.")
+    title: str | None = Field(
+        None, min_length=1, max_length=400, description="Of a video, a single image or a link."
+    )
+    link: WebUrl | None = Field(
+        None,
+        description="Of a post of text alone: a card. LinkedIn does not read the page; without title the card is bare.",
+    )
+
+    @classmethod
+    def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:
+        """Find a link beside media."""
+        return find_link_conflict(options, media_type)
 
 
 class LinkedIn(OAuth):
@@ -171,7 +186,9 @@ class LinkedIn(OAuth):
             return state.to_ready()
         if account.connection != "organization":
             return CannotTell(reason=NO_LISTING, is_final=True)
-        return find_post(client, account.remote_id, draft, state, taken, self._settings.hosts["www"])
+        return find_post(
+            client, account.remote_id, draft, state, armed_at, taken, self._settings.hosts["www"]
+        )
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List an organization's posts since *since*, compared with the draft; a member's cannot be listed."""
@@ -197,8 +214,8 @@ def _start(draft: Draft, account: Account, client: Client, index: int) -> FileUp
             token=video.uploadToken,
             ends=_validate_expiry(video.uploadUrlsExpireAt),
         )
-    image = client.start_image(account.remote_id)
-    return FileUpload(urn=image.image, url=image.uploadUrl, ends=_validate_expiry(image.uploadUrlExpiresAt))
+    whole = client.start_whole(account.remote_id, draft.media[index])
+    return FileUpload(urn=whole.urn, url=whole.uploadUrl, ends=_validate_expiry(whole.uploadUrlExpiresAt))
 
 
 def _validate_expiry(milliseconds: int | None) -> int | None:
@@ -221,9 +238,9 @@ def _send(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepar
 
 
 def _send_next(draft: Draft, client: Client, index: int, file: FileUpload) -> FileUpload:
-    """Send the image, or the next part of the video or its thumbnail, and return the file's new state."""
+    """Send the image or document, or the next part of the video or its thumbnail, and return the file's new state."""
     if draft.kind != "video":
-        client.send_image(draft.media[index], file.url)
+        client.send_whole(draft.media[index], file.url)
         return file.replace(sent=True, url="", ends=None)
     if file.sent and isinstance(draft.cover, Media):
         client.send_cover(draft.cover, file.cover_url)

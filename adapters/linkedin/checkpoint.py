@@ -17,7 +17,7 @@ class Step(StrEnum):
     """One request of ``prepare``; DONE makes none."""
 
     START = "request an upload address"
-    SEND = "send an image, or one part of a video"
+    SEND = "send an image or a document, or one part of a video"
     COVER = "send a video's thumbnail"
     CLOSE = "complete a video's upload"
     POLL = "read a file's status"
@@ -28,7 +28,7 @@ class FileUpload(BaseCheckpoint):
     """The upload of one file of the post; without a URN it has not started."""
 
     urn: str = ""
-    """The image's or video's URN; only our post has it, so it proves which post is ours."""
+    """The file's URN; only our post has it, so it proves which post is ours."""
     url: str = Field(default="", repr=False)
     parts: tuple[Part, ...] = ()
     """The remaining parts of a video."""
@@ -97,4 +97,5 @@ def choose_next_step(draft: Draft, state: Checkpoint) -> tuple[Step, int]:
 
 def get_first_pause(draft: Draft) -> timedelta:
     """Return the pause before the first read of a file's status."""
-    return limits.FIRST_POLL_VIDEO if draft.kind == "video" else limits.FIRST_POLL_IMAGE
+    firsts = {"video": limits.FIRST_POLL_VIDEO, "document": limits.FIRST_POLL_DOCUMENT}
+    return firsts.get(draft.kind, limits.FIRST_POLL_IMAGE)

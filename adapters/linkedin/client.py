@@ -1,7 +1,7 @@
 """LinkedIn's endpoints, one method per request.
 
-Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{images-api,videos-api,posts-api}, through
-digests of 2026-06 to 2026-10, read 2026-11-24.
+Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{images-api,videos-api,documents-api,
+posts-api}, through digests of 2026-06 to 2026-10, read 2026-11-24.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Client(BearerClient):
         super().__init__(http, settings.hosts["api"], token)
         self._version = settings.version
 
-    def start_image(self, owner: str) -> wire.ImageUpload:
-        """Request an upload address for an image; invisible and safe to repeat."""
-        body = payload.build_image_start(owner)
-        return self._request("POST", "images?action=initializeUpload", wire.StartedImage, json=body).value
+    def start_whole(self, owner: str, media: Media) -> wire.WholeUpload:
+        """Request an upload address for an image or a document; invisible and safe to repeat."""
+        path, body = f"{media.kind}s?action=initializeUpload", payload.build_whole_start(owner)
+        return self._request("POST", path, wire.StartedWhole, json=body).value
 
     def start_video(self, owner: str, media: Media, *, has_cover: bool) -> wire.VideoUpload:
         """Request upload addresses for a video's parts and its thumbnail; invisible and safe to repeat."""
@@ -64,8 +64,8 @@ class Client(BearerClient):
             raise build_unclear_error(Phase.PREPARE, platform_code="no_thumbnail_address")
         return video
 
-    def send_image(self, media: Media, url: str) -> None:
-        """Send the whole image; its address requires the token."""
+    def send_whole(self, media: Media, url: str) -> None:
+        """Send an image or a document whole: parts would damage it. The address requires the token."""
         content_type = media.facts.content_type if media.facts else "application/octet-stream"
         headers = {"Content-Type": content_type, **bearer_header(self._token.get_secret_value())}
         response = self._put(url, headers, open_body(media, 0, get_size(media)))
@@ -98,9 +98,9 @@ class Client(BearerClient):
             raise translate_error(response, Phase.PREPARE)
 
     def read_status(self, urn: str) -> wire.MediaStatus | None:
-        """Read the status of an image or a video; None when LinkedIn does not find it."""
-        kind = "videos" if urn.startswith("urn:li:video:") else "images"
-        path = f"{kind}/{quote(urn, safe='')}"
+        """Read the status of an image, a video or a document; None when LinkedIn does not find it."""
+        kind = urn.removeprefix("urn:li:").partition(":")[0]
+        path = f"{kind}s/{quote(urn, safe='')}"
         return read_or_none(GONE, lambda: self._request("GET", path, wire.MediaStatus))
 
     def create_post(self, body: Mapping[str, Any]) -> Response:

@@ -85,8 +85,9 @@ _SPENT = ErrorRow(
     wait=time_until_utc_midnight,
 )
 
-# By status and code; a row without a code holds for every other code of its status.
-TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
+ErrorTable = Mapping[tuple[int, str | None], ErrorRow]
+"""By status and code; a row without a code holds for every other code of its status."""
+TABLE: ErrorTable = {
     (400, "MISSING_FIELD"): _BAD,
     (400, "INVALID_VALUE_FOR_FIELD"): _BAD,
     (400, "FIELD_LENGTH_TOO_LONG"): _BAD,
@@ -147,6 +148,16 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (429, None): replace(_SPENT, ambiguous=True),
 }
 
+# …/shares/comments-api, 2026-04-28, read 2026-11-29: a post is missing for seconds after it was created, and a throttle
+# passes within a minute (other clients' waits). An app without the product gets ACCESS_DENIED.
+COMMENT_TABLE: ErrorTable = {
+    **TABLE,
+    (404, "RESOURCE_NOT_FOUND"): ErrorRow(Unavailable, GONE, "LinkedIn does not find the post yet."),
+    (429, "TOO_MANY_REQUESTS"): ErrorRow(
+        RateLimited, "rate_limited", "LinkedIn asked us to slow down.", wait=limits.COMMENT_PAUSE
+    ),
+}
+
 # The token endpoint (RFC 6749 codes). A refusal of our app disconnects no account: the operator has to act.
 _APP = ErrorRow(Rejected, "app_refused", "LinkedIn does not accept our app's id and secret.", _OPERATOR)
 _DEAD = ErrorRow(
@@ -172,9 +183,18 @@ OAUTH: Mapping[str, ErrorRow] = {
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
+    return _translate_error(response, phase, TABLE)
+
+
+def translate_comment_error(response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a call about comments."""
+    return _translate_error(response, phase, COMMENT_TABLE)
+
+
+def _translate_error(response: Response, phase: Phase, table: ErrorTable) -> AdapterError:
     error = _parse_error_body(response)
     codes = error.codes if error else ()
-    rows = (TABLE.get((response.status, code)) for code in (*codes, None))
+    rows = (table.get((response.status, code)) for code in (*codes, None))
     row = next((row for row in rows if row is not None), None)
     if error and "duplicate" in error.message.casefold():
         row = None  # of a post that may be ours

@@ -5,6 +5,8 @@ Pages (under learn.microsoft.com/linkedin/marketing/, through digests of 2026-06
 * MULTI: community-management/shares/multiimage-post-api
 * IMAGE: community-management/shares/images-api
 * VIDEO: community-management/shares/videos-api
+* ARTICLE: the same page, li-lms-2026-09, read 2026-11-29: the link's page is not read
+* DOCUMENT: community-management/shares/documents-api, 2026-06-24, read 2026-11-29
 * TEXT: community-management/shares/little-text-format
 * VERSIONS: integrations/migrations
 * RATE: the rate limits of Share on LinkedIn and of the Community Management API
@@ -30,9 +32,15 @@ COVER_BYTES = 10_000_000 - 1  # the same: under 10 MB, read strictly
 VIDEO_TYPES = ("video/mp4",)  # VIDEO
 VIDEO_BYTES = (75 * 1024, 500 * 1024 * 1024)  # VIDEO: 75 KB to 500 MB; its schema mentions 5 GB
 VIDEO_SECONDS = (3.0, 30 * 60.0)  # VIDEO
+DOCUMENT_TYPES = ("application/pdf",)  # DOCUMENT, which lists DOC(X) and PPT(X) too
+DOCUMENT_BYTES = 100_000_000  # DOCUMENT: 100 MB, read strictly
+DOCUMENT_PAGES = 300  # DOCUMENT
+
+COMMENT_UNITS = 1250  # third parties': comments-api (2026-04-28, read 2026-11-29) names no longest comment
 
 FIRST_POLL_IMAGE = timedelta(seconds=1)
 FIRST_POLL_VIDEO = timedelta(seconds=5)
+FIRST_POLL_DOCUMENT = timedelta(seconds=5)
 LONGEST_POLL = timedelta(seconds=60)
 GONE_READS = 3
 """Reads that may miss an image or video before it counts as lost: a fresh one can be missing for seconds."""
@@ -43,6 +51,8 @@ URL_MARGIN = timedelta(seconds=60)
 """How long before its expiry an upload URL is no longer used."""
 NOT_READY = timedelta(seconds=10)
 """The pause before the next post call after LinkedIn reports that an upload is not complete."""
+COMMENT_PAUSE = timedelta(minutes=1)
+"""The pause before a comment is sent again after a throttle."""
 
 RETIREMENTS = {
     "202601": date(2027, 1, 15),
@@ -59,12 +69,15 @@ RETIREMENTS = {
 """LinkedIn-Version -> day of its retirement. VERSIONS, fetched 2026-08-13; there was no 202512."""
 
 LISTED = 100
-"""Posts of an organization per page; ``look`` reads one."""
+"""Posts of an organization, or comments on one, per page; ``look`` reads one."""
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of LinkedIn's times behind ours."""
 
 LIMITS = (
     Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
+    Limit(
+        of="text", rule="first comment", most=COMMENT_UNITS, unit="UTF-16 units", connection="organization"
+    ),
     Limit(of="post", rule="images of a multi-image post", least=IMAGES[0], most=IMAGES[1]),
     Limit(of="text", rule="alternative text", most=ALT_TEXT, unit="characters"),
     Limit(of="image", rule="type", values=IMAGE.types),
@@ -74,12 +87,21 @@ LIMITS = (
     Limit(of="video", rule="type", values=VIDEO_TYPES),
     Limit(of="video", rule="size", least=VIDEO_BYTES[0], most=VIDEO_BYTES[1], unit="bytes"),
     Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
+    Limit(of="document", rule="type", values=DOCUMENT_TYPES),
+    Limit(of="document", rule="size", most=DOCUMENT_BYTES, unit="bytes"),
+    Limit(of="document", rule="pages", most=DOCUMENT_PAGES),
 )
 """The table of the reference, for people."""
 
 CAPABILITIES = Capabilities(
     display_name="LinkedIn",
-    post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "image", PostForm.IMAGES: "multi_image"},
+    post_kinds={
+        PostForm.VIDEO: "video",
+        PostForm.IMAGE: "image",
+        PostForm.IMAGES: "multi_image",
+        PostForm.TEXT: "text_or_article",
+        PostForm.DOCUMENT: "document",
+    },
     pulls_media=False,  # we send every byte
     prepare_lead=timedelta(minutes=15),  # ours: LinkedIn keeps an upload far longer
     settle_window=timedelta(minutes=1),  # ours: how late a listing shows a post is not documented

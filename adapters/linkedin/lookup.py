@@ -140,18 +140,24 @@ def build_url(urn: str, www: str) -> str:
 
 
 def find_post(
-    client: Client, author: str, draft: Draft, state: Checkpoint, taken: Container[str], www: str
+    client: Client,
+    author: str,
+    draft: Draft,
+    state: Checkpoint,
+    armed_at: datetime,
+    taken: Container[str],
+    www: str,
 ) -> LookResult:
-    """Return the duplicate that LinkedIn has named, once read, or the organization's only listed post with our media.
+    """Return the duplicate that LinkedIn has named, once read, or the organization's only listed post that is ours.
 
-    Only our posts have these media URNs; the text distinguishes two posts of the same media. A post that is not listed
-    proves nothing.
+    Only our posts have these media URNs; the text distinguishes two posts of the same media. One without media has our
+    words and link, and came after arming. A post that is not listed proves nothing.
     """
     if state.duplicate and state.duplicate not in taken:
         named = _read_duplicate(client, draft, state, www)
         if named is not None:
             return named
-    if not any(state.urns):
+    if draft.media and not any(state.urns):
         reason = "no media are known by which the post could be recognised"
         return CannotTell(reason=reason, is_final=not state.duplicate)
     try:
@@ -160,12 +166,21 @@ def find_post(
         if isinstance(error, NeedsPerson) and error.code != DENIED:
             raise
         return CannotTell(reason=f"The organization's posts cannot be listed: {error.message}")
-    ours = [post for post in posts if post.id not in taken and _get_urns(post) == frozenset(state.urns)]
+    earliest = armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
+    ours = [post for post in posts if post.id not in taken and _is_ours(post, draft, state, earliest)]
     if len(ours) > 1:
         ours = [post for post in ours if _has_same_text(post, draft)]
     if len(ours) != 1:
         return CannotTell(reason=f"LinkedIn lists {len(ours)} posts that could be this one")
-    return _interpret_post(ours[0], state, www)
+    return _interpret_post(ours[0], state, www, is_searched=not draft.media)
+
+
+def _is_ours(post: Post, draft: Draft, state: Checkpoint, earliest: datetime) -> bool:
+    if draft.media:
+        return _get_urns(post) == frozenset(state.urns)
+    created = to_time(post.createdAt)
+    is_same = _has_same_text(post, draft) and not _get_urns(post) and _has_same_link(post, draft)
+    return is_same and created is not None and created >= earliest
 
 
 def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: str) -> Listing:
@@ -175,26 +190,26 @@ def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: 
         page = client.list_posts(author, start or 0)
         return page, (start or 0) + len(page) if len(page) == limits.LISTED else None
 
-    posts, listing = read_pages(read, lambda post: _to_time(post.lastModifiedAt), since - limits.CLOCK_SKEW)
+    posts, listing = read_pages(read, lambda post: to_time(post.lastModifiedAt), since - limits.CLOCK_SKEW)
     live = [post for post in posts if post.lifecycleState == "PUBLISHED"]
     return fill(listing, [_compare(post, draft, www) for post in live], limits.CLOCK_SKEW)
 
 
 def _compare(post: Post, draft: Draft, www: str) -> ListedPost:
-    """Compare a listed post by the types of its media's URNs and their number."""
-    urns = _get_urns(post)
-    expected = "urn:li:video:" if draft.kind == "video" else "urn:li:image:"
+    """Compare a listed post by the types of its media's URNs and their number, one without media by its link."""
+    urns, kinds = _get_urns(post), {media.kind for media in draft.media}
     return ListedPost(
         remote_id=post.id,
         url=build_url(post.id, www),
-        created_at=_to_time(post.createdAt),
+        created_at=to_time(post.createdAt),
         same_caption=_has_same_text(post, draft),
-        same_kind=bool(urns) and all(urn.startswith(expected) for urn in urns),
-        same_media=len(urns) == len(draft.media),
+        same_kind={urn.removeprefix("urn:li:").partition(":")[0] for urn in urns} == kinds,
+        same_media=len(urns) == len(draft.media) and _has_same_link(post, draft),
     )
 
 
-def _to_time(milliseconds: int | None) -> datetime | None:
+def to_time(milliseconds: int | None) -> datetime | None:
+    """Return the time of LinkedIn's milliseconds since the epoch."""
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
@@ -206,7 +221,8 @@ def _read_duplicate(client: Client, draft: Draft, state: Checkpoint, www: str) -
         if error.code != DENIED:
             raise
         return _build_duplicate(state.duplicate, www)  # reading is not allowed: the delivery was armed before
-    if post is None or not (_has_same_text(post, draft) or _get_urns(post) == frozenset(state.urns)):
+    has_same_media = any(state.urns) and post is not None and _get_urns(post) == frozenset(state.urns)
+    if post is None or not (has_same_media or _has_same_text(post, draft)):
         return None
     result = _interpret_post(post, state, www)
     return _build_duplicate(post.id, www) if isinstance(result, Published) else result
@@ -220,10 +236,15 @@ def _get_urns(post: Post) -> frozenset[str]:
     return post.content.urns if post.content else frozenset()
 
 
-def _interpret_post(post: Post, state: Checkpoint, www: str) -> LookResult:
+def _has_same_link(post: Post, draft: Draft) -> bool:
+    article = post.content.article if post.content else None
+    return (article.source if article else "") == (draft.options.get("link") or "")
+
+
+def _interpret_post(post: Post, state: Checkpoint, www: str, *, is_searched: bool = False) -> LookResult:
     match post.lifecycleState:
         case "PUBLISHED":
-            return Published(remote_id=post.id, url=build_url(post.id, www))
+            return Published(remote_id=post.id, url=build_url(post.id, www), is_searched=is_searched)
         case "PUBLISH_REQUESTED":
             return state.to_pending()
         case "PUBLISH_FAILED":

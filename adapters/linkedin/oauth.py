@@ -28,7 +28,8 @@ from adapters.oauth import (
 from adapters.transport import Request
 
 EITHER = "either"
-_ORGANIZATION = ("w_organization_social", "r_organization_social", "rw_organization_admin")
+_COMMENTS = ("w_organization_social_feed", "r_organization_social_feed")
+_ORGANIZATION = ("w_organization_social", "r_organization_social", *_COMMENTS, "rw_organization_admin")
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "person": ("openid", "profile", "w_member_social"),
     "organization": _ORGANIZATION,

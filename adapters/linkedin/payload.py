@@ -4,7 +4,7 @@ Captions are in the "little text" format: an unescaped reserved sign is no error
 text there. These are escaped: ``| { } @ [ ] ( ) < > # \ * _ ~``, except the ``#`` that begins a hashtag; ``@`` never
 makes a mention. Sources: learn.microsoft.com/linkedin/marketing/community-management/shares/little-text-format and
 learn.microsoft.com/linkedin/marketing/community-management/shares/{images-api,videos-api,posts-api,
-multiimage-post-api}, read 2026-11-24.
+multiimage-post-api}, read 2026-11-24, and documents-api, 2026-06-24.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def escape_little_text(caption: str) -> str:
     )
 
 
-def build_image_start(owner: str) -> dict[str, Any]:
-    """Return the body that requests an upload address for an image."""
+def build_whole_start(owner: str) -> dict[str, Any]:
+    """Return the body that requests an upload address for an image or a document."""
     return {"initializeUploadRequest": {"owner": owner}}
 
 
@@ -53,11 +53,7 @@ def build_video_close(video: str, token: str, part_ids: Sequence[str]) -> dict[s
 
 def build_post(draft: Draft, author: str, urns: Sequence[str]) -> dict[str, Any]:
     """Return the body of ``POST /rest/posts``: a post of *author* with the media *urns*, in order."""
-    title = draft.options.get("title")
-    media = [_build_media(urn, file.alt_text) for urn, file in zip(urns, draft.media, strict=True)]
-    content: dict[str, Any] = {"media": {**media[0], **({"title": str(title)} if title else {})}}
-    if len(urns) > 1:
-        content = {"multiImage": {"images": media}}
+    content = _build_content(draft, urns)
     return {
         "author": author,
         "commentary": escape_little_text(draft.caption),
@@ -67,10 +63,23 @@ def build_post(draft: Draft, author: str, urns: Sequence[str]) -> dict[str, Any]
             "targetEntities": [],
             "thirdPartyDistributionChannels": [],
         },
-        "content": content,
+        **({"content": content} if content else {}),
         "lifecycleState": "PUBLISHED",
         "isReshareDisabledByAuthor": False,
     }
+
+
+def _build_content(draft: Draft, urns: Sequence[str]) -> dict[str, Any]:
+    """Return what stands below the text: media, or the card of a link; empty for text alone."""
+    title = draft.title or draft.options.get("title")
+    named = {"title": str(title)} if title else {}
+    media = [_build_media(urn, file.alt_text) for urn, file in zip(urns, draft.media, strict=True)]
+    if len(media) > 1:
+        return {"multiImage": {"images": media}}
+    if media:
+        return {"media": {**media[0], **named}}
+    link = draft.options.get("link")
+    return {"article": {"source": link, **named}} if link else {}
 
 
 def _build_media(urn: str, alt_text: str | None) -> dict[str, str]:

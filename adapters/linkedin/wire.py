@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from adapters.transport import Wire
 
@@ -54,18 +54,18 @@ class ErrorBody(Wire):
         return named or (() if self.serviceErrorCode is None else (str(self.serviceErrorCode),))
 
 
-class ImageUpload(Wire):
-    """The upload address of an image, its expiry (milliseconds since the epoch), and the image's URN."""
+class WholeUpload(Wire):
+    """The upload address of an image or a document, its expiry (milliseconds since the epoch), and the file's URN."""
 
     uploadUrl: str = Field(repr=False)  # noqa: N815 their name
     uploadUrlExpiresAt: int | None = None  # noqa: N815 their name
-    image: str
+    urn: str = Field(validation_alias=AliasChoices("image", "document"))
 
 
-class StartedImage(Wire):
-    """The response to an image upload request: ``{"value":{…}}``."""
+class StartedWhole(Wire):
+    """The response to an upload request of an image or a document: ``{"value":{…}}``."""
 
-    value: ImageUpload
+    value: WholeUpload
 
 
 class Part(Wire):
@@ -93,14 +93,14 @@ class StartedVideo(Wire):
 
 
 class MediaStatus(Wire):
-    """The processing status of an image or a video."""
+    """The processing status of an image, a video or a document."""
 
     status: MediaState
     processingFailureReason: str = ""  # noqa: N815 their name
 
 
 class MediaRef(Wire):
-    """An image or a video in a post."""
+    """An image, a video or a document in a post."""
 
     id: str = ""
 
@@ -111,15 +111,22 @@ class MultiImage(Wire):
     images: tuple[MediaRef, ...] = ()
 
 
+class Article(Wire):
+    """The card of a link."""
+
+    source: str = ""
+
+
 class Content(Wire):
-    """The media of a post."""
+    """The media of a post, or the card of a link."""
 
     media: MediaRef | None = None
+    article: Article | None = None
     multiImage: MultiImage | None = None  # noqa: N815 their name
 
     @property
     def urns(self) -> frozenset[str]:
-        """Every image and video of the post."""
+        """Every image, video and document of the post."""
         one = (self.media,) if self.media else ()
         several = self.multiImage.images if self.multiImage else ()
         return frozenset(ref.id for ref in (*one, *several) if ref.id)
@@ -140,6 +147,33 @@ class Posts(Wire):
     """One page of an author's posts."""
 
     elements: tuple[Post, ...]
+
+
+class Message(Wire):
+    """The text of a comment."""
+
+    text: str = ""
+
+
+class Stamp(Wire):
+    """When a comment was made, in milliseconds since the epoch."""
+
+    time: int | None = None
+
+
+class Comment(Wire):
+    """A comment on a post, from a list; its ``object`` may be an activity in place of the post."""
+
+    id: str
+    actor: str = ""
+    message: Message = Message()
+    created: Stamp = Stamp()
+
+
+class CommentList(Wire):
+    """One page of a post's comments."""
+
+    elements: tuple[Comment, ...]
 
 
 class Person(Wire):

@@ -34,7 +34,7 @@ from adapters.contract import (
     Published,
 )
 from adapters.error_table import Phase
-from adapters.errors import Rejected, Unavailable
+from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok, warn
@@ -103,6 +103,9 @@ class PinterestOptions(PostOptions):
     defaults: ClassVar[Mapping[str, Any]] = {"tags": []}
 
     board_id: str | None = Field(None, min_length=1, max_length=128)
+    board_section_id: str | None = Field(
+        None, pattern=r"^\d{1,128}$", description="A section of the pin's board; digits only."
+    )
     title: str | None = Field(None, max_length=100)
     link: WebUrl | None = None
     tags: (
@@ -130,12 +133,14 @@ class Pinterest(OAuth):
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
-        """Send one request for a video: registration, upload, or a status read. Images need none."""
+        """Send one request: a read of the section, or for a video registration, upload, or a status read."""
         state, client = (
             self._load_checkpoint(draft, account, checkpoint),
             self._build_client(account.credentials),
         )
         match _choose_next_step(draft, state):
+            case Step.SECTION:
+                return _check_section(draft, state, client).to_pending()
             case Step.REGISTER:
                 return _register(state, client).to_pending()
             case Step.UPLOAD:
@@ -191,7 +196,24 @@ class Pinterest(OAuth):
 
 
 def _choose_next_step(draft: Draft, state: Checkpoint) -> Step:
-    return choose_next_step(state, is_video=draft.kind == "video")
+    has_section = payload.get_section(draft) is not None
+    return choose_next_step(state, is_video=draft.kind == "video", has_section=has_section)
+
+
+def _check_section(draft: Draft, state: Checkpoint, client: Client) -> Checkpoint:
+    """Require that the board has the section: the refusal of a pin for it is documented nowhere."""
+    try:
+        client.list_pins(state.board_id or "", None, payload.get_section(draft))
+    except (Rejected, PermissionMissing) as error:
+        if error.http_status == HTTPStatus.NOT_FOUND:
+            raise Rejected(
+                "Pinterest does not find the section on the pin's board.",
+                code="section_not_found",
+                next_action="Choose a section of the board, or leave board_section_id out.",
+                **error.reported,
+            ) from None
+        # pins may be written, and perhaps not read: the pin's creation decides
+    return state.replace(section_read=True)
 
 
 def _register(state: Checkpoint, client: Client) -> Checkpoint:

@@ -12,6 +12,7 @@ from adapters.base import PolledCheckpoint
 class Step(StrEnum):
     """One request of ``prepare``; DONE makes none."""
 
+    SECTION = "read the section of the board"
     REGISTER = "register the video"
     UPLOAD = "send the video's bytes"
     POLL = "read the video's status"
@@ -23,6 +24,7 @@ class Checkpoint(PolledCheckpoint):
 
     board_id: str | None = None
     """The pin's board, stored so that ``look`` reads that board and not a default chosen since."""
+    section_read: bool = False
     media_id: str | None = None
     upload_url: str | None = Field(default=None, repr=False)
     upload_parameters: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -30,8 +32,10 @@ class Checkpoint(PolledCheckpoint):
     processed: bool = False
 
 
-def choose_next_step(state: Checkpoint, *, is_video: bool) -> Step:
-    """Return the next step of ``prepare``; only a video needs any, as Pinterest fetches images for the pin."""
+def choose_next_step(state: Checkpoint, *, is_video: bool, has_section: bool = False) -> Step:
+    """Return the next step of ``prepare``; an image without a section needs none, as Pinterest fetches it."""
+    if has_section and not state.section_read:
+        return Step.SECTION
     if not is_video or state.processed:
         return Step.DONE
     if state.media_id is None:

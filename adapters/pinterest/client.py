@@ -80,9 +80,10 @@ class Client(BearerClient):
         """Create a pin: the one visible call."""
         return self._request("POST", "pins", Pin, phase=Phase.FINALIZE, json=body)
 
-    def list_pins(self, board_id: str, bookmark: str | None) -> PinPage:
-        """Read one page of a board's pins."""
-        return self._list(f"boards/{board_id}/pins", PinPage, bookmark, Phase.LOOK)
+    def list_pins(self, board_id: str, bookmark: str | None, section: str | None = None) -> PinPage:
+        """Read one page of the pins of a board, or of a section of it."""
+        path = f"boards/{board_id}/sections/{section}" if section else f"boards/{board_id}"
+        return self._list(f"{path}/pins", PinPage, bookmark, Phase.LOOK)
 
     def list_own_pins(self, bookmark: str | None) -> PinPage:
         """Read one page of the account's pins on all boards."""

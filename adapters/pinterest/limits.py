@@ -81,8 +81,8 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(minutes=60),  # processing was seen to take more than 5 minutes
     rates=(
         Rate(step="finalize", count=100, per=timedelta(minutes=1)),  # RATE org_write, per user and app
-        # RATE org_read 1000, over the 5 pages of a look
-        Rate(step="look", count=200, per=timedelta(minutes=1)),
+        # RATE org_read 1000, over the 5 pages of a board and 5 of its section that a look reads
+        Rate(step="look", count=100, per=timedelta(minutes=1)),
     ),
     limits=LIMITS,
     image_rule=IMAGE,

@@ -54,9 +54,17 @@ def restart_if_ended(state: Checkpoint, result: Ready | Pending | Ended) -> Prep
 def find_pin(
     client: Client, draft: Draft, board_id: str, armed_at: datetime, taken: Container[str], www: str
 ) -> Published | CannotTell:
-    """Return the only pin of the board that is ours, created since arming, and not taken by another delivery."""
+    """Return the only pin of the board that is ours, created since arming, and not taken by another delivery.
+
+    Whether a board's list shows the pins of its sections is not documented: the pin's section is read too.
+    """
+    section = payload.get_section(draft)
     try:
-        pins = {pin.id: pin for pin in _list_pins(client, board_id)}
+        pins = {
+            pin.id: pin
+            for place in ((None, section) if section else (None,))
+            for pin in _list_pins(client, board_id, place)
+        }
     except Permanent as error:  # the board is gone or closed to us, which proves nothing about the pin
         return CannotTell(reason=f"The board cannot be read: {error.message}")
     ours = [pin for pin in pins.values() if is_ours(pin, draft, armed_at) and pin.id not in taken]
@@ -79,7 +87,10 @@ def list_posts(client: Client, draft: Draft, board_id: str | None, since: dateti
 
 
 def _compare(pin: Pin, draft: Draft, board_id: str | None, www: str) -> ListedPost:
-    """Compare a pin; one on another board is of another kind, and the marker in its link is the mark of a delivery."""
+    """Compare a pin; one on another board or in another section is of another kind.
+
+    The marker in its link is the mark of a delivery.
+    """
     link = payload.build_link(draft)
     is_marked = payload.has_marker(link, draft.delivery_id) and payload.has_marker(
         pin.link, draft.delivery_id
@@ -87,7 +98,8 @@ def _compare(pin: Pin, draft: Draft, board_id: str | None, www: str) -> ListedPo
     media = pin.media or PinMedia()
     expected = "video" if draft.kind == "video" else "image" if len(draft.media) == 1 else "multiple_images"
     same_type = None if media.media_type is None else media.media_type == expected
-    is_elsewhere = None not in (pin.board_id, board_id) and pin.board_id != board_id
+    places = ((pin.board_id, board_id), (pin.board_section_id, payload.get_section(draft)))
+    is_elsewhere = any(None not in pair and pair[0] != pair[1] for pair in places)
     return ListedPost(
         remote_id=pin.id,
         url=build_url(pin.id, www),
@@ -131,10 +143,10 @@ def build_url(pin_id: str, www: str) -> str:
     return f"{www}/pin/{pin_id}/"
 
 
-def _list_pins(client: Client, board_id: str) -> Iterator[Pin]:
+def _list_pins(client: Client, board_id: str, section: str | None) -> Iterator[Pin]:
     bookmark = None
     for _ in range(limits.PAGES):
-        page = client.list_pins(board_id, bookmark)
+        page = client.list_pins(board_id, bookmark, section)
         yield from page.items
         bookmark = page.bookmark
         if not bookmark:

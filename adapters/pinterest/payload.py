@@ -21,6 +21,11 @@ def choose_board(draft: Draft, account: Account) -> str | None:
     return _to_text(draft.options.get("board_id")) or _to_text(account.settings.get("default_board")) or None
 
 
+def get_section(draft: Draft) -> str | None:
+    """Return the section of the board that the request names."""
+    return _to_text(draft.options.get("board_section_id")) or None
+
+
 def build_title(draft: Draft) -> str:
     """Return the request's title, else the caption's first line, shortened at a word."""
     line = draft.caption.strip().partition("\n")[0].strip()
@@ -86,6 +91,7 @@ def build_pin(draft: Draft, board_id: str, media_id: str | None) -> dict[str, An
     link = build_link(draft)
     fields = {
         "board_id": board_id,
+        "board_section_id": get_section(draft),
         "title": build_title(draft),
         "description": build_description(draft),
         "link": link,

@@ -14,6 +14,7 @@ from adapters.problems import (
     check_alt_texts,
     check_cover,
     check_files,
+    check_first_comment,
     check_maximum,
     check_range,
     compute_ratio,
@@ -28,6 +29,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_board(draft, account), *_check_texts(draft), *_check_link(draft), *_check_count(draft)]
     found += [*warn_of_ai_label(draft, "Pinterest"), *_check_alt_texts(draft)]
+    found += check_first_comment(draft, "Pinterest", 0)
     found += check_cover(draft, "Pinterest", limits.IMAGE.types, limits.IMAGE.bytes)
     found += _warn_of_cover_fraction(draft)
     found += check_files(draft, "Pinterest", limits.IMAGE, _check_video)

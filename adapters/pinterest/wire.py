@@ -59,6 +59,7 @@ class Pin(Wire):
     title: str | None = None
     description: str | None = None
     board_id: str | None = None
+    board_section_id: str | None = None
     media: PinMedia | None = None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from adapters.sandbox import comments
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Refused, json_response
 from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS
@@ -201,6 +202,19 @@ class Control:
         changed = self._context.accounts.set_token_state(account["platform"], account["remote_id"], state)
         return json_response({"changed": changed})
 
+    async def add_comment(self, request: web.Request) -> web.Response:
+        """POST /control/comments: a comment on a live post, by someone else or by one of the accounts itself."""
+        body, context = await Body.read(request), self._context
+        platform = body.get_one_of("platform", tuple(comments.NEW_IDS))
+        live = context.ledger.find(platform, body.get("on"))
+        if live is None:
+            raise _refuse(404, f"There is no live post of {platform} with that remote_id.")
+        text, name = body.get("text"), body.get_or("username", "text", "stranger")
+        author = context.accounts.find_by_username(platform, name)
+        if author is None:
+            author = {"username": name, "remote_id": context.accounts.kinds[platform].make_id({})}
+        return json_response({"id": comments.add(context, live, author, text)["key"]}, 201)
+
     def _find_account(self, body: Body) -> Record:
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
         account = self._context.accounts.find(platform, body.get("remote_id"))
@@ -301,6 +315,7 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
         ("POST", "accounts", control.add_account),
         ("POST", "reset", control.reset),
         ("POST", "faults", control.add_fault),
+        ("POST", "comments", control.add_comment),
         ("POST", "tokens", control.tokens),
         ("POST", "oauth/code", control.code),
         ("POST", "apps", control.add_app),

@@ -18,7 +18,7 @@ from aiohttp import web
 from adapters.sandbox.dialect import Dialect, Refused, encode, json_response, load_table
 from adapters.sandbox.endpoint import Call, Endpoint, Route, read_routes
 from adapters.sandbox.oauth import list_apps
-from adapters.sandbox.store import LivePost, Record
+from adapters.sandbox.store import LivePost, Record, to_iso
 from adapters.sandbox.uploads import parse_fields
 
 if TYPE_CHECKING:
@@ -208,6 +208,11 @@ def paginate(call: Call, rows: list[Record], default: str, most: int = 100) -> R
         if start + limit < len(rows):
             body["paging"]["next"] = str(call.request.url.update_query(after=cursors["after"]))
     return body
+
+
+def to_time(instant: float) -> str:
+    """Return Unix seconds as Meta writes times."""
+    return to_iso(instant)[:19] + "+0000"
 
 
 def parse_int(given: Record, name: str) -> int | None:

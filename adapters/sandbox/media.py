@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import av
 from PIL import Image, UnidentifiedImageError
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +81,17 @@ class VideoFacts(_FileFacts):
     """Seconds."""
 
 
-Facts: TypeAlias = "ImageFacts | VideoFacts"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentFacts:
+    """Properties of a document."""
+
+    format: str
+    pages: int
+    sha256: str
+    bytes: int
+
+
+Facts: TypeAlias = "ImageFacts | VideoFacts | DocumentFacts"
 
 
 def find_flaw(facts: Facts | None, rules: Record) -> Any:
@@ -105,6 +117,15 @@ def read_image(data: bytes) -> ImageFacts | None:
         return None
     sha256 = hashlib.sha256(data).hexdigest()
     return ImageFacts(format=format_name, width=width, height=height, sha256=sha256, bytes=len(data))
+
+
+def read_document(path: Path) -> DocumentFacts | None:
+    """Return the properties of a PDF, or None if the file is none; blocks."""
+    try:
+        pages = len(PdfReader(path).pages)
+    except (PyPdfError, OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return DocumentFacts(format="PDF", pages=pages, sha256=hash_file(path), bytes=path.stat().st_size)
 
 
 def hash_file(path: Path, first: int = 0, length: int | None = None) -> str:

@@ -29,6 +29,7 @@ _TYPES = {
     ".jpeg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
+    ".pdf": "application/pdf",
 }
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 _CHUNK_BYTES = 1 << 18

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adapters.sandbox.media import describe_file, find_flaw, probe_upload, read_image
+from adapters.sandbox.media import describe_file, find_flaw, probe_upload, read_document, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,6 +33,12 @@ def examine_image(data: bytes, rules: Record) -> Outcome:
     """Return the result for the bytes of an image under the rules of a table."""
     facts = read_image(data)
     return Outcome(error=find_flaw(facts, rules), media=(describe_file(facts, len(data)),), facts=facts)
+
+
+def examine_document(path: Path, rules: Record) -> Outcome:
+    """Return the result for an uploaded document under the rules of a table; blocks."""
+    facts = read_document(path)
+    return Outcome(error=find_flaw(facts, rules), media=(describe_file(facts),), facts=facts)
 
 
 async def examine_upload(path: Path, rules: Record, size: int | None = None) -> Outcome:

@@ -35,15 +35,17 @@ _SMALL_BYTES = 100_000
 """LinkedIn accepts no video below 75 KB."""
 _LARGE_BYTES = 12_000_000
 _IMAGES = 5
+_PAGES = 3
 _COLOURS = ((214, 40, 57), (39, 125, 161), (87, 117, 144), (249, 199, 79), (67, 170, 139))
 
 
 def make_samples(folder: Path) -> None:
     """Create the samples that are missing in `folder`; existing files stay unchanged."""
     makers: dict[str, Callable[[Path], None]] = {
-        "sample.mp4": _write_video,
+        "sample.mp4": write_video,
         "sample-large.mp4": _write_large_video,
         "wide.jpg": lambda path: _draw_image(1, (2000, 200)).save(path, "JPEG"),
+        "sample.pdf": _write_document,
         "picture.png": lambda path: _draw_image(2, _PORTRAIT).save(path, "PNG"),
     }
     makers |= {f"sample-{number}.jpg": partial(_write_image, number) for number in range(1, _IMAGES + 1)}
@@ -72,7 +74,12 @@ def _write_image(number: int, path: Path) -> None:
     _draw_image(number, _PORTRAIT).save(path, "JPEG", quality=85)
 
 
-def _write_video(path: Path) -> None:
+def _write_document(path: Path) -> None:
+    first, *others = (_draw_image(number, _PORTRAIT) for number in range(1, _PAGES + 1))
+    first.save(path, "PDF", save_all=True, append_images=others)
+
+
+def write_video(path: Path) -> None:
     """Write H.264 in MP4, 9:16, index first."""
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         stream = output.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "crf": "30"})

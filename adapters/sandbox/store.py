@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 Record: TypeAlias = dict[str, Any]
 """A JSON object."""
+COMMENT = "comment"
+"""The kind of comments, of their records and of their lines in the ledger."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _encode_entry = json.JSONEncoder(check_circular=False).encode
@@ -220,6 +222,8 @@ class Ledger:
             created_at=created_at,
             visible_at=float(entry["extra"].get("visible_at", created_at)),
         )
+        if entry["kind"] == COMMENT:  # listed with its post, by its record
+            return live
         platform = entry["platform"]
         self._index.by_account.setdefault((platform, entry["account"]), []).append(live)
         self._index.by_id[platform, entry["remote_id"]] = live

@@ -112,11 +112,20 @@ PrivacyLevel = TypeAliasType(
 )
 
 
+DeliverAs = TypeAliasType("DeliverAs", Literal["inbox"])
+_OTHER_DRAFTS = {
+    "video": ("post_mode", "MEDIA_UPLOAD", "slideshow", "deliver_as inbox for a draft of a video"),
+    "slideshow": ("deliver_as", "inbox", "video", "post_mode MEDIA_UPLOAD for a draft of a slideshow"),
+}
+"""By media type the draft option that is for other media: its name and value, what it takes, and what to use."""
+
+
 class TikTokOptions(PostOptions):
     """Options of a TikTok post; only when all accounts are TikTok."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     accounts: ClassVar[Literal["all", "any"]] = "all"
+    excludes: ClassVar[frozenset[Platform]] = frozenset({Platform.PINTEREST})
 
     defaults: ClassVar[Mapping[str, Any]] = {
         "post_mode": "DIRECT_POST",
@@ -130,13 +139,20 @@ class TikTokOptions(PostOptions):
         "user_consent": False,
         "is_your_brand": False,
     }
-    inbox_draft: ClassVar[Mapping[str, Any]] = {"post_mode": "MEDIA_UPLOAD"}
+    inbox_drafts: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"post_mode": "MEDIA_UPLOAD"},
+        {"deliver_as": "inbox"},
+    )
 
     title: str | None = Field(None, max_length=150)
     description: str | None = Field(None, max_length=2200)
     post_mode: PostMode | None = Field(
         None,
         description="Default DIRECT_POST; MEDIA_UPLOAD leaves a draft in the account's inbox, of a slideshow only.",
+    )
+    deliver_as: DeliverAs | None = Field(
+        None,
+        description="inbox leaves a video as a draft in the account's inbox: TikTok takes no text or setting with it.",
     )
     privacy_level: PrivacyLevel | None = Field(None, description="Default PUBLIC_TO_EVERYONE.")
     disable_comment: bool | None = None
@@ -150,13 +166,11 @@ class TikTokOptions(PostOptions):
 
     @classmethod
     def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:
-        """Refuse an inbox draft of a video: TikTok has none."""
-        if media_type == "video" and cls.is_inbox_draft(options):
-            yield MediaConflict(
-                field="post_mode",
-                message="MEDIA_UPLOAD takes a slideshow only, and media is a video.",
-                value="MEDIA_UPLOAD",
-            )
+        """Refuse the form of an inbox draft that is for the other kind of media."""
+        name, value, takes, other = _OTHER_DRAFTS["video" if media_type == "video" else "slideshow"]
+        if options.get(name) == value:
+            message = f"{value} takes a {takes} only, and media is a {media_type}. Use {other}."
+            yield MediaConflict(field=name, message=message, value=value)
 
 
 HOSTS = {

@@ -186,7 +186,7 @@ class BusinessAdapter:
         if not to_inbox and (allowed is None or not is_music_decided(draft, state)):
             raise Unavailable("The account's settings or the sound are not known yet.", code="not_prepared")
         sound_id = sound.id if sound is not None else None
-        if draft.kind == "video" and allowed is not None:
+        if draft.kind == "video":
             kind, body = "video", payload.build_business_video(draft, account.remote_id, allowed, sound_id)
         else:
             kind, body = "photo", payload.build_business_photo(draft, account.remote_id, allowed, sound_id)

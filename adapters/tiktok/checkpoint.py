@@ -270,11 +270,11 @@ class Checkpoint(BaseCheckpoint):
 
 def is_draft(draft: Draft) -> bool:
     """Return True if the post goes to the account's inbox, where a user finishes it in the app."""
-    return draft.options.get("post_mode") == "MEDIA_UPLOAD"
+    return draft.options.get("post_mode") == "MEDIA_UPLOAD" or draft.options.get("deliver_as") == "inbox"
 
 
 def choose_creator_step(draft: Draft, state: Checkpoint, now: float) -> Step:
-    """Return the next step for a creator account's post that is not an inbox draft."""
+    """Return the next step for a creator account's post; the inbox draft of a video needs no settings."""
     if draft.kind != "video":
         is_fresh = state.allowed is not None and state.allowed.is_fresh(now)
         return Step.READY if is_fresh else Step.SETTINGS
@@ -283,12 +283,16 @@ def choose_creator_step(draft: Draft, state: Checkpoint, now: float) -> Step:
         return Step.WAIT
     if upload is not None and upload.recheck:
         return Step.STATUS
-    needs_fresh_settings = upload is None or upload.is_last_chunk
-    if state.allowed is None or (needs_fresh_settings and not state.allowed.is_fresh(now)):
+    if not is_draft(draft) and _needs_settings(state, now):
         return Step.SETTINGS
     if upload is None:
         return Step.START
     return Step.READY if upload.is_last_chunk else Step.SEND
+
+
+def _needs_settings(state: Checkpoint, now: float) -> bool:
+    is_at_an_end = state.upload is None or state.upload.is_last_chunk
+    return state.allowed is None or (is_at_an_end and not state.allowed.is_fresh(now))
 
 
 def choose_business_step(draft: Draft, state: Checkpoint, now: float) -> Step:

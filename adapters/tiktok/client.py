@@ -78,9 +78,10 @@ class CreatorClient:
         """Read what the account allows."""
         return self._post("/v2/post/publish/creator_info/query/", {}, wire.PostingSettings, Phase.PREPARE)
 
-    def start_upload(self, body: Mapping[str, Any]) -> wire.UploadStarted:
+    def start_upload(self, body: Mapping[str, Any], *, to_inbox: bool = False) -> wire.UploadStarted:
         """Request a publish id and an upload URL. May be repeated: without bytes nothing is ever published."""
-        return self._post("/v2/post/publish/video/init/", body, wire.UploadStarted, Phase.PREPARE)
+        path = f"/v2/post/publish/{'inbox/' if to_inbox else ''}video/init/"
+        return self._post(path, body, wire.UploadStarted, Phase.PREPARE)
 
     def send_chunk(
         self, draft: Draft, upload: Upload, phase: Phase, limit: timedelta = CHUNK_TIME

@@ -116,7 +116,10 @@ class CreatorAdapter:
     settings: PlatformSettings
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
-        """Do the next invisible step. A draft for the inbox needs none; its scope is ``video.upload``."""
+        """Do the next invisible step. A draft of photos needs none, one of a video no settings.
+
+        The scope of drafts is ``video.upload``.
+        """
         if draft.kind != "video" and is_draft(draft):
             return Ready(checkpoint=checkpoint)
         now, client = time.time(), self._build_client(account)
@@ -125,20 +128,20 @@ class CreatorAdapter:
         if step is Step.WAIT and upload is not None:
             return Pending(checkpoint=checkpoint, wait=upload.time_until_dead(now))
         if step is Step.STATUS and upload is not None:
-            return _read_progress(client, upload, state)
+            return _read_progress(client, draft, upload, state)
         if step is Step.SETTINGS:
             allowed = AllowedSettings.from_wire(client.query_creator_info(), time.time())
             state = state.replace(allowed=allowed)
-        if allowed is not None:
+        if allowed is not None and not is_draft(draft):
             level, audited = payload.get_privacy_level(draft), is_audited(self.settings)
             allowed.check(draft, level, audited=audited)
         if draft.kind != "video":
             return state.to_ready()
-        if step is Step.START and allowed is not None:
-            return _continue(self._start_upload(client, draft, allowed, state))
+        if step is Step.START:
+            return _continue(draft, self._start_upload(client, draft, state))
         if step is Step.SEND and upload is not None:
             return _send_chunk(client, draft, upload, state)
-        return _continue(state)
+        return _continue(draft, state)
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call: the last chunk of a video, or ``content/init`` for photos."""
@@ -169,18 +172,17 @@ class CreatorAdapter:
         """List the account's public posts since *since*, compared with the draft."""
         return list_creator_posts(self._build_client(account), draft, account, since)
 
-    def _start_upload(
-        self, client: CreatorClient, draft: Draft, allowed: AllowedSettings, state: Checkpoint
-    ) -> Checkpoint:
+    def _start_upload(self, client: CreatorClient, draft: Draft, state: Checkpoint) -> Checkpoint:
         """Request an upload. The refusal of its chunk size is remembered, and the next step requests another plan."""
         facts = draft.media[0].facts
         if facts is None or facts.bytes <= 0:
             raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
         limit, app = self.settings.visible_call, self.settings.app_id
         plan = choose_plan(facts.bytes, limit, self.api, app, state.refused_forms)
-        requested_at = time.time()
+        requested_at, to_inbox = time.time(), is_draft(draft)
+        body = payload.build_video_init(draft, None if to_inbox else state.allowed, plan)
         try:
-            started = client.start_upload(payload.build_video_init(draft, allowed, plan))
+            started = client.start_upload(body, to_inbox=to_inbox)
         except Rejected as refusal:
             if refusal.code != CHUNKS_REFUSED:
                 raise
@@ -193,9 +195,9 @@ class CreatorAdapter:
         return CreatorClient(http=self.http, api=self.api, token=token)
 
 
-def _continue(state: Checkpoint) -> PrepareResult:
-    """Return Ready if only the last chunk is missing, and the settings are fresh."""
-    is_fresh = state.allowed is not None and state.allowed.is_fresh(time.time())
+def _continue(draft: Draft, state: Checkpoint) -> PrepareResult:
+    """Return Ready if only the last chunk is missing, and the settings are fresh where they matter."""
+    is_fresh = is_draft(draft) or (state.allowed is not None and state.allowed.is_fresh(time.time()))
     if state.upload is None or not state.upload.is_last_chunk or not is_fresh:
         return state.to_pending()
     first, end = state.upload.get_next_range()
@@ -208,18 +210,18 @@ def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Chec
         raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
     if response.status in _STORED:
         _, end = upload.get_next_range()
-        return _continue(state.replace(upload=upload.replace(offset=end)))
+        return _continue(draft, state.replace(upload=upload.replace(offset=end)))
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return _continue(state.count_detour().replace(upload=upload.replace(recheck=True)))
+        return _continue(draft, state.count_detour().replace(upload=upload.replace(recheck=True)))
     if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
         state = state.count_detour()
         if upload.was_armed:
-            return _continue(state.replace(upload=upload.replace(recheck=True)))
+            return _continue(draft, state.replace(upload=upload.replace(recheck=True)))
         return state.replace(upload=None).to_pending()
     raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
 
 
-def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> PrepareResult:
+def _read_progress(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
     """Read from TikTok how far the upload is, and continue from there."""
     state = state.count_detour()
     try:
@@ -236,7 +238,7 @@ def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> 
             upload.plan.size
         )  # the upload is complete: finalize is refused as such, and look finds the post
     offset = min(stored, upload.plan.size)
-    return _continue(state.replace(upload=upload.replace(offset=offset, recheck=False)))
+    return _continue(draft, state.replace(upload=upload.replace(offset=offset, recheck=False)))
 
 
 def _send_last_chunk(

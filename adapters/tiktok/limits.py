@@ -165,6 +165,7 @@ LIMITS = (
 CAPABILITIES = Capabilities(
     display_name="TikTok",
     post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "photos", PostForm.IMAGES: "photos"},
+    private_options={"privacy_level": "SELF_ONLY"},
     pulls_media=True,  # [photo][bv][bp] photos, and everything of business accounts
     prepare_lead=timedelta(minutes=20),  # ours: time for a large upload, well inside the upload URL's hour
     settle_window=timedelta(minutes=2),  # ours: only FILE_UPLOAD is ever proven absent, by its own publish_id

@@ -60,15 +60,20 @@ def look_creator(
         status = client.fetch_status(publish_id, Phase.LOOK)
     except Rejected as refusal:
         return CannotTell(reason=refusal.message)
+    if is_delivered(draft, status.status):
+        return Published(remote_id=publish_id, delivered_as="inbox_draft")
     if status.status == "PUBLISH_COMPLETE":
         return _build_creator_published(draft, account, state, publish_id, status)
-    if status.status == "SEND_TO_USER_INBOX":
-        return Published(remote_id=publish_id, delivered_as="inbox_draft")
     if status.status == "FAILED":
         return Ended(error=translate_failure(status.fail_reason))
     if upload is not None and status.status == "PROCESSING_UPLOAD":
         return _interpret_upload(upload, status.uploaded_bytes, state, armed_at)
     return state.to_pending(compute_pause(armed_at, time.time()))
+
+
+def is_delivered(draft: Draft, status: str) -> bool:
+    """Return True if a draft is in the inbox, or was finished there: its user may make several posts of one."""
+    return status == "SEND_TO_USER_INBOX" or (is_draft(draft) and status == "PUBLISH_COMPLETE")
 
 
 def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
@@ -192,10 +197,10 @@ def look_business(
         status = client.fetch_status(account.remote_id, state.publish_id)
     except Rejected as refusal:
         return CannotTell(reason=refusal.message)
+    if is_delivered(draft, status.status):
+        return Published(remote_id=state.publish_id, delivered_as="inbox_draft")
     if status.status == "PUBLISH_COMPLETE":
         return _build_business_published(draft, account, state, state.publish_id, status, confirm_sound)
-    if status.status == "SEND_TO_USER_INBOX":
-        return Published(remote_id=state.publish_id, delivered_as="inbox_draft")
     if status.status == "FAILED":
         return Ended(error=translate_failure(status.reason))
     return state.to_pending(compute_pause(armed_at, time.time()))

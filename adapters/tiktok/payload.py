@@ -1,7 +1,7 @@
 """Build texts, flags and request bodies of both products from a draft. Pure.
 
-Bodies follow developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post} and the video/publish
-and photo/publish pages of business-api.tiktok.com/portal/docs, read 2026-11-24.
+Bodies follow developers.tiktok.com/doc/content-posting-api-reference-{direct-post, upload-video, photo-post} and the
+video/publish and photo/publish pages of business-api.tiktok.com/portal/docs, read 2026-11-24.
 """
 
 from __future__ import annotations
@@ -52,8 +52,19 @@ def list_urls(draft: Draft) -> list[str]:
 # --- creator ---------------------------------------------------------------------------------------------------------
 
 
-def build_video_init(draft: Draft, allowed: AllowedSettings, plan: UploadPlan) -> dict[str, Any]:
-    """Return the body of ``video/init`` with FILE_UPLOAD. What the account has switched off is sent as disabled."""
+def build_video_init(draft: Draft, allowed: AllowedSettings | None, plan: UploadPlan) -> dict[str, Any]:
+    """Return the body of ``video/init`` with FILE_UPLOAD. What the account has switched off is sent as disabled.
+
+    *allowed* is None for ``inbox/video/init``, which takes the source only.
+    """
+    source = {
+        "source": "FILE_UPLOAD",
+        "video_size": plan.size,
+        "chunk_size": plan.chunk_size,
+        "total_chunk_count": plan.chunks,
+    }
+    if allowed is None:
+        return {"source_info": source}
     return {
         "post_info": {
             "title": build_description(draft),
@@ -66,12 +77,7 @@ def build_video_init(draft: Draft, allowed: AllowedSettings, plan: UploadPlan) -
             "is_aigc": draft.ai_generated,
             **_build_offset("video_cover_timestamp_ms", draft),
         },
-        "source_info": {
-            "source": "FILE_UPLOAD",
-            "video_size": plan.size,
-            "chunk_size": plan.chunk_size,
-            "total_chunk_count": plan.chunks,
-        },
+        "source_info": source,
     }
 
 
@@ -98,9 +104,15 @@ def build_photo_init(draft: Draft, allowed: AllowedSettings | None) -> dict[str,
 
 
 def build_business_video(
-    draft: Draft, business_id: str, allowed: AllowedSettings, sound_id: str | None
+    draft: Draft, business_id: str, allowed: AllowedSettings | None, sound_id: str | None
 ) -> dict[str, Any]:
-    """Return the body of ``video/publish``. Such videos are always public: there is no privacy field."""
+    """Return the body of ``video/publish``. Such videos are always public: there is no privacy field.
+
+    *allowed* is None for an inbox draft, of which TikTok ignores every other field.
+    """
+    source = {"business_id": business_id, "video_url": draft.media[0].url}
+    if allowed is None:
+        return {**source, "post_info": {"upload_to_draft": True}}
     info: dict[str, Any] = {
         "caption": build_description(draft),
         "is_brand_organic": get_flag(draft, "is_your_brand"),
@@ -117,7 +129,7 @@ def build_business_video(
             "music_sound_volume": VOLUME,
             "video_original_sound_volume": VOLUME,
         }
-    body = {"business_id": business_id, "video_url": draft.media[0].url, "post_info": info}
+    body = {**source, "post_info": info}
     thumbnail = draft.cover_url
     return {**body, "custom_thumbnail_url": thumbnail} if thumbnail else body
 

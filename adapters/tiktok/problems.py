@@ -15,12 +15,14 @@ from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Proble
 from adapters.limit import count_utf16_units
 from adapters.problems import (
     check_cover,
+    check_first_comment,
     find_image_problems,
     name_field,
     refuse,
     warn,
     warn_of_ai_label,
     warn_of_alt_texts,
+    warn_of_caption,
     warn_of_cover,
 )
 from adapters.tiktok import limits, payload
@@ -56,7 +58,7 @@ def find_problems(draft: Draft, connection: str, *, audited: bool = True) -> tup
                 _check_settings,
                 _check_media,
                 _check_music,
-                _warn_of_post_wide,
+                _check_post_wide,
             )
             for problem in check(draft, connection)
         ),
@@ -96,9 +98,11 @@ def _check_shape(draft: Draft, _connection: str) -> Iterator[Problem]:
                 expected,
                 media.kind,
             )
-    if is_video and is_draft(draft):
-        message = "post_mode MEDIA_UPLOAD (a draft in the inbox) is for slideshows only; this is a video."
-        yield refuse("tiktok.post_mode", message, "slideshow", "video")
+    form, takes = ("post_mode", "slideshow") if is_video else ("deliver_as", "video")
+    if draft.options.get(form) in {"MEDIA_UPLOAD", "inbox"}:
+        asked = f"tiktok.{form} {draft.options[form]} (a draft in the inbox)"
+        message = f"{asked} is for a {takes} only; this is a {draft.kind}."
+        yield refuse(f"tiktok.{form}", message, takes, draft.kind)
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------
@@ -107,6 +111,11 @@ def _check_shape(draft: Draft, _connection: str) -> Iterator[Problem]:
 def _check_texts(draft: Draft, connection: str) -> Iterator[Problem]:
     texts, text = limits.TEXT[connection], payload.build_description(draft)
     is_video = draft.kind == "video"
+    if is_video and is_draft(draft):
+        yield warn_of_caption(
+            "A draft of a video in TikTok's inbox has no caption: its user writes one in the app."
+        )
+        return
     field = "tiktok.description" if draft.options.get("description") else "caption"
     most = texts.video_text if is_video else texts.photo_text
     yield from _check_maximum(field, "a text", "UTF-16 units", most, count_utf16_units(text))
@@ -183,13 +192,16 @@ _DRAFT_IGNORES = (
     "is_your_brand",
 )
 _ONLY = {"video": ("auto_add_music",), "slideshow": ("disable_duet", "disable_stitch")}
+_VIDEO_DRAFT_IGNORES = (*_DRAFT_IGNORES, "title", "description")  # [inbox]: ``source_info`` only
 
 
 def _warn_of_draft_settings(draft: Draft) -> Iterator[Problem]:
-    for name in _DRAFT_IGNORES:
+    is_video = draft.kind == "video"
+    carries = "the video" if is_video else "texts"
+    for name in _VIDEO_DRAFT_IGNORES if is_video else _DRAFT_IGNORES:
         if draft.options.get(name) not in (None, False, payload.DEFAULT_PRIVACY):
             message = (
-                f"A draft in the inbox carries texts only: {name} is chosen by the user who finishes it."
+                f"A draft in the inbox carries {carries} only: {name} is chosen by the user who finishes it."
             )
             yield warn("DRAFT_IGNORES_SETTING", f"tiktok.{name}", message)
 
@@ -201,8 +213,13 @@ def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
             yield warn("SETTING_HAS_NO_EFFECT", f"tiktok.{name}", f"TikTok {kind} have no setting {name}.")
 
 
-def _warn_of_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
-    if connection == "creator" and isinstance(draft.cover, Media):
+def _check_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
+    is_bare = is_draft(draft) and draft.kind == "video"
+    if is_bare:
+        yield from warn_of_cover(
+            draft, "A draft in TikTok's inbox has no cover: its user chooses one in the app."
+        )
+    elif connection == "creator" and isinstance(draft.cover, Media):
         message = (
             "Accounts connected as creators take a time in the video as cover, no image; TikTok chooses one. "
             "Send seconds, or connect the account through TikTok for Business."
@@ -210,9 +227,10 @@ def _warn_of_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
         yield from warn_of_cover(draft, message)
     else:
         yield from check_cover(draft, "TikTok", limits.COVER_TYPES, limits.IMAGE.bytes)
-    if draft.kind != "video":
-        yield from warn_of_ai_label(draft, "TikTok's photo post")
+    if draft.kind != "video" or is_bare:
+        yield from warn_of_ai_label(draft, "A draft in TikTok's inbox" if is_bare else "TikTok's photo post")
     yield from warn_of_alt_texts(draft, "A TikTok post")
+    yield from check_first_comment(draft, "TikTok", 0)
 
 
 # --- media -----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 PlatformSettings.hosts: ``api`` (https://www.googleapis.com), ``oauth`` (https://oauth2.googleapis.com), ``accounts``
 (https://accounts.google.com). options: ``privacy`` (``public``, the default, ``unlisted`` or ``private``) and
-``category`` (id, default ``22``). One connection: ``channel``. Nothing here was ever tried against YouTube itself;
+``category`` (id, default ``22``), ``playlists`` (true: consent asks for the scope that playlists need). One connection:
+``channel``. Nothing here was ever tried against YouTube itself;
 README.md lists the least certain points.
 
 A session can make one video only, however often its last chunk is sent: it repeats its first response. So a publish
@@ -18,9 +19,9 @@ Read-only checks of a connected YouTube channel.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -69,7 +70,7 @@ from adapters.youtube.client import (
 )
 from adapters.youtube.errors import build_unclear_error, find_row, translate_error
 from adapters.youtube.lookup import find_upload, list_posts, probe_session, read_video
-from adapters.youtube.oauth import CONNECTION, READ_SCOPE, UPLOAD_SCOPE, OAuth
+from adapters.youtube.oauth import CONNECTION, MANAGE_SCOPE, READ_SCOPE, UPLOAD_SCOPE, OAuth
 from adapters.youtube.problems import find_problems
 
 
@@ -87,7 +88,7 @@ LIVE_CHECKS = (
     ConnectionChecks(
         connection=CONNECTION,
         required_scopes=(UPLOAD_SCOPE,),
-        optional_scopes={READ_SCOPE: POST_NOT_FOUND_AGAIN},
+        optional_scopes={READ_SCOPE: POST_NOT_FOUND_AGAIN, MANAGE_SCOPE: "no playlists, no comments"},
         checks=(LiveCheck(name="quota", run=_check_channel),),
         only_live_post=(
             "whether `fileDetails.fileName` is the `Slug` that was sent",
@@ -110,6 +111,8 @@ class YouTubeOptions(PostOptions):
 
     platform: ClassVar[Platform] = Platform.YOUTUBE
 
+    defaults: ClassVar[Mapping[str, Any]] = {"notify_subscribers": True}
+
     title: str | None = Field(None, max_length=100, description="Default: the caption's first line.")
     tags: (
         Annotated[
@@ -123,6 +126,14 @@ class YouTubeOptions(PostOptions):
     made_for_kids: bool | None = Field(None, description="Whether the video is made for children (COPPA).")
     category: str | None = Field(
         None, pattern=r"^\d{1,3}$", description="YouTube's category id. Default: as the operator has set."
+    )
+    playlist_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{2,64}$",
+        description="A playlist of the channel; the video is added to it once it is live.",
+    )
+    notify_subscribers: bool | None = Field(
+        None, description="Whether YouTube tells the channel's subscribers of the video. Default true."
     )
 
 
@@ -205,6 +216,17 @@ class YouTube(OAuth):
     def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
         """Set a video's thumbnail; YouTube takes it only once the video exists."""
         self._build_client(account.credentials).set_thumbnail(remote_id, cover)
+
+    def get_playlist(self, draft: Draft) -> str | None:
+        """Return the playlist that the request names."""
+        playlist = draft.options.get("playlist_id")
+        return None if playlist is None else str(playlist)
+
+    def add_to_playlist(self, account: Account, remote_id: str, playlist: str) -> None:
+        """Insert the video into the playlist, unless a read finds it there."""
+        client = self._build_client(account.credentials)
+        if not client.is_in_playlist(playlist, remote_id):
+            client.insert_into_playlist(playlist, remote_id)
 
 
 # --- how prepare continues -------------------------------------------------------------------------------------------

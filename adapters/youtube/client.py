@@ -29,10 +29,19 @@ from adapters.transport import (
     get_size,
     is_web_page,
     open_body,
+    parse_response,
 )
 from adapters.youtube import payload, wire
 from adapters.youtube.checkpoint import Checkpoint
-from adapters.youtube.errors import SERVICE, build_unclear_error, find_row, parse_reason, translate_error
+from adapters.youtube.errors import (
+    IN_PLAYLIST,
+    SERVICE,
+    build_unclear_error,
+    find_row,
+    parse_reason,
+    translate_error,
+    translate_playlist_error,
+)
 from adapters.youtube.limits import CHUNK, CHUNK_TIME, PAGE
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -150,12 +159,16 @@ class Client(BearerClient):
         facts = draft.media[0].facts
         if facts is None or facts.bytes <= 0:
             raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
-        now = time.time()
+        now, is_quiet = time.time(), draft.options.get("notify_subscribers") is False
         response = self._send(
             "POST",
             f"{self._api}/upload/youtube/v3/videos",
             Phase.PREPARE,
-            params={"uploadType": "resumable", "part": "snippet,status"},
+            params={
+                "uploadType": "resumable",
+                "part": "snippet,status",
+                **({"notifySubscribers": "false"} if is_quiet else {}),
+            },
             headers={
                 "Content-Type": "application/json; charset=UTF-8",
                 "X-Upload-Content-Length": str(facts.bytes),
@@ -224,6 +237,37 @@ class Client(BearerClient):
                 "YouTube lets this channel set no thumbnail: its phone number is not verified, or the grant lacks it.",
                 code="cover_not_allowed",
                 next_action="Verify the channel at youtube.com/verify, or set the thumbnail in YouTube Studio.",
+                **error.reported,
+            ) from None
+
+    def is_in_playlist(self, playlist: str, video_id: str) -> bool:
+        """Return True if the playlist has the video."""
+        params = {"part": "id", "playlistId": playlist, "videoId": video_id, "maxResults": "1"}
+        return bool(self._call_playlist("GET", wire.PlaylistItemListResponse, params).items)
+
+    def insert_into_playlist(self, playlist: str, video_id: str) -> None:
+        """Insert a video at the end of a playlist; one that is there already is left as it is."""
+        resource = {"kind": "youtube#video", "videoId": video_id}
+        body = {"snippet": {"playlistId": playlist, "resourceId": resource}}
+        try:
+            self._call_playlist("POST", wire.PlaylistItem, {"part": "snippet"}, json=body)
+        except Rejected as error:
+            if error.code != IN_PLAYLIST:
+                raise
+
+    def _call_playlist(
+        self, method: str, model: type[Model], params: dict[str, str], **options: Any
+    ) -> Model:
+        url = f"{self._api}/youtube/v3/playlistItems"
+        response = self._send(method, url, Phase.PREPARE, params=params, **options)
+        try:
+            return parse_response(response, model, SERVICE, Phase.PREPARE, translate_playlist_error)
+        except PermissionMissing as error:  # it concerns playlists only: the account itself can go on
+            raise Rejected(
+                "YouTube lets us add nothing to this playlist: the grant does not include it.",
+                code="playlist_not_allowed",
+                next_action="Connect the channel again with the permission to manage it, or add the video in "
+                "YouTube Studio.",
                 **error.reported,
             ) from None
 

@@ -153,6 +153,55 @@ REASONS: Mapping[str, YouTubeErrorRow] = {
     "backendError": _INTERNAL,
 }
 
+IN_PLAYLIST = "already_in_playlist"
+_PLAYLIST = "Choose another playlist of the channel, or add the video in YouTube Studio."
+
+
+def _reject_playlist(code: str, message: str, next_action: str | None = _PLAYLIST) -> YouTubeErrorRow:
+    return YouTubeErrorRow(Rejected, code, message, next_action)
+
+
+# …/docs/playlistItems/{list,insert} (errors), read 2026-11-29
+PLAYLIST_REASONS: Mapping[str, YouTubeErrorRow] = {
+    **REASONS,
+    "videoAlreadyInPlaylist": _reject_playlist(IN_PLAYLIST, "The video is in the playlist already.", None),
+    "playlistNotFound": _reject_playlist("playlist_not_found", "YouTube has no such playlist."),
+    "playlistItemsNotAccessible": _reject_playlist(
+        "playlist_not_found", "YouTube lets this channel not see the playlist."
+    ),
+    "playlistContainsMaximumNumberOfVideos": _reject_playlist("playlist_full", "The playlist is full."),
+    **dict.fromkeys(
+        ("manualSortRequired", "playlistOperationUnsupported", "invalidPlaylistId"),
+        _reject_playlist("playlist_not_writable", "YouTube takes no video into this playlist."),
+    ),
+}
+
+_COMMENT_TEXT = YouTubeErrorRow(
+    Rejected, "invalid_comment", "YouTube refused the comment's text.", "Change the first comment."
+)
+_NO_COMMENTS = "Allow comments on the video in YouTube Studio, then retry."
+
+# …/docs/commentThreads/{list,insert} (errors), read 2026-11-29
+COMMENT_REASONS: Mapping[str, YouTubeErrorRow] = {
+    **REASONS,
+    **dict.fromkeys(("commentTextRequired", "commentTextTooLong"), _COMMENT_TEXT),
+    "channelOrVideoIdMissing": YouTubeErrorRow(
+        Rejected, "invalid_comment", "YouTube says the comment names no video."
+    ),
+    "commentsDisabled": YouTubeErrorRow(
+        Rejected, "comments_disabled", "The video takes no comments.", _NO_COMMENTS
+    ),
+    "ineligibleAccount": _need_person(
+        "permission_missing", "YouTube says the account may not comment.", _RECONNECT
+    ),
+    # a video that was just uploaded can be missing
+    "videoNotFound": YouTubeErrorRow(Unavailable, "not_found", "YouTube does not find the video."),
+    # the page calls it transient or an invalid input: it does not say that nothing was done
+    "processingFailure": YouTubeErrorRow(
+        Unavailable, "platform_unavailable", "YouTube failed to process the comment.", ambiguous=True
+    ),
+}
+
 # --- outcomes of an accepted upload ----------------------------------------------------------------------------------
 
 _FIX_FILE = "Fix the video file and send the post again."
@@ -235,6 +284,18 @@ def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
     reason = parse_reason(response)
     return translate_refusal(SERVICE, response, phase, reason, REASONS.get(reason or ""), reason)
+
+
+def translate_playlist_error(response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a call about a playlist."""
+    reason = parse_reason(response)
+    return translate_refusal(SERVICE, response, phase, reason, PLAYLIST_REASONS.get(reason or ""), reason)
+
+
+def translate_comment_error(response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a call about comments."""
+    reason = parse_reason(response)
+    return translate_refusal(SERVICE, response, phase, reason, COMMENT_REASONS.get(reason or ""), reason)
 
 
 def translate_oauth_error(response: Response) -> AdapterError:

@@ -19,6 +19,7 @@ from adapters.limit import Limit
 TITLE_UNITS = 100  # [video] characters; counted in UTF-16 units, the stricter reading
 DESCRIPTION_BYTES = 5000  # [video] bytes, UTF-8
 TAGS_CHARACTERS = 500  # [video] in total: commas between tags count, and a tag with a space counts two more
+COMMENT_UNITS = 10_000  # third parties' number of characters: no page of the vendor's names one
 FORBIDDEN = "<>"  # [video] in title and description
 
 VIDEO_BYTES = 274_877_906_944  # [disc] mediaUpload.maxSize; [15min] 256 GB
@@ -73,6 +74,7 @@ LIMITS = (
         unit="characters",
         is_enforced=False,
     ),
+    Limit(of="text", rule="first comment", most=COMMENT_UNITS, unit="UTF-16 units"),
     Limit(of="text", rule="characters that are replaced", values=tuple(FORBIDDEN), is_enforced=False),
     Limit(of="image", rule="type of a cover", values=COVER_TYPES),
     Limit(of="image", rule="size of a cover", most=COVER_BYTES, unit="bytes"),
@@ -93,6 +95,7 @@ LIMITS = (
 CAPABILITIES = Capabilities(
     display_name="YouTube",
     post_kinds={PostForm.VIDEO: "short"},
+    private_options={"privacy": "private"},
     pulls_media=False,
     prepare_lead=timedelta(minutes=30),  # ours: a session's lifetime is "finite" [res], no number is given
     settle_window=timedelta(

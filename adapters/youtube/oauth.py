@@ -27,6 +27,8 @@ from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"
 READ_SCOPE = "https://www.googleapis.com/auth/youtube.readonly"
+MANAGE_SCOPE = "https://www.googleapis.com/auth/youtube.force-ssl"
+"""What playlists and first comments need; it allows far more, so it is asked for only where the operator says so."""
 SCOPES = (UPLOAD_SCOPE, READ_SCOPE)
 CONNECTION = "channel"
 
@@ -39,7 +41,7 @@ class OAuth(BaseAdapter):
         return build_consent_url(
             f"{self._settings.hosts['accounts']}/o/oauth2/v2/auth",
             {"client_id": self._settings.app_id},
-            " ".join(SCOPES),
+            " ".join((*SCOPES, MANAGE_SCOPE) if self._settings.options.get("playlists") else SCOPES),
             redirect_uri,
             state,
             access_type="offline",

@@ -7,7 +7,15 @@ from typing import Any
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.limit import count_utf16_units
-from adapters.problems import check_cover, check_maximum, refuse, warn, warn_of_alt_texts, warn_of_cover
+from adapters.problems import (
+    check_cover,
+    check_first_comment,
+    check_maximum,
+    refuse,
+    warn,
+    warn_of_alt_texts,
+    warn_of_cover,
+)
 from adapters.youtube import limits, payload
 
 
@@ -18,6 +26,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
         return shape
     found = [*_check_texts(draft.caption, draft.options), *_check_options(draft)]
     found += [*warn_of_alt_texts(draft, "A YouTube video"), *_check_cover(draft)]
+    found += check_first_comment(draft, "YouTube", limits.COMMENT_UNITS)
     facts = draft.media[0].facts
     if facts is not None:
         found += [*_check_file(facts), *_check_length(facts, account), *_check_short(draft, facts)]

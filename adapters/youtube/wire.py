@@ -178,3 +178,47 @@ class PlaylistItemListResponse(Wire):
 
     items: Annotated[tuple[PlaylistItem, ...], BeforeValidator(_list)] = ()
     next_page_token: str | None = None
+
+
+# --- comments --------------------------------------------------------------------------------------------------------
+
+
+class CommentSnippetAuthorChannelId(Wire):
+    """The channel that wrote a comment."""
+
+    value: str = ""
+
+
+class CommentSnippet(Wire):
+    """Part ``snippet`` of a comment. ``text_original``, as it was sent, is shown to its author only."""
+
+    author_channel_id: CommentSnippetAuthorChannelId = CommentSnippetAuthorChannelId()
+    text_original: str | None = None
+    text_display: str = ""
+    published_at: datetime | None = None
+
+
+class Comment(Wire):
+    """A comment resource."""
+
+    snippet: CommentSnippet = CommentSnippet()
+
+
+class CommentThreadSnippet(Wire):
+    """Part ``snippet`` of a thread."""
+
+    top_level_comment: Comment = Comment()
+
+
+class CommentThread(Wire):
+    """A comment with its replies: the response to a comment, and an item of ``commentThreads.list``."""
+
+    id: str = Field(min_length=1)
+    snippet: CommentThreadSnippet = CommentThreadSnippet()
+
+
+class CommentThreadListResponse(Wire):
+    """A page of ``commentThreads.list``."""
+
+    items: Annotated[tuple[CommentThread, ...], BeforeValidator(_list)] = ()
+    next_page_token: str | None = None

@@ -36,7 +36,11 @@ def read_attention(
     silent: timedelta,
     within: Collection[UUID] | None = None,
     kinds: Collection[Kind] = tuple(Kind),
+    *,
+    by_account: bool = False,
 ) -> Iterator[AttentionItem]:
     """Yield the items of these kinds as they are read."""
-    for one in read_matters(c, queues=ALL_QUEUES, silent=silent, within=within, kinds=kinds):
+    for one in read_matters(
+        c, queues=ALL_QUEUES, silent=silent, within=within, kinds=kinds, by_account=by_account
+    ):
         yield AttentionItem(matter=one, command=build_command(one, GROUPS))

@@ -16,8 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.edit import refuse_in_flight
-from pipeline.actions.post_changes import record_states
+from pipeline.actions.post_changes import record_cancel, record_states, refuse_in_flight
 from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.delivery_error import MEDIA_FAULTS
 from pipeline.domain.post import PostStatus, next_at
@@ -148,7 +147,7 @@ def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Sequen
             raise Refusal(400, "validation_failed", f"The post is {status}: there is nothing left to cancel.")
         cancel_deliveries(context, c, post, unsettled)
         if unsettled:
-            record_states(c, caller.actor, "cancel", post, unsettled, State.CANCELLED)
+            record_cancel(c, caller.actor, post, unsettled)
     failpoint("steer.cancelled", post_id)
 
 
@@ -229,12 +228,12 @@ def retry_within(
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, open_checks(context, c, seen, requested))
     post = _lock_post(c, caller, post_id)
-    if (post.media, post.music_url) != (seen.media, seen.music_url):
+    if (post.media, post.music_url, post.own) != (seen.media, seen.music_url, seen.own):
         return None
     failed, left = _find_failed(post, account_ids)
     pin_checks(c, post, checks)
     for part in failed:
-        accept_again(context, c, post, part, why="retried")
+        accept_again(context, c, part, why="retried")
     recompute_post_status(c, post.id)
     advance_post(context, c, post.id)
     record_states(c, caller.actor, "retry", post, failed, State.ACCEPTED)
@@ -276,7 +275,8 @@ def open_checks(
 ) -> Mapping[int, Check]:
     """Open fresh checks; a delivery that failed because of its media makes their old checks stale. Raises Refusal."""
     rules.refuse_newer(context, post.level)
-    requested = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
+    music = rules.parse_music_link(context, post.music_url)
+    requested = media_checks.list_links(post.media, music, post.own.values())
     codes = {(part.error or {}).get("code") for part in failed}
     stale = {url for n, _, url in requested if n != MUSIC} if codes & MEDIA_FAULTS else set()
     return media_checks.open_checks(context, c, post.workspace_id, requested, stale, bulk=bulk)
@@ -292,7 +292,6 @@ def pin_checks(c: Connection, post: LockedPost, checks: Mapping[int, Check]) -> 
 def accept_again(
     context: Context,
     c: Connection,
-    post: LockedPost,
     part: LockedDelivery,
     *,
     why: str,
@@ -300,14 +299,14 @@ def accept_again(
 ) -> None:
     """Move a delivery to accepted. A checkpoint that was proven absent is kept: finalize has to reuse its handle."""
     expired = (part.error or {}).get("code") == "expired"
-    soonest = next_at(post.due_at, context.adapters[part.platform].capabilities.prepare_lead)
+    soonest = next_at(part.due_at, context.adapters[part.platform].capabilities.prepare_lead)
     store.move_locked(
         c,
         context.vault,
         part,
         State.ACCEPTED,
         Mover.RETRY,
-        due_at=post.due_at,
+        due_at=part.due_at,
         next_at=max(soonest, not_before or soonest),
         why=why,
         keep=part.resumes,

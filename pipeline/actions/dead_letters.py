@@ -101,7 +101,8 @@ def _lock_letter(
     dead_letter = _read_letter(c, delivery, scope)
     if post is None:
         raise Skipped("Its post was deleted.")
-    if checks_before and (post.media, post.music_url) != (checks_before.media, checks_before.music_url):
+    seen = checks_before or post
+    if (post.media, post.music_url, post.own) != (seen.media, seen.music_url, seen.own):
         raise Skipped("Its post was edited in the meantime. Replay it again.")
     return dead_letter, post, next(part for part in post.deliveries if part.id == delivery)
 
@@ -139,7 +140,7 @@ def replay_within(
     _refuse_live(part)
     pin_checks(c, post, checks)
     turn = reserve_turn(c, "replay", part.platform, gap)
-    accept_again(context, c, post, part, why=f"replayed by {actor.label}", not_before=turn)
+    accept_again(context, c, part, why=f"replayed by {actor.label}", not_before=turn)
     recompute_post_status(c, post.id)
     advance_post(context, c, post.id)
     record_states(c, actor, "replay", post, [part], State.ACCEPTED)

@@ -1,80 +1,64 @@
 """Edit a post: all changes or none, and nothing of the old version is published once the edit is answered.
 
 The checks of new media are opened and awaited without a lock. Then one transaction locks the open checks, the post and
-its deliveries in id order, applies every rule to the post as it is by then, and raises all generations: its commit ends
-the messages, claims and uploads of the old version. A crash leaves the old version, or the new one, which is swept.
+its deliveries in id order, applies every rule to the post as it is by then, and raises the generations of what it
+changes: its commit ends the messages, claims and uploads of the old version. A crash leaves the old version, or the new
+one, which is swept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.post_changes import Change, EditResult, record_edit
+from adapters.contract import Platform
+from pipeline.actions.edit_plan import EditPlan, plan_edit
+from pipeline.actions.post_changes import Change, EditResult, record_edit, refuse_in_flight
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import NotSentYet
-from pipeline.domain.post import EDITABLE, PostStatus, next_at
+from pipeline.domain.level import find_post_level
+from pipeline.domain.post import EDITABLE, NO_TIME, OPEN, PostStatus, next_at
 from pipeline.recovery.restore import refuse_unresolved
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.delay import dispatch_at
-from pipeline.stages.drafts import MUSIC
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
-from pipeline.stages.post_state import compute_status, compute_version, is_current, is_in_flight
+from pipeline.stages.post_state import compute_status, compute_version, derive_status, is_current
+from pipeline.stages.replay import claim_key, find_open_warnings, refuse_claimed
 from pipeline.stages.warnings import find_warnings
-from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import recompute_post_status
+from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.pins import pin_checks
+from pipeline.store.posts.rewrites import mark_deliveries, rewrite
 from pipeline.store.posts.views import read_post
 
 TRIES = 3
 """How often an edit that another change overtook starts again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Plan:
-    """The version that an edit makes of the present post."""
-
-    post: LockedPost
-    content: PostContent
-    due_at: datetime
-    timed: bool
-    accounts: Mapping[UUID, AccountRow]
-    """The accounts that the post is still to be published to."""
-    links: Sequence[media_checks.Link]
-    renewed: frozenset[int]
-    """Positions whose URL this edit sends."""
-
-    @property
-    def kept(self) -> Mapping[int, Check]:
-        """The pinned checks that still hold: of links this edit does not send, and not found bad."""
-        return {
-            n: check
-            for n, check in self.post.checks.items()
-            if n not in self.renewed
-            and check.verdict in (None, "good")
-            and n in {link[0] for link in self.links}
-        }
-
-
 def edit(
-    context: Context, caller: Caller, post_id: UUID, change: Change, if_match: str | None = None
+    context: Context,
+    caller: Caller,
+    post_id: UUID,
+    change: Change,
+    if_match: str | None = None,
+    key: IdempotencyKey | None = None,
 ) -> EditResult:
-    """Edit a post. Raises Refusal (nothing is changed) and Unreachable.
+    """Edit a post. Raises Refusal (nothing is changed), Unreachable, and as ``claim_key``.
 
     Refusals: 404 not_found · 409 external_id_immutable, post_in_flight, newer_version · 412 precondition_failed ·
     400 as for a new post · 503 unavailable while a restore of the database is not accepted.
@@ -82,8 +66,9 @@ def edit(
     refuse_unresolved(context)
     for _ in range(TRIES):
         with context.database.begin() as c:
+            refuse_claimed(c, key)  # before the post, which the earlier request has changed
             seen = _read_editable(c, caller, post_id, change, if_match, lock=False)
-            plan = _plan(context, c, caller, seen, change)
+            plan = plan_edit(context, c, caller, seen, change)
             checks = _open_checks(context, c, plan)
         fresh = {n: check for n, check in checks.items() if n not in plan.kept}
         if media_checks.list_undecided(fresh) and plan.renewed:
@@ -92,7 +77,10 @@ def edit(
         checks = {**checks, **fresh}
         rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
         with context.database.begin() as c:
+            claim_key(c, key, post_id)
             done = _apply(context, c, caller, post_id, change, if_match, plan, checks)
+            if done is None:
+                c.rollback()  # the next try claims the key again
         if done is not None:
             edited, firsts = done
             failpoint("edit.committed", post_id)
@@ -104,17 +92,34 @@ def edit(
     )
 
 
+def find_edited(context: Context, caller: Caller, post_id: UUID) -> EditResult | None:
+    """Return the post of an earlier edit as it is now; None if it was deleted since."""
+    with context.database.begin() as c:
+        view = read_post(c, caller.workspace_id, post_id, caller.accounts)
+        if view is None:
+            return None
+        status = derive_status(view)
+        warnings = find_open_warnings(context, c, {post_id} if status in OPEN else ())
+    return EditResult(
+        id=post_id,
+        status=status,
+        scheduled_at=view.scheduled_at,
+        version=compute_version(view),
+        warnings=warnings.get(post_id, ()),
+    )
+
+
 def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change) -> None:
     """Raise the Refusal that ``edit`` would raise now, but for media that are not checked yet. Nothing is changed."""
     refuse_unresolved(context)
-    _plan(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+    plan_edit(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
 
 
 def edit_within(
     context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change
 ) -> tuple[Sequence[datetime], Sequence[UUID]] | None:
     """Edit all but media, without a commit; return when deliveries start and the checks to send, None as _apply."""
-    plan = _plan(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+    plan = plan_edit(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
     checks = _open_checks(context, c, plan)
     done = _apply(context, c, caller, post_id, change, None, plan, checks)
     fresh = {n: check for n, check in checks.items() if n not in plan.kept}
@@ -144,11 +149,31 @@ def _read_editable(
             409, "external_id_immutable", "external_id cannot be changed: it identifies repeated requests."
         )
     _refuse_stale(c, caller, post_id, if_match)
-    status = compute_status(post)
-    if status not in EDITABLE:
+    status, undoes = compute_status(post), change.undoes
+    restores = frozenset() if undoes is None else undoes.restores
+    if undoes is None:
+        _refuse_draft(status, change)
+    if status not in EDITABLE and not restores:
         raise Refusal(400, "validation_failed", f"The post is {status}: it can no longer be changed.")
-    refuse_in_flight(post.deliveries)
+    if undoes is not None:
+        undoes.refuse_changed(post)
+    if not restores or change.given:
+        refuse_in_flight(post.deliveries)
     return post
+
+
+def _refuse_draft(status: PostStatus, change: Change) -> None:
+    """Raise Refusal for a time of a draft by another way than its scheduling, and for scheduling another post."""
+    has_time = "scheduled_at" in change.given or any(one.has_time for one in change.own.values())
+    if change.schedules and status is not PostStatus.DRAFT:
+        message = f"The post is {status}: only a draft is scheduled; PATCH changes the time of another post."
+        raise Refusal(400, "validation_failed", message)
+    if change.draft and status is not PostStatus.DRAFT:
+        raise rules.build_refusal("draft", f"The post is {status}: it does not become a draft again.")
+    if status is PostStatus.DRAFT and has_time and not change.schedules:
+        raise rules.build_refusal(
+            "scheduled_at", "The post is a draft: schedule it by POST /posts/{id}/schedule."
+        )
 
 
 def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | None) -> None:
@@ -159,80 +184,15 @@ def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | 
         raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")
 
 
-def refuse_in_flight(parts: Iterable[LockedDelivery]) -> None:
-    """Raise Refusal 409 when one of these deliveries is or may be live."""
-    for part in parts:
-        if is_in_flight(part):
-            reason = "may still be finished" if part.may_be_live else "is being sent, or may be live already"
-            raise Refusal(
-                409,
-                "post_in_flight",
-                f"The part for {part.platform} account {part.account_id} {reason}; nothing was changed.",
-            )
-
-
-def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, change: Change) -> _Plan:
-    """Build the new version and apply every rule that does not need its media."""
-    given = change.given
-    content = PostContent(
-        caption=change.caption if "caption" in given else post.caption,
-        media=change.media if change.media is not None else post.media,
-        music_url=change.music_url if "music_url" in given else post.music_url,
-        options={
-            p: options for p, options in {**post.options, **change.options}.items() if options is not None
-        },
-        ai_generated=change.ai_generated if "ai_generated" in given else post.ai_generated,
-    )
-    rules.refuse_newer(context, max(post.level, content.level))
-    timed = "scheduled_at" in given
-    due_at = rules.resolve_due_at(change.scheduled_at, post.now) if timed else post.due_at
-    if timed and post.expires_at is not None and post.expires_at <= due_at:
-        message = f"scheduled_at must be earlier than the post's expires_at, {post.expires_at.isoformat()}."
-        raise rules.build_refusal("scheduled_at", message)
-    accounts = _accounts(c, caller, post, change)
-    rules.refuse_account_conflicts(context, content, accounts)
-    for refusal in rules.find_media_conflicts(context, content):
-        raise refusal
-    out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
-    going = {a.id: a for a in accounts if a.id not in out}
-    rules.refuse_problems(context, caller, content, list(going.values()), {})
-    requested = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
-    renewed = {n for n, *_ in requested if ("music_url" if n == MUSIC else "media") in given}
-    sent = [link for link in requested if link[0] in renewed]
-    media_checks.refuse_files_of_others(context, c, caller, sent)
-    return _Plan(
-        post=post,
-        content=content,
-        due_at=due_at,
-        timed=timed,
-        accounts=going,
-        links=requested,
-        renewed=frozenset(renewed),
-    )
-
-
-def _accounts(c: Connection, caller: Caller, post: LockedPost, change: Change) -> Sequence[AccountRow]:
-    """Return the accounts sent, else the present ones, inactive ones too: this edit does not choose them."""
-    if "accounts" in change.given:
-        return rules.select_accounts(c, caller, change.account_ids)
-    ids = [p.account_id for p in post.deliveries if p.state is not State.CANCELLED]
-    return find_accounts(c, caller.workspace_id, ids)
-
-
-def _open_checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Check]:
+def _open_checks(context: Context, c: Connection, plan: EditPlan) -> dict[int, Check]:
     """Return a check for every link: the pinned ones that still hold, and new ones."""
     kept, positions = plan.kept, {n for n, *_ in plan.links}
     missing = [link for link in plan.links if link[0] not in kept]
-    if not plan.renewed and not _can_publish(plan):
+    if not plan.renewed and not plan.can_publish:
         # the post stays failed: its media are checked when it is retried
         return {n: check for n, check in plan.post.checks.items() if n in positions}
     opened = media_checks.open_checks(context, c, plan.post.workspace_id, missing, due_at=plan.due_at)
     return {**kept, **opened}
-
-
-def _can_publish(plan: _Plan) -> bool:
-    """Return True if a delivery of the post can be published after this edit."""
-    return plan.timed or compute_status(plan.post) is not PostStatus.FAILED
 
 
 def _apply(
@@ -242,51 +202,59 @@ def _apply(
     post_id: UUID,
     change: Change,
     if_match: str | None,
-    before: _Plan,
+    before: EditPlan,
     checks: Mapping[int, Check],
 ) -> tuple[EditResult, Sequence[datetime]] | None:
     """Apply the edit; None when the post changed concurrently and needs other checks."""
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, checks)
     media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
-    plan = _plan(context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change)
+    plan = plan_edit(
+        context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change
+    )
     overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
         plan.kept
     ) != media_checks.map_check_ids(before.kept)
-    turned_bad = any(check.verdict not in (None, "good") for check in checks.values()) and _can_publish(plan)
-    if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
+    turned_bad = any(check.verdict not in (None, "good") for check in checks.values()) and plan.can_publish
+    if overtaken or turned_bad or plan.can_publish != before.can_publish:
         return None
     rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
     firsts = _write(context, c, plan, checks)
     return _build_result(context, c, caller, plan, checks), firsts
 
 
-def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
+def _write(
+    context: Context, c: Connection, plan: EditPlan, checks: Mapping[int, Check]
+) -> Sequence[datetime]:
     """Store the new version and return when work on each of its deliveries starts."""
     post, says = plan.post, plan.content
-    drafts = [p for p, section in says.options.items() if is_inbox_draft(context.adapters[p], section)]
-    store.rewrite(
-        c,
-        post,
-        caption=says.caption,
-        media=says.media,
-        music_url=says.music_url,
-        options=says.options,
-        ai_generated=says.ai_generated,
-        due_at=plan.due_at,
-    )
-    store.mark_deliveries(c, post, says.level, drafts)
+    if not plan.restored:
+        rewrite(
+            c,
+            post,
+            caption=says.caption,
+            media=says.media,
+            music_url=says.music_url,
+            options=says.options,
+            ai_generated=says.ai_generated,
+            first_comment=says.first_comment,
+            due_at=plan.due_at,
+        )
+    targets = {part.id: _target_state(plan, part, checks) for part in post.deliveries}
+    changed = [p.account_id for p in post.deliveries if targets[p.id] not in (None, State.CANCELLED)]
+    accounts = {**{p.account_id: p.platform for p in post.deliveries}, **_list_platforms(plan)}
+    drafts = {a for a, platform in accounts.items() if _is_draft(context, says, a, platform)}
+    level = find_post_level(says.level, is_draft=plan.due_at >= NO_TIME)
+    mark_deliveries(c, post, level, drafts, {account: says.own.get(account) for account in changed})
     pin_checks(c, post.id, media_checks.map_check_ids(checks))
-    goes_on = State.SCHEDULED if media_checks.are_all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
     for part in post.deliveries:
-        target = _target_state(plan, part, goes_on)
+        target = targets[part.id]
         if target is not None:
             firsts += _move_delivery(context, c, plan, part, target)
-    rests = not _can_publish(plan)
     for account in plan.accounts.values():
         if account.id not in {p.account_id for p in post.deliveries}:
-            start = _start_time(context, plan, account)
+            start, rests = _start_time(context, plan, account), plan.rests(account.id)
             error = error_to_dict(NotSentYet()) if rests else None
             store.add_delivery(
                 c,
@@ -295,30 +263,52 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
                     id=new_id(),
                     account_id=account.id,
                     platform=account.platform,
-                    state=State.FAILED if rests else goes_on,
+                    state=State.FAILED if rests else _find_next_state(plan, account.id, checks),
                     next_at=start,
-                    inbox_draft=account.platform in drafts,
+                    inbox_draft=account.id in drafts,
+                    own=says.own.get(account.id),
                 ),
-                due_at=plan.due_at,
+                due_at=plan.dues[account.id],
                 why="an edit added the account",
                 error=error,
             )
             firsts += [] if rests else [start]
+    if plan.undoes is not None:
+        plan.undoes.finish(c, post)
     return firsts
 
 
-def _target_state(plan: _Plan, part: LockedDelivery, goes_on: State) -> State | None:
+def _list_platforms(plan: EditPlan) -> Mapping[UUID, Platform]:
+    return {account.id: account.platform for account in plan.accounts.values()}
+
+
+def _is_draft(context: Context, content: PostContent, account: UUID, platform: Platform) -> bool:
+    return is_inbox_draft(context.adapters[platform], content.for_account(account).options.get(platform))
+
+
+def _find_next_state(plan: EditPlan, account: UUID, checks: Mapping[int, Check]) -> State:
+    """Return the state of a delivery that goes on: what it publishes is checked, or is to be."""
+    is_good = media_checks.are_all_good(plan.pick_checks(account, checks))
+    return State.SCHEDULED if is_good else State.ACCEPTED
+
+
+def _target_state(plan: EditPlan, part: LockedDelivery, checks: Mapping[int, Check]) -> State | None:
     """Return the state an edit moves a delivery to; None: it stays as it is."""
-    if part.state is State.PUBLISHED:
+    if part.state is State.PUBLISHED or (plan.restored and part.id not in plan.restored):
         return None
     if part.account_id not in plan.accounts:
         return None if part.state is State.CANCELLED else State.CANCELLED
-    rests = part.state is State.FAILED or not _can_publish(plan)
-    return State.FAILED if rests and not plan.timed else goes_on
+    if plan.leaves(part, checks):
+        return None
+    had_failed = plan.undoes is not None and part.id in plan.undoes.failed
+    rests = part.state is State.FAILED or had_failed or plan.rests(part.account_id)
+    if rests and part.account_id not in plan.timed:
+        return State.FAILED
+    return _find_next_state(plan, part.account_id, checks)
 
 
 def _move_delivery(
-    context: Context, c: Connection, plan: _Plan, part: LockedDelivery, target: State
+    context: Context, c: Connection, plan: EditPlan, part: LockedDelivery, target: State
 ) -> Sequence[datetime]:
     mover = Mover.CANCEL if target is State.CANCELLED and part.state is not State.FAILED else Mover.EDIT
     if target is State.CANCELLED:
@@ -343,27 +333,27 @@ def _move_delivery(
         part,
         target,
         mover,
-        due_at=plan.due_at,
+        due_at=plan.dues[part.account_id],
         next_at=start,
-        why="edited",
+        why="edited" if plan.undoes is None else "a change was undone",
         error=error,
     )
     return () if target is State.FAILED else [start]
 
 
-def _start_time(context: Context, plan: _Plan, account: AccountRow) -> datetime:
-    return next_at(plan.due_at, context.adapters[account.platform].capabilities.prepare_lead)
+def _start_time(context: Context, plan: EditPlan, account: AccountRow) -> datetime:
+    return next_at(plan.dues[account.id], context.adapters[account.platform].capabilities.prepare_lead)
 
 
 def _build_result(
-    context: Context, c: Connection, caller: Caller, plan: _Plan, checks: Mapping[int, Check]
+    context: Context, c: Connection, caller: Caller, plan: EditPlan, checks: Mapping[int, Check]
 ) -> EditResult:
     recompute_post_status(c, plan.post.id)
     view = read_post(c, caller.workspace_id, plan.post.id)
     post = store.read(c, caller.workspace_id, plan.post.id, lock=False)
     if view is None or post is None:
         raise LookupError("The post disappeared under its lock.")
-    record_edit(c, caller.actor, plan.post, post)
+    record_edit(c, caller.actor, plan.post, post, plan.undoes)
     status = compute_status(post)
     warnings = [
         AcceptanceWarning(
@@ -378,11 +368,11 @@ def _build_result(
         message = "The failed deliveries stay failed until the post is retried or given a time."
         warnings.append(AcceptanceWarning(field="scheduled_at", code="STILL_FAILED", message=message))
     if status is not PostStatus.FAILED:
-        warnings += find_warnings(context, c, plan.content, list(plan.accounts.values()), plan.due_at, checks)
+        warnings += find_warnings(context, c, plan.content, list(plan.accounts.values()), plan.dues, checks)
     return EditResult(
         id=plan.post.id,
         status=status,
-        scheduled_at=plan.due_at,
+        scheduled_at=view.scheduled_at,
         version=compute_version(view),
         warnings=warnings,
     )

@@ -16,6 +16,7 @@ from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.delivery_error import describe_last_look, is_beyond_looks
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.hold import Hold
+from pipeline.domain.own_content import OwnContent
 from pipeline.runtime.context import Context
 from pipeline.stages.platform_limits import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled
@@ -127,7 +128,8 @@ def build_situation(
 
 def _count_day(context: Context, c: Connection, post: PostView, view: DeliveryView) -> DailyLimit | None:
     """Count the day of the account, or of our app: its inbox drafts for one, else its posts."""
-    quota = find_post_quota(context, Platform(view.platform), post.options)
+    own = OwnContent.from_dict(view.own) or OwnContent()
+    quota = find_post_quota(context, Platform(view.platform), {**post.options, **own.options})
     if quota is None:
         return None
     return DailyLimit(used=count_sent(c, view.account_id, quota), limit=quota.allowed, per=quota.per)

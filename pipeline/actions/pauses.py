@@ -19,12 +19,23 @@ from pipeline.store.deliveries.platform_health import close_breaker, list_open_b
 
 
 def pause(
-    c: Connection, actor: Actor, scope: Scope, target: str, why: str, *, only_new: bool = False
-) -> None:
-    """Pause a target; pausing it again changes only the reason, or with *only_new* nothing."""
+    c: Connection,
+    actor: Actor,
+    scope: Scope,
+    target: str,
+    why: str,
+    *,
+    only_new: bool = False,
+    verb: str = "pause",
+) -> int | None:
+    """Pause a target; pausing it again changes only the reason, or with *only_new* nothing. Return the audit row's id.
+
+    *verb*: of that row.
+    """
     before = store.find_reason(c, scope, target)
     if store.pause(c, scope, target, why, f"{actor.kind} {actor.name}", only_new=only_new):
-        _record(c, actor, "pause", scope, target, before, why)
+        return _record(c, actor, verb, scope, target, before, why)
+    return None
 
 
 @contextmanager
@@ -58,17 +69,25 @@ def lift_and_release(context: Context, actor: Actor, scope: LiftedScope, target:
     return is_lifted
 
 
-def lift(c: Connection, actor: Actor, scope: LiftedScope, target: str, *, only: str | None = None) -> bool:
+def lift(
+    c: Connection,
+    actor: Actor,
+    scope: LiftedScope,
+    target: str,
+    *,
+    only: str | None = None,
+    verb: str = "lift",
+) -> bool:
     """Lift a pause, or close a breaker; False when there is none. Others that hold the same deliveries stay.
 
-    *only*: the reason that the pause must have.
+    *only*: the reason that the pause must have. *verb*: of the audit row.
     """
     if scope == BREAKER:
         return _close_breaker(c, actor, target)
     before = store.find_reason(c, scope, target)
     is_lifted = store.lift(c, scope, target, only)
     if is_lifted:
-        _record(c, actor, "lift", scope, target, before, None)
+        _record(c, actor, verb, scope, target, before, None)
     return is_lifted
 
 
@@ -83,11 +102,11 @@ def _close_breaker(c: Connection, actor: Actor, platform: str) -> bool:
 
 def _record(
     c: Connection, actor: Actor, verb: str, scope: Scope, target: str, before: str | None, after: str | None
-) -> None:
+) -> int | None:
     workspace = None
     if scope == "workspace":
         workspace = UUID(target)
     elif scope == "account":
         workspace = find_account(c, target).workspace_id
     sides = {"why": before}, {"why": after}
-    record_change(c, actor, verb, "pause", f"{scope} {target}".strip(), workspace, *sides)
+    return record_change(c, actor, verb, "pause", f"{scope} {target}".strip(), workspace, *sides)

@@ -1,4 +1,4 @@
-"""Resolve deliveries by an operator's decision: it is live, or publish it again; and resume a blocked one.
+"""Resolve deliveries by an operator's decision: it is live, or publish it again; resume a blocked one, or look now.
 
 For deliveries whose outcome no look can prove. Each decision moves one delivery and closes its open attempt in one
 transaction.
@@ -6,7 +6,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 
 from pipeline.actions.post_changes import record_move
 from pipeline.domain.audit import Actor
-from pipeline.domain.delivery import Mover, State, get_resume_state
+from pipeline.domain.delivery import LOOKED_AT, Mover, State, get_resume_state
 from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.platform_limits import may_appear_until
-from pipeline.store.deliveries.lease import resume_blocked
+from pipeline.store.deliveries.lease import bring_look_forward, resume_blocked
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.ownership import RemoteIdTaken, translate_taken_remote_id
 from pipeline.store.health import database_now
@@ -151,9 +151,10 @@ def _require_absence(context: Context, delivery: UUID, found: ResolvableDelivery
 def _seal_kept_keys(context: Context, delivery: UUID, found: ResolvableDelivery) -> bytes | None:
     """Keep the checkpoint keys by which the platform recognises a repetition; the rest starts from scratch."""
     adapter = context.adapters.get(found.platform)
-    if adapter is None or found.checkpoint is None:
+    if adapter is None:
         return None
-    kept = adapter.capabilities.keep_for_repetition(context.vault.open(found.checkpoint, delivery))
+    checkpoint = {} if found.checkpoint is None else context.vault.open(found.checkpoint, delivery)
+    kept = adapter.capabilities.keep_for_repetition(checkpoint)
     return context.vault.seal(kept, delivery) if kept else None
 
 
@@ -175,18 +176,32 @@ def resume(context: Context, actor: Actor, delivery: UUID) -> None:
     context.dispatcher.send_slot_now()
 
 
+def look_now(context: Context, actor: Actor, delivery: UUID) -> None:
+    """Have the platform looked at at once for a delivery that waits for its next look. Raises CannotResolve."""
+    _refuse_unresolved(context)
+    with context.database.begin() as c:
+        found = _lock(c, delivery, LOOKED_AT)
+        if not bring_look_forward(c, delivery, found.generation):
+            raise CannotResolve(
+                f"The next look at delivery {delivery} is due, in progress, or has to wait: it comes by itself."
+            )
+        record_move(c, actor, "look", delivery, found.post_id, origin=found.state, target=found.state)
+    context.dispatcher.send_slot_now()
+
+
 def _refuse_unresolved(context: Context) -> None:
     if reason := explain_doubt(context):
         raise CannotResolve(reason)
 
 
-def _lock(c: Connection, delivery: UUID) -> ResolvableDelivery:
+def _lock(c: Connection, delivery: UUID, states: Collection[State] = RESOLVABLE) -> ResolvableDelivery:
     found = lock_to_resolve(c, delivery)
     if found is None:
         raise CannotResolve(f"There is no delivery {delivery}.")
-    if found.state not in RESOLVABLE:
+    if found.state not in states:
+        what = "looked at" if states is LOOKED_AT else "resolved"
         raise CannotResolve(
-            f"Delivery {delivery} is {found.state}: only unknown and blocked deliveries can be resolved."
+            f"Delivery {delivery} is {found.state}: only {' and '.join(sorted(states))} deliveries can be {what}."
         )
     return found
 

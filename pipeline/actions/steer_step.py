@@ -6,6 +6,9 @@ anywhere, a post was acted on and has its receipts, or neither.
 The turn of a post acts on its selected deliveries, or says why not; a verb of dead letters acts on one delivery in each
 turn. Nothing that is or may be live is touched. A delivery that was edited, canceled, retried or settled since it was
 counted is skipped.
+
+The undo of a job acts on what that did: a cancel and a reschedule are undone by an edit, a pause by a resume of what it
+paused, a resume by the pause that there was.
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ from sqlalchemy import Connection
 
 from pipeline.actions import dead_letters, edit
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
-from pipeline.actions.dead_letters import NO_LETTER, Skipped
+from pipeline.actions.dead_letters import Skipped
 from pipeline.actions.edit import dispatch_first
-from pipeline.actions.post_changes import Change
+from pipeline.actions.edit_times import move_singly
+from pipeline.actions.post_changes import PASSED, Change, Undoing
 from pipeline.actions.steering import Steering, dispatch_waiting, steer, stop
 from pipeline.domain.audit import Actor
-from pipeline.domain.delivery import State
-from pipeline.domain.steering import AT_ONCE, OF_DEAD_LETTERS, WORKING, SteeringState, Verb
-from pipeline.recovery.restore import explain_doubt
+from pipeline.domain.delivery import UNSETTLED, State
+from pipeline.domain.post import IMMEDIATE, NO_TIME
+from pipeline.domain.posting_times import AutoTime
+from pipeline.domain.steering import AT_ONCE, HAS_UNDO, OF_DEAD_LETTERS, WORKING, SteeringState, Verb
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.runtime.job_loop import run_step
@@ -34,18 +39,19 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import is_in_flight
 from pipeline.store import jobs
 from pipeline.store.audit import find_actor
-from pipeline.store.auth.keys import Caller, read_caller
-from pipeline.store.deliveries.dead_letters import list_workspaces
+from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.undo_log import Befores, list_befores
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
-from pipeline.store.steering.receipts import Receipt, pause_deliveries, resume_deliveries
+from pipeline.store.steering.receipts import Receipt, pause_again, pause_deliveries, resume_deliveries
 
 GONE = "not_found: The post was deleted since it was counted."
-CHANGED = "changed: It was edited, canceled, retried, or moved on since it was counted."
+CHANGED = "changed: It was edited, canceled, paused, retried, or moved on since."
+LATE = f"validation_failed: {PASSED}"
 FAILED = "failed: It has failed, so nothing of it is sent; no earlier job retries it."
 IN_FLIGHT = "post_in_flight: It is being sent, or may be live already."
 CLAIMED = "post_in_flight: A worker has it now. Repeat the pause."
@@ -72,6 +78,8 @@ class Turn:
     """When work on its deliveries starts."""
     checks: Sequence[UUID] = ()
     """To be sent after the commit."""
+    befores: Befores = field(default_factory=dict)
+    """Its deliveries as they were read last, for an undo; of an undo, as they were before what it undoes."""
 
 
 def take(turn: Turn) -> Turn:
@@ -89,8 +97,16 @@ def _skip(turn: Turn, ids: Sequence[UUID], why: str) -> None:
 
 
 def _list_same(turn: Turn, post: LockedPost) -> list[LockedDelivery]:
-    """Return the selected deliveries that are as they were; the others are skipped."""
-    matching = receipts.list_matching(turn.c, turn.caller, turn.job, turn.post_id)
+    """Return the selected deliveries that are as they were; the others are skipped.
+
+    An undo asks for no filter, as what it undoes may have changed what that selects.
+    """
+    undone = turn.job.arguments.undone
+    if undone is None:
+        matching = receipts.list_matching(turn.c, turn.caller, turn.job, turn.post_id)
+    else:
+        states = {State.CANCELLED} if undone is Verb.CANCEL else UNSETTLED
+        matching = frozenset(p.id for p in post.deliveries if p.state in states and p.id in turn.befores)
     known = {r.delivery_id: r.generation for r in turn.receipts}
     same = [p for p in post.deliveries if p.id in matching and known.get(p.id) == p.generation]
     if turn.job.verb in AT_ONCE:
@@ -105,6 +121,8 @@ def _read(turn: Turn, *, lock: bool) -> LockedPost | None:
     )
     if post is None:
         _skip(turn, [r.delivery_id for r in turn.receipts], GONE)
+    elif turn.job.verb is not Verb.UNDO:
+        turn.befores = list_befores(post.deliveries)
     return post
 
 
@@ -122,14 +140,21 @@ def _pause(turn: Turn) -> None:
         waiting = _choose(turn, _list_same(turn, post), is_in_flight, IN_FLIGHT)
         # its worker may have looked for pauses already: whether this one still holds it back is not known
         chosen = _choose(turn, waiting, lambda part: part.state is State.PUBLISHING, CLAIMED)
+        if turn.job.verb is Verb.UNDO:
+            paused = pause_again(turn.c, turn.befores, [p.id for p in chosen])
+            _choose(turn, chosen, lambda part: part.id not in paused, CHANGED)
+            return
         why = turn.job.arguments.why or f"steering job {turn.job.id}"
         pause_deliveries(turn.c, [p.id for p in chosen], turn.job.id, why)
 
 
 def _resume(turn: Turn) -> None:
     if (post := _read(turn, lock=True)) is not None:
-        chosen = _choose(turn, _list_same(turn, post), lambda _: False, "")
-        resume_deliveries(turn.c, [p.id for p in chosen])
+        undone, soon = turn.job.arguments.undoes, post.now + IMMEDIATE
+        same = _list_same(turn, post)
+        chosen = _choose(turn, same, lambda part: undone is not None and part.due_at <= soon, LATE)
+        lifted = resume_deliveries(turn.c, [p.id for p in chosen], only=undone)
+        _choose(turn, chosen, lambda part: part.id not in lifted, CHANGED)
         turn.firsts = [post.now]
 
 
@@ -162,20 +187,45 @@ def _retry(turn: Turn) -> None:
 
 def _reschedule(turn: Turn) -> None:
     def work(post: LockedPost, same: Sequence[LockedDelivery]) -> bool:
+        if post.due_at >= NO_TIME and turn.job.verb is not Verb.UNDO:
+            _skip(turn, [p.id for p in same], "It is a draft: POST /posts/{id}/schedule gives it a time.")
+            return True
         moving = {p.id for p in post.deliveries if p.state not in {State.PUBLISHED, State.CANCELLED}}
         if moving != {p.id for p in same}:
-            _skip(turn, [p.id for p in same], PARTS)
+            _skip(turn, [p.id for p in same], CHANGED if turn.job.verb is Verb.UNDO else PARTS)
             return True
-        due_at = turn.job.arguments.compute_due(post.due_at, turn.job.turn, turn.job.posts)
-        change = Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at)
-        done = edit.edit_within(turn.context, turn.c, turn.caller, turn.post_id, change)
-        if done is None:
-            return False
-        turn.firsts, turn.checks = done
-        turn.why |= dict.fromkeys(moving)
-        return True
+        if turn.job.arguments.to_times:
+            return _edit(turn, same, Change(given=frozenset({"scheduled_at"}), auto=AutoTime()))
+        if turn.job.verb is Verb.UNDO:
+            undoes = Undoing(befores={one: turn.befores[one] for one in moving})
+            if len({part.due_at - turn.befores[part.id].due_at for part in same}) > 1:
+                return _edit(turn, same, move_singly(post, undoes))
+            earlier = max(before.due_at for before in undoes.befores.values())
+            due_at = post.due_at + (earlier - max(p.due_at for p in post.deliveries if p.id in moving))
+        else:
+            undoes, due_at = None, turn.job.arguments.compute_due(post.due_at, turn.job.turn, turn.job.posts)
+        change = Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at, shifts=True, undoes=undoes)
+        return _edit(turn, same, change)
 
     _try(turn, work)
+
+
+def _restore(turn: Turn) -> None:
+    def work(_: LockedPost, same: Sequence[LockedDelivery]) -> bool:
+        befores = {part.id: turn.befores[part.id] for part in same}
+        undoes = Undoing(befores=befores, restores=frozenset(befores))
+        return _edit(turn, same, Change(given=frozenset(), undoes=undoes))
+
+    _try(turn, work)
+
+
+def _edit(turn: Turn, same: Sequence[LockedDelivery], change: Change) -> bool:
+    """Edit the post, which moves these deliveries; False if it changed concurrently."""
+    done = edit.edit_within(turn.context, turn.c, turn.caller, turn.post_id, change)
+    if done is not None:
+        turn.firsts, turn.checks = done
+        turn.why |= dict.fromkeys(part.id for part in same)
+    return done is not None
 
 
 def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool]) -> None:
@@ -228,6 +278,24 @@ def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:
         turn.why[receipt.delivery_id] = None
 
 
+# --- the undo of a job -----------------------------------------------------------------------------------------------
+
+
+def _undo(turn: Turn) -> None:
+    arguments = turn.job.arguments
+    if arguments.undoes is None or arguments.undone is None:
+        raise LookupError(f"The undo {turn.job.id} does not name the job that it undoes.")
+    turn.befores = receipts.read_befores(turn.c, arguments.undoes, [r.delivery_id for r in turn.receipts])
+    _UNDOES[arguments.undone](turn)
+
+
+_UNDOES: Mapping[Verb, Callable[[Turn], None]] = {
+    Verb.CANCEL: _restore,
+    Verb.RESCHEDULE: _reschedule,
+    Verb.PAUSE: _resume,
+    Verb.RESUME: _pause,
+}
+"""What undoes a verb."""
 _VERBS: Mapping[Verb, Callable[[Turn], None]] = {
     Verb.CANCEL: _cancel,
     Verb.RETRY: _retry,
@@ -236,6 +304,7 @@ _VERBS: Mapping[Verb, Callable[[Turn], None]] = {
     Verb.RESUME: _resume,
     Verb.REPLAY: _replay,
     Verb.DISCARD: _discard,
+    Verb.UNDO: _undo,
 }
 
 
@@ -273,47 +342,8 @@ def run_at_once(context: Context, caller: Caller, asked: Steering) -> dict[UUID,
     return {one.delivery_id: one.why if one.outcome else left for one in found}
 
 
-@dataclass(kw_only=True, slots=True)
-class DeadLetterResult:
-    """The result of an action on several dead letters."""
-
-    done: list[UUID] = field(default_factory=list)
-    skipped: dict[UUID, str] = field(default_factory=dict)
-    """The reason, for each of the others."""
-
-
-def steer_letters(
-    context: Context, asked: Steering, actor: Actor, caller: Caller | None = None
-) -> DeadLetterResult:
-    """Do a job in each workspace that has dead letters of the filter, and return what became of each.
-
-    *caller*: the key that asks for it; None: an operator. Authors can still retry or edit what is discarded.
-    Raises Refusal if one has too many.
-    """
-    chosen = asked.filter
-    with context.database.begin() as c:
-        spaces = list_workspaces(c, chosen)
-        found = [read_caller(c, space, None) for space in dict.fromkeys(spaces.values())]
-    ids = spaces if chosen.deliveries is None else dict.fromkeys(chosen.deliveries)
-    if reason := explain_doubt(context):
-        return DeadLetterResult(skipped=dict.fromkeys(ids, reason))
-    # a filter without a condition would select every post
-    asked = replace(asked, filter=replace(chosen, discarded=False))
-    whys: dict[UUID, str | None] = {}
-    for one in found:
-        if one is not None:
-            whys |= run_at_once(context, replace(caller or one, actor=actor), asked)
-    result = DeadLetterResult()
-    for delivery in ids:
-        if why := whys.get(delivery, NO_LETTER):
-            result.skipped[delivery] = why
-        else:
-            result.done.append(delivery)
-    return result
-
-
 def _take_step(context: Context, identity: UUID, *, waits: bool = False) -> bool:
-    """Do the next step; False if there is none, or another worker does it.
+    """Do the next step; False if there is none, another worker does it, or it is for newer ones.
 
     There is none while a restore of the database is not accepted.
     """
@@ -327,7 +357,7 @@ def _take_step(context: Context, identity: UUID, *, waits: bool = False) -> bool
 
     if context.send_guard.find_doubt() is not None:
         return False
-    return run_step(context.database, store.JOBS, identity, work, waits=waits)
+    return run_step(context.database, store.JOBS, identity, work, waits=waits, level=context.level)
 
 
 def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:
@@ -357,7 +387,7 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         if job is None or not found:
             return  # another worker was faster
         turn = take(Turn(context=context, c=c, caller=caller, job=job, post_id=post, receipts=found))
-        receipts.settle(c, job.id, turn.why)
+        receipts.settle(c, job.id, turn.why, turn.befores if job.verb in HAS_UNDO else {})
         done = sum(why is None for why in turn.why.values())
         skipped = job.skipped + len(turn.why) - done
         receipts.carry(c, job.id, [one for one, why in turn.why.items() if why is None])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -22,9 +23,11 @@ from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.post_rules import AccountProblem, find_problems
+from pipeline.stages.posting_times import LOOK_BACK, find_times, set_times
 from pipeline.stages.replay import find_replay
 from pipeline.stages.warnings import warn_of_account, warn_of_checks
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.posting_times import list_taken
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.ownership import restrict_accounts
@@ -54,7 +57,9 @@ class ValidationResult:
     kinds: Sequence[str | None] = ()
     """The post kind at each of the accounts."""
     due_at: datetime | None = None
-    """None: the requested time is refused."""
+    """The earliest time. None: a requested time is refused."""
+    dues: Mapping[UUID, datetime] = field(default_factory=dict)
+    """By account."""
     immediate: bool = False
     refused: list[RequestFinding] = field(default_factory=list)
     warnings: list[RequestFinding] = field(default_factory=list)
@@ -66,14 +71,14 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
     with context.database.begin() as c:
         _apply_rules(context, c, caller, request, result)
         music = _collect(result, "music_url", lambda: rules.parse_music_link(context, request.music_url))
-        links = media_checks.list_links(request.media, music)
+        links = media_checks.list_links(request.media, music, request.own.values())
         foreign = dict(media_checks.find_files_of_others(context, c, caller, links))
         links = [link for link in links if link[0] not in foreign]
         checks: Mapping[int, Check] = media_checks.open_checks(context, c, caller.workspace_id, links)
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=caller.bulk)
     result.refused += [
-        _from_refusal(r, media_checks.name_field(request.media, n))
+        _from_refusal(r, media_checks.name_field(request, n))
         for n, r in (*foreign.items(), *media_checks.find_unreachable(checks))
     ]
     _evaluate(context, caller, request, result, checks)
@@ -99,12 +104,27 @@ def _apply_rules(
         (a for a in usable if a.status is not AccountStatus.INACTIVE), key=lambda a: order[a.id]
     )
     result.kinds = [_find_kind(context, request, a) for a in result.accounts]
-    result.due_at = _collect(result, "scheduled_at", lambda: rules.resolve_due_at(request.scheduled_at, now))
-    result.immediate = is_immediate(request.scheduled_at, now)
+    _collect(result, "scheduled_at", lambda: _resolve_times(c, caller, request, now, result))
+    asked = result.due_at or request.scheduled_at
+    result.immediate = is_immediate(asked, now)
     _collect(result, "expires_at", lambda: rules.refuse_expired(request.expires_at, now))
     result.refused += [
         _from_refusal(r) for r in rules.find_account_conflicts(context, request, result.accounts)
     ]
+
+
+def _resolve_times(
+    c: Connection, caller: Caller, request: PostRequest, now: datetime, result: ValidationResult
+) -> None:
+    """Resolve the times as of now: a posting time that is free may be taken before the post is sent."""
+    known = {account.id: account for account in result.accounts}
+    asked = {i: auto for i, auto in request.autos.items() if i in known}
+    if asked:
+        taken = dict(list_taken(c, list(asked), now - LOOK_BACK))
+        request = set_times(request, find_times(asked, known, caller.time_zone, taken, now))
+    due_at = rules.resolve_due_at(request.scheduled_at, now)
+    result.dues = rules.resolve_own_times(request, request.account_ids, due_at, now)
+    result.due_at = min(result.dues.values(), default=due_at)
 
 
 def _evaluate(
@@ -134,10 +154,11 @@ def _warn(
         RequestFinding(code=w.code, message=w.message, field=w.field) for w in warn_of_checks(request, checks)
     ]
     for account in result.accounts:
-        if result.due_at is not None and account.platform in context.adapters:
+        if account.id in result.dues and account.platform in context.adapters:
+            due_at, options = result.dues[account.id], request.for_account(account.id).options
             result.warnings += [
                 RequestFinding(code=w.code, message=w.message, field=w.field, account=account)
-                for w in warn_of_account(context, c, account, result.due_at, request.options, unstored=1)
+                for w in warn_of_account(context, c, account, due_at, options, unstored=1)
             ]
 
 
@@ -171,6 +192,9 @@ def _find_kind(context: Context, request: PostRequest, account: AccountRow) -> s
     adapter = context.adapters.get(account.platform)
     if adapter is None:
         return None
-    is_draft = is_inbox_draft(adapter, request.options.get(account.platform))
-    form = find_form(request.media["type"], len(list_urls(request.media)))
-    return find_kind(adapter.capabilities, form, is_inbox_draft=is_draft)
+    content = request.for_account(account.id)
+    section = content.options.get(account.platform) or {}
+    asked = adapter.post_options.find_kind(section) if adapter.post_options else None
+    form = find_form(content.media["type"], len(list_urls(content.media)))
+    is_draft = is_inbox_draft(adapter, section)
+    return find_kind(adapter.capabilities, form, is_inbox_draft=is_draft, asked=asked)

@@ -20,7 +20,7 @@ from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline import wiring
 from pipeline.api import health, webhooks
-from pipeline.api.accounts import oauth_routes
+from pipeline.api.accounts import oauth_routes, posting_times
 from pipeline.api.accounts import routes as accounts
 from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
@@ -38,6 +38,7 @@ from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.state import build_app_state
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
+from pipeline.dashboard.ledger import Receivers
 from pipeline.dashboard.render import load_asset
 from pipeline.runtime.interpreter import freeze_modules
 from pipeline.runtime.tracing import start_tracing, stop_tracing
@@ -60,6 +61,7 @@ OPERATIONS = (
     *upload.OPERATIONS,
     *download.OPERATIONS,
     *accounts.routes,
+    *posting_times.routes,
     *oauth_routes.routes,
     *oauth_routes.OPERATIONS,
     *health.OPERATIONS,
@@ -148,7 +150,11 @@ def create_app() -> FastAPI:
         set_up_logging(context.settings.log, list_secrets(context.settings), in_batches=True)
         start_tracing(context.settings.tracing, "api")
         app.state.slipway = build_app_state(context)
-        open_dashboard(dashboard, context)
+        receivers = Receivers(
+            table=partial(import_upload.receive_dropped, app.state.slipway),
+            media=partial(upload.receive_dropped, app.state.slipway),
+        )
+        open_dashboard(dashboard, context, receivers, import_upload.build_known_columns())
         freeze_modules()
         try:
             yield

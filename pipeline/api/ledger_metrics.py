@@ -172,6 +172,7 @@ COUNTERS: Sequence[Family] = (
     ),
     Family("slipway_attempts_total", "Attempts that ended, by outcome.", ["platform", "outcome"]),
     Family("slipway_checks_total", "Checks of media and music decided.", ["verdict"]),
+    Family("slipway_thumbnails_total", "Thumbnails of checked media: made, or failed.", ["outcome"]),
     Family(
         "slipway_dead_letters_added_total",
         "Deliveries that became a dead letter: failed for good, or blocked until an operator decides.",

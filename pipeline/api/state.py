@@ -16,6 +16,7 @@ from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.body import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit, DeadlineReading
+from pipeline.api.http.cursor_seal import CursorSeal
 from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
@@ -105,6 +106,7 @@ class AppState:
     disk_faults: DeadlineReading[Sequence[str]]
     broker: redis.Redis
     rules: Rules
+    cursor_seal: CursorSeal
 
     def choose_bulkhead(self, caller: Caller) -> Bulkhead:
         """Return the bulkhead that takes this key's posts."""
@@ -175,6 +177,7 @@ def build_app_state(context: Context) -> AppState:
         disk_faults=DeadlineReading(health, partial(list_disk_faults, s), ANSWER_SECONDS),
         broker=broker,
         rules=build_rules(s),
+        cursor_seal=CursorSeal(s.vault.keys.get_secret_value()),
     )
 
 

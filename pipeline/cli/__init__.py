@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "imports:command",
     "key": "key:command",
     "live-check": "health:live_check",
+    "live-post": "live_post:live_post",
     "migrate": "serve:migrate",
     "pause": "steer:pause",
     "post": "post:command",

@@ -8,13 +8,15 @@ import click
 
 from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.connect import connect, discover, discover_accounts, import_, store_account
-from pipeline.cli.output import Group, pick, print_fields, print_rows
+from pipeline.cli.options import POSTING_TIMES, ZONE
+from pipeline.cli.output import Group, pick, print_fields, print_present, print_rows
 from pipeline.runtime.failpoint import failpoint
 
 with lazy_imports():
     from adapters import contract, errors
-    from pipeline.accounts import connected_account
+    from pipeline.accounts import connected_account, posting_times
     from pipeline.cli import account_file
+    from pipeline.domain import posting_times as times_of_day
     from pipeline.embedded import sample_workspace
     from pipeline.store.accounts import accounts as account_store
     from pipeline.store.accounts import grants
@@ -233,6 +235,50 @@ def activate(account: str) -> None:
     if status == "reconnect":
         again = f"slipway account reconnect {known.id}"
         raise click.ClickException(f"Its grant is no longer valid: connect it again with `{again}`.")
+
+
+@command.command()
+@click.argument("account")
+@click.argument("times", type=POSTING_TIMES, required=False)
+@click.option("--time-zone", type=ZONE, help="Of the times, e.g. Europe/Berlin. Usual: the workspace's.")
+@click.option("--most-a-day", type=click.IntRange(1, 100), help="Posts that a day takes. Usual: one a time.")
+@click.option("--least-gap", type=click.IntRange(0, 10_080), help="Minutes between two posts. Usual: 60.")
+@click.option("--usual", is_flag=True, help="First drop everything that was set.")
+def times(
+    account: str,
+    times: dict[str, list[str]] | None,
+    *,
+    time_zone: str | None,
+    most_a_day: int | None,
+    least_gap: int | None,
+    usual: bool,
+) -> None:
+    """Show when ACCOUNT (id or username) posts, or set it; `auto` as a post's time takes the next that is free.
+
+    TIMES are times of day by weekday, in the time zone; a day that is not named has none.
+
+    Examples:
+      slipway account times acme
+      slipway account times acme "mon-fri 09:00 18:00; sat 10:00" --time-zone Europe/Berlin --most-a-day 2
+      slipway account times acme --usual
+    """
+    given = {
+        "times": times,
+        "time_zone": time_zone,
+        "most_a_day": most_a_day,
+        "least_gap_minutes": least_gap,
+    }
+    changes = {name: value for name, value in given.items() if usual or value is not None}
+    with runtime.open_transaction() as c:
+        known = runtime.require_account(c, account)
+        zone = runtime.choose_workspace(c, str(known.workspace_id)).time_zone
+        found = times_of_day.PostingTimes.from_dict(known.posting_times, zone)
+        if changes:
+            found = posting_times.change_posting_times(
+                c, runtime.find_actor(), known.id, known.workspace_id, zone, changes
+            )
+    shown = {**found.to_dict(), "times": times_of_day.describe_times(found)}
+    print_present({"id": str(known.id), "username": known.username, **shown})
 
 
 def _resume_blocked(context: Context) -> None:

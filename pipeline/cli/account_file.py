@@ -16,6 +16,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -25,6 +26,8 @@ from pydantic import (
 
 from adapters.contract import Credentials, Platform, RemoteAccount
 from adapters.platform_message import clean_message
+from pipeline.domain import posting_times
+from pipeline.domain.time_zone import find_zone
 
 CENTURY = 100 * 366 * 86_400
 LARGEST_INPUT = 100_000
@@ -138,6 +141,14 @@ def _require_printable(text: str) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_printable)]
 
 
+def _parse_times(text: str) -> Mapping[str, Sequence[str]]:
+    return posting_times.parse_times(text)
+
+
+def _parse_zone(text: str) -> str:
+    return find_zone(text).key
+
+
 class AccountFields(Tokens):
     """The columns of a row."""
 
@@ -147,6 +158,18 @@ class AccountFields(Tokens):
     username: Name
     display_name: Name | None = None
     workspace: Name
+    times: Annotated[Mapping[str, Sequence[str]] | None, BeforeValidator(_parse_times)] = None
+    time_zone: Annotated[str | None, AfterValidator(_parse_zone)] = None
+    most_a_day: int | None = Field(default=None, ge=1, le=posting_times.MOST_A_DAY)
+    least_gap_minutes: int | None = Field(
+        default=None, ge=0, le=posting_times.LONGEST_GAP // timedelta(minutes=1)
+    )
+
+    @property
+    def posting_times(self) -> dict[str, Any]:
+        """The fields of posting times that the row sets."""
+        given = self.model_dump(include={"times", "time_zone", "most_a_day", "least_gap_minutes"})
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID
 
 import click
 
@@ -18,7 +19,7 @@ from pipeline.cli.runtime import find_actor, open_context, parse_platform, requi
 
 with lazy_imports():
     from adapters import contract, errors, live_check
-    from pipeline.accounts import authorize, connected_account
+    from pipeline.accounts import authorize, connected_account, posting_times
     from pipeline.cli import account_file
     from pipeline.stages import post_request
     from pipeline.store.accounts import accounts as account_store
@@ -45,7 +46,8 @@ yes_option = click.option("--yes", is_flag=True, help="Store the accounts; defau
     cls=Command,
     epilog="FILE is CSV in UTF-8 (- is standard input); its first line names the columns: platform, connection, "
     "remote_id, username, access_token, and optionally workspace, display_name, refresh_token, expires_in (seconds) or "
-    "expires_at, refresh_expires_in, scopes (separated by spaces), setting.NAME.",
+    "expires_at, refresh_expires_in, scopes (separated by spaces), setting.NAME, and when it posts: times (mon-fri "
+    "09:00 18:00; sat 10:00), time_zone, most_a_day, least_gap_minutes.",
 )
 @click.argument("file", type=click.File("rb"))
 @click.option("--workspace", help="Name or id; for rows without a workspace of their own.")
@@ -169,6 +171,10 @@ def _store_lines(
         for one in sorted(accounts, key=lambda one: _get_order(one, workspaces)):
             remote, owner = one.to_remote_account(), workspaces[one.fields.workspace]
             row = store_account(c, context.vault, owner, one.fields.platform, remote, store=store)
+            if store and (times := one.fields.posting_times):
+                posting_times.change_posting_times(
+                    c, find_actor(), UUID(row["id"]), owner.id, owner.time_zone, times
+                )
             rows.append({"line": one.line, **row})
     return sorted(rows, key=lambda row: row["line"])
 

@@ -20,7 +20,7 @@ from pipeline.cli.options import (
 
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
-    from pipeline.actions import steer_step, steering
+    from pipeline.actions import steer_letters, steering
     from pipeline.domain import steering as steering_domain
     from pipeline.store.deliveries import dead_letters, history, ownership, selection
 
@@ -171,7 +171,7 @@ def _process(
             _print_count(dead_letter_actions.count_letters(context, verb, which), done)
             return
         asked = steering.Steering(verb=verb, filter=which, arguments=arguments)
-        dealt = steer_step.steer_letters(context, asked, runtime.find_actor())
+        dealt = steer_letters.steer_letters(context, asked, runtime.find_actor())
     output.print_outcome(done, dealt.done, dealt.skipped, "skipped", key="skipped")
     if letters and not dealt.done:
         raise click.exceptions.Exit(1)

@@ -37,7 +37,7 @@ def command() -> None:
 @command.command("list")
 @list_options
 def list_(**options: Any) -> None:
-    """List deliveries, newest first.
+    """List deliveries, newest first or in the order of their due times.
 
     Examples:
       slipway delivery list --state unknown --workspace Acme
@@ -119,6 +119,20 @@ def resume(delivery: str) -> None:
     target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
         resolve.resume(context, find_actor(), target)
+        _print_state(context, delivery)
+
+
+@command.command()
+@click.argument("delivery")
+def look(delivery: str) -> None:
+    """Look now at the platform for a delivery whose outcome is not known yet, instead of at the time of its next look.
+
+    Example:
+      slipway delivery look 0199c0de-0000-7000-8000-000000000000
+    """
+    target = parse_id(delivery, "delivery")
+    with _open_for_decision() as context:
+        resolve.look_now(context, find_actor(), target)
         _print_state(context, delivery)
 
 

@@ -98,6 +98,7 @@ def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str
 @click.option("--time-zone", help="Of local times in rows that name none. Default: the workspace's.")
 @click.option("--encoding", metavar="NAME", help="Of the text: cp1250. Default: found out.")
 @click.option("--dates", type=click.Choice(["dmy", "mdy", "ymd"]), help="Their order. Default: found out.")
+@click.option("--blank", type=click.Choice(["auto"]), help="The time of rows without one: the next free.")
 @click.option("--preset", metavar="NAME", help="What the header calls the columns: `slipway import presets`.")
 @click.option("--map", metavar="PAIRS", help="More of that: 'Text=caption,Date=local_time,Notes='.")
 @click.option("--save-as", metavar="NAME", help="Keep preset and map by this name, for the next file.")

@@ -83,7 +83,7 @@ def send_media(
         with context.database.begin() as c:
             renamed = presets.choose_columns(
                 c,
-                caller.workspace_id,
+                caller,
                 columns,
                 preset=options.preset,
                 renamed=options.map or "",
@@ -142,7 +142,7 @@ def _read_pieces(name: str, open_: Open, most: int) -> Iterator[bytes]:
 def _upload(context: Context, caller: Caller, name: str, open_: Open) -> str:
     kind = guess_type(name)[0] or ""
     if kind not in get_args(routes.ContentType.__value__):
-        raise click.ClickException(f"{name} is no image or video that can be uploaded, by its name.")
+        raise click.ClickException(f"{name} is no image, video or PDF that can be uploaded, by its name.")
     most, digest = context.settings.files.max_bytes, hashlib.sha256()
     for piece in _read_pieces(name, open_, most):
         digest.update(piece)

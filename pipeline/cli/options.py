@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,17 @@ from pipeline.cli import lazy_imports, runtime
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
+from pipeline.domain.posting_times import AUTO, InvalidPostingTimes, parse_times
+from pipeline.domain.time_zone import UnknownZone, find_zone
 
 with lazy_imports():
     from pipeline.store.deliveries import selection
+    from pipeline.store.posts import idempotency, texts
 
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy import Connection
 
 
@@ -57,8 +62,8 @@ def _parse_future(text: str) -> datetime:
 
 
 def _parse_future_or_now(text: str) -> datetime | str:
-    """As `_parse_future`; the word `now` is returned as it is. Raises BadParameter."""
-    return text if text == "now" else _parse_future(text)
+    """As `_parse_future`; `now`, and `auto` with what follows it, are returned as they are. Raises BadParameter."""
+    return text if text == "now" or text.split()[:1] == [AUTO] else _parse_future(text)
 
 
 def _parse_past(text: str) -> datetime:
@@ -117,12 +122,30 @@ class Parsed(click.ParamType[object]):
         return self._parse(value)
 
 
+def _parse_zone(text: str) -> str:
+    """The name of a time zone, in any case. Raises BadParameter."""
+    try:
+        return find_zone(text).key
+    except UnknownZone as error:
+        raise click.BadParameter(f"{text!r}: {error}") from None
+
+
+def _parse_times(text: str) -> dict[str, list[str]]:
+    """Posting times by day. Raises BadParameter."""
+    try:
+        return parse_times(text)
+    except InvalidPostingTimes as error:
+        raise click.BadParameter(str(error)) from None
+
+
 DURATION = Parsed("duration", _parse_duration)
 FUTURE = Parsed("when", _parse_future)
 FUTURE_OR_NOW = Parsed("when", _parse_future_or_now)
 SPAN = Parsed("span", _parse_span)
 PAST = Parsed("when", _parse_past)
 PAST_OR_NOW = Parsed("when", _parse_past_or_now)
+ZONE = Parsed("zone", _parse_zone)
+POSTING_TIMES = Parsed("times", _parse_times)
 
 
 limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
@@ -154,7 +177,20 @@ _FILTERS = (
         "with either end open: -2h..now, ..now, now..7d.",
     ),
 )
-_LATE = (
+_READS = (
+    click.option(
+        "--external-id",
+        help="Only of the posts that were sent with this external_id, by any key of the workspace.",
+    ),
+    click.option(
+        "--text", help="Only of posts with this text in caption, titles or external_id, in either case."
+    ),
+    click.option(
+        "--created",
+        type=SPAN,
+        metavar="FROM..TO",
+        help="Only of posts that were created then: a day, or a span of times as of --due.",
+    ),
     click.option(
         "--held-for",
         type=click.Choice([*map(str, Hold), "none"]),
@@ -167,8 +203,15 @@ _LATE = (
         help="Only what should be sent since then and is not, without the time of a limit: ..-1m.",
     ),
 )
-"""Filters of reads only: a steering job may be run by older code, which would ignore them."""
+"""Filters of reads only: what they select changes with time alone, while a steering job runs."""
 _PAGING = (
+    click.option(
+        "--sort",
+        type=click.Choice(["created", "due"]),
+        default="created",
+        show_default=True,
+        help="created: the newest first; due: the first due first.",
+    ),
     limit_option,
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
 )
@@ -184,11 +227,13 @@ def add_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 filter_options = add_options(*_FILTERS)
-read_options = add_options(*_FILTERS, *_LATE)
-list_options = add_options(*_FILTERS, *_LATE, *_PAGING)
+read_options = add_options(*_FILTERS, *_READS)
+list_options = add_options(*_FILTERS, *_READS, *_PAGING)
 
 
-_AS_GIVEN = frozenset({"status", "state", "reason", "held_for", "error_class", "code", "older", "younger"})
+_AS_GIVEN = frozenset(
+    {"status", "state", "reason", "held_for", "error_class", "code", "older", "younger", "text"}
+)
 """Options that the filter takes as they are."""
 
 
@@ -204,11 +249,15 @@ def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     given = options.get("import_id")
     due_from, due_until = options.get("due") or (None, None)
     late_from, late_until = options.get("late") or (None, None)
+    created_from, created_until = options.get("created") or (None, None)
     return selection.ListFilter(
         workspace=within,
         platform=runtime.parse_platform(options["platform"]).value if options["platform"] else None,
         account=account,
         import_id=runtime.parse_id(given, "import") if given else None,
+        posts=_find_posts(c, None if within is None else [within], options),
+        created_from=created_from,
+        created_until=created_until,
         due_from=due_from,
         due_until=due_until,
         late_from=late_from,
@@ -217,7 +266,22 @@ def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     )
 
 
+def _find_posts(
+    c: Connection, within: Collection[UUID] | None, options: Mapping[str, Any]
+) -> tuple[UUID, ...] | None:
+    """Return the posts that have the external id, or may have the text, by an index; None where none says which."""
+    sent, text = options.get("external_id"), options.get("text")
+    if sent is not None:
+        return tuple(idempotency.find_posts_sent_as(c, sent, within))
+    found = None if text is None else texts.find_posts(c, text, within)
+    return None if found is None else tuple(found)
+
+
 def read_page(options: dict[str, Any], noun: str) -> dict[str, Any]:
     """Return the arguments for the page that the options describe. Raises ClickException."""
     after = options["after"]
-    return {"limit": options["limit"], "after": runtime.parse_id(after, noun) if after else None}
+    return {
+        "order": selection.Order(options["sort"]),
+        "limit": options["limit"],
+        "after": runtime.parse_id(after, noun) if after else None,
+    }

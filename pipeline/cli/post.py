@@ -12,13 +12,14 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports, output, runtime
 from pipeline.cli.options import list_options, read_filter, read_options, read_page
-from pipeline.cli.post_body import NO_POST, create, edit, group_by_workspace, validate
+from pipeline.cli.post_requests import NO_POST, create, edit, group_by_workspace, schedule, validate
 
 with lazy_imports():
     from adapters import contract
     from pipeline.actions import cancel_delete_retry
     from pipeline.api.http import auth
     from pipeline.api.posts import schema
+    from pipeline.domain import own_content
     from pipeline.imports import columns as file_columns
     from pipeline.imports import export as post_export
     from pipeline.stages import post_state
@@ -40,7 +41,7 @@ def command() -> None:
     """Posts: create and change them, and see the state of each of their deliveries."""
 
 
-for _verb in (create, validate, edit):
+for _verb in (create, validate, edit, schedule):
     command.add_command(_verb)
 
 
@@ -167,11 +168,12 @@ CAPTION_WIDTH = 40
 @command.command("list")
 @list_options
 def list_(**options: Any) -> None:
-    """List posts that have a delivery as the options say, newest first.
+    """List posts that have a delivery as the options say, newest first or in the order of their due times.
 
     Examples:
       slipway post list --workspace Acme --status failed
-      slipway post list --account acme --due now..7d --limit 200
+      slipway post list --account acme --due now..7d --sort due --limit 200
+      slipway post list --workspace Acme --text "spring sale" --created ..-30d
     """
     with runtime.open_transaction() as c:
         names = {w.id: w.name for w in workspace_store.list_workspaces(c)}
@@ -222,8 +224,19 @@ def _post_to_dict(p: post_views.PostView) -> dict[str, Any]:
         "status": post_state.derive_status(p).value,
         **output.pick(p, "caption media music_url"),
         **{platform.value: p.options.get(platform) for platform in contract.Platform},
+        **output.pick(p, "first_comment"),
         "ai_generated": p.ai_generated or None,
-        **output.pick(p, "due_at expires_at on_late source external_id created_at updated_at"),
+        **output.pick(p, "due_at=scheduled_at expires_at on_late source external_id created_at updated_at"),
+    }
+
+
+def _comment_to_dict(comment: post_views.CommentView, now: datetime) -> dict[str, Any]:
+    error = None if comment.error is None else comment.error["message"]
+    return {
+        "first_comment": comment.text,
+        "first_comment_status": post_state.derive_delivery_status(comment, now).value,
+        "first_comment_error": error,
+        "first_comment_url": comment.url,
     }
 
 
@@ -234,9 +247,11 @@ def _delivery_to_dict(d: post_views.DeliveryView, now: datetime) -> dict[str, An
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
         **output.pick(d, "held_for next_at"),
         "removed": d.removed or None,
+        **(own.to_body() if (own := own_content.OwnContent.from_dict(d.own)) else {}),
         **output.pick(d, "published_at url"),
         "url_pending": d.url_pending or None,
-        "cover_error": d.cover_error,
+        **output.pick(d, "cover_error playlist_error"),
+        **(_comment_to_dict(d.first_comment, now) if d.first_comment else {}),
         "error": None if d.error is None else d.error["message"],
         "platform_message": None if d.error is None else d.error.get("platform_message"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
@@ -11,31 +11,18 @@ import click
 
 from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import FUTURE_OR_NOW, add_options
-from pipeline.cli.output import Command, is_json, print_fields, print_present, print_rows
 
 with lazy_imports():
-    from pipeline.actions import edit as edit_actions
-    from pipeline.actions import validate as validate_actions
-    from pipeline.api.http import auth, dependencies
+    from pipeline.api.http import dependencies
     from pipeline.api.posts import (
-        action_response_models,
-        action_schema,
         batch,
-        field_types,
-        response_models,
-        schema,
     )
-    from pipeline.stages import ingest
-    from pipeline.store.auth import workspaces as workspace_store
-    from pipeline.store.posts import views
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from pipeline.runtime.context import Context
-    from pipeline.store.auth.keys import Caller
 
 _OPTIONS = (
     click.option("--caption", help="The text."),
@@ -43,6 +30,9 @@ _OPTIONS = (
     click.option(
         "--image", "images", multiple=True, metavar="URL", help="An image; may be repeated, in order."
     ),
+    click.option("--text", is_flag=True, help="No file, the caption alone: LinkedIn and Facebook take it."),
+    click.option("--document", metavar="URL", help="A PDF, for LinkedIn; --title names it."),
+    click.option("--title", help="The name that a document is shown with."),
     click.option(
         "--alt-text",
         "alt_texts",
@@ -63,9 +53,12 @@ _OPTIONS = (
         "--at",
         type=FUTURE_OR_NOW,
         metavar="WHEN",
-        help="A time with an offset, a duration from now (2h), or now.",
+        help="A time with an offset, a duration from now (2h), now, or auto: the next free posting time.",
     ),
     click.option("--music-url", metavar="URL", help="The TikTok post whose sound is used."),
+    click.option(
+        "--first-comment", metavar="TEXT", help="What each account says below its post once it is live."
+    ),
     click.option(
         "--ai-generated/--no-ai-generated", default=None, help="Whether the media were made with AI."
     ),
@@ -76,6 +69,15 @@ _OPTIONS = (
         metavar="SECTION.KEY=VALUE",
         help="A platform's option, such as youtube.privacy=unlisted, or media.fit=pad; may be repeated. Lists, true, "
         "false and null are written as in JSON.",
+    ),
+    click.option(
+        "--own",
+        "own",
+        nargs=2,
+        multiple=True,
+        metavar="ACCOUNT KEY=VALUE",
+        help="What one of the accounts has of its own: caption, video, image, first_comment, scheduled_at or "
+        "SECTION.KEY; may be repeated.",
     ),
     click.option(
         "--body",
@@ -100,21 +102,31 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         body["accounts"] = [{"id": str(account.id)} for account in known]
     for option in options["sections"]:
         _set_option(body, option)
+    for name, setting in options["own"]:
+        _set_own(body, str(runtime.require_account_of(c, workspace, name).id), name, setting)
     if options["at"] is not None:
-        body["scheduled_at"] = _to_scheduled_at(options["at"])
-    given = {
-        name: options[name] for name in ("caption", "music_url", "ai_generated") if options[name] is not None
-    }
+        body["scheduled_at"] = to_scheduled_at(options["at"])
+    plain = ("caption", "music_url", "first_comment", "ai_generated")
+    given = {name: options[name] for name in plain if options[name] is not None}
     return {**body, **given}
 
 
 def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
-    if options["video"] and options["images"]:
-        raise click.ClickException("Give --video or --image, not both: a post is a video or a slideshow.")
+    given = [name for name in ("video", "images", "text", "document") if options[name]]
+    if len(given) > 1:
+        raise click.ClickException(
+            "Give one of --video, --image, --text and --document: a post is of one kind."
+        )
     if options["video"]:
         body["media"] = {"type": "video", "url": options["video"]}
     if options["images"]:
         body["media"] = {"type": "slideshow", "urls": list(options["images"])}
+    if options["text"]:
+        body["media"] = {"type": "text"}
+    if options["document"]:
+        body["media"] = {"type": "document", "url": options["document"]}
+    if options["title"] is not None:
+        _change_media(body, "title", options["title"])
     if options["alt_texts"]:
         _change_media(body, "alt_texts", [text or None for text in options["alt_texts"]])
     if options["cover"] is not None:
@@ -139,10 +151,31 @@ def _set_option(body: dict[str, Any], option: str) -> None:
     body[section] = {**(known if isinstance(known, dict) else {}), key: _parse_value(value)}
 
 
+def _set_own(body: dict[str, Any], account: str, name: str, setting: str) -> None:
+    """Put ``KEY=VALUE`` into the entry of an account. Raises ClickException if the command names no such account."""
+    known = body.get("accounts")
+    entries = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
+    entry = next((one for one in entries if str(one.get("id")).lower() == account), None)
+    key, equals, value = setting.partition("=")
+    if entry is None:
+        raise click.ClickException(f"--own {name}: name the account by --account, or in --body, too.")
+    if key in ("caption", "first_comment", "scheduled_at") and equals:
+        entry[key] = value
+    elif key == "video" and equals:
+        entry["media"] = {"type": "video", "url": value}
+    elif key == "image" and equals:
+        urls = (entry.get("media") or {}).get("urls", ())
+        entry["media"] = {"type": "slideshow", "urls": [*urls, value]}
+    else:
+        _set_option(entry, setting)
+
+
 def _change_media(body: dict[str, Any], key: str, value: Any) -> None:
     """Set one key of the media that the command sends. Raises ClickException if it sends none."""
     if not isinstance(body.get("media"), dict):
-        raise click.ClickException(f"{key} goes with media: give --video, --image or --body, too.")
+        raise click.ClickException(
+            f"{key} goes with media: give --video, --image, --document or --body, too."
+        )
     body["media"] = {**body["media"], key: value}
 
 
@@ -163,158 +196,8 @@ def _parse_value(value: str) -> Any:
         return value
 
 
-def _to_scheduled_at(at: datetime | str) -> str | None:
-    return None if isinstance(at, str) else at.isoformat()
-
-
-NO_POST = "There is no such post: `slipway post list` shows them."
-
-
-workspace_option = click.option("--workspace", required=True, help="Name or id.")
-
-
-def is_batch(body: Any) -> bool:
-    """Return True for the body of many posts."""
-    return isinstance(body, dict) and "posts" in body
-
-
-def create_batch(context: Context, caller: Caller, body: Mapping[str, Any]) -> None:
-    """Store the posts and print a result for each, in order. Raises Refusal for all of them, and Exit(1) for some."""
-    results, _ = batch.store_batch(
-        context, caller, batch.read_batch(body), field_types.build_rules(context.settings)
-    )
-    result = batch.build_result(results)
-    if is_json():
-        print_fields(result.model_dump(mode="json"))
-    else:
-        print_rows([_result_to_row(n, one) for n, one in enumerate(result.results)])
-        click.echo(result.describe())
-    if result.refused:
-        raise click.exceptions.Exit(1)
-
-
-def _result_to_row(number: int, result: Any) -> dict[str, Any]:
-    post = result.data.id if result.ok else None
-    return {"number": number, "post": post, "code": result.code, "message": result.message}
-
-
-@click.command(cls=Command)
-@workspace_option
-@body_options
-@click.option("--external-id", help="Your own id: sent twice, posted once.")
-def create(workspace: str, external_id: str | None, **options: Any) -> None:
-    """Create a post by the rules of the API: nothing is stored if one is broken.
-
-    An equal post of the last minutes, or one of the same --external-id, is returned instead. A body {"posts": [...]}
-    makes up to 500 posts, as POST /posts/batch does: exit 1 if one is refused.
-
-    Examples:
-      slipway post create --workspace Acme --account acme --caption Hello --video https://cdn.example.com/v.mp4 --at 2h
-      slipway post create --workspace Acme --body post.json
-      slipway post create --workspace Acme --body posts.json   # {"posts": [...], "atomic": true}
-    """
-    with runtime.report_refusals(), runtime.open_context() as context:
-        caller, body = _read_body(context, workspace, options)
-        if external_id is not None and isinstance(body, dict):
-            body["external_id"] = external_id
-        if is_batch(body):
-            create_batch(context, caller, body)
-            return
-        accepted = ingest.accept(context, caller, _read_post(context, body))
-    _print_post(response_models.CreatedPost.model_validate(accepted).model_dump(mode="json"))
-
-
-@click.command(cls=Command)
-@workspace_option
-@body_options
-def validate(workspace: str, **options: Any) -> None:
-    """Report everything that `create` would refuse or warn about; exit 1 if it would refuse. Stores no post.
-
-    Example:
-      slipway post validate --workspace Acme --body post.json
-    """
-    with runtime.report_refusals(), runtime.open_context() as context:
-        caller, body = _read_body(context, workspace, options)
-        post = _read_post(context, body)
-        report = action_response_models.ValidationReport.from_result(
-            validate_actions.validate(context, caller, post), post, caller
-        )
-    found = report.model_dump(mode="json")
-    if is_json():
-        print_fields(found)
-    else:
-        _print_report(found)
-    if not report.valid:
-        raise click.exceptions.Exit(1)
-
-
-@click.command(cls=Command)
-@click.argument("post")
-@body_options
-def edit(post: str, **options: Any) -> None:
-    """Change POST: what the options name, at once or not at all. Nothing of the old version is published afterwards.
-
-    Examples:
-      slipway post edit 0199c0de-0000-7000-8000-000000000000 --caption 'Better' --at now
-      echo '{"tiktok": null}' | slipway post edit 0199c0de-0000-7000-8000-000000000000 --body -
-    """
-    requested = runtime.parse_id(post, "post")
-    with runtime.report_refusals(), runtime.open_context() as context:
-        [(caller, _)] = group_by_workspace(context, [requested], require_all=True)
-        auth.require_plan(caller)
-        with context.database.begin() as c:
-            body = build_body(c, caller.workspace_id, options)
-        edited = edit_actions.edit(
-            context,
-            caller,
-            requested,
-            action_schema.read_change(body, field_types.build_rules(context.settings)),
-        )
-    _print_post(action_response_models.UpdatedPost.model_validate(edited).model_dump(mode="json"))
-
-
-def group_by_workspace(
-    context: Context, posts: Sequence[UUID], *, require_all: bool = False
-) -> list[tuple[Caller, list[UUID]]]:
-    """Return a caller for each workspace with its posts. Raises ClickException for unknown ones if all are required."""
-    groups: dict[UUID, list[UUID]] = {}
-    with context.database.begin() as c:
-        for post in posts:
-            if workspace := views.find_workspace_of_post(c, post):
-                groups.setdefault(workspace, []).append(post)
-            elif require_all:
-                raise click.ClickException(NO_POST)
-        return [
-            (runtime.build_caller(workspace_store.find_workspace(c, str(workspace))), ids)
-            for workspace, ids in groups.items()
-        ]
-
-
-def _read_body(context: Context, workspace: str, options: Mapping[str, Any]) -> tuple[Caller, Any]:
-    """Return the caller and body of a new post. Raises Refusal without a plan that publishes."""
-    with context.database.begin() as c:
-        caller = runtime.build_caller(workspace_store.find_workspace(c, workspace))
-        auth.require_plan(caller)
-        return caller, build_body(c, caller.workspace_id, options)
-
-
-def _read_post(context: Context, body: Any) -> Any:
-    return schema.read_post(body, field_types.build_rules(context.settings))
-
-
-def _print_post(facts: dict[str, Any]) -> None:
-    print_present(facts if is_json() else {name: fact for name, fact in facts.items() if name != "warnings"})
-    for warning in () if is_json() else facts.get("warnings", ()):
-        click.echo(f"Warning: {warning['field']}: {warning['message']}", err=True)
-
-
-def _print_report(found: Mapping[str, Any]) -> None:
-    """Print what was found, one line each."""
-    click.echo("It would be accepted." if found["valid"] else "It would be refused.")
-    names = ("field", "platform", "code", "message")
-    rows = [
-        {"is": kind, **{name: one[name] for name in names}}
-        for kind in ("refused", "warnings")
-        for one in found[kind]
-    ]
-    print_rows(rows, empty="Nothing to warn about.")
+def to_scheduled_at(at: datetime | str) -> str | None:
+    """Return a time as the API takes it; None: at once."""
+    if isinstance(at, str):
+        return None if at == "now" else at
+    return at.isoformat()

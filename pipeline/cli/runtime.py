@@ -37,6 +37,7 @@ with lazy_imports():
     from pipeline.store.accounts import grants
     from pipeline.store.auth import keys as key_store
     from pipeline.store.auth import workspaces as workspace_store
+    from pipeline.store.deliveries import selection
     from pipeline.store.recovery import epoch as epoch_store
 
 
@@ -153,6 +154,8 @@ def _explain(error: Exception) -> str | None:
             )
         case workspace_store.NoSuchWorkspace():
             return f"{error} `slipway workspace list` shows them."
+        case selection.NoSuchRow():
+            return str(error)
         case vault.VaultError():
             return f"{error} `slipway settings list` shows where it is set."
         case UnicodeEncodeError():

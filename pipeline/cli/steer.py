@@ -19,6 +19,7 @@ from pipeline.domain.hold import BREAKER, SCOPES
 with lazy_imports():
     from pipeline.actions import pauses as pause_actions
     from pipeline.actions import steering
+    from pipeline.actions import undo as undo_actions
     from pipeline.api.http import auth
     from pipeline.api.posts import steer as steer_schema
     from pipeline.domain import steering as steering_domain
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 job_argument = click.argument("job_id", metavar="JOB")
+wait_option = click.option(
+    "--wait",
+    is_flag=True,
+    help="Follow it until it has ended, as on a terminal; progress goes to standard error.",
+)
 
 
 @click.group(cls=Group)
@@ -49,6 +55,8 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
     """Count, and with --yes start the job. Raises ClickException."""
     from dataclasses import replace
 
+    if options["wait"] and not options["yes"]:
+        raise click.UsageError("--wait follows a job: give --yes too.")
     with runtime.report_refusals(), runtime.open_context() as context:
         with context.database.begin() as c:
             workspace = runtime.choose_workspace(c, options["workspace"])
@@ -58,9 +66,17 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
         if asked.verb in steering_domain.PUBLISHES:
             auth.require_plan(caller)
         found = steering.steer(context, caller, asked, confirm=options["yes"])
-        _print_counted(found)
-        if found.job is not None and is_interactive() and not is_json():
+        if found.job is None or not _is_followed(wait=options["wait"]):
+            _print_counted(found)
+        elif is_json():
+            _print_counted(replace(found, job=_follow_job(context, caller, found.job)))
+        else:
+            _print_counted(found)
             _print_job(_follow_job(context, caller, found.job))
+
+
+def _is_followed(*, wait: bool) -> bool:
+    return wait or (is_interactive() and not is_json())
 
 
 def _follow_job(context: Context, caller: Caller, job: jobs.SteeringJob) -> jobs.SteeringJob:
@@ -71,7 +87,13 @@ def _follow_job(context: Context, caller: Caller, job: jobs.SteeringJob) -> jobs
         with context.database.begin() as c:
             job = jobs.find_job(c, caller, job.id) or job
         is_over = job.state is not steering_domain.SteeringState.WORKING
-        return Progress(step=job.verb, done=job.done + job.skipped, total=job.selected, is_over=is_over)
+        return Progress(
+            step=job.verb,
+            done=job.done + job.skipped,
+            total=job.selected,
+            is_over=is_over,
+            states="waits for a newer worker" if job.held_for else "",
+        )
 
     show_progress(read, hint=f"Follow it: slipway steer show {job.id} --wait")
     return job
@@ -82,21 +104,23 @@ def _add_verb(name: str, sentence: str, filters: str, *more: Callable[..., Any])
     @add_options(*more)
     @filter_options
     @click.option("--yes", is_flag=True, help="Do it; without, it is only counted.")
+    @wait_option
     def run(**options: Any) -> None:
         _steer(name, _read_arguments(options), options)
 
 
 def _read_arguments(options: dict[str, Any]) -> steering_domain.Arguments:
     later, earlier, spread = options.get("later"), options.get("earlier"), options.get("spread")
-    given = [one for one in (later, earlier, spread) if one is not None]
+    to_times = options.get("to_times", False)
+    given = [one for one in (later, earlier, spread, to_times or None) if one is not None]
     if "later" in options and len(given) != 1:
-        raise click.ClickException("Give one of --later 2h, --earlier 2h and --spread FROM..TO.")
+        raise click.ClickException("Give one of --later 2h, --earlier 2h, --spread FROM..TO and --to-times.")
     start, end = spread or (None, None)
     if spread is not None and None in (start, end):
         raise click.ClickException("--spread needs both ends: now..7d.")
     shift: timedelta | None = later if later is not None else None if earlier is None else -earlier
     return steering_domain.Arguments(
-        shift=shift, start=_to_seconds(start), end=_to_seconds(end), why=options.get("why")
+        shift=shift, start=_to_seconds(start), end=_to_seconds(end), why=options.get("why"), to_times=to_times
     )
 
 
@@ -119,6 +143,7 @@ _add_verb(
     click.option(
         "--spread", type=SPAN, metavar="FROM..TO", help="Over this window, in the order of their times."
     ),
+    click.option("--to-times", is_flag=True, help="Each account to its next free posting time."),
 )
 _add_verb(
     "pause",
@@ -131,7 +156,7 @@ _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
 
 @steer.command()
 @job_argument
-@click.option("--wait", is_flag=True, help="Follow it until it has ended.")
+@wait_option
 def show(job_id: str, *, wait: bool) -> None:
     """Show JOB: its verb, its filter, how much is done, and the earlier jobs that it waits for.
 
@@ -159,7 +184,7 @@ def list_(workspace: str | None, limit: int, after: str | None) -> None:
     print_page(rows, limit, empty="No steering jobs.", columns=_LISTED)
 
 
-_LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "waits_for")
+_LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "waits_for", "held_for")
 
 
 @steer.command()
@@ -172,6 +197,24 @@ def stop(job_id: str) -> None:
     """
     with runtime.report_refusals(), _open_job(job_id) as (context, caller, job):
         _print_job(steering.stop(context, caller, job.id))
+
+
+@steer.command()
+@job_argument
+@wait_option
+def undo(job_id: str, *, wait: bool) -> None:
+    """Undo JOB, a cancel, reschedule, pause or resume, within ten minutes after its end. Nothing becomes due by it.
+
+    What was sent or changed since is left as it is, and what would be due by now: the receipts say why.
+
+    Example:
+      slipway steer undo 0199c0de-0000-7000-8000-000000000000
+    """
+    with runtime.report_refusals(), _open_job(job_id) as (context, caller, job):
+        if job.verb is not steering_domain.Verb.RESUME:
+            auth.require_plan(caller)
+        made = undo_actions.undo_job(context, caller, job.id)
+        _print_job(_follow_job(context, caller, made) if _is_followed(wait=wait) else made)
 
 
 @steer.command()

@@ -1,9 +1,11 @@
-"""The page of accounts: their health, the end of their grants, the posts at risk, and how to connect one (again)."""
+"""The page of accounts: their health, the end of their access, the posts that wait; connect one (again), pause some."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -18,9 +20,11 @@ from adapters.contract import Platform
 from pipeline.accounts.authorize import AuthorizationStart, start_authorization
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page, parse_choice, parse_id
+from pipeline.dashboard.pauses import find_pauses_to_undo, parse_changes
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import AccountStatus, Role
+from pipeline.dashboard.words import ACCOUNTS, PAUSED, quote_platform
+from pipeline.domain.account import PLATFORM_NAMES, AccountStatus, Role
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.health import (
     CAP,
@@ -34,9 +38,18 @@ from pipeline.store.accounts.health import (
 from pipeline.store.accounts.oauth_sessions import UserStarter
 
 PATH = "/dashboard/accounts"
-_POSITION = re.compile(
-    r"([012]),(Infinity|-?[0-9]{1,14}(?:[.][0-9]{1,6})?),([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-)
+MOST_PAUSES = 100
+"""Pauses that are undone together."""
+_POSITION = re.compile(r"([0-3]),(.*),([a-z]+),([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undo:
+    """Pauses of one workspace that can be undone together, by their audit rows."""
+
+    workspace: UUID
+    audits: Sequence[int]
+    until: datetime
 
 
 @page(Role.VIEWER)
@@ -51,9 +64,9 @@ async def show_accounts(request: Request, visitor: Visitor) -> Response:
         "platform": parse_choice(Platform, query.get("platform"), "platform"),
         "needs_person": query.get("needs_person") == "1",
     }
-    accounts, counts = await read(
-        request, _read_page, workspaces, filters, _parse_position(query.get("after"))
-    )
+    place = _parse_position(query.get("after"))
+    accounts, counts = await read(request, _read_page, workspaces, filters, place)
+    given = {name: query[name] for name in ("workspace", "platform", "needs_person") if query.get(name)}
     return render(
         request,
         visitor,
@@ -61,12 +74,29 @@ async def show_accounts(request: Request, visitor: Visitor) -> Response:
         accounts=accounts[:PAGE],
         counts=counts,
         statuses=AccountStatus,
+        words=ACCOUNTS,
+        paused=PAUSED,
+        quote_platform=quote_platform,
         cap=CAP,
-        chosen={"workspace": chosen, **filters},
-        platforms=Platform,
-        next_page=_link_next(query, accounts),
+        given=given,
+        link=lambda **changes: _link(given, **changes),
+        clients={str(one): visitor.names[one] for one in visitor.workspaces(Role.VIEWER)},
+        platforms=PLATFORM_NAMES,
+        next_page=_link(given, after=_name_place(accounts[PAGE - 1])) if len(accounts) > PAGE else None,
         may_connect=visitor.workspaces(Role.OPERATOR),
+        back=_link(given, after=query.get("after")),
+        undo=await _find_undo(request, visitor),
     )
+
+
+async def _find_undo(request: Request, visitor: Visitor) -> Undo | None:
+    """Return the pauses that the visitor has just made, while they can be undone."""
+    workspace, given = parse_id(request.query_params.get("of"), "of"), request.query_params.getlist("undo")
+    if workspace is None or not given or visitor.roles.get(workspace, Role.VIEWER) < Role.OPERATOR:
+        return None
+    audits = parse_changes(given[:MOST_PAUSES])
+    until = await read(request, find_pauses_to_undo, workspace, audits)
+    return Undo(workspace=workspace, audits=audits, until=until) if until else None
 
 
 def _read_page(
@@ -76,11 +106,13 @@ def _read_page(
     return found, count_by_status(c, workspaces)
 
 
-def _link_next(query: Mapping[str, str], accounts: Sequence[AccountHealth]) -> str | None:
-    if len(accounts) <= PAGE:
-        return None
-    place = ",".join(map(str, accounts[PAGE - 1].position))
-    return f"{PATH}?{urlencode({**query, 'after': place})}"
+def _link(given: Mapping[str, str], **changes: str | None) -> str:
+    fields = {name: value for name, value in {**given, **changes}.items() if value}
+    return f"{PATH}?{urlencode(fields)}"
+
+
+def _name_place(one: AccountHealth) -> str:
+    return ",".join(map(str, one.position))
 
 
 def _parse_position(text: str | None) -> Position | None:
@@ -90,7 +122,7 @@ def _parse_position(text: str | None) -> Position | None:
     found = _POSITION.fullmatch(text)
     if found is None:
         raise HTTPException(400, f"after is no place in this list: {text[:100]!r}.")
-    return int(found[1]), found[2], UUID(found[3])
+    return int(found[1]), found[2], found[3], UUID(found[4])
 
 
 @page(Role.OPERATOR)

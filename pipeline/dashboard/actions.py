@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.actions.explain import ExplainedDelivery
+from pipeline.dashboard.words import Standing
 from pipeline.domain import explanation_rules
 from pipeline.domain.account import Role
-from pipeline.domain.delivery import SETTLED, Reason, State, may_be_changed
-from pipeline.domain.hold import Hold
+from pipeline.domain.delivery import LOOKED_AT, SETTLED, Reason, State, may_be_changed
+from pipeline.domain.hold import DerivedHold, Hold
 from pipeline.domain.steering import Verb
+from pipeline.store.deliveries.queue import QueuedDelivery
 from pipeline.store.posts.views import DeliveryView
 
 
@@ -24,35 +25,91 @@ class Action:
     explains: str
 
 
+def _has_failed(delivery: Standing, _: bool) -> bool:
+    return delivery.state == State.FAILED
+
+
+def _is_open(delivery: Standing, _: bool) -> bool:
+    """Return True if it is not settled, and neither is nor may be live."""
+    state = State(delivery.state)
+    return state not in SETTLED and may_be_changed(state, armed=delivery.armed_at is not None)
+
+
+def _can_be_paused(delivery: Standing, paused: bool) -> bool:
+    return _is_open(delivery, paused) and delivery.state != State.PUBLISHING and not paused
+
+
+def _is_paused(_: Standing, paused: bool) -> bool:
+    return paused
+
+
+def _is_dead(delivery: Standing, _: bool) -> bool:
+    return delivery.state == State.FAILED or delivery.reason == Reason.PERSON_NEEDED
+
+
+def _is_unresolved(delivery: Standing, _: bool) -> bool:
+    blocked = delivery.state == State.BLOCKED
+    return delivery.state == State.UNKNOWN or (
+        blocked and (delivery.armed_at is not None or delivery.reason == Reason.IS_IT_LIVE)
+    )
+
+
+Fits = Callable[[Standing, bool], bool]
+"""Returns True if a verb does something for a delivery; the second argument: a user paused it by itself."""
+FITS: Mapping[Verb, Fits] = {
+    Verb.RETRY: _has_failed,
+    Verb.RESCHEDULE: _is_open,
+    Verb.PAUSE: _can_be_paused,
+    Verb.RESUME: _is_paused,
+    Verb.CANCEL: _is_open,
+    Verb.REPLAY: _is_dead,
+    Verb.DISCARD: _is_dead,
+}
+
+
+def list_verbs(found: Sequence[QueuedDelivery], role: Role) -> list[Verb]:
+    """Return the verbs that do something to one of these deliveries, for a visitor with this role."""
+    standing = [(one.facts, is_paused(one.derived)) for one in found]
+    return [
+        verb
+        for verb, fits in FITS.items()
+        if ACTIONS[verb].role <= role and any(fits(one, paused) for one, paused in standing)
+    ]
+
+
 ACTIONS: Mapping[str, Action] = {
     action.verb: action
     for action in (
-        Action(Verb.CANCEL, "Cancel", Role.AUTHOR, "Unsent deliveries are canceled."),
-        Action(Verb.RETRY, "Retry", Role.AUTHOR, "Failed deliveries are sent again at once, unless live."),
-        Action(
-            Verb.RESCHEDULE, "Reschedule", Role.AUTHOR, "Unsent deliveries get another time, post by post."
-        ),
+        Action(Verb.RESCHEDULE, "Move", Role.AUTHOR, "What is not sent yet gets another time, post by post."),
+        Action(Verb.RETRY, "Try again", Role.AUTHOR, "What failed is sent again at once, unless it is live."),
         Action(
             Verb.PAUSE,
             "Pause",
             Role.OPERATOR,
-            "Unsent deliveries are held until they are resumed. Due times stay.",
+            "What is not sent yet is held until it is resumed. Due times stay.",
         ),
-        Action(Verb.RESUME, "Resume", Role.OPERATOR, "Deliveries that were paused by themselves go on."),
+        Action(Verb.RESUME, "Resume", Role.OPERATOR, "What was paused by itself goes on."),
+        Action(Verb.CANCEL, "Cancel", Role.AUTHOR, "What is not sent yet is canceled."),
         Action(
             Verb.REPLAY,
-            "Replay",
+            "Try again bit by bit",
             Role.OPERATOR,
-            "Dead letters are sent again, so many a minute on each platform, unless they may be live.",
+            "What failed is sent again, so many a minute on each platform, unless it may be live.",
         ),
         Action(
             Verb.DISCARD,
-            "Discard",
+            "Leave out",
             Role.OPERATOR,
-            "Dead letters are given up: failed ones stay failed, blocked ones are canceled.",
+            "What failed is given up: it stays failed, and what waits for somebody is canceled.",
         ),
     )
 }
+AT_ONCE = frozenset({Verb.RESCHEDULE, Verb.RETRY, Verb.PAUSE, Verb.RESUME, Verb.CANCEL})
+"""Verbs that are done to selected posts without a question before: they can be undone, or send only what failed."""
+
+
+OF_JOBS = {**ACTIONS, Verb.UNDO: Action(Verb.UNDO, "Undo", Role.AUTHOR, "What a job did is undone.")}
+"""The actions of jobs; an undo is of a job, not of a selection."""
 DECIDE = Role.OPERATOR
 """The role that a visitor needs to decide whether a delivery is live, and to resume a blocked one."""
 
@@ -64,67 +121,59 @@ class Button:
     verb: str
     label: str
     role: Role
-    fits: Callable[[DeliveryView, bool], bool]
-    """Returns True if it does something for a delivery in its state; the second argument says whether it is paused."""
+    fits: Fits
     confirm: str = ""
-
-
-def _is_open(delivery: DeliveryView) -> bool:
-    """Return True if it is not settled, and neither is nor may be live."""
-    state = State(delivery.state)
-    return state not in SETTLED and may_be_changed(state, armed=delivery.armed_at is not None)
-
-
-def _is_unresolved(delivery: DeliveryView) -> bool:
-    blocked = delivery.state == State.BLOCKED
-    return delivery.state == State.UNKNOWN or (
-        blocked and (delivery.armed_at is not None or delivery.reason == Reason.IS_IT_LIVE)
-    )
 
 
 BUTTONS = (
     Button(
+        verb="look",
+        label="Look now",
+        role=DECIDE,
+        fits=lambda d, _: d.state in LOOKED_AT and d.next_at is not None,
+    ),
+    Button(
         verb="live",
         label="It is live",
         role=DECIDE,
-        fits=lambda d, _: _is_unresolved(d),
+        fits=_is_unresolved,
     ),
     Button(
         verb="again",
         label="It is not live: publish it again",
         role=DECIDE,
-        fits=lambda d, _: _is_unresolved(d),
+        fits=_is_unresolved,
         confirm="I looked at the account on the platform, and the post is not there. If it is, it will be there twice.",
     ),
     Button(
         verb="resume",
-        label="Resume",
+        label="Let it go on",
         role=DECIDE,
-        fits=lambda d, _: d.state == State.BLOCKED and not _is_unresolved(d),
+        fits=lambda d, paused: d.state == State.BLOCKED and not _is_unresolved(d, paused),
     ),
     Button(
         verb="retry",
-        label="Retry",
+        label="Try again",
         role=ACTIONS["retry"].role,
-        fits=lambda d, _: d.state == State.FAILED,
+        fits=FITS[Verb.RETRY],
     ),
     Button(
         verb="unpause",
-        label="End its pause",
+        label="Resume",
         role=ACTIONS["resume"].role,
-        fits=lambda _, paused: paused,
+        fits=FITS[Verb.RESUME],
     ),
     Button(
         verb="pause",
         label="Pause",
         role=ACTIONS["pause"].role,
-        fits=lambda d, paused: _is_open(d) and d.state != State.PUBLISHING and not paused,
+        fits=FITS[Verb.PAUSE],
     ),
     Button(
         verb="cancel",
         label="Cancel",
         role=ACTIONS["cancel"].role,
-        fits=lambda d, _: _is_open(d),
+        fits=FITS[Verb.CANCEL],
         confirm="The post is not published at this account.",
     ),
 )
@@ -143,7 +192,6 @@ def find_next(action: explanation_rules.Action | None, verbs: Collection[str]) -
     return next((step for step in action.steps if step in verbs or step.startswith("/")), None)
 
 
-def is_paused(explained: ExplainedDelivery) -> bool:
-    """Return True if a user paused this delivery, and not only its account, platform or workspace."""
-    derived = explained.evidence.derived
+def is_paused(derived: Iterable[DerivedHold]) -> bool:
+    """Return True if one of these holds is a pause of the delivery itself, not of its account, platform or client."""
     return any(one.hold is Hold.PAUSED and one.scope == "delivery" for one in derived)

@@ -22,19 +22,26 @@ from pipeline.dashboard import (
     accounts,
     attention,
     calendar,
+    client_month,
     decide,
     events,
+    history,
+    imports,
+    jobs,
     login,
+    now,
     numbers,
     pauses,
     post,
     post_actions,
     queue,
     steer,
+    thumbnails,
 )
-from pipeline.dashboard.ledger import build_dashboard_state
+from pipeline.dashboard.ledger import Receivers, build_dashboard_state
 from pipeline.dashboard.render import render_error, send_asset
 from pipeline.domain.account import Role
+from pipeline.imports.columns import Columns
 from pipeline.runtime.context import Context
 
 
@@ -44,26 +51,27 @@ class Entry:
 
     title: str
     path: str
-    role: Role
+    icon: str
+    role: Role = Role.VIEWER
 
 
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
-    (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
-    (Entry(title="Queue", path=queue.PATH, role=Role.VIEWER), queue.ROUTES + steer.ROUTES),
-    (None, decide.ROUTES),
-    (Entry(title="Calendar", path="/dashboard/calendar", role=Role.VIEWER), calendar.ROUTES),
-    (None, (*post.ROUTES, *post_actions.ROUTES)),
-    (Entry(title="Accounts", path=accounts.PATH, role=Role.VIEWER), accounts.ROUTES),
-    (Entry(title="Pauses", path=pauses.PATH, role=Role.VIEWER), pauses.ROUTES),
-    (Entry(title="Numbers", path=numbers.PATH, role=Role.VIEWER), numbers.ROUTES),
-    (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), login.ROUTES),
-    (None, events.ROUTES),
+    (Entry(title="Attention", path="/dashboard/", icon="triangle-alert"), attention.ROUTES),
+    (Entry(title="Queue", path=queue.PATH, icon="menu"), queue.ROUTES + steer.ROUTES + jobs.ROUTES),
+    (Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"), calendar.ROUTES),
+    (Entry(title="Imports", path=imports.PATH, icon="upload"), imports.ROUTES),
+    (Entry(title="Accounts", path=accounts.PATH, icon="users"), accounts.ROUTES),
+    (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
+    (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
+    (Entry(title="Settings", path="/dashboard/sessions", icon="settings"), login.ROUTES),
+    (None, (*post.ROUTES, *post_actions.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES)),
+    (None, events.ROUTES + thumbnails.ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""
 
 SECURITY_HEADERS = {
-    # media of our own uploads only: an image from a URL that a customer gave would tell that host who looks
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    # uploads and thumbnails of ours only: an image from a URL that a customer gave would tell that host who looks
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "media-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -74,7 +82,7 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
-"""The headers of each response, unless it has its own value. Images in ``data:`` are Pico's icons."""
+"""The headers of each response, unless it has its own value."""
 
 
 class SecurityHeaders:
@@ -110,9 +118,9 @@ def create_dashboard() -> Starlette:
     return app
 
 
-def open_dashboard(app: Starlette, context: Context) -> None:
-    """Give the application the context it works with."""
-    app.state.dashboard = build_dashboard_state(context)
+def open_dashboard(app: Starlette, context: Context, receivers: Receivers, columns: Columns) -> None:
+    """Give the application the context it works with, and how the API receives files and names their columns."""
+    app.state.dashboard = build_dashboard_state(context, receivers, columns)
 
 
 def close_dashboard(app: Starlette) -> None:

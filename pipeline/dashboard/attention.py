@@ -1,86 +1,204 @@
-"""The first page: everything that needs an operator, as in ``slipway attention``, each with the way to deal with it.
+"""The first page: today by hour, and everything that needs somebody, by cause and account, each with what helps.
 
-Each matter of the attention list is dealt with by a page, a form, or a command for the operator at the server.
+It is the list of ``slipway attention`` by account. Each line is dealt with by a page, a form, or a command for the
+operator at the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.actions.attention import AttentionItem, list_attention
-from pipeline.dashboard.actions import ACTIONS
+from pipeline.actions.attention import AttentionItem
+from pipeline.dashboard.actions import ACTIONS, DECIDE
+from pipeline.dashboard.clock import find_page_zone, split_days, split_hours
+from pipeline.dashboard.filter import format_time, get_within
 from pipeline.dashboard.ledger import get_state, read
+from pipeline.dashboard.now import count_now, list_items
 from pipeline.dashboard.page import HOME, page
-from pipeline.dashboard.queue import format_time, get_within
+from pipeline.dashboard.pauses import choose_mine
+from pipeline.dashboard.queue import PATH as QUEUE
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.dashboard.words import REASONS, STATES, name_hold, quote_platform
 from pipeline.domain.account import Role
 from pipeline.domain.attention import HELD, OVERDUE, Kind, Matter
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery_error import MEDIA_FAULTS, NOT_TRIED
+from pipeline.domain.hold import Hold
 from pipeline.domain.steering import Verb
-from pipeline.store.deliveries.queue import Within
+from pipeline.store.accounts.accounts import AccountRow, read_accounts
+from pipeline.store.deliveries.pauses import list_pauses
 from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD
+from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.health import database_now
+from pipeline.store.posts.outcomes import count_outcomes
 
-QUEUE = "/dashboard/queue"
-TITLES: Mapping[Kind, str] = {
-    Kind.UNREAD: "Took longer than 2 s to read: a table is locked, or the database is overloaded",
-    Kind.RESTORE: "Nothing is sent: a restore waits to be accepted",
-    Kind.SILENT_QUEUE: "No worker takes from a queue",
-    Kind.NEWER_WORKER: "Not sent before a worker of this version runs: upgrade the workers",
-    Kind.ALARM: "Alarms of the last day",
-    Kind.UNKNOWN: "Outcome not known yet",
-    Kind.BLOCKED: "Blocked",
-    Kind.RECONNECT: "Accounts to connect again",
-    Kind.PAUSED: "Paused",
-    Kind.HELD: "Held for a day or longer",
-    Kind.OVERDUE: "Overdue",
-    Kind.DEAD_LETTERS: "Failed",
-    Kind.GRANT_ENDING: "Grants that end soon",
-    Kind.WEBHOOK_PAUSED: "Webhooks that are paused",
+REFUSED = "refused"
+"""The cause of failed posts that would be refused again as they are."""
+PAUSES = 3
+"""Pauses that are named."""
+CARDS: Mapping[str, frozenset[str]] = {
+    "stopped": frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER}),
+    "access": frozenset({Reason.RECONNECT}),
+    "refused": frozenset({REFUSED}),
+    "failed": frozenset({Kind.DEAD_LETTERS}),
+    "unsure": frozenset({Kind.UNKNOWN}),
+    "live": frozenset({Reason.IS_IT_LIVE}),
+    "person": frozenset({Reason.PERSON_NEEDED}),
+    "late": frozenset({Kind.HELD, Kind.OVERDUE}),
+    "ending": frozenset({Kind.GRANT_ENDING}),
+    "server": frozenset({Kind.UNREAD, Kind.ALARM, Kind.WEBHOOK_PAUSED}),
 }
-AT_THE_SERVER = frozenset(
-    {Kind.UNREAD, Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.WEBHOOK_PAUSED}
-)
-"""Matters that only the operator at the server can deal with: the list shows the command."""
+"""The cards of the page, the most urgent first -> their causes: kinds, reasons of blocked ones, and ``REFUSED``.
+
+``Kind.RECONNECT`` and ``Reason.RECONNECT`` are one word.
+"""
+AT_THE_SERVER = CARDS["stopped"] | CARDS["server"]
+"""Matters that only the operator at the server can deal with: the page shows the command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """A button that leads to where a matter is dealt with. ``role``: what its visitor needs somewhere."""
+    """A button that leads to where a matter is dealt with. ``role``: what its visitor needs."""
 
     label: str
     address: str
     role: Role = Role.VIEWER
 
 
-def list_links(matter: Matter, now: datetime) -> list[Link]:
-    """Return the buttons of a matter, the one that deals with it first."""
-    match matter.kind:
-        case Kind.RECONNECT | Kind.GRANT_ENDING:
-            query = urlencode({"needs_person": "1", "platform": matter.platform or ""})
-            return [Link(label="Connect", address=f"/dashboard/accounts?{query}", role=Role.OPERATOR)]
-        case Kind.PAUSED:
-            return [Link(label="Resume", address="/dashboard/pauses", role=Role.OPERATOR)]
-        case Kind.ALARM:
-            return [Link(label="What to do", address="/runbooks#slipwayalarm")]
-        case kind if kind in AT_THE_SERVER:
-            return []
-    show = Link(label="Show", address=f"{QUEUE}?{urlencode(build_query(matter, now))}")
-    return [replay, show] if (replay := _build_replay(matter, now)) else [show]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A line of the page. ``account``: the one that it is about, if it is one."""
+
+    matter: Matter
+    account: AccountRow | None
+    cause: str
+    says: str
+    show: str
+    """The address of what it counts; empty: there is none."""
+    verb: Link | None
+    """What helps, if the visitor may do it."""
+    command: str
+
+
+@page(Role.VIEWER)
+async def show_attention(request: Request, visitor: Visitor) -> Response:
+    """List what needs somebody in the visitor's workspaces, under the posts of today."""
+    silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
+    found = await read(request, _read, silent, visitor, find_page_zone(request))
+    words: dict[str, Any] = {"cards": CARDS, "states": STATES, "reasons": REASONS}
+    return render(request, visitor, "attention.html", **words, overdue=OVERDUE, here=HOME, **found)
+
+
+def _read(c: Connection, silent: timedelta, visitor: Visitor, zone: ZoneInfo) -> dict[str, Any]:
+    """Return the content of the page, and the clock that its times are by."""
+    now, within = database_now(c), get_within(visitor, Role.VIEWER)
+    items, has_more = list_items(c, silent, within)
+    accounts = read_accounts(c, {named for one in items if (named := one.matter.account_id)})
+    hours = split_hours(split_days(now.astimezone(zone).date(), 1, zone))
+    return {
+        "now": now,
+        "rows": [build_row(one, accounts, now, visitor) for one in items],
+        "has_more": has_more,
+        "thumbnails": find_thumbnails(c, {post for one in items for post in one.matter.posts}),
+        "hours": hours,
+        "due": count_outcomes(c, visitor.workspaces(Role.VIEWER), hours),
+        "times": count_now(c, within, zone, ("now", "hour")),
+        "pauses": list_pauses(c, choose_mine(visitor), cap=1, most=PAUSES + 1),
+        "named": PAUSES,
+    }
+
+
+def build_row(
+    item: AttentionItem, accounts: Mapping[UUID, AccountRow], now: datetime, visitor: Visitor
+) -> Row:
+    """Return an item as the page shows it to this visitor."""
+    matter = item.matter
+    account = accounts.get(matter.account_id) if matter.account_id else None
+    verb = find_verb(matter, now)
+    query = {} if matter.kind in AT_THE_SERVER | CARDS["ending"] else build_query(matter, now)
+    return Row(
+        matter=matter,
+        account=account,
+        cause=_name_cause(matter),
+        says=_say(matter, account),
+        show=f"{QUEUE}?{urlencode(query)}" if query else "",
+        verb=verb if verb and _may_use(verb, visitor, account) else None,
+        command=item.command if matter.kind in AT_THE_SERVER else "",
+    )
+
+
+def _may_use(verb: Link, visitor: Visitor, account: AccountRow | None) -> bool:
+    if account is None:
+        return visitor.has(verb.role)
+    return visitor.roles.get(account.workspace_id, Role.VIEWER) >= verb.role
+
+
+def _name_cause(matter: Matter) -> str:
+    if matter.kind is Kind.BLOCKED:
+        return matter.reason or ""
+    return REFUSED if matter.kind is Kind.DEAD_LETTERS and not _may_help(matter) else matter.kind
+
+
+def _may_help(matter: Matter) -> bool:
+    """Return True if another try of failed deliveries can succeed without an edit (`explanation._find_failure`)."""
+    return matter.fault != "customer" or matter.code in MEDIA_FAULTS | NOT_TRIED
+
+
+def _say(matter: Matter, account: AccountRow | None) -> str:
+    """Return what the platform says, else what we say of the matter."""
+    error = (account and account.error) or {}
+    if matter.kind in {Kind.HELD, Kind.OVERDUE}:
+        held = name_hold(Hold(matter.reason), matter.platform or "") if matter.reason else ""
+        return held or STATES[matter.state or ""].label
+    if matter.kind in AT_THE_SERVER:
+        return " ".join(filter(None, (matter.platform, matter.reason))).replace("_", " ")
+    if words := matter.words or error.get("platform_message"):
+        return quote_platform(matter.platform or "", words)
+    return matter.message or error.get("message") or ""
+
+
+def find_verb(matter: Matter, now: datetime) -> Link | None:
+    """Return the button that helps; None: there is only the list of what it counts."""
+    cause, only = _name_cause(matter), matter.posts[0] if matter.count == 1 and matter.posts else None
+    if cause in {Kind.RECONNECT, Kind.GRANT_ENDING}:
+        return Link(label="Connect", address="/dashboard/accounts/connect", role=Role.OPERATOR)
+    if cause in _TRIES:
+        query = {"action": _TRIES[cause], "scope": "all", "filter": urlencode(build_query(matter, now))}
+        return Link(
+            label="Try again",
+            address=f"{QUEUE}/count?{urlencode(query)}",
+            role=ACTIONS[_TRIES[cause]].role,
+        )
+    if cause in _OF_ONE and only:
+        label, role = _OF_ONE[cause]
+        return Link(label=label, address=f"/dashboard/posts/{only}", role=role)
+    if cause == Kind.ALARM:
+        return Link(label="Show what to do", address="/runbooks#slipwayalarm")
+    return Link(label="Show pauses", address="/dashboard/pauses") if matter.reason == Hold.PAUSED else None
 
 
 def build_query(matter: Matter, now: datetime) -> dict[str, str]:
     """Return the fields of the queue's filter that select exactly the deliveries of a matter."""
-    found = {"state": _STATES.get(matter.kind) or matter.state, "platform": matter.platform}
+    found = {
+        # the other kinds are named as the states that they list
+        "state": State.FAILED if matter.kind is Kind.DEAD_LETTERS else matter.state or matter.kind,
+        "platform": matter.platform,
+        "account": str(matter.account_id or ""),
+    }
+    if matter.kind is Kind.RECONNECT:
+        return {"account": str(matter.account_id), "when": "open"}
     if matter.kind in {Kind.BLOCKED, Kind.DEAD_LETTERS}:
         found |= {
             "error_class": matter.error_class or NO_ERROR,
@@ -97,50 +215,11 @@ def build_query(matter: Matter, now: datetime) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _build_replay(matter: Matter, now: datetime) -> Link | None:
-    """Return the button that sends dead letters again: failed ones, and ones blocked for an operator."""
-    is_dead = matter.kind is Kind.DEAD_LETTERS or (
-        matter.kind is Kind.BLOCKED and matter.reason == Reason.PERSON_NEEDED
-    )
-    if not is_dead:
-        return None
-    query = {"action": Verb.REPLAY, "scope": "all", "filter": urlencode(build_query(matter, now))}
-    return Link(label="Replay", address=f"{QUEUE}/count?{urlencode(query)}", role=ACTIONS[Verb.REPLAY].role)
-
-
-_STATES: Mapping[Kind, str] = {
-    Kind.UNKNOWN: State.UNKNOWN,
-    Kind.BLOCKED: State.BLOCKED,
-    Kind.DEAD_LETTERS: State.FAILED,
+_TRIES: Mapping[str, Verb] = {Kind.DEAD_LETTERS: Verb.RETRY, Reason.PERSON_NEEDED: Verb.REPLAY}
+_OF_ONE: Mapping[str, tuple[str, Role]] = {
+    REFUSED: ("Open post", Role.AUTHOR),
+    Kind.UNKNOWN: ("Decide", DECIDE),
+    Reason.IS_IT_LIVE: ("Decide", DECIDE),
 }
-
-
-def _read(c: Connection, silent: timedelta, within: Within) -> tuple[datetime, Sequence[AttentionItem]]:
-    """Return the list and the clock that its times are by."""
-    return database_now(c), list_attention(c, silent, within)
-
-
-@page(Role.VIEWER)
-async def show_attention(request: Request, visitor: Visitor) -> Response:
-    """List what needs an operator in the visitor's workspaces."""
-    silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
-    now, items = await read(request, _read, silent, get_within(visitor, Role.VIEWER))
-    return render(
-        request,
-        visitor,
-        "attention.html",
-        items=[
-            (
-                item,
-                TITLES[item.matter.kind],
-                [link for link in list_links(item.matter, now) if visitor.has(link.role)],
-                item.command if item.matter.kind in AT_THE_SERVER else "",
-                now - item.matter.oldest if item.matter.oldest else None,
-            )
-            for item in items
-        ],
-        here=HOME,
-    )
-
-
+"""Cause of a single delivery -> the button that leads to its post, and who needs it."""
 ROUTES = (Route("/", show_attention),)

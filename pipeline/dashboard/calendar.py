@@ -1,12 +1,17 @@
-"""The time zone of a page, and the days of its calendar as spans of time, with days of 23 and 25 hours."""
+"""The calendar: how many posts a month has by day, hour and platform, and the posts of a week and of a day by hour.
+
+Dates and hours are those of the session's clock. A day has the hours that the clock shows, one of them twice where
+clocks go back.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
-from typing import Any, Literal
+from enum import StrEnum
+from itertools import groupby
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,241 +19,295 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from adapters.contract import Platform
 from pipeline.dashboard import queue
 from pipeline.dashboard.actions import ACTIONS
+from pipeline.dashboard.clock import find_page_zone, split_days, split_hours
+from pipeline.dashboard.filter import SHORT, InvalidFilter, find_workspaces, format_time
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page
-from pipeline.dashboard.queue import format_time
+from pipeline.dashboard.page import page, parse_choice
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import Role
-from pipeline.imports.local_time import InvalidCell, find_zone, list_zones
+from pipeline.domain.account import PLATFORM_NAMES, Role
 from pipeline.stages.post_request import Refusal
-from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled
-from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.posts.calendar import DuePost, FilledSpan, Span, list_due
-from pipeline.store.posts.views import PostView, read_posts
-
-ZONE_COOKIE = "slipway-zone"
-"""Set by the pages' script to the browser's zone, unless the visitor has chosen another."""
-_YEAR = 365 * 24 * 60 * 60
-_HOUR = timedelta(hours=1)
+from pipeline.stages.post_state import compute_version, may_be_rescheduled
+from pipeline.store.deliveries.queue import SOME
+from pipeline.store.files.thumbnails import Thumbnail, find_thumbnails
+from pipeline.store.posts.calendar import Span, SpanCount, Whose, count_due, list_due
+from pipeline.store.posts.views import PostView, read_posts_within
 
 
-def find_page_zone(request: Request) -> ZoneInfo:
-    """Return the zone that the query chooses, else that of the browser, else UTC. Raises Refusal 400."""
-    asked = request.query_params.get("zone")
-    try:
-        return find_zone(asked or request.cookies.get(ZONE_COOKIE) or "UTC")
-    except InvalidCell as error:
-        if not asked:
-            return ZoneInfo("UTC")
-        raise Refusal(400, "validation_failed", f"zone: {error}") from None
+class View(StrEnum):
+    """The length of what is shown."""
+
+    MONTH = "month"
+    WEEK = "week"
+    DAY = "day"
 
 
-def keep_zone(request: Request, response: Response, zone: ZoneInfo) -> None:
-    """Let the browser keep a zone that the query chooses."""
-    if request.query_params.get("zone"):
-        response.set_cookie(ZONE_COOKIE, zone.key, max_age=_YEAR, path="/dashboard", samesite="lax")
-
-
-def split_days(first: date, days: int, zone: ZoneInfo) -> list[Span]:
-    """Return the spans of this many days from *first* on, from midnight to midnight in the zone."""
-    ends = [_find_midnight(first + timedelta(days=n), zone) for n in range(days + 1)]
-    return list(pairwise(ends))
-
-
-def split_hours(spans: Sequence[Span]) -> list[Span]:
-    """Return the hours of the spans; the last of a span is shorter where the span ends within it."""
-    return [
-        (start + n * _HOUR, min(start + (n + 1) * _HOUR, end))
-        for start, end in spans
-        for n in range(-((start - end) // _HOUR))
-    ]
-
-
-def format_offset(instant: datetime, zone: ZoneInfo) -> str:
-    """Return the offset of a zone at an instant, such as ``+05:30``."""
-    return instant.astimezone(zone).isoformat()[-6:]
-
-
-def format_wall_time(instant: datetime, zone: ZoneInfo) -> str:
-    """Return the wall time of the zone at an instant, to the second, such as ``2026-11-27T09:00:00``."""
-    return instant.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
-
-
-def _find_midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return when a day begins; where clocks skip midnight, when they do so."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-
-
-MOST_DAYS = 42
-"""Maximum days of one calendar: six weeks show any month."""
-WORDS = 80
-"""Characters of a caption on a card."""
-LENGTH = timedelta(minutes=30)
-"""The length of a card in the week's grid; a post has none."""
+FEW, OF_WEEK, OF_DAY = 4, 2, 6
+"""Posts that are shown of a day of the month, if it has no more; of an hour of a week; and of an hour of a day."""
+ROWS = 10
+"""Hours of a week that are open, the ones with most posts. The others are folded."""
+DRAWN = range(5, 23)
+"""Hours that have a bar."""
+YEARS = range(2000, 2201)
+Key = tuple[int, int]
+"""An hour of the clock, and 1 if it is there for the second time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _View:
-    """A view: the spans that its posts are counted in, and how many are shown of each."""
+class Asked:
+    """The request of an address. ``at``: a day of the view; ``opened``: the one in the panel.
 
-    title: str
-    unit: Literal["hour", "day"]
-    shown: int
+    ``chosen``: the named clients, empty for all.
+    """
 
+    view: View
+    at: date
+    opened: date | None
+    every_hour: bool
+    chosen: tuple[UUID, ...]
+    whose: Whose
+    visitor: Visitor
+    zone: ZoneInfo
 
-VIEWS: Mapping[str, _View] = {
-    "timeGridWeek": _View(title="Week", unit="hour", shown=3),
-    "dayGridMonth": _View(title="Month", unit="day", shown=5),
-    "listWeek": _View(title="List", unit="day", shown=40),
-}
-"""The views, by their names in the calendar's library."""
+    def build_address(self, **changes: object) -> str:
+        """Return the address of the calendar with these fields changed; None leaves one out."""
+        own = {"view": self.view, "date": self.at, "workspace": self._name_chosen()}
+        return "?" + self._encode({**own, **changes})
+
+    def link_queue(self, span: Span) -> str:
+        """Return the address of the queue with the posts of a span."""
+        start, end = map(format_time, span)
+        own = {"workspace": self._name_chosen(), "due_from": start, "due_to": end}
+        return f"{queue.PATH}?{self._encode(own)}"
+
+    def _name_chosen(self) -> str:
+        return ".".join(one.hex[-SHORT:] if self.chosen[1:] else str(one) for one in self.chosen)
+
+    def _encode(self, fields: Mapping[str, object]) -> str:
+        own = {"platform": self.whose.platform, **fields}
+        return urlencode({name: value for name, value in own.items() if value}, safe=":")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
-    """Whose posts are shown."""
+class Card:
+    """A post, at a time. ``version``: of the post, if the visitor may move it."""
 
-    workspace: UUID
-    account: UUID | None
+    post: PostView
+    due_at: datetime
+    thumbnail: Thumbnail | None
+    version: str | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Hour:
+    """An hour of a day. ``starts``: by the clock, with the offset where the clock shows it twice."""
+
+    key: Key
+    label: str
+    starts: str
+    span: Span
+    number: int = 0
+    cards: list[Card] = field(default_factory=list)
+
+
+@dataclass(kw_only=True, slots=True)
+class Day:
+    """A day by its hours."""
+
+    date: date
+    span: Span
+    hours: Sequence[Hour]
+    count: SpanCount = field(default_factory=SpanCount)
+
+    @property
+    def bars(self) -> Sequence[int]:
+        """Return the number of posts by hour."""
+        found: Counter[int] = Counter()
+        for hour in self.hours:
+            found[hour.key[0]] += hour.number
+        return [found[hour] for hour in DRAWN]
+
+    @property
+    def filled(self) -> Sequence[Hour]:
+        """Return the hours that have posts, or may have some that were not counted."""
+        return [hour for hour in self.hours if hour.number or self.count.has_more]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """Hours of a week: one that is open, or some that are folded. ``number``: of their posts."""
+
+    label: str
+    keys: Sequence[Key]
+    is_open: bool
+    number: int
+
+
+Found = tuple[Sequence[Day], Sequence[Row], Day | None]
+"""The days of a month or week, the rows of a week, and the day that is alone or in the panel."""
 
 
 @page(Role.VIEWER)
 async def show_calendar(request: Request, visitor: Visitor) -> Response:
-    """Show the calendar's frame: the choice of workspace, account and zone."""
-    zone, place = find_page_zone(request), _read_place(request, visitor)
-    accounts: Sequence[AccountRow] = ()
-    if place is not None:
-        accounts = await read(request, find_accounts, place.workspace)
-    response = render(
+    """Show a month and one of its days, a week, or a day."""
+    asked = _read_address(request, visitor)
+    days, rows, opened = await read(request, _read, asked)
+    today = datetime.now(UTC).astimezone(asked.zone).date()
+    return render(
         request,
         visitor,
         "calendar.html",
-        place=place,
-        workspaces=sorted(visitor.workspaces(Role.VIEWER), key=lambda w: (visitor.names.get(w, ""), w)),
-        accounts=accounts,
-        zone=zone.key,
-        offset=format_offset(datetime.now(UTC), zone),
-        zones=sorted(list_zones().values()),
-        views=VIEWS,
+        asked=asked,
+        days=days,
+        rows=rows,
+        opened=opened,
+        today=today,
+        steps=_step(asked.view, asked.at),
+        next_to=_step(View.DAY, asked.opened or asked.at),
+        views=View,
+        drawn=DRAWN,
+        platforms=PLATFORM_NAMES,
+        clients=_list_clients(visitor),
     )
-    keep_zone(request, response, zone)
-    return response
 
 
-@page(Role.VIEWER)
-async def list_cards(request: Request, visitor: Visitor) -> Response:
-    """Return the cards of a view of the calendar, as JSON for its script. Times are those of the zone's clocks."""
-    place = _read_place(request, visitor)
-    if place is None:
-        raise HTTPException(404)
-    zone = find_page_zone(request)
-    view, spans = _read_spans(request, zone)
-    filled, posts = await read(request, _read_posts, place, spans, view.shown)
-    may_move = place.workspace in visitor.workspaces(ACTIONS["reschedule"].role)
-    cards = [
-        _build_card(due, posts[due.id], zone, may_move=may_move)
-        for one in filled
-        for due in one.posts
-        if due.id in posts
-    ]
-    others = [_build_others(one, place, zone) for one in filled if one.others]
-    return JSONResponse([*cards, *others])
+def _list_clients(visitor: Visitor) -> Sequence[UUID]:
+    return sorted(visitor.roles, key=lambda one: (visitor.names.get(one, "").casefold(), one))
 
 
-def _read_place(request: Request, visitor: Visitor) -> _Place | None:
-    """Return whose posts are asked for; None if the visitor sees no workspace. Raises HTTPException 404."""
-    own = visitor.workspaces(Role.VIEWER)
-    asked = request.query_params.get("workspace")
-    account = request.query_params.get("account")
+def _read_address(request: Request, visitor: Visitor) -> Asked:
+    """Return the request of an address. Raises Refusal 400, and HTTPException 400 and 404."""
+    query, zone, own = request.query_params, find_page_zone(request), _list_clients(visitor)
     try:
-        if asked:
-            workspace = UUID(asked)
-        elif own:
-            workspace = min(own, key=lambda w: (visitor.names.get(w, ""), w))
-        else:
-            return None
-        if workspace not in own:
-            raise HTTPException(404)
-        return _Place(workspace=workspace, account=UUID(account) if account else None)
-    except ValueError:
+        chosen = find_workspaces(".".join(query.getlist("workspace")), visitor)
+    except InvalidFilter:
         raise HTTPException(404) from None
+    view = parse_choice(View, query.get("view"), "view") or View.MONTH
+    today = datetime.now(UTC).astimezone(zone).date()
+    return Asked(
+        view=view,
+        at=_parse_date(query.get("date"), "date") or today,
+        opened=_parse_date(query.get("day"), "day") if view is View.MONTH else None,
+        every_hour=query.get("hours") == "all",
+        chosen=chosen,
+        whose=Whose(
+            workspaces=[*(chosen or own)][:SOME],
+            platform=parse_choice(Platform, query.get("platform"), "platform"),
+        ),
+        visitor=visitor,
+        zone=zone,
+    )
 
 
-def _read_spans(request: Request, zone: ZoneInfo) -> tuple[_View, Sequence[Span]]:
-    """Return the view that is asked for, and its spans. Raises Refusal 400."""
-    query = request.query_params
-    view = VIEWS.get(query.get("view", ""))
-    if view is None:
-        raise Refusal(400, "validation_failed", f"view: choose one of {', '.join(VIEWS)}.")
+def _parse_date(text: str | None, name: str) -> date | None:
+    """Return a date; None for none. Raises Refusal 400."""
     try:
-        start, end = (date.fromisoformat(query.get(name, "")[:10]) for name in ("start", "end"))
+        found = date.fromisoformat(text) if text else None
     except ValueError:
-        message = "start, end: give two dates, such as 2026-11-27."
-        raise Refusal(400, "validation_failed", message) from None
-    days = (end - start).days
-    if not 1 <= days <= MOST_DAYS or not 2000 <= start.year <= 2200:  # noqa: PLR2004  years of any post
-        message = (
-            f"start, end: a calendar has 1 to {MOST_DAYS} days between 2000 and 2200, not {start} to {end}."
+        found = date.min
+    if found is None or found.year in YEARS:
+        return found
+    message = f"{name}: give a date from {YEARS[0]} to {YEARS[-1]}, such as 2026-11-27, not {text!r:.50}."
+    raise Refusal(400, "validation_failed", message)
+
+
+def _step(view: View, at: date) -> Sequence[date]:
+    """Return a date of the view before, and of the one after."""
+    if view is View.MONTH:
+        first = at.replace(day=1)
+        return [(first - timedelta(days=1)).replace(day=1), (first + timedelta(days=31)).replace(day=1)]
+    days = timedelta(days=7 if view is View.WEEK else 1)
+    return [at - days, at + days]
+
+
+def _read(c: Connection, asked: Asked) -> Found:
+    opened = _read_day(c, asked, asked.opened) if asked.opened else None
+    if asked.view is View.DAY:
+        return (), (), _read_day(c, asked, asked.at)
+    monday = asked.at - timedelta(days=asked.at.weekday())
+    if asked.view is View.WEEK:
+        days = _count(c, asked, monday, 7)
+        rows = _fold(days, asked)
+        keys = {key for row in rows if row.is_open for key in row.keys}
+        _show(c, asked, [hour for day in days for hour in day.filled if hour.key in keys], OF_WEEK)
+        return days, rows, None
+    first, (_, following) = asked.at.replace(day=1), _step(View.MONTH, asked.at)
+    monday = first - timedelta(days=first.weekday())
+    days = _count(c, asked, monday, -((monday - following).days // 7) * 7)
+    _show(c, asked, [hour for day in days if day.count.posts <= FEW for hour in day.filled], FEW)
+    return days, (), opened
+
+
+def _read_day(c: Connection, asked: Asked, day: date) -> Day:
+    [found] = _count(c, asked, day, 1)
+    _show(c, asked, found.filled, OF_DAY)
+    return found
+
+
+def _count(c: Connection, asked: Asked, first: date, number: int) -> list[Day]:
+    """Return days with their numbers."""
+    spans = split_days(first, number, asked.zone)
+    days = [_build_day(span, asked.zone) for span in spans]
+    hours = [hour for day in days for hour in day.hours]
+    counts = count_due(c, asked.whose, spans, [hour.span[0] for hour in hours])
+    for day, count in zip(days, counts, strict=True):
+        day.count = count
+        for part, posts in count.parts.items():
+            hours[part - 1].number = posts
+    return days
+
+
+def _build_day(span: Span, zone: ZoneInfo) -> Day:
+    spans = split_hours([span])
+    walls = [start.astimezone(zone) for start, _ in spans]
+    clock = [wall.hour for wall in walls]
+    hours = [
+        Hour(
+            key=(wall.hour, clock[:n].count(wall.hour)),
+            label=f"{wall:%H:%M}{' again' if wall.hour in clock[:n] else ''}",
+            starts=f"{wall:%Y-%m-%dT%H:%M}{wall.isoformat()[-6:] if clock.count(wall.hour) > 1 else ''}",
+            span=one,
         )
-        raise Refusal(400, "validation_failed", message)
-    found = split_days(start, days, zone)
-    return view, split_hours(found) if view.unit == "hour" else found
+        for n, (wall, one) in enumerate(zip(walls, spans, strict=True))
+    ]
+    return Day(date=walls[0].date(), span=span, hours=hours)
 
 
-def _read_posts(
-    c: Connection, place: _Place, spans: Sequence[Span], shown: int
-) -> tuple[list[FilledSpan], Mapping[UUID, PostView]]:
-    filled = list_due(c, place.workspace, place.account, spans, shown=shown)
-    ids = {due.id for one in filled for due in one.posts}
-    return filled, {view.id: view for view in read_posts(c, place.workspace, ids)}
+def _fold(days: Sequence[Day], asked: Asked) -> list[Row]:
+    """Return the hours of a week; neighbours that are folded are one row."""
+    hours = {hour.key: hour.label for day in days for hour in day.hours}
+    numbers: Counter[Key] = Counter()
+    for hour in (hour for day in days for hour in day.filled):
+        numbers[hour.key] += hour.number
+    is_open = set(hours) if asked.every_hour else {key for key, _ in numbers.most_common(ROWS)}
+    rows = []
+    for opened, group in groupby(sorted(hours), key=is_open.__contains__):
+        keys = list(group)
+        for some in [[key] for key in keys] if opened else [keys]:
+            label = " to ".join(dict.fromkeys((hours[some[0]], hours[some[-1]])))
+            rows.append(Row(label=label, keys=some, is_open=opened, number=sum(numbers[key] for key in some)))
+    return rows
 
 
-def _build_card(due: DuePost, view: PostView, zone: ZoneInfo, *, may_move: bool) -> Mapping[str, Any]:
-    """Return a post as the calendar's library takes it. *may_move*: the visitor may reschedule posts."""
-    status = derive_status(view)
-    movable = may_move and due.due_at == view.due_at and may_be_rescheduled(view)
-    return {
-        "id": f"{view.id} {due.due_at.isoformat()}",
-        "start": format_wall_time(due.due_at, zone),
-        "end": format_wall_time(due.due_at + LENGTH, zone),
-        "title": view.caption[:WORDS],
-        "startEditable": movable,
-        "classNames": [f"card-{status}"],
-        "extendedProps": {
-            "link": f"/dashboard/posts/{view.id}",
-            "post": str(view.id),
-            "at": format_wall_time(due.due_at, zone),
-            "status": status,
-            "accounts": ", ".join(f"{d.username} on {d.platform}" for d in view.deliveries if not d.removed),
-            "version": f'"{compute_version(view)}"' if movable else None,
-        },
-    }
+def _show(c: Connection, asked: Asked, hours: Sequence[Hour], shown: int) -> None:
+    """Read the first posts of these hours."""
+    due = list_due(c, asked.whose, [hour.span for hour in hours], shown=shown)
+    ids = {one.id for posts in due for one in posts}
+    thumbnails, own = find_thumbnails(c, ids), asked.visitor.workspaces(ACTIONS["reschedule"].role)
+    views = {view.id: view for view in read_posts_within(c, asked.whose.workspaces, ids)}
+    for hour, posts in zip(hours, due, strict=True):
+        for due_at, view in [(one.due_at, views[one.id]) for one in posts if one.id in views]:
+            may_move = view.workspace_id in own and due_at == view.due_at and may_be_rescheduled(view)
+            version = compute_version(view)[:32] if may_move else None
+            hour.cards.append(
+                Card(post=view, due_at=due_at, thumbnail=thumbnails.get(view.id), version=version)
+            )
 
 
-def _build_others(filled: FilledSpan, place: _Place, zone: ZoneInfo) -> Mapping[str, Any]:
-    """Return the card that leads to the posts of a span which are not shown."""
-    start, end = filled.span
-    query = {name: str(value) for name, value in asdict(place).items() if value is not None}
-    query |= {"due_from": format_time(start), "due_to": format_time(end)}
-    shown_at = max([due.due_at for due in filled.posts], default=start)
-    return {
-        "id": f"others {start.isoformat()}",
-        "start": format_wall_time(shown_at, zone),
-        "end": format_wall_time(shown_at + LENGTH, zone),
-        "title": f"and {'more than ' if filled.has_more else ''}{filled.others:,} more",
-        "startEditable": False,
-        "classNames": ["card-others"],
-        "extendedProps": {"link": f"{queue.PATH}?{urlencode(query)}"},
-    }
-
-
-ROUTES = (
-    Route("/calendar", show_calendar),
-    Route("/calendar/posts", list_cards),
-)
+ROUTES = (Route("/calendar", show_calendar),)

@@ -27,7 +27,8 @@ from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.health import find_identity
-from pipeline.store.deliveries.queue import QueuedDelivery, list_queue
+from pipeline.store.deliveries.queue import QueuedDelivery
+from pipeline.store.deliveries.queue_posts import list_queued_posts, read_queued_posts
 from pipeline.store.deliveries.selection import DeliveryFacts, ListFilter
 from pipeline.store.posts.views import DeliveryView
 
@@ -62,6 +63,7 @@ DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "live": resolve.confirm_live,
     "again": lambda context, actor, delivery, _: resolve.publish_again(context, actor, delivery),
     "resume": lambda context, actor, delivery, _: resolve.resume(context, actor, delivery),
+    "look": lambda context, actor, delivery, _: resolve.look_now(context, actor, delivery),
 }
 """By name. The last argument is the address at which the operator saw the post."""
 
@@ -128,8 +130,9 @@ async def _find(request: Request, visitor: Visitor) -> QueuedDelivery:
 
 
 def _read(c: Connection, identity: UUID, within: tuple[UUID, ...]) -> QueuedDelivery | None:
-    page_of_one = list_queue(c, ListFilter(deliveries=(identity,)), within, limit=1)
-    return next(iter(page_of_one.deliveries), None)
+    page = list_queued_posts(c, ListFilter(deliveries=(identity,)), within, limit=1)
+    found = [one for post in read_queued_posts(c, page.posts, within) for one in post.deliveries]
+    return next((one for one in found if one.facts.id == identity), None)
 
 
 ROUTES = (

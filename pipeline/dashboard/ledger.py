@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
 from pipeline.api.http.request_headers import find_address
 from pipeline.dashboard.live_feed import LiveFeed
+from pipeline.domain.audit import Actor
+from pipeline.imports.columns import Columns
 from pipeline.runtime.context import Context
+from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.files.files import File
+from pipeline.store.imports.imports import Import
 from pipeline.store.moves import Reading, Watermark, read_live
 
 T = TypeVar("T")
@@ -22,6 +29,16 @@ MAX_STREAMS, USER_STREAMS = 200, 20
 _LOGINS: Mapping[str, Any] = {"limit": 64, "per_key": 8, "owner": "address", "operations": "logins"}
 READ_SECONDS = 10.0
 """How long one statement of a page may take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receivers:
+    """How bodies of requests are stored, as the API does: given by its application."""
+
+    table: Callable[[Request, Caller], Awaitable[Import]]
+    """As the file of a new import."""
+    media: Callable[[Request, Caller], Awaitable[File]]
+    """As a file of the workspace."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,19 +52,25 @@ class DashboardState:
     known_logins: Bulkhead
     """Logins from an address, or in a browser, that logged in before."""
     polls: Bulkhead
+    thumbnails: Bulkhead
+    """A page asks for fifty at once."""
     feed: LiveFeed
     streams: ConcurrencyLimit
     """Open streams of live events, by user."""
     workspace_streams: ConcurrencyLimit
     """The same, by workspace."""
+    receivers: Receivers
+    columns: Columns
+    """Every column that a file of posts may have."""
 
     def close(self) -> None:
         """Finish the work in progress."""
-        for bulkhead in (self.reads, self.actions, self.logins, self.known_logins, self.polls):
+        pages = (self.reads, self.actions, self.polls, self.thumbnails)
+        for bulkhead in (*pages, self.logins, self.known_logins):
             bulkhead.close()
 
 
-def build_dashboard_state(context: Context) -> DashboardState:
+def build_dashboard_state(context: Context, receivers: Receivers, columns: Columns) -> DashboardState:
     """Build the state of a server process."""
     polls = Bulkhead("dashboard-polls", threads=1, limit=1)
 
@@ -62,11 +85,14 @@ def build_dashboard_state(context: Context) -> DashboardState:
         logins=Bulkhead("dashboard-logins", threads=2, **_LOGINS),
         known_logins=Bulkhead("dashboard-known-logins", threads=1, **_LOGINS),
         polls=polls,
+        thumbnails=Bulkhead("dashboard-thumbnails", threads=2, limit=512, per_key=128),
         feed=LiveFeed(poll),
         streams=ConcurrencyLimit(MAX_STREAMS, per_owner=USER_STREAMS, owner="user", operations="live pages"),
         workspace_streams=ConcurrencyLimit(
             MAX_STREAMS, leaves_room=True, owner="workspace", operations="live pages"
         ),
+        receivers=receivers,
+        columns=columns,
     )
 
 
@@ -88,6 +114,20 @@ async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
     """Run ``function(context, *args)``, which opens its own transactions. Raises as `read` does."""
     state = get_state(request)
     return await state.actions.run(partial(function, state.context, *args), _find_owner(request))
+
+
+def read_own_caller(c: Connection, actor: Actor, workspace: UUID | None) -> Caller:
+    """Return the caller as which a visitor acts for a workspace: by its plan, keyless. Raises HTTPException 404."""
+    caller = read_caller(c, workspace, None) if workspace else None
+    if caller is None:
+        raise HTTPException(404)
+    return replace(caller, actor=actor)
+
+
+def find_caller(context: Context, actor: Actor, workspace: UUID) -> Caller:
+    """Return what `read_own_caller` returns, from a transaction of its own."""
+    with context.database.begin() as c:
+        return read_own_caller(c, actor, workspace)
 
 
 def find_client_address(request: Request) -> str:

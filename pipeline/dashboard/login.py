@@ -40,6 +40,7 @@ from pipeline.dashboard.visitor import (
 )
 from pipeline.domain.account import MAX_PASSWORD, Role, normalize_login
 from pipeline.domain.audit import Actor
+from pipeline.domain.time_zone import list_zones
 from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
 from pipeline.store.auth.sessions import (
@@ -264,7 +265,8 @@ PATH = "/dashboard/sessions"
 async def show_sessions(request: Request, visitor: Visitor) -> Response:
     """List the open sessions: the visitor's own, for admins of all workspaces everyone's."""
     sessions = await read(request, list_sessions, _whose(visitor))
-    return render(request, visitor, "sessions.html", sessions=sessions)
+    zones = sorted(list_zones().values())
+    return render(request, visitor, "sessions.html", sessions=sessions, zones=zones)
 
 
 @page(Role.VIEWER)

@@ -1,83 +1,214 @@
-"""The page of numbers: lateness, throughput and failures of the last day and of the last month, from rollups.
+"""The page of numbers: how many accounts posts went to, how late, and why others failed, of one client or of all.
 
-The content of the page of numbers, computed from counts: a line a platform, failures by class, and a line a span.
+The content of the page, computed from rollups: totals, a line a platform, causes, and a line for each day or hour.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from math import isinf
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from math import floor, isinf, log
 from typing import NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.contract import Platform
+from pipeline.dashboard import queue
+from pipeline.dashboard.clock import find_midnight, find_page_zone, split_days, split_hours
+from pipeline.dashboard.filter import format_time
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page, parse_choice, parse_id
+from pipeline.dashboard.page import page, parse_id
 from pipeline.dashboard.render import format_duration, render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.dashboard.words import name_cause
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.domain.histogram import LATENESS_BOUNDS, estimate_quantile
-from pipeline.store.rollups.settled_counts import (
-    DAY,
-    HOUR,
-    LATENESS,
-    Counting,
-    SettledCount,
-    find_start,
-    list_settled,
-    read_counting,
-)
+from pipeline.store.posts.calendar import Span
+from pipeline.store.rollups import settled_counts as rollup
+
+PATH = "/dashboard/numbers"
+DAYS: Mapping[str, int] = {"today": 1, "week": 7, "month": 30}
+"""Periods by their names in the address; another one, ``span``, is from one day to another."""
+MOST_DAYS = 366
+MINUTE = 60.0
+_BARS, _FEW = 62, 8
+"""Days that have a bar each: of more, each week has one; and bars that have room for their words."""
+_RANKED = 6
+"""Clients with most failed."""
+_FOOT, _USUAL, _MOST, _SCALE = 0.1, 300.0, 3600.0, 150
+"""Seconds at the foot of the chart, at its top, and at its top if more was late than usual; and its pixels."""
+_TICKS = {_FOOT: "0.1 s", 1: "1 s", 10: "10 s", MINUTE: "1 min", _USUAL: "5 min", _MOST: "1 h"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """Totals of one platform, of one span, or of all."""
+    """Totals of one platform, of one day or hour, or of all; seconds and the share are None if nothing was sent."""
 
     published: int
     failed: int
-    cancelled: int
-    median: float | None
-    """Seconds of lateness; None: nothing was sent."""
-    p99: float | None
+    fastest: float | None
+    typical: float | None
+    slowest: float | None
+    """The lateness of the 99th of 100."""
+    prompt: float | None
+    """The share of those that were sent within a minute."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """A period. ``failures``: class of the error -> platform -> number."""
+    """A period. ``bars``: a line for each start; ``causes``: class of error -> number; ``before``: as long before."""
 
     platforms: Mapping[str, Line]
     total: Line
-    spans: Mapping[datetime, Line]
-    failures: Mapping[str, Counter[str]]
+    before: Line
+    bars: Sequence[Line]
+    causes: Counter[str]
 
 
-def compute_numbers(
-    counts: Sequence[SettledCount], platforms: Sequence[str], since: datetime, until: datetime, minutes: int
-) -> Numbers:
-    """Return the numbers of a period; spans without a count are zero."""
-    failures: dict[str, Counter[str]] = {}
+class Frame(NamedTuple):
+    """The days that are shown, and the spans that have a bar each. ``before``: when the period before begins."""
+
+    first: date
+    last: date
+    bars: Sequence[Span]
+    before: datetime
+    minutes: int
+    """The length of the counted spans: where it is a day, the days are those of UTC."""
+    labels: Sequence[str]
+
+
+def build_frame(first: date, last: date, zone: ZoneInfo, now: datetime) -> Frame:
+    """Return the frame of these days: they are those of *zone* if their hours are kept, else of UTC."""
+    minutes = rollup.HOUR if find_midnight(first, zone) >= now - rollup.KEPT[rollup.HOUR] else rollup.DAY
+    zone, number = zone if minutes == rollup.HOUR else ZoneInfo("UTC"), (last - first).days + 1
+    bars, form = split_days(first, number, zone), "%a %-d" if number <= _FEW else "%-d %b"
+    if number > _BARS:
+        bars = [(bars[n][0], bars[min(n + 6, number - 1)][1]) for n in range(0, number, 7)]
+    elif number == 1 and minutes == rollup.HOUR:
+        bars, form = split_hours(bars), "%H:%M"
+    before = find_midnight(first - timedelta(days=number), zone)
+    labels = [start.astimezone(zone).strftime(form) for start, _ in bars]
+    return Frame(first, last, bars, before, minutes, labels)
+
+
+def compute_numbers(counts: Sequence[rollup.SettledCount], starts: Sequence[datetime]) -> Numbers:
+    """Return the numbers of a period. *starts*: of its bars; what is counted earlier is the period before."""
+    parts: list[list[rollup.SettledCount]] = [[] for _ in range(len(starts) + 1)]
     for one in counts:
-        if one.kind == State.FAILED:
-            failures.setdefault(one.label or "without a class", Counter())[one.platform] += one.n
+        parts[bisect_right(starts, one.starts_at)].append(one)
+    before, *bars = parts
+    shown = [one for part in bars for one in part]
+    causes = Counter[str]()
+    for one in shown:
+        causes[one.label] += one.n if one.kind == State.FAILED else 0
     return Numbers(
-        platforms={p: _add_up([one for one in counts if one.platform == p]) for p in platforms},
-        total=_add_up(counts),
-        spans={
-            start: _add_up([one for one in counts if one.starts_at == start])
-            for start in _list_starts(since, until, minutes)
-        },
-        failures=dict(sorted(failures.items(), key=lambda item: -item[1].total())),
+        platforms={p: _add_up([one for one in shown if one.platform == p]) for p in Platform},
+        total=_add_up(shown),
+        before=_add_up(before),
+        bars=[_add_up(part) for part in bars],
+        causes=+causes,
     )
+
+
+def _add_up(counts: Sequence[rollup.SettledCount]) -> Line:
+    kinds, late = Counter[str](), Counter[str]()
+    for one in counts:
+        is_lateness = one.kind == rollup.LATENESS
+        (late if is_lateness else kinds)[one.label if is_lateness else one.kind] += one.n
+    prompt = sum(n for bound, n in late.items() if float(bound) <= MINUTE)
+    return Line(
+        published=kinds[State.PUBLISHED],
+        failed=kinds[State.FAILED],
+        fastest=estimate_quantile(late, 0),
+        typical=estimate_quantile(late, 0.5),
+        slowest=estimate_quantile(late, 0.99),
+        prompt=prompt / late.total() if late else None,
+    )
+
+
+@page(Role.VIEWER)
+async def show_numbers(request: Request, visitor: Visitor) -> Response:
+    """Show the numbers of a period, of one client or all of the visitor's."""
+    query, now, own = request.query_params, datetime.now(UTC), visitor.workspaces(Role.VIEWER)
+    chosen = parse_id(query.get("workspace"), "workspace") or (own[0] if len(own) == 1 else None)
+    if chosen is not None:
+        visitor.require(chosen, Role.VIEWER)
+    frame = _read_frame(query, find_page_zone(request), now)
+    everywhere = None if visitor.has_everywhere(Role.VIEWER) else own
+    among = (everywhere, own) if chosen is None else ([chosen], ())
+    counts, counting, ranked = await read(request, _read, *among, frame)
+    starts = [rollup.find_start(start, frame.minutes) for start, _ in frame.bars]
+    numbers = compute_numbers(counts, starts)
+    known = max(counting.since or now, now - rollup.KEPT[frame.minutes])
+    top = _USUAL if max(one.slowest or 0 for one in numbers.bars) <= _USUAL else _MOST
+    return render(
+        request,
+        visitor,
+        "numbers.html",
+        numbers=numbers,
+        frame=frame,
+        ranked=ranked,
+        counting=counting,
+        known=known,
+        period=query.get("period") or "week",
+        chosen=chosen,
+        link=partial(link_queue, workspace=chosen),
+        height=partial(find_height, top=top),
+        ticks=[(seconds, words) for seconds, words in _TICKS.items() if seconds <= top],
+        lateness=format_lateness,
+        share=format_share,
+        cause=name_cause,
+    )
+
+
+def _read_frame(query: QueryParams, zone: ZoneInfo, now: datetime) -> Frame:
+    """Return the days that are asked for. Raises HTTPException 400."""
+    if days := DAYS.get(query.get("period") or "week"):
+        last = now.astimezone(zone if days == 1 else UTC).date()
+        return build_frame(last - timedelta(days=days - 1), last, zone, now)
+    given = [query.get(name, "")[:50] for name in ("period", "from", "to")]
+    try:
+        first, last = map(date.fromisoformat, given[1:])
+        if given[0] == "span" and 0 <= (last - first).days < MOST_DAYS:
+            return build_frame(first, last, zone, now)
+    except (ValueError, OverflowError):
+        pass
+    rule = f"today, week, month, or span with two days such as 2026-11-27, at most {MOST_DAYS} in all"
+    raise HTTPException(400, f"period, from, to: choose {rule}; not {', '.join(map(repr, given))}.")
+
+
+def _read(
+    c: Connection, workspaces: Collection[UUID] | None, among: Collection[UUID], frame: Frame
+) -> tuple[Sequence[rollup.SettledCount], rollup.Counting, Sequence[rollup.WorkspaceCount]]:
+    edges = (frame.before, frame.bars[0][0], frame.bars[-1][1])
+    before, since, until = (rollup.find_start(at, frame.minutes) for at in edges)
+    counts = rollup.list_settled(c, workspaces, frame.minutes, before, until)
+    ranked = rollup.rank_failed(c, among, frame.minutes, since, until, limit=_RANKED)
+    return counts, rollup.read_counting(c), ranked
+
+
+def link_queue(since: datetime, until: datetime, **conditions: object) -> str:
+    """Return the address of the queue with what is due in a span of time, and these conditions unless None."""
+    fields = {"when": "all", "due_from": format_time(since), "due_to": format_time(until), **conditions}
+    return f"{queue.PATH}?{urlencode({name: value for name, value in fields.items() if value})}"
+
+
+def find_height(seconds: float, top: float) -> float:
+    """Return where seconds are on the chart's logarithmic scale, in pixels above its foot."""
+    return round(_SCALE * log(min(max(seconds, _FOOT), top) / _FOOT) / log(top / _FOOT), 1)
 
 
 def format_lateness(seconds: float | None) -> str:
@@ -86,92 +217,12 @@ def format_lateness(seconds: float | None) -> str:
         return "\N{EN DASH}"
     if isinf(seconds):
         return f"over {format_duration(timedelta(seconds=LATENESS_BOUNDS[-1]))}"
-    return f"{seconds:.2f} s" if seconds < LATENESS_BOUNDS[8] else format_duration(timedelta(seconds=seconds))
+    return f"{seconds:.2g} s" if seconds < LATENESS_BOUNDS[6] else format_duration(timedelta(seconds=seconds))
 
 
-def _add_up(counts: Sequence[SettledCount]) -> Line:
-    kinds, lateness = Counter[str](), Counter[str]()
-    for one in counts:
-        if one.kind == LATENESS:
-            lateness[one.label] += one.n
-        else:
-            kinds[one.kind] += one.n
-    return Line(
-        published=kinds[State.PUBLISHED],
-        failed=kinds[State.FAILED],
-        cancelled=kinds[State.CANCELLED],
-        median=estimate_quantile(lateness, 0.5),
-        p99=estimate_quantile(lateness, 0.99),
-    )
-
-
-def _list_starts(since: datetime, until: datetime, minutes: int) -> list[datetime]:
-    step, start = timedelta(minutes=minutes), find_start(since, minutes)
-    return [start + n * step for n in range((until - start) // step + 1)]
-
-
-PATH = "/dashboard/numbers"
-
-
-class Period(StrEnum):
-    """The periods that the page shows."""
-
-    DAY = "day"
-    MONTH = "month"
-
-
-class Spans(NamedTuple):
-    """How a period is divided."""
-
-    length: timedelta
-    minutes: int
-    name: str
-
-
-PERIODS = {
-    Period.DAY: Spans(timedelta(days=1), HOUR, "hour"),
-    Period.MONTH: Spans(timedelta(days=30), DAY, "day"),
-}
-
-
-@page(Role.VIEWER)
-async def show_numbers(request: Request, visitor: Visitor) -> Response:
-    """Show the numbers of a period, of one workspace or all of the visitor's."""
-    query = request.query_params
-    period = parse_choice(Period, query.get("period"), "period") or Period.DAY
-    chosen = parse_id(query.get("workspace"), "workspace")
-    if chosen is not None:
-        visitor.require(chosen, Role.VIEWER)
-    spans, now = PERIODS[period], datetime.now(UTC)
-    since = find_start(now - spans.length, spans.minutes)
-    counts, counting = await read(request, _read, _choose(visitor, chosen), spans.minutes, since)
-    return render(
-        request,
-        visitor,
-        "numbers.html",
-        numbers=compute_numbers(counts, list(Platform), since, now, spans.minutes),
-        counting=counting,
-        is_whole=counting.since is not None and counting.since <= since,
-        period=period,
-        periods=Period,
-        span=spans.name,
-        chosen=chosen,
-        since=since,
-        lateness=format_lateness,
-    )
-
-
-def _choose(visitor: Visitor, chosen: UUID | None) -> Collection[UUID] | None:
-    """Return the workspaces to show; None: all there are."""
-    if chosen is not None:
-        return [chosen]
-    return None if visitor.has_everywhere(Role.VIEWER) else visitor.workspaces(Role.VIEWER)
-
-
-def _read(
-    c: Connection, workspaces: Collection[UUID] | None, minutes: int, since: datetime
-) -> tuple[Sequence[SettledCount], Counting]:
-    return list_settled(c, workspaces, minutes, since), read_counting(c)
+def format_share(share: float | None) -> str:
+    """Return a share in percent, rounded down: not all is never 100 %. A dash for None."""
+    return "\N{EN DASH}" if share is None else f"{floor(share * 1000) / 10:g} %"
 
 
 ROUTES = (Route("/numbers", show_numbers),)

@@ -38,16 +38,19 @@ REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role | None] = {}
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
 
 
-def page(role: Role | None) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
+def page(
+    role: Role | None, *, reads_form: bool = True
+) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
     """Make a handler ``(request, visitor)`` a page for visitors who have *role* in some workspace; None: for all.
 
     The handler checks the role in the workspace it acts on. It finds the fields of a form in ``request.state.form``.
+    *reads_form* False: the body is a file, which the handler reads, and the token stands in the header.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         @wraps(handler)
         async def serve(request: Request) -> Response:
-            return await answer_errors(request, lambda: _serve(request, handler, role))
+            return await answer_errors(request, lambda: _serve(request, handler, role, reads_form=reads_form))
 
         REQUIRED_ROLES[serve] = role
         return serve
@@ -80,7 +83,7 @@ async def read_form(request: Request) -> FormData:
     return FormData(list[tuple[str, str | UploadFile]](fields))
 
 
-async def _serve(request: Request, handler: Handler, role: Role | None) -> Response:
+async def _serve(request: Request, handler: Handler, role: Role | None, *, reads_form: bool) -> Response:
     is_safe = request.method in SAFE_METHODS
     if not is_safe:
         require_own_origin(request)
@@ -94,7 +97,7 @@ async def _serve(request: Request, handler: Handler, role: Role | None) -> Respo
         return _send_to_login(request)
     request.state.visitor = visitor
     if not is_safe:
-        request.state.form = await read_form(request)
+        request.state.form = await read_form(request) if reads_form else FormData()
         require_token(request, request.state.form, visitor.csrf)
     if role is not None and not visitor.has(role):
         raise Forbidden(f"This page needs the role {role.value}.")

@@ -1,9 +1,15 @@
-"""The page of pauses: who paused what and why, and how many deliveries each holds; add one, and end one."""
+"""The page of pauses: who paused what and why, and how many posts each holds; add one, and end one.
+
+The accounts of one platform of a workspace are paused together, each by a pause of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import cast
+from urllib.parse import urlencode
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,30 +20,35 @@ from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions.pauses import lift_and_release, pause
-from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import page, parse_choice, parse_id
+from pipeline.actions.undo import undo_pauses
+from pipeline.dashboard.icons import name_platform
+from pipeline.dashboard.ledger import act, find_caller, read
+from pipeline.dashboard.login import choose_next
+from pipeline.dashboard.page import HOME, page, parse_choice, parse_id
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
+from pipeline.domain.steering import UNDO_WITHIN
 from pipeline.runtime.context import Context
-from pipeline.store.accounts.health import AccountHealth, find_workspace_of, list_health
+from pipeline.store.accounts.accounts import find_accounts
+from pipeline.store.accounts.health import find_workspace_of
 from pipeline.store.deliveries.pauses import Pause, list_pauses
 from pipeline.store.deliveries.platform_health import list_open_breakers
+from pipeline.store.health import database_now
+from pipeline.store.posts.undo_log import find_change
 
 PATH = "/dashboard/pauses"
 CAP = 10_000
 """Deliveries that are counted for one pause."""
 LONGEST_WHY = 500
-_NAMES = {
-    "all": "Everything",
-    "platform": "Platform",
-    "workspace": "Workspace",
-    "account": "Account",
-    "delivery": "Steering job",
-    BREAKER: "Breaker of",
-}
+OF_WORKSPACE = "accounts"
+"""In place of a scope: the accounts of one platform of a workspace. The target is both, with a slash between."""
+CHANGE = re.compile("[0-9]{1,18}", re.ASCII)
+"""The id of an audit row."""
+Target = tuple[LiftedScope, str]
+"""A scope and its target, as they are stored."""
 
 
 @page(Role.VIEWER)
@@ -50,12 +61,44 @@ async def show_pauses(request: Request, visitor: Visitor) -> Response:
 async def add(request: Request, visitor: Visitor) -> Response:
     """Pause a target. Pausing it again gives it another reason."""
     what, why = str(request.state.form.get("what", "")), str(request.state.form.get("why", "")).strip()
-    scope, target = await _read_target(request, visitor, *what.partition(":")[::2])
+    targets = await _read_targets(request, visitor, *what.partition(":")[::2])
     if not 0 < len(why) <= LONGEST_WHY:
         problem = f"Why has to have 1 to {LONGEST_WHY} characters; it has {len(why)}."
         return await _render(request, visitor, what, why, problem)
-    await act(request, _add, visitor.actor, cast("Scope", scope), target, why)
-    return RedirectResponse(PATH, 303)
+    made = await act(request, _add, visitor.actor, targets, why)
+    return _lead_back(request, made)
+
+
+@page(Role.OPERATOR)
+async def undo(request: Request, visitor: Visitor) -> Response:
+    """Undo pauses of one workspace by the ids of their audit rows."""
+    form = request.state.form
+    workspace = parse_id(form.get("of"), "of")
+    if workspace is None:
+        raise HTTPException(404)
+    visitor.require(workspace, Role.OPERATOR)
+    audits = parse_changes(form.getlist("undo"))
+    await act(request, _undo, visitor.actor, workspace, audits)
+    return _lead_back(request)
+
+
+def _undo(context: Context, actor: Actor, workspace: UUID, audits: Sequence[int]) -> None:
+    undo_pauses(context, find_caller(context, actor, workspace), audits)
+
+
+def parse_changes(texts: Sequence[object]) -> list[int]:
+    """Return the ids of audit rows. Raises HTTPException 404 for another text, and for none."""
+    if not texts or not all(CHANGE.fullmatch(str(text)) for text in texts):
+        raise HTTPException(404)
+    return [int(str(text)) for text in texts]
+
+
+def find_pauses_to_undo(c: Connection, workspace: UUID, audits: Sequence[int]) -> datetime | None:
+    """Return until when pauses of a workspace can be undone together; None: not any more, or not at all."""
+    found = [find_change(c, workspace, audit) for audit in audits]
+    ends = [one.at + UNDO_WITHIN for one in found if one and one.is_last and "why" in one.before]
+    until = min(ends, default=None)
+    return until if until and len(ends) == len(found) and until > database_now(c) else None
 
 
 @page(Role.OPERATOR)
@@ -66,34 +109,43 @@ async def end(request: Request, visitor: Visitor) -> Response:
         request, visitor, str(form.get("scope", "")), str(form.get("target", ""))
     )
     await act(request, lift_and_release, visitor.actor, scope, target)
-    return RedirectResponse(PATH, 303)
+    return _lead_back(request)
+
+
+def _lead_back(request: Request, made: Sequence[int] = ()) -> Response:
+    """Lead to the page that the form was on; *made*: audit rows of pauses, which it offers to undo."""
+    place = choose_next(str(request.state.form.get("next", "")))
+    if made and (workspace := parse_id(request.state.form.get("of"), "of")):
+        query = urlencode([("of", str(workspace)), *(("undo", str(audit)) for audit in made)])
+        place += f"{'&' if '?' in place else '?'}{query}"
+    return RedirectResponse(PATH if place == HOME else place, 303)
 
 
 async def _render(
     request: Request, visitor: Visitor, what: str = "", why: str = "", problem: str = ""
 ) -> Response:
-    account = parse_id(request.query_params.get("account"), "account")
-    mine = None if visitor.has_everywhere(Role.VIEWER) else visitor.workspaces(Role.VIEWER)
-    pauses, chosen = await read(request, _read_page, mine, visitor.workspaces(Role.OPERATOR), account)
+    pauses = await read(request, _read_page, choose_mine(visitor))
     return render(
         request,
         visitor,
         "pauses.html",
         422 if problem else 200,
         pauses=pauses,
-        scopes=_NAMES,
         cap=CAP,
-        targets=list(_list_targets(visitor, chosen)),
-        given={"what": what or (f"account:{account}" if account else ""), "why": why},
+        targets=list(_list_targets(visitor)),
+        given={"what": what, "why": why},
         problem=problem,
         longest=LONGEST_WHY,
         may_change=lambda scope, workspace: _may_change(visitor, scope, workspace),
     )
 
 
-def _read_page(
-    c: Connection, mine: Collection[UUID] | None, steered: Collection[UUID], account: UUID | None
-) -> tuple[list[Pause], list[AccountHealth]]:
+def choose_mine(visitor: Visitor) -> Collection[UUID] | None:
+    """Return the workspaces whose pauses the visitor sees; None: all there are."""
+    return None if visitor.has_everywhere(Role.VIEWER) else visitor.workspaces(Role.VIEWER)
+
+
+def _read_page(c: Connection, mine: Collection[UUID] | None) -> list[Pause]:
     breakers = [
         Pause(
             scope=BREAKER,
@@ -107,20 +159,17 @@ def _read_page(
         )
         for b in list_open_breakers(c, mine, CAP)
     ]
-    chosen = [] if account is None else list_health(c, steered, account=account)
-    return list_pauses(c, mine, CAP) + breakers, chosen
+    return breakers + list_pauses(c, mine, CAP)
 
 
-def _list_targets(visitor: Visitor, accounts: Collection[AccountHealth]) -> Iterator[tuple[str, str]]:
+def _list_targets(visitor: Visitor) -> Iterator[tuple[str, str]]:
     """Yield what the visitor may pause: the field's value, and its name."""
-    for one in accounts:
-        yield f"account:{one.account.id}", f"account {one.account.platform} {one.account.username}"
-    for workspace in visitor.workspaces(Role.OPERATOR):
-        yield f"workspace:{workspace}", f"workspace {visitor.names[workspace]}"
+    for workspace in sorted(visitor.workspaces(Role.OPERATOR), key=lambda one: visitor.names[one]):
+        yield f"workspace:{workspace}", visitor.names[workspace]
     if visitor.has_everywhere(Role.OPERATOR):
         for platform in Platform:
-            yield f"platform:{platform}", f"platform {platform}"
-        yield "all:", "everything"
+            yield f"platform:{platform}", f"{name_platform(platform)} of all clients"
+        yield "all:", "Everything"
 
 
 def _may_change(visitor: Visitor, scope: str, workspace: UUID | None) -> bool:
@@ -129,9 +178,23 @@ def _may_change(visitor: Visitor, scope: str, workspace: UUID | None) -> bool:
     return workspace in visitor.workspaces(Role.OPERATOR)
 
 
-async def _read_target(
-    request: Request, visitor: Visitor, scope: str, target: str
-) -> tuple[LiftedScope, str]:
+async def _read_targets(request: Request, visitor: Visitor, scope: str, target: str) -> Sequence[Target]:
+    """Return what is paused; of a workspace's platform, each account. Raises as `_read_target` does."""
+    if scope != OF_WORKSPACE:
+        return [await _read_target(request, visitor, scope, target)]
+    of, _, name = target.partition("/")
+    workspace, platform = parse_id(of, "workspace"), parse_choice(Platform, name, "platform")
+    if workspace is None or platform is None:
+        raise HTTPException(400, f"The scope {scope} needs a workspace and a platform.")
+    visitor.require(workspace, Role.OPERATOR)
+    accounts = await read(request, find_accounts, workspace)
+    found: list[Target] = [("account", str(one.id)) for one in accounts if one.platform is platform]
+    if not found:
+        raise HTTPException(404)
+    return found
+
+
+async def _read_target(request: Request, visitor: Visitor, scope: str, target: str) -> Target:
     """Return the scope and its target, as they are stored. Raises HTTPException 400 or 404, and Forbidden."""
     if scope not in {*SCOPES, BREAKER}:
         raise HTTPException(400, f"There is no scope {scope[:100]!r}.")
@@ -153,13 +216,17 @@ async def _read_target(
     return cast("LiftedScope", scope), target
 
 
-def _add(context: Context, actor: Actor, scope: Scope, target: str, why: str) -> None:
+def _add(context: Context, actor: Actor, targets: Sequence[Target], why: str) -> Sequence[int]:
+    """Return the ids of the audit rows."""
     with context.database.begin() as c:
-        pause(c, actor, scope, target, why)
+        # in one order: two at once do not wait for each other in a circle
+        made = [pause(c, actor, cast("Scope", scope), target, why) for scope, target in sorted(targets)]
+    return [audit for audit in made if audit is not None]
 
 
 ROUTES = (
     Route("/pauses", show_pauses, methods=["GET"]),
     Route("/pauses", add, methods=["POST"]),
     Route("/pauses/end", end, methods=["POST"]),
+    Route("/pauses/undo", undo, methods=["POST"]),
 )

@@ -1,8 +1,12 @@
-"""The page of a post: its media and content, and for each account where it stands, why, and what happened."""
+"""The page of a post: its media and content, for each account where it stands and why, and its history.
+
+What people need comes first; the technical record of each account (codes, moves, attempts, receipts) is folded.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,40 +20,52 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from adapters.contract import Platform
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost, explain_post
 from pipeline.dashboard.actions import ACTIONS, Button, find_next, is_paused, list_buttons
-from pipeline.dashboard.calendar import find_page_zone, format_wall_time, keep_zone
+from pipeline.dashboard.history import HistoryEntry, read_post_history
 from pipeline.dashboard.ledger import act, get_state, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.dashboard.words import REMOVED, Word, name_post, name_state
 from pipeline.domain.account import Role
+from pipeline.domain.own_content import OwnContent
 from pipeline.domain.post import PostStatus
 from pipeline.domain.receipt import content_sha256
 from pipeline.domain.restore import split_candidates
-from pipeline.imports.local_time import AmbiguousTime, list_zones
+from pipeline.imports.local_time import AmbiguousTime
 from pipeline.media.uploads import PATH, UploadUrls
+from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_state import (
     compute_version,
     derive_delivery_status,
-    derive_status,
     may_be_rescheduled,
 )
+from pipeline.store.auth.workspaces import LatePolicy, list_policies
 from pipeline.store.deliveries.history import SHOWN, AttemptFacts, History, Move, read_history
 from pipeline.store.files.files import find_own
+from pipeline.store.files.thumbnails import Thumbnail, find_thumbnails_of_post
 from pipeline.store.posts.views import PostView, find_workspace_of_post
 
 DONE: Mapping[str, str] = {
-    "reschedule": "Rescheduled.",
+    "reschedule": "Moved.",
     "cancel": "Canceled.",
-    "retry": "Queued for retry.",
+    "undo": "Undone.",
+    "retry": "It is tried again.",
+    "file": "The file is replaced, and it is tried again.",
     "live": "Marked as live.",
     "again": "It is published again.",
-    "resume": "Resumed.",
+    "resume": "It goes on.",
+    "look": "The platform is looked at now.",
     "pause": "Paused.",
-    "unpause": "Its pause has ended.",
+    "unpause": "Resumed.",
 }
 """Action -> the sentence that the page begins with after it."""
+OWN_WORDS = ("text", "caption", "title", "description")
+"""Options of a platform that are words of its own."""
+OPEN = 7
+"""The urgency from which on an account is shown with all that is known of it."""
 
 
 @page(Role.VIEWER)
@@ -83,50 +99,71 @@ async def render_post(
     done: str | None = None,
     refused: str | None = None,
     ambiguous: AmbiguousTime | None = None,
+    asks_time: str | None = None,
 ) -> Response:
     """Render the page. *refused*: why the action was not done. Raises HTTPException 404 for a deleted post."""
     found = await act(request, explain_post, workspace, post)
     if found is None:
         raise HTTPException(404)
-    view, zone = found.post, find_page_zone(request)
-    histories, media = await read(request, _read_more, view, get_state(request).context.files.addresses)
+    view = found.post
+    more = await read(request, _read_more, view, get_state(request).context.files.addresses)
     role = visitor.roles[workspace]
-    response = render(
+    columns = build_columns(found, more.histories, role)
+    targeted = [column for column in columns if not column.explained.view.removed]
+    return render(
         request,
         visitor,
         "post.html",
         status,
         post=view,
-        status_word=derive_status(view),
-        columns=build_columns(found, histories, role),
-        media=media,
+        word=name_post([column.explained.view for column in targeted]),
+        columns=columns,
+        counts=Counter(column.word.label.lower() for column in targeted),
+        accounts=len(targeted),
+        open_from=OPEN,
+        more=more,
+        names=more.names,
         options={name: section for name, section in view.options.items() if section},
         may_reschedule=role >= ACTIONS["reschedule"].role and may_be_rescheduled(view),
         tag=f'"{compute_version(view)}"',
-        zone=zone.key,
-        zones=sorted(list_zones().values()),
-        local_time=format_wall_time(view.due_at, zone)[:16],
         done=done,
         refused=refused,
+        asks_time=asks_time,
         instants=[instant.isoformat() for instant in ambiguous.instants] if ambiguous else (),
     )
-    keep_zone(request, response, zone)
-    return response
 
 
-def _read_more(
-    c: Connection, view: PostView, addresses: UploadUrls
-) -> tuple[Mapping[UUID, History], list[MediaItem]]:
-    return read_history(c, view.id), [
-        _find_media(c, view.workspace_id, url, alt, addresses) for url, alt in _list_media(view.media)
-    ]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _More:
+    """What the page shows of a post in addition to its explanation. ``late``: the client's rule for late posts."""
+
+    histories: Mapping[UUID, History]
+    media: Sequence[MediaItem]
+    entries: Sequence[HistoryEntry]
+    names: Mapping[str, str]
+    late: LatePolicy | None
+    thumbnails: Sequence[Thumbnail]
+
+
+def _read_more(c: Connection, view: PostView, addresses: UploadUrls) -> _More:
+    histories = read_history(c, view.id)
+    entries, names = read_post_history(c, view, histories)
+    return _More(
+        histories=histories,
+        media=[
+            _find_media(c, view.workspace_id, url, alt, addresses) for url, alt in _list_media(view.media)
+        ],
+        entries=entries,
+        names=names,
+        late=list_policies(c).get(view.workspace_id),
+        thumbnails=find_thumbnails_of_post(c, view.id),
+    )
 
 
 def _list_media(media: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """Return each URL with its alternative text."""
-    urls = [str(url) for url in media.get("urls") or [media.get("url", "")]]
     texts = [str(text or "") for text in media.get("alt_texts") or ()]
-    return [(url, texts[n] if n < len(texts) else "") for n, url in enumerate(urls)]
+    return [(url, texts[n] if n < len(texts) else "") for n, url in enumerate(list_urls(media))]
 
 
 def _find_media(c: Connection, workspace: UUID, url: str, alt: str, addresses: UploadUrls) -> MediaItem:
@@ -137,6 +174,7 @@ def _find_media(c: Connection, workspace: UUID, url: str, alt: str, addresses: U
         source=None if file is None else f"{PATH}{file.name}",
         content_type="" if file is None else file.content_type,
         alt=alt,
+        link=find_link(url),
     )
 
 
@@ -217,6 +255,8 @@ class MediaItem:
     source: str | None
     content_type: str
     alt: str
+    link: str | None
+    """The URL, if it is one that a browser may follow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +265,9 @@ class Column:
 
     explained: ExplainedDelivery
     status: PostStatus
+    word: Word
+    own_words: Mapping[str, str]
+    """What it is sent instead of the post's words, by the name of the option."""
     link: str | None
     """The URL of the live post, if it is one that a browser may follow."""
     lateness: timedelta | None
@@ -240,13 +283,14 @@ class Column:
     buttons: Sequence[Button]
     next: str | None
     """The verb or page of the next action."""
-    is_paused: bool
 
 
 def build_columns(found: ExplainedPost, histories: Mapping[UUID, History], role: Role) -> list[Column]:
-    """Return the columns of a post for a visitor with this role in its workspace, columns of removed accounts last."""
-    ordered = sorted(found.deliveries, key=lambda one: one.view.removed)
-    return [_build_column(found.post, one, histories.get(one.view.id, NOTHING), role) for one in ordered]
+    """Return the accounts of a post for a visitor with this role in its workspace: what needs somebody first."""
+    columns = [
+        _build_column(found.post, one, histories.get(one.view.id, NOTHING), role) for one in found.deliveries
+    ]
+    return sorted(columns, key=lambda one: (one.explained.view.removed, -one.word.urgency))
 
 
 def find_link(url: str | None) -> str | None:
@@ -261,18 +305,26 @@ def find_link(url: str | None) -> str | None:
 
 
 def _build_column(post: PostView, explained: ExplainedDelivery, history: History, role: Role) -> Column:
-    view, paused = explained.view, is_paused(explained)
-    buttons = list_buttons(view, is_paused=paused, role=role)
+    view = explained.view
+    buttons = list_buttons(view, is_paused=is_paused(explained.evidence.derived), role=role)
     receipts = [json.loads(line) for line in history.receipts]
+    own = OwnContent.from_dict(view.own) or OwnContent()
+    section = {**post.options, **own.options}.get(Platform(view.platform), {})
     likely, unlikely = (
         [{**one, "link": find_link(one.get("url"))} for one in part] for part in split_candidates(view.error)
     )
     return Column(
         explained=explained,
         status=derive_delivery_status(view, post.now),
+        word=REMOVED if view.removed else name_state(view),
+        own_words={
+            name: str(text)
+            for name, text in {**({"caption": own.caption} if own.caption else {}), **section}.items()
+            if name in OWN_WORDS and text
+        },
         link=find_link(view.url),
         lateness=None if view.published_at is None else view.published_at - view.due_at,
-        is_edited_since=_is_edited_since(post, receipts),
+        is_edited_since=_is_edited_since(own.caption or post.caption, own.media or post.media, receipts),
         error=describe_error(view.error),
         candidates=likely,
         unlikely_candidates=unlikely,
@@ -281,10 +333,9 @@ def _build_column(post: PostView, explained: ExplainedDelivery, history: History
         receipts=receipts,
         buttons=buttons,
         next=find_next(explained.explanation.action, [button.verb for button in buttons]),
-        is_paused=paused,
     )
 
 
-def _is_edited_since(post: PostView, receipts: Sequence[Mapping[str, Any]]) -> bool:
+def _is_edited_since(caption: str, media: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]]) -> bool:
     live = [one["content_sha256"] for one in receipts if one["outcome"] == "published"]
-    return bool(live) and live[-1] != content_sha256(post.caption, post.media)
+    return bool(live) and live[-1] != content_sha256(caption, media)

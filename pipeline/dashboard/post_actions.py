@@ -7,8 +7,9 @@ After a form the page is shown again with the result or the refusal. The calenda
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from starlette.datastructures import FormData
@@ -18,26 +19,31 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions import cancel_delete_retry
-from pipeline.actions.edit import edit
+from pipeline.actions.edit import check_edit, edit
 from pipeline.actions.post_changes import Change, EditResult
 from pipeline.actions.resolve import CannotResolve
 from pipeline.actions.steer_step import run_at_once
 from pipeline.actions.steering import Steering
+from pipeline.actions.undo import undo_change
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.actions import ACTIONS, BY_VERB
 from pipeline.dashboard.decide import DECISIONS
-from pipeline.dashboard.ledger import act
+from pipeline.dashboard.ledger import act, find_caller, get_state
 from pipeline.dashboard.page import page
+from pipeline.dashboard.pauses import parse_changes
 from pipeline.dashboard.post import find_post, render_post
 from pipeline.dashboard.steer import MAX_WHY
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.audit import Actor
+from pipeline.domain.post import PostStatus
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports.local_time import AmbiguousTime, InvalidCell, read_time
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
-from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.stages.post_state import derive_status
+from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.selection import ListFilter, find_delivery
+from pipeline.store.posts.views import read_post
 
 RESCHEDULE = ACTIONS["reschedule"].role
 
@@ -105,6 +111,67 @@ async def change_delivery(request: Request, visitor: Visitor) -> Response:
     return _show_again(post, button.verb)
 
 
+@page(ACTIONS["retry"].role, reads_form=False)
+async def replace_file(request: Request, visitor: Visitor) -> Response:
+    """Store the body as a file, put it in the place of one of the post's, and try again at the account."""
+    workspace, post = await find_post(request, visitor)
+    visitor.require(workspace, ACTIONS["retry"].role)
+    query = request.query_params
+    caller = await act(request, find_caller, visitor.actor, workspace)
+    require_plan(caller)
+    _, account = await act(request, _find_target, post, request.path_params["delivery_id"])
+    change = await act(request, _plan_replacement, caller, post, query.get("place", "0"))
+    file = await get_state(request).receivers.media(request, caller)
+    await act(request, _replace, caller, post, account, change(file.url), query.get("version", ""))
+    return Response(status_code=204, headers={"HX-Redirect": f"/dashboard/posts/{post}?did=file"})
+
+
+def _plan_replacement(
+    context: Context, caller: Caller, post: UUID, place: str
+) -> Callable[[str], Mapping[str, Any]]:
+    """Return what makes the post's media with another URL in a place. Raises HTTPException 404 and Refusal."""
+    with context.database.begin() as c:
+        check_edit(context, c, caller, post, Change(given=frozenset()))  # before the file is sent
+        view = read_post(c, caller.workspace_id, post)
+    urls = [*view.media.get("urls", ("",))] if view else []
+    if view is None or place not in map(str, range(len(urls))):
+        raise HTTPException(404)
+    n = int(place)
+    if "urls" not in view.media:
+        return lambda url: {**view.media, "url": url}
+    return lambda url: {**view.media, "urls": [*urls[:n], url, *urls[n + 1 :]]}
+
+
+def _replace(
+    context: Context, caller: Caller, post: UUID, account: UUID, media: Mapping[str, Any], version: str
+) -> None:
+    """Edit the post, then retry it at the account: if this ends between, it has failed still, with the new file."""
+    edit(context, caller, post, Change(given=frozenset({"media"}), media=media), version)
+    done = cancel_delete_retry.retry(context, caller, [post], [account])
+    _refuse_undone(done.errors, post)
+
+
+@page(RESCHEDULE)
+async def undo(request: Request, visitor: Visitor) -> Response:
+    """Undo the last change of a post; with the time that it gets instead, where its earlier one has passed."""
+    workspace, post = await find_post(request, visitor)
+    visitor.require(workspace, RESCHEDULE)
+    form, [change] = request.state.form, parse_changes([request.path_params["change"]])
+    try:
+        due_at = _read_time(form) if form.get("local_time") else None
+        await act(request, _undo, visitor.actor, workspace, change, due_at)
+    except Refusal as refusal:
+        asks = f"/dashboard/posts/{post}/undo/{change}" if refusal.code == "validation_failed" else None
+        return await render_post(
+            request, visitor, workspace, post, status=refusal.status, refused=refusal.message, asks_time=asks
+        )
+    return _show_again(post, "undo")
+
+
+def _undo(context: Context, actor: Actor, workspace: UUID, change: int, due_at: datetime | None) -> None:
+    undo_change(context, find_caller(context, actor, workspace), change, due_at)
+
+
 def _show_again(post: UUID, verb: str) -> Response:
     return RedirectResponse(f"/dashboard/posts/{post}?did={verb}", 303)
 
@@ -132,19 +199,15 @@ def _read_time(form: FormData) -> datetime:
 def _reschedule(
     context: Context, actor: Actor, workspace: UUID, post: UUID, due_at: datetime, version: str
 ) -> EditResult:
-    caller = _find_caller(context, actor, workspace)
+    caller = find_caller(context, actor, workspace)
     require_plan(caller)
-    change = Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at)
-    return edit(context, caller, post, change, version)
-
-
-def _find_caller(context: Context, actor: Actor, workspace: UUID) -> Caller:
-    """Return the caller as which a visitor acts for a workspace: by its plan, without a key. Raises 404."""
     with context.database.begin() as c:
-        caller = read_caller(c, workspace, None)
-    if caller is None:
-        raise HTTPException(404)
-    return replace(caller, actor=actor)
+        view = read_post(c, workspace, post)
+    is_draft = view is not None and derive_status(view) is PostStatus.DRAFT
+    change = Change(
+        given=frozenset({"scheduled_at"}), scheduled_at=due_at, shifts=not is_draft, schedules=is_draft
+    )
+    return edit(context, caller, post, change, version)
 
 
 # --- the buttons of a delivery ---------------------------------------------------------------------------------------
@@ -173,6 +236,23 @@ def _change(
     form: FormData,
 ) -> None:
     """Run a button's action on a delivery of the post. Raises HTTPException 404, Refusal and CannotResolve."""
+    delivery, account = _find_target(context, post, name)
+    caller = find_caller(context, actor, workspace)
+    _VERBS[verb](
+        _Target(
+            context=context,
+            caller=caller,
+            post=post,
+            delivery=delivery,
+            account=account,
+            verb=verb,
+            form=form,
+        )
+    )
+
+
+def _find_target(context: Context, post: UUID, name: str) -> tuple[UUID, UUID]:
+    """Return a delivery of the post, and its account. Raises HTTPException 404."""
     try:
         delivery = UUID(name)
     except ValueError:
@@ -181,18 +261,7 @@ def _change(
         found = find_delivery(c, delivery)
     if found is None or found.post_id != post:
         raise HTTPException(404)
-    caller = _find_caller(context, actor, workspace)
-    _VERBS[verb](
-        _Target(
-            context=context,
-            caller=caller,
-            post=post,
-            delivery=delivery,
-            account=found.account_id,
-            verb=verb,
-            form=form,
-        )
-    )
+    return delivery, found.account_id
 
 
 def _cancel(target: _Target) -> None:
@@ -250,6 +319,8 @@ _VERBS: Mapping[str, Callable[[_Target], None]] = {
 """By the verb of a button."""
 
 ROUTES = (
+    Route("/posts/{post_id}/undo/{change}", undo, methods=["POST"]),
     Route("/posts/{post_id}/reschedule", reschedule, methods=["POST"]),
+    Route("/posts/{post_id}/deliveries/{delivery_id}/file", replace_file, methods=["POST"]),
     Route("/posts/{post_id}/deliveries/{delivery_id}/{verb}", change_delivery, methods=["POST"]),
 )

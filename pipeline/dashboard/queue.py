@@ -1,13 +1,14 @@
-"""The page of the queue: what a filter selects, why each waits or failed, and what can be done to some or all of it."""
+"""The page of the queue: the posts that a filter selects, where each stands, and what can be done to some or all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
@@ -15,58 +16,118 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.contract import Platform
 from pipeline.actions.explain import build_situation
-from pipeline.api.http.timestamp import InvalidTimestamp, parse
-from pipeline.dashboard.actions import ACTIONS, DECIDE
+from pipeline.dashboard.actions import ACTIONS, list_verbs
+from pipeline.dashboard.clock import find_page_zone, format_day
+from pipeline.dashboard.filter import (
+    BY_TIME,
+    MOST,
+    NEWEST,
+    ORDER,
+    WHEN,
+    Asked,
+    InvalidFilter,
+    build_when,
+    parse_id_or_none,
+    read_filter,
+    resolve_filter,
+)
 from pipeline.dashboard.ledger import read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import Role
-from pipeline.domain.delivery import Reason, State
-from pipeline.domain.explanation import Explanation, explain
-from pipeline.domain.hold import Hold
+from pipeline.dashboard.words import HOLDS, REASONS, STATES, Word, name_post, name_state, quote_platform
+from pipeline.domain.account import PLATFORM_NAMES, Role
+from pipeline.domain.attention import OVERDUE
+from pipeline.domain.delivery import State
+from pipeline.domain.explanation import explain
+from pipeline.domain.steering import Verb
 from pipeline.store.deliveries.history import Evidence
-from pipeline.store.deliveries.queue import (
-    Place,
-    QueuedDelivery,
-    QueuePage,
-    Within,
-    choose_walk,
-    find_accounts_named,
-    find_named,
-    is_place,
-    list_queue,
+from pipeline.store.deliveries.queue import Place, QueuedDelivery, Within, choose_walk, is_place
+from pipeline.store.deliveries.queue_posts import (
+    PostPage,
+    QueuedPost,
+    count_queued_posts,
+    list_queued_posts,
+    read_queued_posts,
 )
-from pipeline.store.deliveries.selection import NO_HOLD, ListFilter
+from pipeline.store.deliveries.selection import NO_HOLD, TO_SEND, ListFilter
+from pipeline.store.files.thumbnails import Thumbnail, find_thumbnails
+from pipeline.store.health import database_now
+from pipeline.store.imports.imports import list_newest
 
 PATH = "/dashboard/queue"
 PAGE = 50
-FIRST_FIELDS = frozenset({"text", "state", "reason", "platform"})
-"""Conditions that are always shown; the form shows the others when one is given."""
+TROUBLE = 20
+"""Late and failed posts above those of today."""
+NAMED = 10
+"""Imports that the filter names: the latest."""
 SEPARATOR = "~"
 """Between the parts of a place in an address."""
+_LATE = "late"
+ORDERS: Mapping[str, str] = {BY_TIME: "By time", NEWEST: "Newest first"}
+_NEXT_STEP = ("next_at", "lease_until")
+"""Columns of walks that run by what happens next."""
+_REASONS: Mapping[str, str] = {
+    **{str(reason): word.label for reason, word in REASONS.items()},
+    **{str(hold): words.format(platform="The platform") for hold, words in HOLDS.items()},
+    NO_HOLD: "Nothing holds it",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueRow:
-    """One line of the list."""
+    """A post as the list shows it."""
 
-    queued: QueuedDelivery
-    explanation: Explanation
-    may_decide: bool
-    """True if this visitor may resolve it."""
+    post: QueuedPost
+    word: Word
+    happens: str
+    """What happens next to the account that needs somebody most, or what the platform said."""
+    late: timedelta | None
+    thumbnail: Thumbnail | None
+    verbs: Sequence[Verb]
+    """What the visitor can do to it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """Rows under one head. ``key``: of the head, in the address of a reload."""
+
+    key: str
+    title: str
+    rows: Sequence[QueueRow]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """A page of the list. ``trouble``: the posts of its first section; ``new``: posts that are not shown yet."""
+
+    listed: PostPage
+    trouble: Sequence[UUID]
+    posts: Sequence[QueuedPost]
+    thumbnails: Mapping[UUID, Thumbnail]
+    number: int
+    new: int
+    now: datetime
+    imports: Mapping[str, str]
+    """Names of the latest imports, by id."""
+    by: str
+    """The column of its order."""
+    orders: Mapping[str, str]
+    """The orders to choose from; empty: it has one."""
 
 
 @page(Role.VIEWER)
 async def show_queue(request: Request, visitor: Visitor) -> Response:
     """List what the address selects; 400 with the reasons if it cannot be used."""
-    asked = read_filter(request.query_params, visitor)
+    zone = find_page_zone(request)
+    asked = read_filter(request.query_params, visitor, zone)
+    if not asked.given:
+        asked = read_filter({WHEN: "today"}, visitor, zone)
     found, problem = None, ""
     if not asked.problems:
         try:
-            found = await read(request, _read, asked, _read_place(request.query_params))
+            found = await read(request, _read, asked, request.query_params, zone)
         except InvalidFilter as error:
             problem = str(error)
     return render(
@@ -76,41 +137,143 @@ async def show_queue(request: Request, visitor: Visitor) -> Response:
         200 if found else 400,
         asked=asked,
         problem=problem,
-        rows=_explain(found, visitor) if found else (),
-        following=found and found.after and asked.build_address(PATH, after=SEPARATOR.join(found.after)),
-        is_cut=found is not None and found.is_cut,
+        sections=list(_split(found, visitor, zone)) if found else (),
+        number=found.number if found else 0,
+        most=MOST,
+        order=_name_order(found.by) if found else "",
+        orders=found.orders if found else {},
+        begins=asked.chosen.due_from,
+        new=found.new if found else 0,
+        following=_link_next(found.listed, asked) if found else None,
+        is_cut=found is not None and found.listed.is_cut,
         here=asked.build_address(PATH, after=request.query_params.get("after")),
-        is_narrow=bool(asked.given.keys() - FIRST_FIELDS),
         is_first="after" not in request.query_params,
-        actions=[action for action in ACTIONS.values() if visitor.has(action.role)],
-        choices={"platform": [*Platform], "state": [*State]},
-        reasons={"Blocked": [*Reason], "Waits": [*Hold]},
+        actions={name: action for name, action in ACTIONS.items() if visitor.has(action.role)},
+        states={str(state): word.label for state, word in STATES.items()},
+        platforms=PLATFORM_NAMES,
+        clients={str(identity): name for identity, name in visitor.names.items()} | _name_several(asked),
+        reasons=_REASONS,
+        imports=found.imports if found else {},
+        jobs=urlencode([("id", one) for one in request.query_params.getlist("job")]),
+        shows_filters="filters" in request.query_params or bool(asked.problems or problem),
         path_of_page=PATH,
     )
+
+
+def _name_several(asked: Asked) -> dict[str, str]:
+    several = asked.given.get("workspace", "")
+    return {several: f"{several.count('.') + 1} clients"} if "." in several else {}
+
+
+def _read(c: Connection, asked: Asked, query: QueryParams, zone: ZoneInfo) -> _Found:
+    chosen, after = resolve_filter(c, asked), _read_place(query)
+    newest = asked.given.get(ORDER) == NEWEST
+    walk = choose_walk(chosen, asked.within, newest=newest)
+    if after is not None and not is_place(walk, after):
+        raise InvalidFilter("The address of this page does not fit its filter: begin with the first page.")
+    now = database_now(c)
+    listed = list_queued_posts(c, chosen, asked.within, limit=PAGE, after=after, newest=newest)
+    trouble = _list_trouble(c, asked, now, zone) if after is None and asked.given.get(WHEN) == "today" else []
+    fresh = [*trouble, *(one for one in listed.posts if one not in trouble)]
+    shown = [parse_id_or_none(text.removeprefix(f"{_LATE}:")) for text in query.getlist("shown")[: 2 * PAGE]]
+    kept = [one for one in shown if one is not None]
+    late = {text.partition(":")[2] for text in query.getlist("shown") if text.startswith(f"{_LATE}:")}
+    return _Found(
+        listed=listed,
+        trouble=[one for one in kept if str(one) in late] if kept else trouble,
+        posts=read_queued_posts(c, kept or fresh, asked.within),
+        thumbnails=find_thumbnails(c, kept or fresh),
+        number=count_queued_posts(c, chosen, asked.within, most=MOST),
+        new=len(set(fresh) - set(kept)) if kept and after is None else 0,
+        now=now,
+        imports={str(job.id): job.title for job, _ in list_newest(c, asked.within, limit=NAMED)},
+        by=walk.by,
+        orders=_list_orders(chosen, asked.within, now),
+    )
+
+
+def _list_orders(chosen: ListFilter, within: Within, now: datetime) -> Mapping[str, str]:
+    """Return the orders that the posts of a filter can be listed in, if they are several."""
+    timed = replace(chosen, due_from=chosen.due_from or (None if chosen.due_until else now))
+    walks = choose_walk(timed, within), choose_walk(chosen, within, newest=True)
+    return ORDERS if walks[0].by != walks[1].by else {}
+
+
+def _name_order(by: str) -> str:
+    return ORDERS[BY_TIME] if by == "due_at" else "Next step first" if by in _NEXT_STEP else ORDERS[NEWEST]
+
+
+def _list_trouble(c: Connection, asked: Asked, now: datetime, zone: ZoneInfo) -> list[UUID]:
+    """Return posts that are late, wait for somebody or failed today, each once."""
+    filters = [
+        ListFilter(**build_when("late", now, zone)),
+        ListFilter(state=State.BLOCKED),
+        ListFilter(**build_when("failed", now, zone)),
+    ]
+    pages = [list_queued_posts(c, one, asked.within, limit=TROUBLE) for one in filters]
+    return list(dict.fromkeys(post for found in pages for post in found.posts))[:TROUBLE]
+
+
+def _split(found: _Found, visitor: Visitor, zone: ZoneInfo) -> Iterator[Section]:
+    """Yield the sections: what is late or failed, then the days of its order."""
+    today = found.now.astimezone(zone).date()
+    built = [_build_row(one, found, visitor) for one in found.posts]
+    if first := [one for one in built if one.post.id in found.trouble]:
+        yield Section(key=_LATE, title="Late or failed", rows=first)
+    rest = [one for one in built if one.post.id not in found.trouble]
+    if found.by in _NEXT_STEP:
+        yield Section(key="all", title=_name_order(found.by), rows=rest)
+        return
+    is_timed = found.by == "due_at"
+
+    def find_day(one: QueueRow) -> date:
+        return (one.post.due_at if is_timed else one.post.created_at).astimezone(zone).date()
+
+    for day, rows in groupby(rest, key=find_day):
+        names = ("Today, ", "") if is_timed else ("Added today, ", "Added ")
+        title = f"{names[day != today]}{format_day(day, today)}"
+        yield Section(key="day", title=title, rows=list(rows))
+
+
+def _build_row(post: QueuedPost, found: _Found, visitor: Visitor) -> QueueRow:
+    now = found.now
+    most = max(post.deliveries, key=lambda one: name_state(one.facts).urgency)
+    is_late = now - post.due_at >= OVERDUE and any(_is_unsent(one) for one in post.deliveries)
+    role = visitor.roles.get(post.workspace_id, Role.VIEWER)
+    return QueueRow(
+        post=post,
+        word=name_post([one.facts for one in post.deliveries]),
+        happens=describe_next(most),
+        late=now - post.due_at if is_late else None,
+        thumbnail=found.thumbnails.get(post.id),
+        verbs=list_verbs(post.deliveries, role),
+    )
+
+
+def _is_unsent(one: QueuedDelivery) -> bool:
+    return one.facts.armed_at is None and one.facts.state in TO_SEND
+
+
+def describe_next(one: QueuedDelivery) -> str:
+    """Return what the platform said of a delivery, or what happens to it next; empty for what is on its way."""
+    facts, error = one.facts, one.facts.error or {}
+    if facts.state in {State.PUBLISHED, State.CANCELLED} or (
+        facts.state == State.SCHEDULED and facts.held_for is None
+    ):
+        return ""
+    if words := error.get("platform_message"):
+        return quote_platform(facts.platform, words)
+    said = explain(build_situation(facts, _gather_evidence(one)))
+    return " ".join(text for text in (error.get("message") or said.summary, said.next_step) if text)
+
+
+def _link_next(found: PostPage, asked: Asked) -> str | None:
+    return asked.build_address(PATH, after=SEPARATOR.join(found.after)) if found.after else None
 
 
 def _read_place(query: QueryParams) -> Place | None:
     text = query.get("after")
     return tuple(text.split(SEPARATOR)) if text else None
-
-
-def _read(c: Connection, asked: Asked, after: Place | None) -> QueuePage:
-    chosen = resolve_filter(c, asked)
-    if after is not None and not is_place(choose_walk(chosen, asked.within), after):
-        raise InvalidFilter("The address of this page does not fit its filter: begin with the first page.")
-    return list_queue(c, chosen, asked.within, limit=PAGE, after=after)
-
-
-def _explain(found: QueuePage, visitor: Visitor) -> Sequence[QueueRow]:
-    return [
-        QueueRow(
-            queued=one,
-            explanation=explain(build_situation(one.facts, _gather_evidence(one))),
-            may_decide=one.facts.state in {State.UNKNOWN, State.BLOCKED}
-            and visitor.roles.get(one.workspace_id, Role.VIEWER) >= DECIDE,
-        )
-        for one in found.deliveries
-    ]
 
 
 def _gather_evidence(one: QueuedDelivery) -> Evidence:
@@ -131,155 +294,3 @@ def _gather_evidence(one: QueuedDelivery) -> Evidence:
 
 
 ROUTES = (Route("/queue", show_queue),)
-
-
-MAX_TEXT = 200
-ALL_REASONS = (*Reason, *Hold, NO_HOLD)
-
-
-class InvalidFilter(ValueError):
-    """A field of the filter cannot be used; ``str()`` is a sentence for the visitor."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """The request of an address. ``given``: its fields, without empty ones; ``problems``: the unusable fields."""
-
-    given: Mapping[str, str]
-    problems: Mapping[str, str]
-    chosen: ListFilter
-    """Without the account, which is looked up."""
-    within: Within
-    """The workspaces that the visitor sees; None: all."""
-
-    def build_address(self, path: str, **changes: str | None) -> str:
-        """Return the address of a page with this filter; a change to None leaves the field out."""
-        fields = {name: value for name, value in {**self.given, **changes}.items() if value}
-        return f"{path}?{urlencode(fields)}" if fields else path
-
-
-def get_within(visitor: Visitor, role: Role) -> Within:
-    """Return the workspaces where the visitor has this role; None: all."""
-    return None if visitor.has_everywhere(role) else visitor.workspaces(role)
-
-
-def read_query(text: str) -> dict[str, str]:
-    """Return the fields of an address's query. Raises InvalidFilter."""
-    try:
-        return dict(parse_qsl(text, max_num_fields=50))
-    except ValueError:
-        raise InvalidFilter("The filter has too many fields.") from None
-
-
-def read_filter(query: Mapping[str, str], visitor: Visitor) -> Asked:
-    """Return the filter of an address; what cannot be used is named in ``problems``."""
-    given = {name: query[name].strip() for name in FIELDS if query.get(name, "").strip()}
-    values: dict[str, Any] = {}
-    problems: dict[str, str] = {}
-    for name, text in given.items():
-        try:
-            values |= FIELDS[name](text)
-        except InvalidFilter as problem:
-            problems[name] = str(problem)
-    if values.get("workspace") is not None and values["workspace"] not in visitor.roles:
-        problems["workspace"] = "There is no such workspace, or you may not see it."
-    if (start := values.get("due_from")) and (end := values.get("due_until")) and start >= end:
-        problems["due_to"] = "It has to be later than the other end."
-    return Asked(
-        given=given, problems=problems, chosen=ListFilter(**values), within=get_within(visitor, Role.VIEWER)
-    )
-
-
-def resolve_filter(c: Connection, asked: Asked) -> ListFilter:
-    """Return the filter with its account and what its text names. Raises InvalidFilter."""
-    chosen = asked.chosen
-    if (name := asked.given.get("account")) is not None:
-        chosen = replace(chosen, account=_parse_id_or_none(name) or _find_account(c, name, asked))
-    return find_named(c, chosen, asked.within)
-
-
-def _find_account(c: Connection, name: str, asked: Asked) -> UUID:
-    within = [asked.chosen.workspace] if asked.chosen.workspace else asked.within
-    match find_accounts_named(c, name, within):
-        case [one]:
-            return one
-        case []:
-            raise InvalidFilter(f"There is no account {name!r}.")
-        case _:
-            raise InvalidFilter(f"Several accounts are named {name!r}: choose a workspace, or give the id.")
-
-
-def _read_one_of(field: str, names: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
-    def read(text: str) -> dict[str, Any]:
-        if text not in names:
-            raise InvalidFilter(f"{text[:50]!r} is none of {', '.join(names)}.")
-        return {field: text}
-
-    return read
-
-
-def _read_reason(text: str) -> dict[str, Any]:
-    """A reason of blocked deliveries or a hold: no word is both."""
-    return _read_one_of("reason" if text in [*Reason] else "held_for", (*map(str, ALL_REASONS),))(text)
-
-
-def _read_id(field: str) -> Callable[[str], dict[str, Any]]:
-    def read(text: str) -> dict[str, Any]:
-        if (found := _parse_id_or_none(text)) is None:
-            raise InvalidFilter(f"{text[:50]!r} is not an id.")
-        return {field: found}
-
-    return read
-
-
-def _read_text(field: str) -> Callable[[str], dict[str, Any]]:
-    def read(text: str) -> dict[str, Any]:
-        if len(text) > MAX_TEXT:
-            raise InvalidFilter(f"It has more than {MAX_TEXT} characters.")
-        return {field: text}
-
-    return read
-
-
-def parse_time(text: str) -> datetime:
-    """Return a time, in UTC unless it says otherwise. Raises InvalidFilter."""
-    try:
-        return parse(text)
-    except InvalidTimestamp as problem:
-        try:
-            return parse(f"{text}Z")
-        except InvalidTimestamp:
-            raise InvalidFilter(str(problem)) from None
-
-
-def format_time(instant: datetime) -> str:
-    """Return a time as a field of a form holds it, in UTC."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _parse_id_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
-    "workspace": _read_id("workspace"),
-    "account": lambda text: _read_text("account")(text) and {},  # its id is looked up
-    "platform": _read_one_of("platform", (*map(str, Platform),)),
-    "state": _read_one_of("state", (*map(str, State),)),
-    "reason": _read_reason,
-    "error_class": _read_text("error_class"),
-    "code": _read_text("code"),
-    "due_from": lambda text: {"due_from": parse_time(text)},
-    "due_to": lambda text: {"due_until": parse_time(text)},
-    "late_from": lambda text: {"late_from": parse_time(text)},
-    "late_to": lambda text: {"late_until": parse_time(text)},
-    "text": _read_text("text"),
-    "import": _read_id("import_id"),
-    "discarded": lambda text: {
-        "discarded": _read_one_of("discarded", ("yes", "no"))(text)["discarded"] == "yes"
-    },
-}
-"""Field of an address -> the function that reads it for ``ListFilter``. Raises InvalidFilter."""

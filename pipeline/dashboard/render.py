@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -12,7 +13,6 @@ from importlib.resources import files
 from mimetypes import guess_type
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -23,7 +23,17 @@ from starlette.responses import HTMLResponse, Response
 
 from pipeline.api.http.envelope import RETRY_AFTER
 from pipeline.api.http.representation import NegotiatedResponse
+from pipeline.dashboard.clock import (
+    find_page_zone,
+    format_day,
+    format_moment,
+    format_offset,
+    format_wall_time,
+)
+from pipeline.dashboard.icons import load_sprite, name_platform, show_icon, show_mark
 from pipeline.dashboard.visitor import CrossSite, Forbidden, Visitor
+from pipeline.dashboard.words import Standing, count_posts, name_hold, name_post, name_state
+from pipeline.domain.post import NO_TIME
 from pipeline.domain.restore import describe_candidate, split_candidates
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
@@ -77,7 +87,12 @@ def render(
 ) -> HTMLResponse:
     """Return a page; for a request of htmx, its block ``content`` only."""
     found = _environment().get_template(template)
+    zone, now = find_page_zone(request), datetime.now(UTC)
     values = {
+        "zone": zone,
+        "zone_name": zone.key.rpartition("/")[2].replace("_", " "),
+        "offset": format_offset(now, zone),
+        "now": now,
         "visitor": visitor,
         "csrf": visitor.csrf if visitor else "",
         "navigation": request.app.state.navigation,
@@ -89,18 +104,59 @@ def render(
     return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
 
 
-def format_instant(instant: datetime | None, zone: str = "UTC", *, to_second: bool = False) -> Markup:
-    """Return a ``<time>`` with the zone shown, to the minute or second; a dash for None."""
-    if instant is None:
+@pass_context
+def format_instant(context: Context, instant: datetime | None, *, to_second: bool = False) -> Markup:
+    """Return a ``<time>`` by the session's clock, to the minute or second; a dash for None, and for a draft's."""
+    if instant is None or instant >= NO_TIME:
         return Markup("&ndash;")
     exact = instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    local = instant.astimezone(ZoneInfo(zone))
-    return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
-        exact,
-        exact,
-        local.strftime("%Y-%m-%d %H:%M:%S" if to_second else "%Y-%m-%d %H:%M"),
-        local.tzname() if zone == "UTC" else zone,
-    )
+    shown = format_moment(instant, context["zone"], context["now"], to_second=to_second)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, shown)
+
+
+@pass_context
+def format_wall(context: Context, instant: datetime) -> str:
+    """Return the wall time of the session's clock, to the minute, as the field for one takes it; none for a draft."""
+    return "" if instant >= NO_TIME else format_wall_time(instant, context["zone"])[:16]
+
+
+@pass_context
+def format_clock(context: Context, instant: datetime, *, to_second: bool = False) -> str:
+    """Return the hour and minute by the session's clock."""
+    return instant.astimezone(context["zone"]).strftime("%H:%M:%S" if to_second else "%H:%M")
+
+
+@pass_context
+def format_stored(context: Context, text: object) -> str:
+    """Return a time that is stored as text by the session's clock, for the middle of a sentence."""
+    try:
+        return format_moment(datetime.fromisoformat(str(text)), context["zone"], context["now"]).replace(
+            ",", ""
+        )
+    except (ValueError, OverflowError):
+        return "an unknown time"
+
+
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
+_DELIVERY = re.compile(r"\bdeliver(?:y|ie(?=s))", re.IGNORECASE)
+
+
+@pass_context
+def format_plainly(context: Context, text: str, accounts: Sequence[Standing]) -> str:
+    """Return a sentence of ours as people say it: accounts by their names, times by the session's clock."""
+    for one in accounts:
+        ids = rf"(?:delivery )?{one.id}|(?:{one.platform} )?(?:account )?{one.account_id}"
+        name = f"{one.username} on {name_platform(one.platform)}"
+        text = name.join(re.split(ids, text, flags=re.IGNORECASE))
+    text = _UTC.sub(lambda found: format_stored(context, f"{found[1]}Z"), text)
+    return _DELIVERY.sub("post", text)
+
+
+@pass_context
+def format_date(context: Context, instant: datetime) -> str:
+    """Return the day by the session's clock."""
+    today = context["now"].astimezone(context["zone"]).date()
+    return format_day(instant.astimezone(context["zone"]).date(), today)
 
 
 def name_product(platform: str, connection: str) -> str:
@@ -147,13 +203,30 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         instant=format_instant,
+        clock=format_clock,
+        wall=format_wall,
+        moment=format_stored,
+        plain=format_plainly,
+        span=lambda seconds: format_duration(timedelta(seconds=seconds)),
+        day=format_date,
         duration=format_duration,
         state_badge=show_state,
         workspace_name=name_workspace,
         split_candidates=split_candidates,
         describe_candidate=describe_candidate,
     )
-    environment.globals.update(static=static, name_product=name_product)
+    environment.globals.update(
+        static=static,
+        sprite=load_sprite,
+        icon=show_icon,
+        logo=show_mark,
+        name_product=name_product,
+        name_platform=name_platform,
+        name_state=name_state,
+        name_post=name_post,
+        name_hold=name_hold,
+        count_posts=count_posts,
+    )
     return environment
 
 

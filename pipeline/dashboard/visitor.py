@@ -69,6 +69,10 @@ class Visitor:
         """Return the workspaces where the visitor has at least this role."""
         return tuple(workspace for workspace, own in self.roles.items() if own >= role)
 
+    def may_author(self, workspace: UUID | None) -> bool:
+        """Return True if the visitor may change the posts of a workspace."""
+        return workspace is not None and self.roles.get(workspace, Role.VIEWER) >= Role.AUTHOR
+
     def require(self, workspace: UUID, role: Role) -> None:
         """Raise Forbidden for a smaller role in the workspace; HTTPException 404 for none, as for an unknown one."""
         own = self.roles.get(workspace)

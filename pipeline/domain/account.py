@@ -143,3 +143,14 @@ def choose_new_limits(given: KeyLimits, *, server_posts_per_minute: int, bulk: b
     if bulk or given.posts_per_minute is not None or server_posts_per_minute:
         return given
     return replace(given, posts_per_minute=NEW_KEY_POSTS_PER_MINUTE)
+
+
+PLATFORM_NAMES = {
+    "tiktok": "TikTok",
+    "instagram": "Instagram",
+    "youtube": "YouTube",
+    "pinterest": "Pinterest",
+    "linkedin": "LinkedIn",
+    "facebook": "Facebook",
+}
+"""Display names of the platforms."""

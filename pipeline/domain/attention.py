@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from pipeline.domain.delivery import Reason
 from pipeline.domain.hold import Hold
@@ -57,6 +58,20 @@ class Matter:
     is_capped: bool = False
     """More were not counted."""
     oldest: datetime | None = None
+    account_id: UUID | None = None
+    """The one account that they are of; this field and those below only where they are listed by account."""
+    posts: Sequence[UUID] = ()
+    """The first two."""
+    due_at: datetime | None = None
+    """Of an account to reconnect: when the first is due, or was."""
+    next_due: datetime | None = None
+    """The same of the first that is still to come."""
+    words: str | None = None
+    """What the platform said of one of them."""
+    message: str | None = None
+    """What we said of it."""
+    fault: str | None = None
+    """Whose fault it was: customer, platform or us."""
 
 
 _LATE_OPTIONS = ("state", "held_for", "platform")

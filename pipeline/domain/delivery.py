@@ -143,7 +143,7 @@ MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
     },
     S.PUBLISHED: {},
     S.CANCELLED: {
-        # the account was added to the post again
+        # the account was added to the post again, or its cancel was undone
         Mover.EDIT: frozenset({S.FAILED, S.ACCEPTED, S.SCHEDULED}),
         Mover.RESTORE: frozenset({S.UNKNOWN}),  # as for failed
     },

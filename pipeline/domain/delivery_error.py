@@ -180,6 +180,10 @@ RESTORED_CODE = "restored"
 RESTORED = "It may have been published before the database was restored."
 
 
+COMMENT_IN_DOUBT = "comment_in_doubt"
+SENT_BEFORE_RESTORE = "It may have been sent before the database was restored: look at the post."
+
+
 def make_restored(finding: str, candidates: Sequence[ListedPost] = ()) -> OutcomeUnknown:
     """Return the error of a delivery that a restore left unresolved, with the finding and the live candidates."""
     compare = "Compare the candidates with the post" if candidates else "Look at the account"

@@ -178,7 +178,7 @@ _HELD: Mapping[Hold, Rule] = {
     Hold.STORAGE: Rule(
         turn=Turn.OPERATOR,
         summary="This installation's storage of files cannot be used now; nothing was sent, and no try is spent.",
-        next_step="It is tried again until the storage works, or until the post's expires_at.",
+        next_step="It is tried again until the storage works, or until the post expires.",
         action=Action(
             says="Find out why the storage cannot be used.",
             command="slipway doctor",
@@ -191,7 +191,7 @@ _HELD: Mapping[Hold, Rule] = {
     ),
     Hold.PAUSED: Rule(
         turn=Turn.OPERATOR,
-        summary="A pause holds it ({scope}): {why}",
+        summary="A pause holds it: {why}",
         next_step="It goes on when the pause is lifted, and not before its time.",
         action=LIFT,
     ),
@@ -220,7 +220,7 @@ _HELD: Mapping[Hold, Rule] = {
     Hold.BREAKER: Rule(
         turn=Turn.PLATFORM,
         summary="{platform} does not answer: {why}.",
-        next_step="One delivery probes the platform; its answer releases the others.",
+        next_step="One post probes the platform; its answer releases the others.",
         action=Action(says="Look at the pauses.", command="slipway pause list", steps=("/dashboard/pauses",)),
     ),
     Hold.BACKLOG: Rule(
@@ -292,7 +292,7 @@ _BLOCKED: Mapping[Reason, Rule] = {
     Reason.IS_IT_LIVE: Rule(
         turn=Turn.OPERATOR,
         summary="Whether it is live at {name} cannot be found out by asking the platform.",
-        next_step="An operator looks at the account and says so, or that it is not (--again). Nothing is sent before.",
+        next_step="An operator looks at the account and says so, or that it is not. Nothing is sent before.",
         action=_DECIDE,
     ),
     Reason.PERSON_NEEDED: Rule(

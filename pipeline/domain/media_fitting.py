@@ -1,6 +1,7 @@
 """Plan how an image is made to fit what a platform takes, and say how a video has to be re-encoded. Pure.
 
 The result of a conversion is always a JPEG. An image that fits is never converted; videos are sent as they are.
+A thumbnail, of an image or of a frame of a video, is a WebP.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Conversion:
     """The result: ``scaled`` in the middle of white."""
     max_bytes: int | None
     quality: int = _QUALITY
+    encoding: Literal["JPEG", "WEBP"] = "JPEG"
 
     def predict(self, facts: MediaFacts) -> MediaFacts:
         """Return the facts of the result, with the most bytes it can have; a derived file knows its own."""
@@ -94,6 +96,27 @@ def plan_conversion(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) 
         scaled=_scale(crop, factor),
         canvas=_scale(canvas, factor),
         max_bytes=rule.bytes,
+    )
+
+
+THUMBNAIL_SIDE, THUMBNAIL_BYTES = 256, 64_000
+"""Pixels of the longer side of a thumbnail, and its bytes, at most; usually it has less than 15,000."""
+
+
+def plan_thumbnail(facts: MediaFacts) -> Conversion | None:
+    """Return how an image, or a frame of a video, becomes a thumbnail; None if its size is not known."""
+    if not facts.width or not facts.height:
+        return None
+    source = (facts.width, facts.height)
+    scaled = _scale(source, min(1.0, THUMBNAIL_SIDE / max(source)))
+    return Conversion(
+        source=source,
+        crop=source,
+        scaled=scaled,
+        canvas=scaled,
+        max_bytes=THUMBNAIL_BYTES,
+        quality=75,
+        encoding="WEBP",
     )
 
 

@@ -17,6 +17,15 @@ IMMEDIATE = timedelta(seconds=30)
 """A due time within this of now, before or after, counts as "now" (HTTP contract)."""
 
 
+NO_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+"""The due time of a draft as it is stored: no release, of whatever version, reaches it."""
+
+
+def hide_no_time(due_at: datetime | None) -> datetime | None:
+    """Return a due time as readers see it: a draft has none."""
+    return None if due_at is None or due_at >= NO_TIME else due_at
+
+
 def slot_end(at: datetime, width: timedelta) -> datetime:
     """Return the end of the slot of time that holds *at*; one message is sent then for all that is due in the slot."""
     seconds = width.total_seconds()
@@ -59,22 +68,24 @@ INBOX_DRAFT = "inbox_draft"
 """The kind of a post that is left for the account's owner to publish."""
 
 
-def find_kind(capabilities: Capabilities, form: PostForm, *, is_inbox_draft: bool) -> str | None:
-    """Return the platform's kind of post, or None where it has none of this form."""
-    return INBOX_DRAFT if is_inbox_draft else capabilities.post_kinds.get(form)
+def find_kind(
+    capabilities: Capabilities, form: PostForm, *, is_inbox_draft: bool, asked: str | None = None
+) -> str | None:
+    """Return the platform's kind of post, or None where it has none of this form; *asked*: the options' own kind."""
+    return INBOX_DRAFT if is_inbox_draft else asked or capabilities.post_kinds.get(form)
 
 
 def find_form(media_type: str, count: int) -> PostForm:
-    """Return the form of a request's media: a video, one image or several."""
+    """Return the form of a request's media; of a slideshow, whether it is one image or several."""
     from adapters.contract import PostForm  # noqa: PLC0415 - --help reads the statuses below, without pydantic
 
-    if media_type == "video":
-        return PostForm.VIDEO
+    if media_type != "slideshow":
+        return PostForm(media_type)
     return PostForm.IMAGE if count == 1 else PostForm.IMAGES
 
 
 class PostStatus(StrEnum):
-    """The public statuses. ``draft`` is accepted as a filter but never produced."""
+    """The public statuses."""
 
     DRAFT = "draft"
     PENDING = "pending"
@@ -117,12 +128,14 @@ def derive_account_status(state: State, reason: Reason | None) -> PostStatus:
 def derive_post_status(accounts: Iterable[PostStatus]) -> PostStatus:
     """Return the status of a post by those of the accounts it targets; accounts that an edit removed do not count.
 
-    ``partial`` is final: no account of the post is unsettled then.
+    ``partial`` is final: no account of the post is unsettled then. A draft is one until all of its accounts failed.
     """
     statuses = set(accounts)
     for status in OPEN:
         if status in statuses:
             return status
+    if PostStatus.DRAFT in statuses:
+        return PostStatus.DRAFT
     if statuses == {PostStatus.POSTED}:
         return PostStatus.POSTED
     if statuses == {PostStatus.CANCELED}:
@@ -131,5 +144,7 @@ def derive_post_status(accounts: Iterable[PostStatus]) -> PostStatus:
 
 
 def apply_due_time(stored: PostStatus, due_at: datetime, now: datetime) -> PostStatus:
-    """Return the status that a reader sees: a scheduled post whose time has come is pending."""
+    """Return the status that a reader sees: a scheduled post whose time has come is pending, one without is a draft."""
+    if due_at >= NO_TIME and stored is PostStatus.SCHEDULED:
+        return PostStatus.DRAFT
     return PostStatus.PENDING if stored is PostStatus.SCHEDULED and due_at <= now else stored

@@ -182,7 +182,10 @@ def find_delivery_event(target: State, held_for: str | None, held_before: str | 
 def find_post_event(
     before: PostStatus | None, after: PostStatus, movers: Collection[str]
 ) -> EventType | None:
-    """Return the event of a post for the moves of one transaction. *before* None: the post is new."""
+    """Return the event of a post for the moves of one transaction; None: none, as of a draft.
+
+    *before* None: the post is new.
+    """
     if after in OPEN:
         return EventType.POST_SCHEDULED if before is None or SCHEDULING & set(movers) else None
-    return _BY_STATUS[after] if after != before else None
+    return _BY_STATUS.get(after) if after != before else None

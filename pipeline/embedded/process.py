@@ -184,7 +184,8 @@ MAX_BYTES = 20_000_000
 """Bytes after which a log is rotated; one older file is kept."""
 MAX_LINES = 20
 """Lines of one log shown per poll: a service that fails in a loop must not hide the others."""
-NOTEWORTHY = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC|Traceback)\b", re.IGNORECASE)
+NOTEWORTHY = re.compile(r"(?<![\w.])(WARNING|ERROR|CRITICAL|FATAL|PANIC|Traceback)\b", re.IGNORECASE)
+"""Words of a line that reports a problem, not part of a name: all lines of uvicorn are of the logger uvicorn.error."""
 
 
 def rotate(log: Path) -> None:

@@ -15,6 +15,7 @@ from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.columns import (
     ACCOUNTS,
+    BY_PLATFORM,
     ERROR,
     MEDIA_TYPE,
     MEDIA_URLS,
@@ -22,6 +23,7 @@ from pipeline.imports.columns import (
     POST_ID,
     SCHEDULED_AT,
     STATUS,
+    TIMES,
     Cells,
     Column,
     Columns,
@@ -33,6 +35,8 @@ _BOOLEANS = {
     **dict.fromkeys(("true", "yes", "1", "wahr", "ja"), True),
     **dict.fromkeys(("false", "no", "0", "falsch", "nein"), False),
 }
+_TYPES = {"video": "video", "image": "slideshow", "application/pdf": "document"}
+"""The media of one file, by the type that its name tells, or the part before the slash."""
 _UUID_LENGTH = 36
 _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{2,3}", re.IGNORECASE | re.ASCII)
 _FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
@@ -43,7 +47,10 @@ ReadCells = tuple[Cells, dict[str, Any], str | None, list[dict[str, Any]]]
 
 
 class RowReader:
-    """Reads the rows of one file, whose header is ``header``. ``dates``: their order. ``comma``: decimals have one."""
+    """Reads the rows of one file, whose header is ``header``. ``dates``: their order. ``comma``: decimals have one.
+
+    ``blank``: the time of rows without one; "": they are refused.
+    """
 
     def __init__(
         self,
@@ -53,8 +60,9 @@ class RowReader:
         dates: str = "",
         *,
         comma: bool = False,
+        blank: str = "",
     ) -> None:
-        self._header, self._zone, self._dates = header, time_zone, dates
+        self._header, self._zone, self._dates, self._blank = header, time_zone, dates, blank
         self._names = names = [columns.find(cell) for cell in header]
         known = [columns.by_name[name] for name in names if name in columns.by_name]
         self._fields = [(one.name, one.path, partial(_parse, one, comma=comma)) for one in known]
@@ -74,8 +82,11 @@ class RowReader:
             if cell := cells[name]:
                 _set(body, path, _attempt(issues, name, parse, cell))
         _attempt(issues, MEDIA_URLS, _complete_media, body.get("media"))
-        time = _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone, self._dates)
-        _set(body, (SCHEDULED_AT,), time)
+        for platform, own in body.get(BY_PLATFORM, {}).items():
+            _attempt(issues, f"{MEDIA_URLS}:{platform}", _complete_media, own.get("media"))
+        if not body.get("draft") or any(cells.get(name, "").strip() for name in TIMES):
+            time = _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone, self._dates, self._blank)
+            _set(body, (SCHEDULED_AT,), time)
         post_id = _attempt(issues, POST_ID, parse_post_id, cells.get(POST_ID))
         return self.name_cells(texts[:width]), body, post_id, issues
 
@@ -101,22 +112,25 @@ def _set(body: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def _complete_media(media: dict[str, Any] | None) -> None:
-    """Give media their type where the row has none, and a video its one URL. Raises InvalidCell."""
+    """Give media their type where the row has none, and a video or document its one URL. Raises InvalidCell."""
     if media and "type" not in media and (urls := media.get("urls")):
         media["type"] = _find_type(urls)
-    if media and media.get("type") == "video" and (urls := media.pop("urls", None)):
+    if media and media.get("type") in ("video", "document") and (urls := media.pop("urls", None)):
         if len(urls) > 1:
-            raise InvalidCell(f"A video has one URL; there are {len(urls)}.", "too_long")
+            raise InvalidCell(f"A {media['type']} has one URL; there are {len(urls)}.", "too_long")
         media["url"] = urls[0]
 
 
 def _find_type(urls: Sequence[str]) -> str:
     """Return the type of media by their names. Raises InvalidCell for one file whose name does not tell."""
-    kind = (guess_type(urls[0].partition("?")[0].casefold())[0] or "").partition("/")[0]
-    if len(urls) == 1 and kind not in ("video", "image"):
-        message = f"It is blank, and {urls[0]} does not tell what it is. Write video or slideshow."
+    if len(urls) > 1:
+        return "slideshow"
+    guessed = guess_type(urls[0].partition("?")[0].casefold())[0] or ""
+    found = _TYPES.get(guessed) or _TYPES.get(guessed.partition("/")[0])
+    if found is None:
+        message = f"It is blank, and {urls[0]} does not tell what it is. Write video, slideshow or document."
         raise InvalidCell(message, "missing", name=MEDIA_TYPE)
-    return "video" if len(urls) == 1 and kind == "video" else "slideshow"
+    return found
 
 
 def parse_post_id(value: Any) -> str | None:
@@ -133,7 +147,8 @@ def _parse(column: Column, cell: str, *, comma: bool) -> Any:
     """Return the value of a cell, None for a blank one. Raises InvalidCell."""
     if "\0" in cell:
         raise InvalidCell("It holds a NUL character.", "string_unicode")
-    if column.name != "caption" and _ROUNDED.fullmatch(cell):
+    name = column.name.partition(":")[0]
+    if name != "caption" and _ROUNDED.fullmatch(cell):
         message = "A spreadsheet has rounded this number. Format the column as text."
         raise InvalidCell(message, "rounded", cell)
     if column.kind is Kind.TEXT:
@@ -141,14 +156,24 @@ def _parse(column: Column, cell: str, *, comma: bool) -> Any:
     cell = cell.strip()
     if comma and column.kind is Kind.NUMBER:
         cell = cell.replace(",", ".")
-    parse = _SPECIAL.get(column.name) or _PARSERS[column.kind]
+    parse = _SPECIAL.get(name) or _PARSERS[column.kind]
     return parse(cell) if cell else None
 
 
-def parse_accounts(names: Sequence[str]) -> list[dict[str, str]]:
+def _parse_entries(cell: str) -> list[dict[str, Any]]:
+    """Return the accounts of a cell: names, or a JSON array of names and of entries with content of their own."""
+    entries = _parse_any(cell) if cell.startswith("[") else None
+    return parse_accounts(entries if isinstance(entries, list) else _split_at_commas(cell, ","))
+
+
+def parse_accounts(names: Sequence[Any]) -> list[dict[str, Any]]:
     """Return accounts as a body has them, by id or ``platform:username``. Raises InvalidCell."""
-    accounts = []
-    for name in names:
+    accounts: list[dict[str, Any]] = []
+    for one in names:
+        if isinstance(one, dict):
+            accounts.append(one)
+            continue
+        name = str(one)
         platform, _, username = name.partition(":")
         if not _is_uuid(name) and not (platform and username):
             raise InvalidCell("Must be an account's id, or platform:username.", "account", name)
@@ -224,7 +249,7 @@ _PARSERS: Mapping[Kind, Callable[[str], Any]] = {
 _SPECIAL: Mapping[str, Callable[[str], Any]] = {
     MEDIA_TYPE: str.lower,
     MEDIA_URLS: _split_media,
-    ACCOUNTS: lambda cell: parse_accounts(_split_at_commas(cell, ",")),
+    ACCOUNTS: _parse_entries,
 }
 
 
@@ -246,7 +271,9 @@ def format_row(
     urls = {"urls": [media["url"]]} if "url" in media else {}
     shown = {**body, "media": {**media, **urls}}
     if ACCOUNTS in body:
-        shown[ACCOUNTS] = [one.get("id") or one["account"] for one in body[ACCOUNTS]]
+        shown[ACCOUNTS] = [
+            (one.get("id") or one["account"]) if len(one) == 1 else one for one in body[ACCOUNTS]
+        ]
     special = {SCHEDULED_AT: body.get(SCHEDULED_AT) or NOW, POST_ID: post_id}
     by_name = columns.by_name
     return [
@@ -271,8 +298,10 @@ def _format_field(column: Column, body: Any) -> str:
     return str(value)
 
 
-def _join(items: Sequence[str | None], also: str) -> str:
+def _join(items: Sequence[Any], also: str) -> str:
     """Return a list in one cell, as JSON where splitting it, at the sign *also* too, would give other items."""
+    if any(isinstance(item, dict) for item in items):
+        return json.dumps(list(items), ensure_ascii=False)
     plain = "|".join(item or "" for item in items)
     is_same = plain.strip() and _split_sparse(plain.strip()) == list(items) and not (also and also in plain)
     return plain if is_same else json.dumps(list(items), ensure_ascii=False)
@@ -283,7 +312,7 @@ def take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | Non
     for name in (STATUS, ERROR):
         body.pop(name, None)
     instant = body.get(SCHEDULED_AT)
-    if instant is None or instant == "":
+    if (instant is None or instant == "") and body.get("draft") is not True:
         issues.append(
             build_issue((SCHEDULED_AT,), NO_TIME.replace(", or local_time and time_zone", ""), "missing")
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adapters.contract import Platform
 from pipeline.domain.validation_issue import build_issue, find_near
 
 HEAD_BYTES = 512
@@ -180,8 +181,12 @@ class Column:
 
 
 MEDIA_TYPE, MEDIA_URLS, ACCOUNTS = "media_type", "media_urls", "accounts"
+BY_PLATFORM = "by_platform"
+"""Where the body of a row of cells has what its accounts on each platform have of their own, until they are known."""
 SCHEDULED_AT, LOCAL_TIME, TIME_ZONE = "scheduled_at", "local_time", "time_zone"
 DATE, TIME = "date", "time"
+TIMES = (SCHEDULED_AT, LOCAL_TIME, DATE, TIME)
+"""Columns of a row's time."""
 POST_ID, STATUS, ERROR = "post_id", "status", "error"
 OWN_COLUMNS = frozenset({POST_ID, STATUS, ERROR})
 """Columns of the files that are written here: exports, and rows that were rejected."""
@@ -213,10 +218,10 @@ class Columns:
     def __init__(self, fields: Sequence[Column], renamed: Mapping[str, str] | None = None) -> None:
         self._given = fields
         self.by_name: Mapping[str, Column] = {column.name: column for column in fields}
-        rest = [name for name in self.by_name if name not in _FIRST]
+        rest = [name for name in self.by_name if name not in _FIRST and ":" not in name]
         self.names: Sequence[str] = (*_FIRST, *rest)
         self._renamed = {fold_name(cell): name for cell, name in (renamed or {}).items()}
-        self._spelled = {fold_name(name): name for name in (*self.names, *_UNLISTED)}
+        self._spelled = {fold_name(name): name for name in (*self.names, *self.by_name, *_UNLISTED)}
 
     def rename(self, renamed: Mapping[str, str]) -> Columns:
         """Return the columns of a file whose header has names of its own. Raises FileProblem for an unknown column."""
@@ -288,8 +293,18 @@ def build_columns(body: type[BaseModel]) -> Columns:
         Column(MEDIA_TYPE, ("media", "type"), Kind.WORD),
         Column(MEDIA_URLS, ("media", "urls"), Kind.LIST),
         Column(ACCOUNTS, ("accounts",), Kind.LIST),
+        *(column for platform in Platform for column in _build_own_columns(platform)),
     )
     return Columns([*special, *(column for column in found if column.name not in (ACCOUNTS, SCHEDULED_AT))])
+
+
+def _build_own_columns(platform: Platform) -> Iterator[Column]:
+    """Yield the columns of what a row's accounts on a platform have of their own; no template has them."""
+    fields = {"caption": Kind.TEXT, "first_comment": Kind.TEXT, SCHEDULED_AT: Kind.WORD}
+    for name, kind in fields.items():
+        yield Column(f"{name}:{platform}", (BY_PLATFORM, platform, name), kind)
+    yield Column(f"{MEDIA_TYPE}:{platform}", (BY_PLATFORM, platform, "media", "type"), Kind.WORD)
+    yield Column(f"{MEDIA_URLS}:{platform}", (BY_PLATFORM, platform, "media", "urls"), Kind.LIST)
 
 
 def _walk(

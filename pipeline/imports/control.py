@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.bulk_import import ALLOWED, INSTEAD, REPEATED, WORDS, Action, ImportState
+from pipeline.imports.upload import MAX_NAME
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
@@ -93,6 +94,21 @@ def rollback(context: Context, caller: Caller, identity: UUID) -> Import:
 def delete(context: Context, caller: Caller, identity: UUID) -> Import:
     """Delete file and rows of an import that is at rest; its counts, and the posts it made, stay."""
     return _move(context, caller, identity, Action.delete)
+
+
+def rename(context: Context, caller: Caller, identity: UUID, name: str) -> None:
+    """Give an import another name. Raises Refusal 400 for one that is blank or too long."""
+    name = name.strip()
+    if not 0 < len(name) <= MAX_NAME:
+        message = f"name: 1 to {MAX_NAME} characters; it has {len(name):,}."
+        raise Refusal(400, "validation_failed", message)
+    with context.database.begin() as c:
+        job = _lock(c, caller, identity)
+        if job.name == name:
+            return
+        store.rename(c, identity, name)
+        names = {"name": job.name}, {"name": name}
+        record_change(c, caller.actor, "rename", "import", identity, job.workspace_id, *names)
 
 
 def _move(context: Context, caller: Caller, identity: UUID, action: Action) -> Import:

@@ -2,8 +2,8 @@
 
 Exports are NDJSON with the body of a POST /posts on each line, or CSV. Both carry ``post_id``, by which an import
 recognises a post first, and ``status``, which it ignores. NDJSON names accounts by id, as POST /posts does; CSV by
-``platform:username`` where that is the name of one account only. Templates have example rows, in any format that is
-read but ODS.
+``platform:username`` where that is the name of one account only, in a JSON array where one has content of its own.
+Templates have example rows, in any format that is read but ODS.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from uuid import UUID
 
 import xlsxwriter
 
+from pipeline.domain.own_content import OwnContent
+from pipeline.domain.post import NO_TIME, hide_no_time
 from pipeline.imports.cells import defuse, format_row
 from pipeline.imports.columns import (
     LOCAL_TIME,
@@ -32,7 +34,7 @@ from pipeline.imports.columns import (
 )
 from pipeline.stages.post_state import derive_status
 from pipeline.store.accounts.accounts import AccountRow
-from pipeline.store.posts.views import PostView
+from pipeline.store.posts.views import DeliveryView, PostView
 
 EXAMPLE_URL = "https://example.com/video.mp4"
 _CREATED = datetime(2026, 1, 1)  # noqa: DTZ001  XLSX has no zones; the same columns make the same file
@@ -64,6 +66,17 @@ def write_template(
         _write_xlsx(target, columns.names, (format_row(columns, columns.names, body) for body in bodies))
     else:
         raise build_unsupported(f"There is no template in {format}: open the one in XLSX.")
+
+
+def build_template(
+    form: Format, columns: Columns, accounts: Sequence[str] = (), media_url: str = EXAMPLE_URL
+) -> bytes:
+    """Return a template with a row for each account, or one example; the first are due tomorrow at noon."""
+    target = io.BytesIO()
+    tomorrow = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    rows = max(1, len(accounts))
+    write_template(target, form, columns, rows=rows, accounts=accounts, start=tomorrow, media_url=media_url)
+    return target.getvalue()
 
 
 def _build_bodies(
@@ -105,6 +118,8 @@ def _write_xlsx(target: BinaryIO, names: Sequence[str], rows: Iterable[Sequence[
                     sheet.write_string(number, column, cell)
 
 
+UTF_8_MARK = b"\xef\xbb\xbf"
+"""Begins a file, so that Excel reads it as UTF-8."""
 PAGE = 500
 """Posts that are read and written at once."""
 
@@ -132,19 +147,20 @@ class ExportWriter:
         self._names = name_accounts(accounts)
 
     def begin(self) -> bytes:
-        """Return what stands before the first post: of CSV the header, after the mark by which Excel knows UTF-8."""
-        return b"\xef\xbb\xbf" + _write_rows([self._cells]) if self._is_csv else b""
+        """Return what stands before the first post: of CSV the mark and the header."""
+        return UTF_8_MARK + write_rows([self._cells]) if self._is_csv else b""
 
     def write(self, posts: Sequence[PostView]) -> bytes:
         """Return the lines of these posts."""
         if self._is_csv:
-            return _write_rows(map(self._to_cells, posts))
+            return write_rows(map(self._to_cells, posts))
         return b"".join(map(_to_line, posts))
 
     def _to_cells(self, post: PostView) -> list[str]:
         body = build_body(post)
         body["accounts"] = [
-            self._names.get(d.account_id, {"id": str(d.account_id)}) for d in _list_kept(post)
+            _build_entry(d, self._names.get(d.account_id, {"id": str(d.account_id)}))
+            for d in _list_kept(post)
         ]
         _, _, *cells = format_row(self._columns, self._cells, body)
         return [str(post.id), derive_status(post).value, *map(defuse, cells)]
@@ -157,16 +173,25 @@ def build_body(post: PostView) -> dict[str, Any]:
         "music_url": post.music_url,
         **{platform.value: section for platform, section in post.options.items()},
         "ai_generated": post.ai_generated or None,
+        "first_comment": post.first_comment,
         "expires_at": _format_time(post.expires_at),
         "on_late": None if post.on_late == "publish" else post.on_late,
+        "draft": post.base_due_at >= NO_TIME or None,
     }
     return {
         "caption": post.caption,
         "media": dict(post.media),
-        "accounts": [{"id": str(delivery.account_id)} for delivery in _list_kept(post)],
-        "scheduled_at": _format_time(post.due_at),
+        "accounts": [
+            _build_entry(delivery, {"id": str(delivery.account_id)}) for delivery in _list_kept(post)
+        ],
+        "scheduled_at": _format_time(hide_no_time(post.base_due_at)),
         **{name: value for name, value in optional.items() if value is not None},
     }
+
+
+def _build_entry(delivery: DeliveryView, name: Mapping[str, str]) -> Mapping[str, Any]:
+    own = OwnContent.from_dict(delivery.own)
+    return name if own is None else {**name, **own.to_body()}
 
 
 def name_accounts(accounts: Iterable[AccountRow]) -> Mapping[UUID, Mapping[str, str]]:
@@ -176,7 +201,7 @@ def name_accounts(accounts: Iterable[AccountRow]) -> Mapping[UUID, Mapping[str, 
     return {i: {"account": name} for i, name in names.items() if count[name.casefold()] == 1}
 
 
-def _list_kept(post: PostView) -> list[Any]:
+def _list_kept(post: PostView) -> list[DeliveryView]:
     return [delivery for delivery in post.deliveries if not delivery.removed]
 
 
@@ -185,7 +210,8 @@ def _to_line(post: PostView) -> bytes:
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _write_rows(rows: Iterable[Sequence[str]]) -> bytes:
+def write_rows(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return rows of CSV; cells that others wrote are given through `defuse`."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()

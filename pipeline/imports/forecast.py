@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -63,14 +63,14 @@ class Forecast:
     is_cut: bool
 
 
-def forecast(context: Context, c: Connection, job: Import) -> Forecast:
-    """Return the forecast of the rows of an import that are not applied yet."""
+def forecast(context: Context, c: Connection, job: Import, zone: tzinfo = UTC) -> Forecast:
+    """Return the forecast of the rows of an import that are not applied yet. *zone*: where its days begin and end."""
     new = store.list_new(c, job.id, list_draft_options(context))
     ids = sorted({one.account for one in new})
     accounts = {account.id: account for account in find_accounts(c, job.workspace_id, ids)}
     releases = forecast_releases(context, c, accounts.values(), new)
     mine = [one for one in releases if one.waiting.is_new]
-    days = [*_list_days(c, accounts, releases)]
+    days = [*_list_days(c, accounts, releases, zone)]
     conflicts = [
         *_find_late(context, accounts, mine),
         *_find_ending_grants(c, job, accounts),
@@ -85,13 +85,15 @@ def forecast(context: Context, c: Connection, job: Import) -> Forecast:
 
 
 def _list_days(
-    c: Connection, accounts: Mapping[UUID, AccountRow], releases: Sequence[Release]
+    c: Connection, accounts: Mapping[UUID, AccountRow], releases: Sequence[Release], zone: tzinfo
 ) -> Iterator[DayForecast]:
     """Yield the days on which the import adds posts, with what is planned or was sent on each already."""
-    before = Counter((one.at.date(), one.account, one.drafts) for one in list_sent(c, accounts, ()))
+    before = Counter(
+        (one.at.astimezone(zone).date(), one.account, one.drafts) for one in list_sent(c, accounts, ())
+    )
     found: dict[tuple[date, UUID, bool], list[Release]] = defaultdict(list)
     for one in releases:
-        key = (one.waiting.due.astimezone(UTC).date(), one.waiting.account, one.waiting.drafts)
+        key = (one.waiting.due.astimezone(zone).date(), one.waiting.account, one.waiting.drafts)
         if one.waiting.is_new:
             found[key].append(one)
         else:

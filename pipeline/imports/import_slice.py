@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -54,6 +55,8 @@ class ImportSlice:
     """By the monotonic clock: no chunk begins later, but for the first."""
     size: int = CHUNK
     """Rows of the next chunk."""
+    taken: dict[UUID, list[datetime]] = field(default_factory=dict)
+    """The times that posts and rows of accounts have taken, as far as rows asked for free ones."""
     _asked_at: float = -ASK_SECONDS
     _met_at: float = -REQUESTS_SECONDS
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pipeline.domain.validation_issue import build_issue, find_near
+from pipeline.domain.posting_times import AUTO
+from pipeline.domain.time_zone import UnknownZone, find_zone, list_instants
+from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.columns import DATE, LOCAL_TIME, SCHEDULED_AT, TIME, TIME_ZONE, Columns, FileProblem
 
 NOW = "now"
 """The time of a post that is published as soon as it is imported."""
-NO_TIME = "It has no time. Fill scheduled_at, or local_time and time_zone; write now to publish at once."
+NO_TIME = (
+    "It has no time. Fill scheduled_at, or local_time and time_zone; write now to publish at once, or auto for the "
+    "next free posting time."
+)
 ORDERS: Mapping[str, str] = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
 """The orders in which a date may have its parts."""
 _DAY = r"(?P<a>\d{1,4})(?P<sign>[-./])(?P<b>\d{1,2})(?P=sign)(?P<c>\d{1,4})"
@@ -52,20 +56,28 @@ class AmbiguousTime(InvalidCell):
         self.instants = instants
 
 
-def read_time(cells: Mapping[str, str], time_zone: str | None, order: str = "") -> str | None:
+def read_time(
+    cells: Mapping[str, str], time_zone: str | None, order: str = "", blank: str = ""
+) -> str | None:
     """Return the time of a row as POST takes it, None for `NOW`. Raises InvalidCell, also for a row without a time.
 
     ``time_zone``: of a local time in a row without one. ``order``: of the dates of its file, as in `ORDERS`; "" where
-    none of them needs it.
+    none of them needs it. ``blank``: the time of a row without one.
     """
     instant, zone = (cells.get(name, "").strip() for name in (SCHEDULED_AT, TIME_ZONE))
     local = _find_local_time(cells)
     if instant and local:
         raise InvalidCell("Fill scheduled_at or local_time, not both.", "exclusive", local, LOCAL_TIME)
     if not instant and not local:
+        if blank:
+            return blank
         raise InvalidCell(NO_TIME, "missing")
     if (instant or local).casefold() == NOW:
         return None
+    if (instant or local).casefold().split()[0] == AUTO:
+        return re.sub(
+            "^auto( after )?", lambda found: found[0].casefold(), instant or local, flags=re.IGNORECASE
+        )
     if local:
         instant = _parse_local_time(local, zone or time_zone or "", order).isoformat()
         return instant.replace("+00:00", "Z")
@@ -93,20 +105,19 @@ def _find_local_time(cells: Mapping[str, str]) -> str:
 
 def _parse_local_time(text: str, zone_name: str, order: str) -> datetime:
     """Return the instant in UTC. Raises InvalidCell, also for a time that its zone skips or has twice."""
-    zone = find_zone(zone_name)
+    zone = require_zone(zone_name)
     try:
         local = _parse(text, order)
-        instants = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-        instants = {one for one in instants if one.astimezone(zone).replace(tzinfo=None, fold=0) == local}
+        instants = list_instants(local, zone)
     except (ValueError, OverflowError) as error:
         message = str(error) if isinstance(error, _NotATime) else "There is no such date or time."
         raise InvalidCell(message, "datetime_parsing", text, LOCAL_TIME) from None
     if len(instants) == 1:
-        return instants.pop()
+        return instants[0]
     if not instants:
         message = f"{local:%Y-%m-%d %H:%M} does not exist in {zone.key}: clocks skip it."
         raise InvalidCell(message, "datetime_parsing", text, LOCAL_TIME)
-    both = [one.astimezone(zone) for one in sorted(instants)]
+    both = [one.astimezone(zone) for one in instants]
     choices = " or ".join(one.isoformat() for one in both)
     message = (
         f"{local:%Y-%m-%d %H:%M} exists twice in {zone.key}: clocks go back. Fill scheduled_at: {choices}."
@@ -212,20 +223,11 @@ def _is_day(shape: re.Match[str], order: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)
-def find_zone(name: str) -> ZoneInfo:
-    """Return the time zone of this name, in any case. Raises InvalidCell that names the nearest."""
+def require_zone(name: str) -> ZoneInfo:
+    """Return the time zone of this name, in any case. Raises InvalidCell."""
     if not name:
         raise InvalidCell("local_time needs a time zone, such as Europe/Berlin.", "missing", name=TIME_ZONE)
-    zones = list_zones()
-    if key := zones.get(name.casefold()):
-        return ZoneInfo(key)
-    near = find_near(name, zones)
-    hint = f"; did you mean {zones[near]}?" if near else ", such as Europe/Berlin."
-    raise InvalidCell(f"There is no such time zone{hint}", "time_zone", name, TIME_ZONE)
-
-
-@lru_cache(maxsize=1)
-def list_zones() -> Mapping[str, str]:
-    """Return the names of all time zones, by their lower-case form."""
-    return {name.casefold(): name for name in available_timezones()}
+    try:
+        return find_zone(name)
+    except UnknownZone as error:
+        raise InvalidCell(str(error), "time_zone", name, TIME_ZONE) from None

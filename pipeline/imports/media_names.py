@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from pipeline.imports.columns import BY_PLATFORM
 from pipeline.stages.post_request import Refusal
 
 
@@ -27,13 +28,25 @@ class MediaNames:
 
     def resolve(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the body with URLs for names. Raises Refusal 400 for a name of no file, or of several uploads."""
+        if not any(list_names(body)):
+            return body
+        entries = body.get("accounts")
+        if isinstance(entries, list):
+            found = [
+                self._resolve_in(one, f"accounts.{n}.") if isinstance(one, dict) else one
+                for n, one in enumerate(entries)
+            ]
+            body = {**body, "accounts": found}
+        return self._resolve_in(body, "")
+
+    def _resolve_in(self, body: dict[str, Any], where: str) -> dict[str, Any]:
         media = body.get("media")
-        if not any(list_names(body)) or not isinstance(media, dict):
+        if not isinstance(media, dict):
             return body
         urls = media.get("urls")
-        found = {"url": self._find("media.url", media["url"])} if "url" in media else {}
+        found = {"url": self._find(f"{where}media.url", media["url"])} if "url" in media else {}
         if isinstance(urls, list):
-            found["urls"] = [self._find(f"media.urls.{n}", url) for n, url in enumerate(urls)]
+            found["urls"] = [self._find(f"{where}media.urls.{n}", url) for n, url in enumerate(urls)]
         return {**body, "media": {**media, **found}}
 
     def _find(self, path: str, name: Any) -> Any:
@@ -56,8 +69,15 @@ def _is_name(url: Any) -> bool:
 
 
 def list_names(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the media of a body that are no URLs."""
-    media = body.get("media")
-    if isinstance(media, dict):
-        urls = media.get("urls")
-        yield from filter(_is_name, [media.get("url"), *(urls if isinstance(urls, list) else ())])
+    """Yield the media of a body that are no URLs, those of single accounts too."""
+    entries = body.get("accounts")
+    own = body.get(BY_PLATFORM)
+    for one in (
+        body,
+        *(own.values() if isinstance(own, dict) else ()),
+        *(entries if isinstance(entries, list) else ()),
+    ):
+        media = one.get("media") if isinstance(one, dict) else None
+        if isinstance(media, dict):
+            urls = media.get("urls")
+            yield from filter(_is_name, [media.get("url"), *(urls if isinstance(urls, list) else ())])

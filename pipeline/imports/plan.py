@@ -40,13 +40,16 @@ from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostF
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import BEATS_PER_LEASE, Heartbeat
-from pipeline.stages.ingest import plan_submission
-from pipeline.stages.new_post import IngestCaches, RuleInputs, Submission, build_caches
+from pipeline.stages.ingest import Outcome, plan_submission
+from pipeline.stages.new_post import IngestCaches, PostPlan, RuleInputs, Submission, build_caches
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.posting_times import LOOK_BACK, assign_times
 from pipeline.stages.replay import is_equal
 from pipeline.store import jobs
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.posting_times import list_taken
 from pipeline.store.files.files import list_named
+from pipeline.store.health import database_now
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
@@ -145,6 +148,7 @@ def plan_rows(work: ImportSlice) -> None:
         build_limits(context),
         columns=columns,
         time_zone=job.time_zone,
+        blank=job.blank or "",
         position=job.position,
         number=job.rows,
     )
@@ -235,6 +239,7 @@ def _evaluate_parsed(
     context = work.context
     facts = caches.read(c, [row.submission for row in parsed])
     outcomes = [plan_submission(context, c, facts, row.submission, row.token) for row in parsed]
+    outcomes = _find_times(work, c, outcomes)
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
     replays = find_replays(
         c, [(row.submission.workspace, row.token) for row in parsed], window, importing=True
@@ -250,6 +255,18 @@ def _evaluate_parsed(
         find_edit_problem=partial(_find_edit_problem, work, c),
     )
     return list(validate.evaluate_rows(work.job, parsed, outcomes, known))
+
+
+def _find_times(work: ImportSlice, c: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Give the rows that ask for free posting times those that they would get now; applying finds them anew."""
+    plans = {n: one for n, one in enumerate(outcomes) if isinstance(one, PostPlan)}
+    new = {i for plan in plans.values() for i in plan.submission.request.autos} - work.taken.keys()
+    if new:
+        stored = list_taken(c, new, database_now(c) - LOOK_BACK)
+        planned = row_store.list_found_times(c, work.job.id, new)
+        work.taken |= {i: [*stored.get(i, ()), *planned.get(i, ())] for i in new}
+    refused = assign_times(c, plans, work.taken)
+    return [refused.get(n, one) for n, one in enumerate(outcomes)]
 
 
 def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id: UUID) -> Exception | None:

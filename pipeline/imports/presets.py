@@ -13,6 +13,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.imports.columns import Columns, FileProblem
+from pipeline.store.audit import record_change
+from pipeline.store.auth.keys import Caller
 from pipeline.store.imports import presets as store
 
 
@@ -40,13 +42,20 @@ def list_presets(c: Connection, workspace: UUID) -> list[Preset]:
 
 
 def choose_columns(
-    c: Connection, workspace: UUID, known: Columns, *, preset: str | None, renamed: str, save_as: str | None
+    c: Connection,
+    caller: Caller,
+    known: Columns,
+    *,
+    preset: str | None,
+    renamed: str,
+    save_as: str | None,
 ) -> Mapping[str, str]:
     """Return our columns by what a header calls them: by a preset, and by ``Text=caption,Notes=`` over it.
 
-    ``save_as``: the workspace keeps them by this name. Raises FileProblem, also for a column that is none of ours.
+    ``save_as``: the caller's workspace keeps them by this name. Raises FileProblem, also for a column that is none of
+    ours.
     """
-    by_name = {one.name: one for one in list_presets(c, workspace)}
+    by_name = {one.name: one for one in list_presets(c, caller.workspace_id)}
     if preset is not None and preset not in by_name:
         raise FileProblem(f"There is no preset {preset!r}: there are {', '.join(by_name)}.")
     columns = {**(by_name[preset].columns if preset else {}), **parse_renamed(renamed)}
@@ -54,8 +63,20 @@ def choose_columns(
     if save_as is not None:
         if save_as in _load_products():
             raise FileProblem(f"The preset {save_as!r} is that of a product: choose another name.")
-        store.save_preset(c, workspace, save_as, columns)
+        _save(c, caller, save_as, by_name[save_as].columns if save_as in by_name else {}, columns)
     return columns
+
+
+def _save(
+    c: Connection, caller: Caller, name: str, before: Mapping[str, str], columns: Mapping[str, str]
+) -> None:
+    """Keep a preset and record that; nothing is recorded where it is as before."""
+    if columns == before:
+        return
+    store.save_preset(c, caller.workspace_id, name, columns)
+    sides = {"columns": before}, {"columns": columns}
+    verb = "save" if columns else "delete"
+    record_change(c, caller.actor, verb, "import preset", name, caller.workspace_id, *sides)
 
 
 def parse_renamed(text: str) -> dict[str, str]:

@@ -331,12 +331,14 @@ def open_rows(
     *,
     columns: Columns,
     time_zone: str | None = None,
+    blank: str = "",
     position: int = 0,
     number: int = 0,
 ) -> Iterator[ImportRow]:
     """Yield the rows of a staged file, each with its body or its issues; a bad row ends nothing.
 
-    ``time_zone``: of local times in rows without one. ``position, number``: of the last row that was read before.
+    ``time_zone``: of local times in rows without one. ``blank``: the time of rows without any. ``position, number``: of
+    the last row that was read before.
     Raises FileProblem for a file without a row, and for more rows than ``limits`` has.
     """
     most = limits.count_rows(format)
@@ -345,7 +347,7 @@ def open_rows(
         if format is not Format.NDJSON:
             dates, delimiter, *names = json.loads(file.readline())
             dates = "" if dates == _UNKNOWN else dates
-            reader = RowReader(columns, names, time_zone, dates, comma=delimiter == ";")
+            reader = RowReader(columns, names, time_zone, dates, comma=delimiter == ";", blank=blank)
             read, unread = reader.read, reader.name_cells()
         position = file.seek(position or file.tell())
         while raw := file.readline():

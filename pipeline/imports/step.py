@@ -40,6 +40,7 @@ from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
 from pipeline.store.posts import actions as posts
+from pipeline.store.posts.rewrites import was_rewritten
 
 CHUNK = 100
 """Posts of one step: their rows stay locked until its end."""
@@ -90,7 +91,7 @@ def _roll_back(context: Context, c: Connection, caller: Caller, post_id: UUID) -
         return "settled"
     if any(part.state is State.PUBLISHED or is_in_flight(part) for part in post.deliveries):
         return "live"
-    if posts.was_rewritten(c, post_id) or any(part.generation for part in post.deliveries):
+    if was_rewritten(c, post_id) or any(part.generation for part in post.deliveries):
         return "edited"
     unsettled = [part for part in post.deliveries if part.state not in SETTLED]
     if not unsettled:

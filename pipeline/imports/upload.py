@@ -31,6 +31,9 @@ from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 
+MAX_NAME = 255
+"""Characters of the name of an import."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportOptions:
@@ -49,6 +52,8 @@ class ImportOptions:
     """The encoding of its text; None: it is found out."""
     dates: str | None = None
     """The order of its dates: dmy, mdy or ymd; None: they show it."""
+    blank: str | None = None
+    """The time of rows without one: auto; None: they are refused."""
     preset: str | None = None
     """The name of what its header calls our columns."""
     map: str | None = None
@@ -97,7 +102,7 @@ def _resolve_options(
     chosen = {name: given.pop(name) for name in ("preset", "map", "save_as")}
     try:
         parse_accounts(list(options.accounts))
-        columns = choose_columns(c, caller.workspace_id, known, renamed=chosen.pop("map") or "", **chosen)
+        columns = choose_columns(c, caller, known, renamed=chosen.pop("map") or "", **chosen)
     except InvalidCell as error:
         issue = error.build_issue("accounts")
         raise Refusal(400, "validation_failed", f"accounts: {issue['message']}", [issue]) from error

@@ -12,8 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.domain.post import NO_TIME
 from pipeline.imports.cells import parse_accounts
-from pipeline.imports.columns import Columns, ImportRow
+from pipeline.imports.columns import BY_PLATFORM, Columns, ImportRow
 from pipeline.imports.media_names import MediaNames
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import Outcome
@@ -84,9 +85,13 @@ class AccountNames:
         self._default = parse_accounts(list(default))
 
     @cached_property
+    def _accounts(self) -> Sequence[AccountRow]:
+        return self._read_accounts()
+
+    @cached_property
     def _ids(self) -> dict[str, list[UUID]]:
         ids: dict[str, list[UUID]] = {}
-        for account in self._read_accounts():
+        for account in self._accounts:
             if self._caller.accounts is None or account.id in self._caller.accounts:
                 name = f"{account.platform}:{account.username}".casefold()
                 ids.setdefault(name, []).append(account.id)
@@ -100,20 +105,32 @@ class AccountNames:
         return {**body, "accounts": [self._resolve(n, one) for n, one in enumerate(accounts)]}
 
     def _resolve(self, n: int, given: Any) -> Any:
-        if (
-            not isinstance(given, dict)
-            or given.keys() != {"account"}
-            or not isinstance(given["account"], str)
-        ):
+        if not isinstance(given, dict) or "id" in given or not isinstance(given.get("account"), str):
             return given
+        own = {key: value for key, value in given.items() if key != "account"}
         name = given["account"].casefold()
         found = self._ids.get(name, [])
         if len(found) == 1:
-            return {"id": str(found[0])}
+            return {"id": str(found[0]), **own}
         why = "is not yours or not active" if not found else "is the name of several accounts: use the id"
         message = f"The account {given['account']} {why}."
         issue = {"path": f"accounts.{n}", "message": message, "type": "rule", "value": given["account"]}
         raise Refusal(400, "unknown_accounts", message, [issue])
+
+    def spread(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Give the accounts of a row of cells what its columns say for their platforms. Raises Refusal 400."""
+        own = body.pop(BY_PLATFORM, None)
+        if not own:
+            return body
+        platforms = {str(account.id): account.platform.value for account in self._accounts}
+        entries = body.get("accounts") or []
+        on = [platforms.get(str(entry.get("id")).lower()) for entry in entries]
+        if missing := [platform for platform in own if platform not in on]:
+            message = f"No account of the row is on {missing[0]}, and a column of it is filled."
+            issue = {"path": f"caption:{missing[0]}", "message": message, "type": "rule"}
+            raise Refusal(400, "validation_failed", message, [issue])
+        spread = [{**own.get(platform, {}), **entry} for platform, entry in zip(on, entries, strict=True)]
+        return {**body, "accounts": spread}
 
 
 def parse_row(
@@ -122,9 +139,20 @@ def parse_row(
     """Return the body of a row, with accounts by id and media by URL, and its post request. Raises Refusal."""
     if row.body is None or row.issues:
         raise Refusal(422, "invalid_payload", str(row.issues[0]["message"]), row.issues)
-    body = media.resolve(names.resolve(row.body))
+    body = names.resolve(row.body)
+    body = media.resolve(body if isinstance(row.source, str) else names.spread(body))
     is_safe = isinstance(row.source, str) and form.is_safe_text(row.source.encode(errors="replace"))
-    return body, Submission(caller=caller, request=form.read(body, is_safe=is_safe))
+    request = form.read(body, is_safe=is_safe)
+    return _write_times(body, request), Submission(caller=caller, request=request)
+
+
+def _write_times(body: dict[str, Any], request: PostRequest) -> dict[str, Any]:
+    """Return the body with the times of single accounts as the database reads them."""
+    times = {str(i): own.to_body()["scheduled_at"] for i, own in request.own.items() if own.scheduled_at}
+    if not times or request.autos:
+        return body
+    entries = [{**one, "scheduled_at": times.get(one["id"].lower())} for one in body["accounts"]]
+    return {**body, "accounts": entries}
 
 
 def identify(context: Context, submission: Submission) -> str:
@@ -195,7 +223,8 @@ def _evaluate(
     if isinstance(outcome, PostPlan):
         judged = known.inputs.digest(row.submission, outcome.checks) if outcome.is_ready else None
         warnings = _warn_of_equal(first.get(row.identity)) if row.occurrence > 1 else None
-        return _record(row, RowVerdict.ACCEPTED, action="create", judged=judged, warnings=warnings)
+        found = {"due_at": outcome.due_at} if row.request.autos else {}
+        return _record(row, RowVerdict.ACCEPTED, action="create", judged=judged, warnings=warnings, **found)
     return reject(row, outcome if isinstance(outcome, Exception) else LookupError("no plan"))
 
 
@@ -255,6 +284,7 @@ def reject(row: ParsedRow, error: Exception) -> RowRecord:
 
 
 def _record(row: ParsedRow, verdict: RowVerdict, **more: Any) -> RowRecord:
+    more = {"due_at": NO_TIME if row.request.draft else row.request.scheduled_at, **more}
     return RowRecord(
         number=row.row.number,
         line=row.row.line,
@@ -262,7 +292,6 @@ def _record(row: ParsedRow, verdict: RowVerdict, **more: Any) -> RowRecord:
         identity=row.identity,
         occurrence=row.occurrence,
         fingerprint=row.request.fingerprint,
-        due_at=row.request.scheduled_at,
         accounts=row.request.account_ids,
         body=row.body,
         source=None if isinstance(row.row.source, str) else row.row.source,

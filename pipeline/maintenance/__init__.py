@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipeline.maintenance.expire import expire_audit, expire_files, expire_imports, expire_webhook_events
-from pipeline.maintenance.finish_published import fill_urls, set_covers
+from pipeline.maintenance.finish_published import fill_urls, follow_up
+from pipeline.maintenance.index_texts import index_texts
 from pipeline.maintenance.prepare_ahead import recheck_media, refresh_credentials
 from pipeline.maintenance.read_moves import append_receipts, compact_rollups, export_moves
 from pipeline.maintenance.rescue_expired_leases import (
@@ -21,7 +22,7 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "rescue": rescue_expired_leases,
     "checks": redispatch_checks,
     "urls": fill_urls,
-    "covers": set_covers,
+    "follow-ups": follow_up,
     "credentials": refresh_credentials,
     "resume": resume_blocked,
     "recheck": recheck_media,
@@ -34,5 +35,6 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "counts": compact_rollups,
     "receipts": append_receipts,
     "export": export_moves,
+    "texts": index_texts,
 }
 """Task name without its prefix ``upkeep.`` -> job. A job returns how many rows it changed or dispatched."""

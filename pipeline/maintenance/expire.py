@@ -1,4 +1,4 @@
-"""Expire data kept for a limited time: audit rows and idempotency keys, uploaded files, imports, events of webhooks.
+"""Expire data kept for a limited time: audit rows, the undo log, idempotency keys, files, imports, events of webhooks.
 
 Files and imports are removed in steps that can be repeated after a crash: the object, its rows, then the mark or row
 that names it.
@@ -20,11 +20,12 @@ from pipeline.store import audit, idempotency_keys
 from pipeline.store.files import expiry, files
 from pipeline.store.imports import imports
 from pipeline.store.imports.rows import delete_rows
+from pipeline.store.posts import undo_log
 from pipeline.store.webhooks import events
 
 log = logging.getLogger("slipway.upkeep")
 
-FILES, IMPORTS = 200, 20
+FILES, IMPORTS = 1_000, 20
 """Removed in one run."""
 ROWS, EVENTS = 5_000, 1_000
 """Deleted in one transaction; that of events holds the lock of their webhook."""
@@ -87,11 +88,12 @@ def _remove_rows(context: Context, identity: UUID) -> None:
 
 
 def expire_audit(context: Context) -> int:
-    """Return how many audit rows and idempotency keys were deleted.
+    """Return how many audit rows, logged changes and idempotency keys were deleted.
 
-    Audit rows are kept for as long as the setting says, by default for ever; keys for a day.
+    Audit rows are kept for as long as the setting says, by default for ever; keys for a day, changes for an hour.
     """
     total = _delete_all(context, lambda c: idempotency_keys.delete_expired(c, ROWS))
+    total += _delete_all(context, lambda c: undo_log.delete_expired(c, ROWS))
     if keep := context.settings.audit.keep_days:
         total += _delete_all(context, lambda c: audit.delete_expired(c, timedelta(days=keep), ROWS))
     return total

@@ -1,14 +1,15 @@
-"""Finish published posts: fill in URLs that the platform did not return at first, and set covers of live posts.
+"""Finish published posts: fill in URLs that the platform did not return at first; set covers, fill playlists, comment.
 
-No post is unpublished for either.
+No post is unpublished for any of it.
 """
 
 from __future__ import annotations
 
 import logging
 
-from adapters.contract import Published, SetsCover
-from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, StorageFault
+from adapters.contract import AddsToPlaylist, Published, SetsCover
+from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, Rejected, StorageFault
+from pipeline.domain.delivery_error import COMMENT_IN_DOUBT, SENT_BEFORE_RESTORE
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_draft, build_media
@@ -19,8 +20,8 @@ from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.upkeep")
 
-URLS, COVERS = 50, 10
-"""Looked up and set in one run."""
+URLS, FOLLOW_UPS = 50, 10
+"""Looked up and done in one run."""
 
 
 def fill_urls(context: Context) -> int:
@@ -55,44 +56,52 @@ def _fill(context: Context, claimed: ClaimedDelivery) -> bool:
     return found
 
 
-def set_covers(context: Context) -> int:
-    """Return how many covers were set. Does nothing while a restore of the database is not accepted.
+def follow_up(context: Context) -> int:
+    """Return how many follow-ups were done. Does nothing while a restore of the database is not accepted.
 
-    Setting a cover twice sets the same one, so a crash after the call, or two jobs at once, do no harm.
+    Doing one twice changes nothing more, so a crash after the call, or two jobs at once, do no harm.
     """
     if not context.send_guard.may_send():
         return 0
     with context.database.begin() as c:
-        due = store.claim_covers(c, context.vault, COVERS)
-    return sum(_set(context, cover) for cover in due)
+        due = store.claim_follow_ups(c, context.vault, FOLLOW_UPS)
+    return sum(_try(context, one) for one in due)
 
 
-def _set(context: Context, cover: store.DueCover) -> bool:
-    claimed = cover.claimed
+def _try(context: Context, due: store.DueFollowUp) -> bool:
+    claimed, kind = due.claimed, due.kind
     error: AdapterError | None = None
     try:
-        _call(context, cover)
+        _call(context, due)
     except AdapterError as caught:
         error = caught
-        log.warning("the cover of delivery %s is not set: %s; %s", claimed.id, error, claimed.trail)
-    except Exception:  # a cover that fails must not stop the others
+        log.warning("the %s of delivery %s is not set: %s; %s", kind, claimed.id, error, claimed.trail)
+    except Exception:  # one that fails must not stop the others
         error = OutcomeUnknown("An error of this server stopped it.")
         log.exception(
-            "unexpected error while setting the cover of delivery %s; %s", claimed.id, claimed.trail
+            "unexpected error while setting the %s of delivery %s; %s", kind, claimed.id, claimed.trail
         )
-    failpoint("covers.sent", claimed.id)
+    failpoint("follow-up.sent", claimed.id)
     is_fault = isinstance(error, StorageFault)
-    is_final = (cover.is_last and not is_fault) or isinstance(error, Permanent | NeedsPerson)
+    is_final = (due.is_last and not is_fault) or isinstance(error, Permanent | NeedsPerson)
     with context.database.begin() as c:
         if is_fault:
             count_alarm(c, STORAGE_FAULT)
-        store.settle_cover(c, claimed.id, None if error is None else str(error)[:500], is_final=is_final)
+        store.settle_follow_up(
+            c, claimed.id, kind, None if error is None else str(error)[:500], is_final=is_final
+        )
     return error is None
 
 
-def _call(context: Context, cover: store.DueCover) -> None:
-    claimed = cover.claimed
+def _call(context: Context, due: store.DueFollowUp) -> None:
+    claimed, what = due.claimed, due.what
     adapter = context.adapter(claimed.account.platform, context.client())
-    if isinstance(adapter, SetsCover):
-        media = build_media(context, claimed.workspace_id, cover.url, "image", cover.facts)
+    if due.kind == "cover" and isinstance(adapter, SetsCover):
+        media = build_media(context, claimed.workspace_id, what["url"], "image", what["facts"])
         adapter.set_cover(claimed.account, claimed.remote_id or "", media)
+    if due.kind == "playlist" and isinstance(adapter, AddsToPlaylist):
+        adapter.add_to_playlist(claimed.account, claimed.remote_id or "", what["id"])
+    if due.kind == "comment":
+        with context.database.begin() as c:
+            if not store.add_comment(c, claimed, what["text"]):
+                raise Rejected(SENT_BEFORE_RESTORE, code=COMMENT_IN_DOUBT)

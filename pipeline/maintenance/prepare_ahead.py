@@ -68,8 +68,8 @@ def _recheck(context: Context, one: MediaToRecheck) -> str | None:
         facts = probe(
             context.files.open_workspace(one.workspace_id),
             one.url,
-            "video" if one.purpose == "video" else "image",
-        )
+            one.purpose,
+        ).facts
     except StorageFault:  # ours, and no problem of the file: publishing waits for the storage
         return None
     except FetchFailed as error:

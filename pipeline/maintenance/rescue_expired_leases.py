@@ -208,7 +208,7 @@ def redispatch_imports(context: Context) -> int:
 def redispatch_steering(context: Context) -> int:
     """Return how many steering jobs were dispatched; delete ended ones, which are kept as long as rows of imports."""
     with context.database.begin() as c:
-        found = list_unclaimed(c, steering.JOBS, IDLE, JOBS)
+        found = list_unclaimed(c, steering.JOBS, IDLE, JOBS, context.level)
     context.dispatcher.send_steering(found)
     with context.database.begin() as c:
         steering.delete_expired(c, timedelta(days=context.settings.imports.keep_days), RECEIPTS)

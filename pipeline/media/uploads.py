@@ -23,7 +23,7 @@ from pipeline.media.storage import Storage, StorageReader, StorageUnavailable, S
 from pipeline.media.url_policy import Refused, parse_target
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.files import files as store
-from pipeline.store.files.files import File
+from pipeline.store.files.files import Content, File
 
 _INTERCHANGEABLE: Mapping[str, frozenset[str]] = {
     kind: family
@@ -127,6 +127,7 @@ ENDINGS: Mapping[str, str] = {
     "video/x-msvideo": "avi",
     "video/webm": "webm",
     "video/x-m4v": "m4v",
+    "application/pdf": "pdf",
 }
 """Every type that may be uploaded, and the ending of its URL."""
 _PURPOSE = b"slipway: upload URLs, 1"
@@ -207,6 +208,19 @@ class Files:
     def open_workspace(self, workspace: UUID) -> WorkspaceReader:
         """Return the opener for media of a workspace."""
         return WorkspaceReader(files=self, workspace=workspace)
+
+    def put(self, file: UUID, data: bytes) -> Content:
+        """Store bytes of our own for a file, and return them as its content, which the caller commits.
+
+        What is not committed is removed by maintenance. Raises StorageUnavailable and Unreachable.
+        """
+        key = create_object_key(file)
+        with self.database.begin() as c:
+            store.begin_put(c, file, key)
+        writer = self.storage.begin(key)
+        writer.write(data)
+        writer.finish()
+        return Content(object=key, size=len(data), sha256=hashlib.sha256(data).digest())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -92,6 +92,8 @@ class Context:
     """Posts to webhooks."""
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
+    comment_adapters: Mapping[Platform, type[Adapter]]
+    """Those that publish first comments."""
     platform_settings: Mapping[Platform, PlatformSettings]
     check_slots: SharedSlots[ClaimedCheck]
     transfers: Transfers
@@ -103,9 +105,13 @@ class Context:
         """The level of this process."""
         return lower_level(self.settings.level)
 
-    def adapter(self, platform: Platform, client: HttpClient) -> Adapter:
-        """Return the platform's adapter on this client. Raises KeyError if it has none (ingest refuses those)."""
-        return self.adapters[platform](client, self.platform_settings[platform])
+    def adapter(self, platform: Platform, client: HttpClient, *, comments: bool = False) -> Adapter:
+        """Return the platform's adapter on this client, of posts or of first comments.
+
+        Raises KeyError if it has none (ingest refuses those).
+        """
+        adapters = self.comment_adapters if comments else self.adapters
+        return adapters[platform](client, self.platform_settings[platform])
 
     def may_begin(self) -> bool:
         """Return True if one more call may begin: during a shutdown, only if its answer can still be stored in time."""

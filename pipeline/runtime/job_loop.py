@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+from pipeline.domain.level import LEVEL
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.database import Database
@@ -38,8 +39,9 @@ def run_step(
     work: Callable[[J, Caller | None], bool],
     *,
     waits: bool = False,
+    level: int = LEVEL,
 ) -> bool:
-    """Do the next step of a job; False if none is left, or another worker has it (*waits*: as in ``jobs.claim``).
+    """Do the next step of a job; False if none is left for this worker (*waits*, *level*: as in ``jobs.claim``).
 
     *work* returns True if there is a next step. It gets no caller for a job that has failed, as its key is no longer
     valid.
@@ -49,7 +51,7 @@ def run_step(
     _running.add(identity)
     try:
         with jobs.begin_step(database) as c:
-            job = jobs.claim(c, table, identity, jobs.LEASE, waits=waits)
+            job = jobs.claim(c, table, identity, jobs.LEASE, waits=waits, level=level)
             caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
             if job is not None and caller is None:
                 message = f"The key that made this {table.noun} was revoked, or it has expired."

@@ -31,21 +31,30 @@ from pipeline.media.probe.probe import convert
 from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.relay import build_media_changed, relay
 from pipeline.media.storage import ObjectMissing, StorageUnavailable
-from pipeline.media.uploads import build_fault, compute_etag, create_object_key
+from pipeline.media.uploads import build_fault, compute_etag
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import Deadline
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.files import files as store
-from pipeline.store.files.files import Content, File, begin_put
+from pipeline.store.files.files import File
 
 Facts = Mapping[int, MediaFacts | None]
 """The facts of a post's media, by position."""
 
 
-def find_rule(context: Context, platform: Platform, media: Mapping[str, Any]) -> ImageRule | None:
-    """Return what the platform takes as one image of this post; None for a video, or a platform without images."""
-    return None if media["type"] == "video" else context.adapters[platform].capabilities.image_rule
+def find_rule(
+    context: Context, platform: Platform, media: Mapping[str, Any], section: Mapping[str, Any]
+) -> ImageRule | None:
+    """Return what the platform takes as one image of this post; None without images, here or on the platform.
+
+    *section*: the post's options there.
+    """
+    if media["type"] != "slideshow":
+        return None
+    adapter = context.adapters[platform]
+    own = adapter.post_options.find_image_rule(section) if adapter.post_options else None
+    return own or adapter.capabilities.image_rule
 
 
 def get_fit(media: Mapping[str, Any]) -> Fit | None:
@@ -156,7 +165,7 @@ def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, dead
 
     Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``), Unavailable and StorageFault.
     """
-    rule = find_rule(context, claimed.account.platform, claimed.media)
+    rule = find_rule(context, claimed.account.platform, claimed.media, claimed.options)
     if rule is None:
         return draft
     plans = plan_images(rule, claimed.media, {n: media.facts for n, media in enumerate(draft.media)})
@@ -241,14 +250,8 @@ class _Derivation:
         memory = get_probe_memory(self.context.settings.reachability.probe_memory)
         seconds = min(MAX_SECONDS, self.context.settings.publish.lease / 2)
         data = convert(source, self.plan, memory, seconds)
-        key = create_object_key(file.id)
-        with self.context.database.begin() as c:
-            begin_put(c, file.id, key)
-        writer = self.context.files.storage.begin(key)
-        writer.write(data)
-        writer.finish()
+        content = self.context.files.put(file.id, data)
         failpoint("derived.stored", self.claimed.id)
-        content = Content(object=key, size=len(data), sha256=hashlib.sha256(data).digest())
         with self.context.database.begin() as c:
             store.finish_derived(c, file.id, content, file.object)
         failpoint("derived.committed", self.claimed.id)

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-from adapters.contract import Adapter, Capabilities, Draft, Media, MediaFacts, Ready, SetsCover, Track
+from adapters.contract import (
+    Adapter,
+    AddsToPlaylist,
+    Capabilities,
+    Draft,
+    Media,
+    MediaFacts,
+    MediaKind,
+    Ready,
+    SetsCover,
+    Track,
+)
 from pipeline.media.relay import relay
 from pipeline.media.spool import SentRange
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.store.deliveries.claim import ClaimedDelivery
-from pipeline.store.deliveries.published import record_cover as store_cover
+from pipeline.store.deliveries.published import FollowUpKind
+from pipeline.store.deliveries.published import record_follow_ups as store_follow_ups
 
 MUSIC, COVER = -1, -2
 """The positions of the music link, and of the image that is a video's cover, among a post's media and checks."""
-MediaKind = Literal["video", "image"]
+_KINDS: Mapping[str, MediaKind] = {"video": "video", "slideshow": "image", "document": "document"}
 
 
 def build_draft(
@@ -35,13 +47,14 @@ def build_draft(
         return build_media(context, claimed.workspace_id, url, kind, facts, while_waiting, alt_text=alt_text)
 
     track = claimed.facts.get(str(MUSIC))
-    return assemble_draft(
+    draft = assemble_draft(
         claimed,
         build,
         delivery_id=str(claimed.id),
         options=claimed.options,
         track=Track(**track) if track else None,
     )
+    return replace(draft, comment_on=claimed.comment_on)
 
 
 def assemble_draft(
@@ -53,20 +66,22 @@ def assemble_draft(
     delivery_id: str = "",
 ) -> Draft:
     """Return the draft of a post's content. ``build`` makes a medium of position, URL, kind and alternative text."""
-    media, urls = content.media, list_urls(content.media)
-    is_video, cover = media["type"] == "video", get_cover_url(media)
-    kind: MediaKind = "video" if is_video else "image"
+    media, files, cover = content.media, list_files(content.media), get_cover_url(content.media)
     texts = media.get("alt_texts") or ()
     return Draft(
         delivery_id=delivery_id,
         caption=content.caption,
-        kind="video" if is_video else "slideshow",
-        media=tuple(build(n, url, kind, texts[n] if n < len(texts) else None) for n, url in enumerate(urls)),
+        kind=media["type"],
+        media=tuple(
+            build(n, url, kind, texts[n] if n < len(texts) else None) for n, (kind, url) in enumerate(files)
+        ),
+        title=media.get("title"),
         cover=media.get("cover") if cover is None else build(COVER, cover, "image", None),
         options=options,
         ai_generated=content.ai_generated,
         music_url=content.music_url,
         track=track,
+        first_comment=content.first_comment,
     )
 
 
@@ -110,9 +125,15 @@ def require_stored(context: Context, draft: Draft, can: Capabilities) -> None:
             b"".join(media.stream(0, 1))
 
 
+def list_files(media: Any) -> list[tuple[MediaKind, str]]:
+    """Return the kind and URL of each file of a request's media, in order; none of a text."""
+    urls = media.get("urls") or ([media["url"]] if "url" in media else [])
+    return [(_KINDS[media["type"]], url) for url in urls]
+
+
 def list_urls(media: Any) -> list[str]:
     """Return the media URLs of a request, in order."""
-    return [media["url"]] if media["type"] == "video" else list(media["urls"])
+    return [url for _, url in list_files(media)]
 
 
 def get_cover_url(media: Any) -> str | None:
@@ -149,15 +170,27 @@ def build_media(
     )
 
 
-def record_cover(context: Context, claimed: ClaimedDelivery, adapter: Adapter, draft: Draft) -> None:
-    """Record the draft's cover for the maintenance job; a delivery that is never published keeps it unused."""
-    cover = draft.cover
+def record_follow_ups(context: Context, claimed: ClaimedDelivery, adapter: Adapter, draft: Draft) -> None:
+    """Record what the maintenance job does once the post is live; a delivery that never is keeps it unused."""
+    cover, wanted = draft.cover, dict[FollowUpKind, Mapping[str, Any]]()
     if isinstance(adapter, SetsCover) and isinstance(cover, Media) and cover.facts is not None:
+        wanted["cover"] = {"url": cover.url, "facts": asdict(cover.facts)}
+    if isinstance(adapter, AddsToPlaylist) and (playlist := adapter.get_playlist(draft)):
+        wanted["playlist"] = {"id": playlist}
+    if draft.first_comment is not None:
+        wanted["comment"] = {"text": draft.first_comment}
+    if wanted or claimed.generation:  # an edit may have taken off what an earlier arm recorded
         with context.database.once() as c:
-            store_cover(c, claimed.id, cover.url, cover.facts)
+            store_follow_ups(c, claimed.id, wanted)
 
 
-def warn_of_cover_error(reason: str) -> AcceptanceWarning:
-    """Return the warning of a live post whose cover is not set."""
-    message = f"The post is live without its cover: {reason}"
-    return AcceptanceWarning(field="media.cover", message=message, code="COVER_NOT_SET")
+def warn_of_follow_ups(
+    platform: str, cover_error: str | None, playlist_error: str | None
+) -> Iterator[AcceptanceWarning]:
+    """Warn of what is not done of a live post, with the reasons."""
+    if cover_error is not None:
+        message = f"The post is live without its cover: {cover_error}"
+        yield AcceptanceWarning(field="media.cover", message=message, code="COVER_NOT_SET")
+    if playlist_error is not None:
+        message = f"The post is live without its playlist: {playlist_error}"
+        yield AcceptanceWarning(field=f"{platform}.playlist_id", message=message, code="PLAYLIST_NOT_SET")

@@ -43,6 +43,7 @@ from pipeline.stages.new_post import (
     plan_post,
 )
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
+from pipeline.stages.posting_times import assign_times
 from pipeline.stages.replay import Replayed, build_token, find_replay, find_replays
 from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
 from pipeline.store.auth.keys import Caller
@@ -244,7 +245,9 @@ def _store(
         {n: o for n, o in outcomes.items() if isinstance(o, PostPlan) and (opens_checks or n in ready)}
     )
     if opens_checks:
-        refused = _open_checks(context, c, plans)
+        refused: dict[int, Exception] = _open_checks(context, c, plans)
+        plans = {n: plan for n, plan in plans.items() if n not in refused}
+        refused |= assign_times(c, plans)
         outcomes |= refused
         plans = {n: plan for n, plan in plans.items() if n not in refused}
     accepted = dict(zip(plans, store_plans(context, c, list(plans.values()), warn=warn), strict=True))
@@ -269,7 +272,7 @@ def plan_submission(
     ``inputs``: of this batch; then the platforms' rules are left out for a post that was validated by the same ones.
     """
     request = submission.request
-    links = media_checks.list_links(request.media, None)
+    links = media_checks.list_links(request.media, None, request.own.values())
     checks = facts.checks_of(submission.workspace, links)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
@@ -280,9 +283,8 @@ def plan_submission(
         else:
             plan.validate(context, checks if known else {})
         if request.music_url is not None:  # a bad link comes after the problems that no media fact decides
-            plan.links = media_checks.list_links(
-                request.media, rules.parse_music_link(context, request.music_url)
-            )
+            music = rules.parse_music_link(context, request.music_url)
+            plan.links = media_checks.list_links(request.media, music, request.own.values())
         media_checks.refuse_files_of_others(context, c, submission.caller, plan.links)
     except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other posts go on
         return error
@@ -330,11 +332,8 @@ def store_plans(
         return []
     posts = [plan.post or build_post(context, plan) for plan in plans]
     drafts = [[one.inbox_draft for one in post.deliveries] for post in posts]
-    days = DailyCounts(
-        context,
-        c,
-        [(p.due_at, [*zip(p.accounts, d, strict=True)]) for p, d in zip(plans, drafts, strict=True) if warn],
-    )
+    counted = zip(plans, drafts, strict=True) if warn else ()
+    days = DailyCounts(context, c, [[*zip(p.accounts, p.dues.values(), d, strict=True)] for p, d in counted])
     stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
     too_full = days.warn(planned)
     return [
@@ -345,7 +344,9 @@ def store_plans(
 
 def _warn(plan: PostPlan) -> list[AcceptanceWarning]:
     grants = [
-        warning for account in plan.accounts for warning in warn_of_expiring_grant(account, plan.due_at)
+        warning
+        for account in plan.accounts
+        for warning in warn_of_expiring_grant(account, plan.dues[account.id])
     ]
     return [*warn_of_checks(plan.submission.request, plan.checks), *warn_of_problems(plan.problems), *grants]
 
@@ -367,6 +368,8 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
         checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)
         plan.validate(context, checks)
+        for refusal in assign_times(c, {0: plan}).values():
+            raise refusal
         [accepted] = store_plans(context, c, [plan])
     if accepted is None:
         return _find_winner(context, plan.submission)

@@ -8,18 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
 from pipeline.broker.queues import REACHABILITY
+from pipeline.domain.own_content import SPAN, OwnContent
 from pipeline.media.uploads import NO_FILE
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.drafts import COVER, MUSIC, get_cover_url, list_urls
-from pipeline.stages.post_request import Refusal
+from pipeline.stages.drafts import COVER, MUSIC, get_cover_url, list_files
+from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check, Purpose
@@ -34,19 +35,52 @@ Link = tuple[int, Purpose, str]
 """Position, purpose and URL."""
 
 
-def list_links(media: Mapping[str, Any], music_link: str | None) -> list[Link]:
-    """Return the links of a post that need a check."""
-    purpose: Purpose = "video" if media["type"] == "video" else "image"
-    links: list[Link] = [(n, purpose, url) for n, url in enumerate(list_urls(media))]
-    if cover := get_cover_url(media):
-        links.append((COVER, "image", cover))
+def list_links(
+    media: Mapping[str, Any], music_link: str | None, own: Iterable[OwnContent] = ()
+) -> list[Link]:
+    """Return the links of a post that need a check, those of single accounts' media (*own*) too."""
+    links = _list_media_links(media, 0)
+    for one in own:
+        if one.media is not None:
+            links += _list_media_links(one.media, one.base)
     return links + ([(MUSIC, "music", music_link)] if music_link else [])
 
 
-def name_field(media: Mapping[str, Any], position: int) -> str:
+def _list_media_links(media: Mapping[str, Any], base: int) -> list[Link]:
+    links: list[Link] = [(base + n, kind, url) for n, (kind, url) in enumerate(list_files(media))]
+    if cover := get_cover_url(media):
+        links.append((base + COVER, "image", cover))
+    return links
+
+
+T = TypeVar("T")
+
+
+def pick(found: Mapping[int, T], base: int) -> Mapping[int, T]:
+    """Return what *found* has of the media at a base, by their positions among themselves, and of the music."""
+    last = base + SPAN + COVER
+    return {
+        n if n == MUSIC else n - base: one
+        for n, one in found.items()
+        if n == MUSIC or base + COVER <= n < last
+    }
+
+
+def get_base(position: int) -> int:
+    """Return the base of the media that a position belongs to."""
+    return (position - COVER) // SPAN * SPAN
+
+
+def name_field(content: PostContent, position: int) -> str:
     """Return the field of the request that holds the link at this position."""
-    special = {MUSIC: "music_url", COVER: "media.cover"}
-    return special.get(position, "media.url" if media["type"] == "video" else f"media.urls[{position}]")
+    if position == MUSIC:
+        return "music_url"
+    base = get_base(position)
+    account = next((account for account, one in content.own.items() if base and one.base == base), None)
+    media = content.media if account is None else content.own[account].media or content.media
+    place = position - base
+    name = "media.cover" if place == COVER else f"media.urls[{place}]" if "urls" in media else "media.url"
+    return name if account is None else f"accounts[{account}].{name}"
 
 
 def open_checks(
@@ -205,5 +239,7 @@ def _is_open(check: Check) -> bool:
 def _build_refusal(position: int, url: str, seen: str | None) -> Refusal:
     if position == MUSIC:
         return Refusal(400, "invalid_music_url", f"music_url {url}: {seen}")
-    name = "media.cover" if position == COVER else f"media URL {position}"
+    base = get_base(position)
+    name = "media.cover" if position - base == COVER else f"media URL {position - base}"
+    name += " of an account's own media" if base else ""
     return Refusal(400, "media_unreachable", f"{name} ({url}) cannot be used: {seen}.")

@@ -17,7 +17,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
-from pipeline.domain.post import PostStatus, is_immediate, next_at, slot_end
+from pipeline.domain.level import find_post_level
+from pipeline.domain.post import NO_TIME, PostStatus, next_at, slot_end
 from pipeline.runtime.context import Context
 from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
@@ -62,7 +63,10 @@ class PostPlan:
 
     submission: Submission
     accounts: Sequence[AccountRow]
+    dues: Mapping[UUID, datetime]
+    """By account."""
     due_at: datetime
+    """The earliest of them."""
     immediate: bool
     token: str | None
     """The token by which a repeat of the request is recognised; None: never taken for one."""
@@ -76,8 +80,17 @@ class PostPlan:
 
     @property
     def is_ready(self) -> bool:
-        """Return True if every link has a good check: then the post can be stored without waiting."""
-        return len(self.checks) == len(self.links) and media_checks.are_all_good(self.checks)
+        """Return True if every link has a good check and every account a time: then the post is stored at once."""
+        return (
+            not self.submission.request.autos
+            and len(self.checks) == len(self.links)
+            and media_checks.are_all_good(self.checks)
+        )
+
+    def is_ready_at(self, account: AccountRow) -> bool:
+        """Return True if all that this account publishes has a good check."""
+        used = media_checks.pick(self.checks, self.submission.request.get_base(account.id))
+        return media_checks.are_all_good(used)
 
     def validate(self, context: Context, checks: Mapping[int, Check]) -> None:
         """Use these checks from now on. Raises Refusal when a platform does not take the media they describe."""
@@ -100,14 +113,16 @@ def plan_post(
     ``links``: of the media.
     """
     request = submission.request
-    due_at = rules.resolve_due_at(request.scheduled_at, now)
+    due_at = NO_TIME if request.draft else rules.resolve_due_at(request.scheduled_at, now)
+    dues = rules.resolve_own_times(request, (account.id for account in accounts), due_at, now)
     rules.refuse_expired(request.expires_at, now)
     rules.refuse_account_conflicts(context, request, accounts)
     return PostPlan(
         submission=submission,
         accounts=accounts,
-        due_at=due_at,
-        immediate=is_immediate(request.scheduled_at, now),
+        dues=dues,
+        due_at=min(dues.values()),
+        immediate=not request.autos and min(dues.values()) <= now,
         token=token,
         links=links,
     )
@@ -116,7 +131,7 @@ def plan_post(
 def build_post(context: Context, plan: PostPlan) -> NewPost:
     """Return the rows of a plan: deliveries are scheduled when every check is good, else accepted."""
     request = plan.submission.request
-    state = State.SCHEDULED if media_checks.are_all_good(plan.checks) else State.ACCEPTED
+    is_good = media_checks.are_all_good(plan.checks)
     return NewPost(
         id=new_id(),
         workspace_id=plan.submission.workspace,
@@ -127,7 +142,8 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         music_url=request.music_url,
         options=request.options,
         ai_generated=request.ai_generated,
-        level=request.level,
+        first_comment=request.first_comment,
+        level=find_post_level(request.level, is_draft=request.draft),
         due_at=plan.due_at,
         expires_at=request.expires_at,
         on_late=request.on_late,
@@ -141,9 +157,13 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
                 id=new_id(),
                 account_id=account.id,
                 platform=account.platform,
-                state=state,
-                next_at=next_at(plan.due_at, adapter.capabilities.prepare_lead),
-                inbox_draft=is_inbox_draft(adapter, request.options.get(account.platform)),
+                state=State.SCHEDULED if is_good or plan.is_ready_at(account) else State.ACCEPTED,
+                next_at=next_at(plan.dues[account.id], adapter.capabilities.prepare_lead),
+                inbox_draft=is_inbox_draft(
+                    adapter, request.for_account(account.id).options.get(account.platform)
+                ),
+                due_at=plan.dues[account.id],
+                own=request.own.get(account.id),
             )
             for account in plan.accounts
             for adapter in [context.adapters[account.platform]]
@@ -154,7 +174,8 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
 def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
     """Return the answer to a post that was stored, and record its span."""
     trace_post(post.id, post.request_id)
-    status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
+    waits = PostStatus.DRAFT if plan.submission.request.draft else PostStatus.SCHEDULED
+    status = PostStatus.PENDING if plan.immediate else waits
     return AcceptedPost(
         id=post.id,
         status=status,
@@ -168,8 +189,10 @@ def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:
     """Dispatch the work of stored posts, after their commit. If this fails, the sweep dispatches within a second."""
     now, slots = False, set()
     for plan in plans:
-        leads = [context.adapters[a.platform].capabilities.prepare_lead for a in plan.accounts]
-        first = next_at(plan.due_at, max(leads))
+        first = min(
+            next_at(plan.dues[a.id], context.adapters[a.platform].capabilities.prepare_lead)
+            for a in plan.accounts
+        )
         if plan.immediate:
             now = True
         elif first <= datetime.now(first.tzinfo) + timedelta(seconds=context.settings.delay.horizon):
@@ -220,7 +243,7 @@ class IngestCaches:
         links = {
             (submission.workspace, purpose, url)
             for submission in batch
-            for _, purpose, url in list_links(submission.request.media, None)
+            for _, purpose, url in list_links(submission.request.media, None, submission.request.own.values())
         }
         ids = {i for s in batch for i in s.request.account_ids}
         now, accounts, versions = self._accounts.find(c, ids)

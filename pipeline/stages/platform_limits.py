@@ -19,7 +19,7 @@ from pipeline.runtime.context import Context
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.daily_quota import DailyQuota
 from pipeline.store.deliveries.error_fields import find_answer
-from pipeline.store.posts.options import Options
+from pipeline.store.posts.options import DraftOptions, Options
 
 
 def is_inbox_draft(adapter: Adapter | type[Adapter], section: Mapping[str, Any] | None) -> bool:
@@ -27,10 +27,12 @@ def is_inbox_draft(adapter: Adapter | type[Adapter], section: Mapping[str, Any] 
     return adapter.post_options is not None and adapter.post_options.is_inbox_draft(section or {})
 
 
-def list_draft_options(context: Context) -> Options:
+def list_draft_options(context: Context) -> DraftOptions:
     """Return by platform the options that ``is_inbox_draft`` looks for; a platform without drafts is missing."""
     models = {platform: adapter.post_options for platform, adapter in context.adapters.items()}
-    return {platform: model.inbox_draft for platform, model in models.items() if model and model.inbox_draft}
+    return {
+        platform: model.inbox_drafts for platform, model in models.items() if model and model.inbox_drafts
+    }
 
 
 def find_daily_quota(context: Context, platform: Platform, *, drafts: bool) -> DailyQuota | None:

@@ -8,21 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Media, MediaFacts, Platform, Problem, ResolvesMusic, Track
+from adapters.contract import (
+    Capabilities,
+    Media,
+    MediaFacts,
+    MediaKind,
+    Platform,
+    PostForm,
+    Problem,
+    ResolvesMusic,
+    Track,
+)
 from adapters.http import HttpClient
+from adapters.problems import refuse
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.media_fitting import describe_changes
-from pipeline.domain.post import is_immediate
+from pipeline.domain.post import find_form, is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.derived_images import amend_problems, find_rule, plan_images, predict_facts
-from pipeline.stages.drafts import MediaKind, assemble_draft
-from pipeline.stages.media_checks import get_track, list_media_facts
+from pipeline.stages.drafts import assemble_draft, list_urls
+from pipeline.stages.media_checks import get_track, list_media_facts, pick
 from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
@@ -39,6 +50,7 @@ class AccountProblem:
 
     account: AccountRow
     problem: Problem
+    """Its field is that of the request: of the account's entry, or of the post."""
 
     @property
     def sentence(self) -> str:
@@ -68,8 +80,23 @@ def find_problems(
     return [
         AccountProblem(account=account, problem=problem)
         for account in accounts
-        for problem in _find_problems(context, content, account, facts, track)
+        for problem in _find_own_problems(context, content, account, facts, track)
     ]
+
+
+def _find_own_problems(
+    context: Context,
+    content: PostContent,
+    account: AccountRow,
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None,
+) -> Iterable[Problem]:
+    """Find the problems of what this account publishes. *facts*: of all media of the post."""
+    own = pick(facts, content.get_base(account.id))
+    found = _find_problems(context, content.for_account(account.id), account, own, track)
+    if account.id not in content.own:
+        return found
+    return [replace(problem, field=content.name_field(account.id, problem.field)) for problem in found]
 
 
 def _find_problems(
@@ -81,7 +108,10 @@ def _find_problems(
 ) -> Iterable[Problem]:
     """Find the problems of the draft that the platform will get: with images converted where they do not fit."""
     platform, media = account.platform, content.media
-    rule = find_rule(context, platform, media)
+    if refused := _refuse_form(context.adapters[platform].capabilities, media):
+        return [refused]
+    section = content.options.get(platform, {})
+    rule = find_rule(context, platform, media, section)
     plans = {} if rule is None else plan_images(rule, media, facts)
     predicted, converted = facts, {}
     if plans:
@@ -92,13 +122,27 @@ def _find_problems(
         shown = converted.get(position, url)
         return Media(url=shown, kind=kind, facts=predicted.get(position), alt_text=alt_text)
 
-    draft = assemble_draft(content, build, options=content.options.get(platform, {}), track=track)
+    draft = assemble_draft(content, build, options=section, track=track)
     found = context.adapter(platform, _NO_CALLS).problems(draft, account.adapter_account)
     if media["type"] == "video":
         return _add_changes(context, account, facts.get(0), found)
     if rule is None or not (found or plans):
         return found
     return amend_problems(context, platform, rule, media, facts, plans, found)
+
+
+_NOT_MEDIA = {PostForm.TEXT: "no posts of text alone", PostForm.DOCUMENT: "no documents"}
+"""The forms that not every platform has, and whose drafts hold nothing that its adapter knows how to check."""
+
+
+def _refuse_form(can: Capabilities, media: Mapping[str, Any]) -> Problem | None:
+    form = find_form(media["type"], len(list_urls(media)))
+    if form in can.post_kinds or form not in _NOT_MEDIA:
+        return None
+    message = (
+        f"{can.display_name} takes {_NOT_MEDIA[form]}: send a video or images, or leave the account out."
+    )
+    return refuse("media.type", message, ", ".join(can.post_kinds), form)
 
 
 def _add_changes(
@@ -146,17 +190,28 @@ def require_accounts(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> S
     return good
 
 
-def resolve_due_at(asked: datetime | None, now: datetime) -> datetime:
-    """Return the due time: now, or the requested time. Raises Refusal for a time in the past."""
+def resolve_due_at(asked: datetime | None, now: datetime, field: str = "scheduled_at") -> datetime:
+    """Return the due time: now, or the requested time (of *field*). Raises Refusal for a time in the past."""
     if asked is None or is_immediate(asked, now):
         return now
     if asked < now:
         raise build_refusal(
-            "scheduled_at",
-            f"scheduled_at {asked.isoformat()} is in the past (now {now.isoformat()}). "
+            field,
+            f"{field} {asked.isoformat()} is in the past (now {now.isoformat()}). "
             "Send null to publish at once.",
         )
     return asked
+
+
+def resolve_own_times(
+    content: PostContent, accounts: Iterable[UUID], due_at: datetime, now: datetime
+) -> dict[UUID, datetime]:
+    """Return the due time of each account. *due_at*: of those without a time of their own. Raises as resolve_due_at."""
+    own = {i: one.scheduled_at for i, one in content.own.items() if one.scheduled_at is not None}
+    return {
+        i: resolve_due_at(own[i], now, f"accounts[{i}].scheduled_at") if i in own else due_at
+        for i in accounts
+    }
 
 
 def refuse_expired(expires_at: datetime | None, now: datetime) -> None:
@@ -176,7 +231,7 @@ def refuse_account_conflicts(context: Context, content: PostContent, accounts: S
 def find_account_conflicts(
     context: Context, content: PostContent, accounts: Sequence[AccountRow]
 ) -> Iterator[Refusal]:
-    """Find options, or music, that the platforms of the accounts rule out."""
+    """Find options, or music, that the platforms of the accounts rule out, in the post and in entries of accounts."""
     for field, platform in _need_all_accounts(context, content):
         if others := [a for a in accounts if a.platform is not platform]:
             name, other = _display_name(context, platform), describe_account(others[0])
@@ -188,11 +243,35 @@ def find_account_conflicts(
             name = _display_name(context, platform)
             message = f"{platform} may only be sent when at least one account is {name}; none is."
             yield build_refusal(platform, message)
+    yield from _find_entry_conflicts(context, content, accounts)
     if missing := [a for a in accounts if a.platform not in context.adapters]:
         yield build_refusal(
             "accounts",
             f"Publishing to {missing[0].platform} is not built yet ({describe_account(missing[0])}).",
         )
+
+
+def _find_entry_conflicts(
+    context: Context, content: PostContent, accounts: Sequence[AccountRow]
+) -> Iterator[Refusal]:
+    """Find sections of entries that are not their account's, or not together with others, and not with its media."""
+    sections = {*content.options, *(p for own in content.own.values() for p in own.options)}
+    for account in accounts:
+        own = content.own.get(account.id)
+        for platform in () if own is None else own.options:
+            field = f"accounts[{account.id}].{platform}"
+            if platform is not account.platform:
+                name = describe_account(account)
+                yield build_refusal(field, f"{field} is not of the account's platform: it is the {name}.")
+            elif other := next(iter(sorted(sections & _list_excluded(context, platform))), None):
+                yield build_refusal(field, f"{platform} and {other} cannot be sent together: make two posts.")
+        if own is not None:
+            yield from find_media_conflicts(context, content.for_account(account.id), account.platform)
+
+
+def _list_excluded(context: Context, platform: Platform) -> frozenset[Platform]:
+    adapter = context.adapters.get(platform)
+    return frozenset() if adapter is None or adapter.post_options is None else adapter.post_options.excludes
 
 
 def _need_all_accounts(context: Context, content: PostContent) -> list[tuple[str, Platform]]:
@@ -213,10 +292,14 @@ def _display_name(context: Context, platform: Platform) -> str:
     return platform if adapter is None else adapter.capabilities.display_name
 
 
-def find_media_conflicts(context: Context, content: PostContent) -> Iterator[Refusal]:
-    """Find options that media of this type rule out."""
+def find_media_conflicts(
+    context: Context, content: PostContent, only: Platform | None = None
+) -> Iterator[Refusal]:
+    """Find options that media of this type rule out; *only*: those of this platform."""
     for platform, options in content.options.items():
         adapter = context.adapters.get(platform)
+        if only not in (None, platform):
+            continue
         if adapter is not None and adapter.post_options is not None:
             for conflict in adapter.post_options.find_media_conflicts(options, content.media["type"]):
                 yield build_refusal(f"{platform}.{conflict.field}", conflict.message)

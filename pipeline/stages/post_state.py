@@ -17,7 +17,7 @@ from pipeline.domain.post import (
     derive_post_status,
 )
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
-from pipeline.store.posts.views import DeliveryView, PostView
+from pipeline.store.posts.views import CommentView, DeliveryView, PostView
 
 _UNSEEN = frozenset({"held_for", "next_at", "armed_at"})
 """Fields of a delivery that do not count for the first part of a version."""
@@ -40,7 +40,7 @@ def derive_status(view: PostView) -> PostStatus:
     return derive_post_status(derive_delivery_status(d, view.now) for d in view.deliveries if not d.removed)
 
 
-def derive_delivery_status(view: DeliveryView, now: datetime) -> PostStatus:
+def derive_delivery_status(view: DeliveryView | CommentView, now: datetime) -> PostStatus:
     """Return the status of one account that a reader sees at *now*."""
     reason = Reason(view.reason) if view.reason else None
     return apply_due_time(derive_account_status(State(view.state), reason), view.due_at, now)

@@ -26,11 +26,11 @@ from pipeline.media.probe.probe import NoRoom
 from pipeline.runtime import tracing
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
+from pipeline.stages import drafts
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline, beat_while_reading, build_heartbeat
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
-from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, record_cover, require_stored
 from pipeline.stages.platform_limits import (
     build_retry_policy,
     build_retry_state,
@@ -141,7 +141,8 @@ class PublishSlice:
         self.claimed = claimed
         self.deadline = deadline
         self.client = context.client(may_send=deadline.may_send)
-        self.adapter: Adapter = context.adapter(claimed.account.platform, self.client)
+        platform, comments = claimed.account.platform, claimed.is_comment
+        self.adapter: Adapter = context.adapter(platform, self.client, comments=comments)
         self.armed_at: datetime | None = None
         self._is_alive = False  # whether the platform answered in this slice
         self._heartbeat = build_heartbeat(context, claimed)
@@ -180,7 +181,7 @@ class PublishSlice:
         except NoRoom:
             return hold(Hold.CONVERTING, NO_ROOM_PAUSE)
         self._raise_on_problems(draft)
-        require_stored(self.context, draft, self.adapter.capabilities)
+        drafts.require_stored(self.context, draft, self.adapter.capabilities)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
@@ -189,7 +190,7 @@ class PublishSlice:
 
     def _build_draft(self) -> Draft:
         """Build the draft; the lease is extended while its sources are read."""
-        draft = build_draft(self.context, self.claimed, while_waiting=self._heartbeat.beat_if_due)
+        draft = drafts.build_draft(self.context, self.claimed, while_waiting=self._heartbeat.beat_if_due)
         draft = beat_while_reading(self._heartbeat, draft)
         draft = derive_images(self.context, self.claimed, draft, self.deadline)
         return beat_while_reading(self._heartbeat, draft)
@@ -230,7 +231,7 @@ class PublishSlice:
             result = self.adapter.prepare(draft, self.claimed.account, checkpoint)
             failpoint("publish.prepared", self.claimed.id)
             if isinstance(result, Ready):
-                if not copy_sent_range(self.context, self.claimed, draft, result):
+                if not drafts.copy_sent_range(self.context, self.claimed, draft, result):
                     return result
                 result = Pending(checkpoint=result.checkpoint)  # the copy took its time: ask again
             waits = retry_policy.evaluate_prepare(result)
@@ -261,8 +262,8 @@ class PublishSlice:
             self.claimed.account.id, "finalize", self.adapter.capabilities.rates
         ):
             return hold(Hold.MIN_GAP, wait, checkpoint=checkpoint)
-        record_cover(self.context, self.claimed, self.adapter, draft)
-        with open_sent_range(self.context, self.claimed, draft, prepared) as opened:
+        drafts.record_follow_ups(self.context, self.claimed, self.adapter, draft)
+        with drafts.open_sent_range(self.context, self.claimed, draft, prepared) as opened:
             return self._arm_and_send(beat_while_reading(self._heartbeat, opened), checkpoint)
 
     def _arm_and_send(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
@@ -278,6 +279,8 @@ class PublishSlice:
 
     @property
     def _quota(self) -> DailyQuota | None:
+        if self.claimed.is_comment:
+            return None
         return find_daily_quota(self.context, self.adapter.platform, drafts=self._is_draft)
 
     @property
@@ -324,7 +327,8 @@ class PublishSlice:
         if isinstance(result, Pending) and result.wait <= timedelta(0):
             return self._look_immediately(draft, result)
         if isinstance(result, Pending) and self.context.settings.publish.look_first:
-            result = replace(result, wait=min(result.wait, self._get_first_look()))
+            first = look_first(self.context.settings, self.adapter.capabilities)
+            result = replace(result, wait=min(result.wait, first))
         return retry_policy.evaluate_finalize(result)
 
     def _look_immediately(self, draft: Draft, result: Pending) -> Verdict:
@@ -349,9 +353,6 @@ class PublishSlice:
         except AdapterError:
             return retry_policy.evaluate_finalize(waits)
         return retry_policy.evaluate_finalize(seen if isinstance(seen, Published) else waits)
-
-    def _get_first_look(self) -> timedelta:
-        return look_first(self.context.settings, self.adapter.capabilities)
 
     def _evaluate_error(self, error: Exception) -> Verdict:
         if isinstance(error, ClaimLost):

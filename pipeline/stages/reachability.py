@@ -3,7 +3,7 @@
 Takes undecided checks in the order of their due times, fairly between workspaces and hosts. The verdict and the moves
 of all waiting deliveries are one transaction. Each waiting post is locked before its checks are read again, so that of
 two verdicts stored at the same time the second sees the first. A crash leaves the check undecided: its lease expires
-and it is dispatched again.
+and it is dispatched again. The thumbnail of a good file comes after its verdict.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.post import backoff
 from pipeline.domain.shares import Shares
 from pipeline.media.fetch import Opener
-from pipeline.media.probe.probe import probe
+from pipeline.media.probe.probe import ProbedMedia, probe
 from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.url_policy import Refused, Unanswered
 from pipeline.runtime.context import Context
@@ -35,6 +35,7 @@ from pipeline.stages.delay import TooLate
 from pipeline.stages.derived_images import is_converted_for_any
 from pipeline.stages.post_request import PostContent
 from pipeline.stages.post_rules import build_music_resolver, find_problems
+from pipeline.stages.thumbnails import make_thumbnail
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
@@ -112,7 +113,7 @@ def _try_check(context: Context, check: Check) -> str:
     seconds = _get_time(context, slow=check.slow)
     until = time.monotonic() + seconds
     try:
-        facts = _read_facts(context, check, seconds)
+        facts, probed = _inspect(context, check, seconds)
     except (Refused, Permanent) as error:
         return _store_verdict(context, check, "refused", None, _describe_error(error))
     except StorageFault as error:
@@ -128,7 +129,10 @@ def _try_check(context: Context, check: Check) -> str:
             "ALARM check %s failed by a fault of this installation and is tried again; %s", check.id, posts
         )
         return _postpone_or_give_up(context, check, NOT_CHECKED, fault=type(error).__name__)
-    return _store_verdict(context, check, "good", facts, "ok")
+    verdict = _store_verdict(context, check, "good", facts, "ok")
+    if probed is not None:
+        make_thumbnail(context, check.id, probed)
+    return verdict
 
 
 def _name_posts(context: Context, check: Check) -> str:
@@ -148,15 +152,17 @@ def _get_time(context: Context, *, slow: bool) -> float:
     return limits.slice if slow else min(limits.first_slice, limits.slice)
 
 
-def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any]:
+def _inspect(context: Context, check: Check, seconds: float) -> tuple[dict[str, Any], ProbedMedia | None]:
     if check.purpose == "music":
         resolver = build_music_resolver(context)
         if resolver is None:
             raise Refused("music links cannot be resolved here")
-        return asdict(resolver.resolve_music(check.url))
+        return asdict(resolver.resolve_music(check.url)), None
     limits = ProbeLimits(seconds=seconds, memory=context.settings.reachability.probe_memory)
     opener, needs_hash = _choose_opener(context, check), partial(is_converted_for_any, context)
-    return asdict(probe(opener, check.url, check.purpose, limits=limits, needs_hash=needs_hash))
+    probed = probe(opener, check.url, check.purpose, limits=limits, needs_hash=needs_hash)
+    # only what is known: older processes read these facts too, and refuse a name that they do not know
+    return {name: value for name, value in asdict(probed.facts).items() if value is not None}, probed
 
 
 def _choose_opener(context: Context, check: Check) -> Opener:
@@ -241,7 +247,8 @@ def _postpone(c: Connection, check: Check, seen: str, grace: timedelta, fault: s
         # read again under the lock: an edit may have changed the post's media or time since
         if post.id in {p.id for p in waiting.list_past_grace(c, check.id, grace)}:
             for d in waiting.list_accepted_deliveries(c, post.id):
-                if check.id in {one.id for one in d.checks.values()}:
+                is_past = post.is_expired or d.late_for >= grace
+                if is_past and check.id in {one.id for one in d.checks.values()}:
                     error = TooLate() if post.is_expired else _build_unusable(check, seen)
                     _move(c, post.id, d, State.FAILED, error)
 
@@ -278,7 +285,9 @@ def _schedule_or_fail(
         music_url=post.music_url,
         options=post.options,
         ai_generated=post.ai_generated,
-    )
+        first_comment=post.first_comment,
+        own={} if d.own is None else {d.account_id: d.own},
+    ).for_account(d.account_id)
     facts, track = media_checks.list_media_facts(d.checks), media_checks.get_track(d.checks)
     found = find_problems(context, content, [account], facts, track)
     refused = [m for m in found if m.problem.severity == "refuse"]

@@ -6,7 +6,7 @@ equal bodies within the window are one, unless the post was changed, cancelled o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -18,7 +18,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
 from pipeline.stages.warnings import find_warnings
-from pipeline.store.idempotency_keys import IdempotencyKey, claim
+from pipeline.store.idempotency_keys import Claimed, IdempotencyKey, claim, find_claim
 from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.idempotency import OpenPost, Replay
 
@@ -37,8 +37,18 @@ def claim_key(c: Connection, key: IdempotencyKey | None, resource: UUID) -> None
 
     Raises Replayed for an equal request, and Refusal 409 if the key was used for another one.
     """
-    earlier = None if key is None else claim(c, key, resource)
-    if key is None or earlier is None:
+    if key is not None:
+        _compare(key, claim(c, key, resource))
+
+
+def refuse_claimed(c: Connection, key: IdempotencyKey | None) -> None:
+    """Raise as ``claim_key`` does if the key, where there is one, was claimed before; claim nothing."""
+    if key is not None:
+        _compare(key, find_claim(c, key))
+
+
+def _compare(key: IdempotencyKey, earlier: Claimed | None) -> None:
+    if earlier is None:
         return
     if earlier.request_sha256 != key.request_sha256:
         message = (
@@ -100,7 +110,7 @@ def _accept(replay: Replay, warnings: Sequence[AcceptanceWarning]) -> AcceptedPo
     return AcceptedPost(
         id=replay.post_id,
         status=_read_status(replay),
-        scheduled_at=replay.due_at,
+        scheduled_at=replay.scheduled_at,
         warnings=warnings,
         duplicate=True,
         deleted=replay.deleted,
@@ -119,11 +129,17 @@ def _read_status(replay: Replay) -> PostStatus:
 def _find_warnings(
     context: Context, c: Connection, replays: Iterable[Replay]
 ) -> dict[UUID, list[AcceptanceWarning]]:
-    """Find the warnings of now about the posts that are still to be published, by post."""
     waiting = {r.post_id for r in replays if not r.deleted and _read_status(r) in OPEN}
+    return find_open_warnings(context, c, waiting)
+
+
+def find_open_warnings(
+    context: Context, c: Connection, posts: Collection[UUID]
+) -> dict[UUID, list[AcceptanceWarning]]:
+    """Find the warnings of now about posts that are still to be published, by post."""
     return {
-        post.id: find_warnings(context, c, _read_content(post), post.accounts, post.due_at, post.checks)
-        for post in store.read_open_posts(c, waiting)
+        post.id: find_warnings(context, c, _read_content(post), post.accounts, post.dues, post.checks)
+        for post in store.read_open_posts(c, posts)
     }
 
 
@@ -134,4 +150,6 @@ def _read_content(post: OpenPost) -> PostContent:
         music_url=post.music_url,
         options=post.options,
         ai_generated=post.ai_generated,
+        first_comment=post.first_comment,
+        own=post.own,
     )

@@ -151,7 +151,8 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
 
 
 def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
-    can = context.adapters[claimed.account.platform].capabilities
+    adapters = context.comment_adapters if claimed.is_comment else context.adapters
+    can = adapters[claimed.account.platform].capabilities
     with tracing.trace_work("status", claimed) as record_verdict:
         verdict, absent = _evaluate(context, claimed, build_retry_state(claimed, context.settings, can))
         record_verdict(verdict)
@@ -164,7 +165,7 @@ def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
 def _evaluate(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
     """Look, and return the verdict and whether the look counts as one that found nothing."""
     client = context.client()
-    adapter = context.adapter(claimed.account.platform, client)
+    adapter = context.adapter(claimed.account.platform, client, comments=claimed.is_comment)
     policy = build_retry_policy(context.settings, adapter.capabilities)
     if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
         return hold(Hold.RATE, wait, state=claimed.state), claimed.absent_at is not None
@@ -190,7 +191,7 @@ def _look_at_platform(
 ) -> LookResult:
     draft = build_draft(context, claimed)
     taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
-    if claimed.in_doubt:
+    if claimed.in_doubt and not claimed.is_comment:
         return look_unresolved(context, claimed, adapter, draft, taken, is_past_limit=is_past_limit)
     return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
 

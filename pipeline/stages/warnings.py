@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.domain.post import NO_TIME
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_limits import find_daily_quota, find_post_quota, name_counted
@@ -29,17 +31,21 @@ def find_warnings(
     c: Connection,
     content: PostContent,
     accounts: Sequence[AccountRow],
-    due_at: datetime,
+    dues: Mapping[UUID, datetime],
     checks: Mapping[int, Check],
 ) -> list[AcceptanceWarning]:
-    """Find all warnings of a stored post, those about the media first."""
+    """Find all warnings of a stored post, those about the media first. *dues*: by account."""
     facts, track = list_media_facts(checks), get_track(checks)
     found = [
         *warn_of_checks(content, checks),
         *warn_of_problems(find_problems(context, content, accounts, facts, track)),
     ]
     return found + [
-        w for account in accounts for w in warn_of_account(context, c, account, due_at, content.options)
+        w
+        for account in accounts
+        for w in warn_of_account(
+            context, c, account, dues[account.id], content.for_account(account.id).options
+        )
     ]
 
 
@@ -53,20 +59,28 @@ def warn_of_problems(found: Iterable[AccountProblem]) -> Iterator[AcceptanceWarn
 def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterator[AcceptanceWarning]:
     """Warn of media and music whose checks are undecided."""
     undecided = sorted([position for position, check in checks.items() if check.verdict is None])
-    video = content.media["type"] == "video"
     for position in undecided:
-        where = name_field(content.media, position)
+        where = name_field(content, position)
         message = "The check is not finished; a bad result fails the post."
         yield AcceptanceWarning(field=where, message=message, code="REACHABILITY_PENDING")
-    if video and 0 in undecided:
-        if not content.media.get("duration_sec"):
-            message = "The duration is not known yet."
-            yield AcceptanceWarning(
-                field="media.duration_sec", message=message, code="VIDEO_DURATION_MISSING"
-            )
-        if not all(content.media.get(name) for name in ("bytes", "width", "height")):
-            message = "Size and dimensions are not known yet."
-            yield AcceptanceWarning(field="media", message=message, code="VIDEO_METADATA_MISSING")
+    if 0 in undecided:
+        yield from _warn_of_video(content.media, "")
+    for account, own in content.own.items():
+        if own.media is not None and own.base in undecided:
+            yield from _warn_of_video(own.media, f"accounts[{account}].")
+
+
+def _warn_of_video(media: Mapping[str, Any], where: str) -> Iterator[AcceptanceWarning]:
+    """Warn of facts of a video that neither its check nor the request tells."""
+    if media["type"] != "video":
+        return
+    if not media.get("duration_sec"):
+        message = "The duration is not known yet."
+        field = f"{where}media.duration_sec"
+        yield AcceptanceWarning(field=field, message=message, code="VIDEO_DURATION_MISSING")
+    if not all(media.get(name) for name in ("bytes", "width", "height")):
+        message = "Size and dimensions are not known yet."
+        yield AcceptanceWarning(field=f"{where}media", message=message, code="VIDEO_METADATA_MISSING")
 
 
 def warn_of_account(
@@ -79,7 +93,8 @@ def warn_of_account(
 ) -> Iterator[AcceptanceWarning]:
     """Warn of an expiring grant and of a full day. ``unstored``: posts to count that are not in the database."""
     yield from warn_of_expiring_grant(account, due_at)
-    if quota := find_post_quota(context, account.platform, options):
+    quota = find_post_quota(context, account.platform, options)
+    if quota and due_at < NO_TIME:
         planned = count_planned(c, account.id, due_at, quota)
         yield from warn_of_full_day(account, quota, planned + unstored)
 
@@ -90,9 +105,9 @@ def get_grant_end(account: AccountRow) -> datetime | None:
 
 
 def warn_of_expiring_grant(account: AccountRow, due_at: datetime) -> Iterator[AcceptanceWarning]:
-    """Warn of an account whose grant ends before the post is due."""
+    """Warn of an account whose grant ends before the post is due; a draft is not due."""
     ends_at = get_grant_end(account)
-    if ends_at is not None and ends_at <= due_at:
+    if ends_at is not None and ends_at <= due_at < NO_TIME:
         yield AcceptanceWarning(
             field="accounts",
             code="TOKEN_EXPIRES_BEFORE_DUE",
@@ -120,18 +135,18 @@ class DailyCounts:
         self,
         context: Context,
         c: Connection,
-        posts: Sequence[tuple[datetime, Sequence[tuple[AccountRow, bool]]]],
+        posts: Sequence[Sequence[tuple[AccountRow, datetime, bool]]],
     ) -> None:
         """Count at once what all accounts of our app share.
 
-        ``posts``: due time and accounts of each, an account with whether it gets an inbox draft.
+        ``posts``: the accounts of each, an account with its due time and whether it gets an inbox draft.
         """
         find_quota = cache(partial(find_daily_quota, context))
         days = [
             (n, account, due_at, quota)
-            for n, (due_at, accounts) in enumerate(posts)
-            for account, is_draft in accounts
-            if (quota := find_quota(account.platform, drafts=is_draft))
+            for n, accounts in enumerate(posts)
+            for account, due_at, is_draft in accounts
+            if due_at < NO_TIME and (quota := find_quota(account.platform, drafts=is_draft))
         ]
         self._own = [day for day in days if day[3].per == "account"]
         self._shared = [day for day in days if day[3].per == "app"]

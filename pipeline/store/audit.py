@@ -10,7 +10,7 @@ called, threads need nothing copied to them, and a call that forgets the actor d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -29,6 +29,7 @@ Kind = Literal[
     "delivery",
     "file",
     "import",
+    "import preset",
     "key",
     "pause",
     "post",
@@ -96,18 +97,19 @@ def record_change(
     workspace: UUID | None = None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
-) -> None:
-    """Add the row of a change, in the change's own transaction.
+) -> int | None:
+    """Add the row of a change, in the change's own transaction, and return its id.
 
     *before* and *after*: the fields that may differ; only fields that do are kept, long values shortened. They hold no
     secret. *actor* None: a worker, which carries out a change that was recorded when requested; nothing is added.
     """
     if actor is None:
-        return
+        return None
     old, new = keep_changed(to_jsonable_python(before or {}), to_jsonable_python(after or {}))
-    insert(
+    added = insert(
         c,
         "audit",
+        returning="id",
         actor_kind=actor.kind,
         actor_name=actor.name,
         actor_id=actor.id,
@@ -120,6 +122,7 @@ def record_change(
         before=jsonb(bound_side(old)),
         after=jsonb(bound_side(new)),
     )
+    return int(added.id)
 
 
 def find_actor(c: Connection, verb: str, kind: Kind, subject_id: UUID) -> Actor | None:
@@ -157,6 +160,50 @@ def build_query(
     requested = requested & order.start_after(after)
     sql = f"SELECT {_COLUMNS} FROM audit WHERE {requested} ORDER BY {order.order} LIMIT :n"
     return sql, {**requested.values, "n": limit}
+
+
+_OF_HISTORY: Mapping[str, str] = {
+    **_CONDITIONS,
+    "actor": "actor_name = :actor",
+    "administers": """(kind IN ('account', 'breaker', 'import', 'pause', 'post', 'steering job')
+                       OR workspace_id = ANY (CAST(:administers AS uuid[])))""",
+}
+_NEWEST = Keyset({"at": "timestamptz", "id": "bigint"}, descending=True)
+Places = Sequence[UUID] | None
+"""Workspaces; None: all."""
+
+
+def list_history(
+    c: Connection,
+    chosen: AuditFilter,
+    within: Places,
+    administers: Places,
+    limit: int,
+    after: Position | None,
+) -> list[AuditRow]:
+    """Return a page of the changes that a reader sees, newest first: those in *within*, but uploads of files.
+
+    *administers*: where also keys, webhooks and the workspace itself; None: and what belongs to no workspace. A page
+    of each workspace is read, by index.
+    """
+    given = {name: getattr(chosen, name) for name in _CONDITIONS}
+    own = None if administers is None else tuple(administers)
+    requested = where_given(_OF_HISTORY, **given, administers=own) & _NEWEST.start_after(after)
+
+    def select(place: str) -> str:
+        return f"""(SELECT {_COLUMNS} FROM audit WHERE {place} AND kind <> 'file' AND {requested}
+                    ORDER BY {_NEWEST.order} LIMIT :n)"""
+
+    parts = [
+        f"SELECT a.* FROM unnest(CAST(:within AS uuid[])) w (own), LATERAL {select('workspace_id = w.own')} a"
+    ]
+    if within is None:
+        parts = [select("workspace_id IS NOT NULL")]
+    if administers is None:
+        parts.append(select("workspace_id IS NULL"))
+    sql = f"SELECT * FROM ({' UNION ALL '.join(parts)}) found ORDER BY {_NEWEST.order} LIMIT :n"
+    found = rows(c, sql, **requested.values, n=limit, within=list(within or ()))
+    return [AuditRow(**r._asdict()) for r in found]
 
 
 def delete_expired(c: Connection, keep: timedelta, limit: int) -> int:

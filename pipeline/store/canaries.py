@@ -19,6 +19,8 @@ LEVEL_AGE = timedelta(minutes=1)
 WORKER_LEVEL = """(SELECT min(k.level) FROM canaries k
                    WHERE k.queue IN ('delay', 'status', 'publish.' || {of}.platform))"""
 """Expression on a row ``{of}`` with a platform: the level of the workers on the whole way of its deliveries."""
+STEERING_LEVEL = "(SELECT k.level FROM canaries k WHERE k.queue = 'imports')"
+"""Expression for the level of the workers that do the steps of steering jobs."""
 TOO_NEW = f"(d.level > 1 AND d.level > {WORKER_LEVEL.format(of='d')}) IS TRUE"
 """Condition on a delivery ``d``: no running worker understands all of it; false where no worker was seen yet."""
 

@@ -41,11 +41,6 @@ class Claimed:
 
 def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
     """Claim the key for a resource of this transaction; return the earlier claim if there is one of the last day."""
-    name = {
-        "caller": key.key_id,
-        "operation": key.operation,
-        "value": hashlib.sha256(key.value.encode()).digest(),
-    }
     taken = row(
         c,
         """INSERT INTO idempotency_keys AS k (key_id, operation, value_sha256, request_sha256, resource)
@@ -54,20 +49,32 @@ def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
                SET request_sha256 = excluded.request_sha256, resource = excluded.resource, created_at = now()
                WHERE k.created_at < now() - CAST(:keep AS interval)
            RETURNING resource""",
-        **name,
+        **_name(key),
         request=key.request_sha256,
         resource=resource,
         keep=KEEP,
     )
-    if taken is not None:
-        return None
-    [known] = rows(
+    return None if taken is not None else find_claim(c, key)
+
+
+def find_claim(c: Connection, key: IdempotencyKey) -> Claimed | None:
+    """Return the claim of the key, if there is one of the last day."""
+    known = row(
         c,
         """SELECT request_sha256, resource FROM idempotency_keys
-           WHERE key_id = :caller AND operation = :operation AND value_sha256 = :value""",
-        **name,
+           WHERE key_id = :caller AND operation = :operation AND value_sha256 = :value
+             AND created_at >= now() - CAST(:keep AS interval)""",
+        **_name(key),
+        keep=KEEP,
     )
+    if known is None:
+        return None
     return Claimed(request_sha256=bytes(known.request_sha256), resource=known.resource)
+
+
+def _name(key: IdempotencyKey) -> dict[str, object]:
+    value = hashlib.sha256(key.value.encode()).digest()
+    return {"caller": key.key_id, "operation": key.operation, "value": value}
 
 
 def delete_expired(c: Connection, limit: int) -> int:

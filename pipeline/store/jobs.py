@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.level import LEVEL
 from pipeline.store.database import Database, find_value, jsonb, require_row, row, rows
 
 LEASE = timedelta(seconds=7)
@@ -58,7 +59,7 @@ class JobTable(Generic[J]):
     to_job: Callable[[Any], J]
     """Turns such a row into a job."""
     working: str
-    """SQL for whether a job has a next step."""
+    """SQL for whether a job has a next step, which a worker of ``:level`` understands."""
     begin: str = "state"
     """SQL for the state after a claim."""
     cleared: Mapping[str, Any] = field(default_factory=dict)
@@ -83,9 +84,15 @@ def find_workspace_of_job(c: Connection, table: JobTable[Any], identity: UUID) -
 
 
 def claim(
-    c: Connection, table: JobTable[J], identity: UUID, lease: timedelta, *, waits: bool = False
+    c: Connection,
+    table: JobTable[J],
+    identity: UUID,
+    lease: timedelta,
+    *,
+    waits: bool = False,
+    level: int = LEVEL,
 ) -> J | None:
-    """Claim the next step of a job, and return the job; None if there is none, or another worker has it.
+    """Claim the next step of a job, and return the job; None: there is none, another has it, or it is above *level*.
 
     A job that another transaction has locked counts as another worker's, unless this one *waits* for it.
     """
@@ -98,6 +105,7 @@ def claim(
             RETURNING {table.columns}""",
         id=identity,
         lease=lease,
+        level=level,
     )
     return None if found is None else table.to_job(found)
 
@@ -124,8 +132,12 @@ def change(
     return table.to_job(found)
 
 
-def list_unclaimed(c: Connection, table: JobTable[Any], idle: timedelta, limit: int) -> list[UUID]:
+def list_unclaimed(
+    c: Connection, table: JobTable[Any], idle: timedelta, limit: int, level: int = LEVEL
+) -> list[UUID]:
     """Return jobs with a next step that no worker has had for so long: their message was lost.
+
+    Jobs above *level* are left to workers that understand them.
 
     Each is returned again after as long: the next message may wait in a long queue.
     """
@@ -137,5 +149,6 @@ def list_unclaimed(c: Connection, table: JobTable[Any], idle: timedelta, limit: 
                 ORDER BY touched_at LIMIT :n FOR UPDATE SKIP LOCKED)) RETURNING id""",
         idle=idle,
         n=limit,
+        level=level,
     )
     return [r.id for r in found]

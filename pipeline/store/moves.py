@@ -26,6 +26,7 @@ from pipeline.domain.hold import INTENDED
 from pipeline.store.auth.sessions import list_audiences
 from pipeline.store.database import require_row, row, rows
 from pipeline.store.deliveries.history import Move
+from pipeline.store.posts.options import REWRITTEN_DUE
 
 _SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
 _WRITERS = """
@@ -35,7 +36,7 @@ WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE da
 """
 
 
-Reader = Literal["export", "receipts"]
+Reader = Literal["export", "receipts", "texts"]
 """The readers that store a position: what they make of the moves, and the position, are one transaction."""
 _POSITION = "SELECT done, proven, seen, writers FROM move_progress WHERE reader = :reader"
 
@@ -101,12 +102,12 @@ SELECT m.id, m.at, m.mover, m.origin, m.target, m.generation, m.fence, m.why, m.
        CASE WHEN is_last THEN d.reason END AS reason, substring(m.why FROM '^held: ([a-z_]+)$') AS held_for,
        CASE WHEN is_last THEN d.error ELSE tried.error END AS error,
        m.mover = 'ingest' AND NOT EXISTS (
-           SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.id < d.id AND o.created_at = p.created_at
+           SELECT FROM post_deliveries o WHERE o.post_id = d.post_id AND o.id < d.id AND o.created_at = p.created_at
        ) AS is_post,
        greatest(0, extract(epoch FROM tried.armed_at - due.at) - processed.seconds)::float AS lateness,
        coalesce(counts_lateness, false) AS counts_lateness, now() AS read_at
 FROM picked m
-LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
+LEFT JOIN LATERAL (SELECT * FROM post_deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
 LEFT JOIN LATERAL (SELECT * FROM posts WHERE id = d.post_id LIMIT 1) p ON true
 LEFT JOIN LATERAL (
     SELECT (d.state, d.generation, d.fence) = (m.target, m.generation, m.fence) AS is_last) now_is ON true
@@ -115,7 +116,7 @@ LEFT JOIN LATERAL (  -- the first armed attempt; the error is that of the last o
     FROM attempts t WHERE t.delivery_id = d.id AND t.fence <= m.fence
       AND (m.origin = 'publishing' OR m.target IN ('published', 'failed', 'blocked', 'unknown'))) tried ON true
 LEFT JOIN LATERAL (
-    SELECT coalesce((SELECT w.due_at FROM rewrites w WHERE w.post_id = d.post_id AND w.until > tried.armed_at
+    SELECT coalesce((SELECT {REWRITTEN_DUE} FROM rewrites w WHERE w.post_id = d.post_id AND w.until > tried.armed_at
                      ORDER BY w.until LIMIT 1), d.due_at) AS at WHERE tried.armed_at IS NOT NULL) due ON true
 LEFT JOIN LATERAL (  -- how long the platform processed it between the due time and the visible call
     SELECT coalesce(sum(extract(epoch FROM greatest(e.at, due.at))

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from pipeline.domain.receipt import Head, content_sha256, issue
 from pipeline.store.database import row, rows
 from pipeline.store.moves import lock_position, save_position
+from pipeline.store.posts.options import OWN_CAPTION, OWN_MEDIA, REWRITTEN, REWRITTEN_DUE
 from pipeline.store.selection import where_given
 
 _NEEDS_RECEIPT = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"
@@ -35,12 +36,15 @@ WITH picked AS MATERIALIZED (
 )
 SELECT m.id AS move_id, d.workspace_id, m.target, m.mover, m.at, m.delivery_id, d.post_id, d.account_id, d.platform,
        a.remote_id AS account_remote_id, d.remote_id, d.url, d.delivered_as, d.published_at, tried.attempts,
-       tried.armed_at, coalesce(before.due_at, p.due_at) AS due_at, before.content_sha256, p.caption, p.media,
+       tried.armed_at, coalesce(before.due_at, own.due_at, p.due_at) AS due_at, before.content_sha256,
+       {OWN_CAPTION} AS caption, {OWN_MEDIA} AS media,
        CASE WHEN (d.state, d.generation) = (m.target, m.generation) THEN d.error ELSE tried.error END AS error
 FROM picked m
-LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
+LEFT JOIN LATERAL (SELECT * FROM post_deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
 LEFT JOIN LATERAL (SELECT * FROM posts WHERE id = d.post_id LIMIT 1) p ON true
 LEFT JOIN LATERAL (SELECT * FROM accounts WHERE id = d.account_id LIMIT 1) a ON true
+LEFT JOIN LATERAL (  -- where accounts have times of their own
+    SELECT d.due_at FROM post_deliveries o WHERE o.post_id = d.post_id AND o.own IS NOT NULL LIMIT 1) own ON true
 LEFT JOIN LATERAL (  -- the last attempt at the time; for late proof, the attempt that was proven
     SELECT t.armed_at, CASE WHEN t.outcome = 'failed' THEN t.error END AS error,
            count(*) OVER () AS attempts
@@ -50,7 +54,8 @@ LEFT JOIN LATERAL (  -- the last attempt at the time; for late proof, the attemp
              t.n DESC LIMIT 1
 ) tried ON true
 LEFT JOIN LATERAL (  -- the content at the time, if the post was edited since; of a live one: when it was armed
-    SELECT w.content_sha256, w.due_at FROM rewrites w
+    SELECT coalesce({REWRITTEN} ->> 'content_sha256', w.content_sha256) AS content_sha256, {REWRITTEN_DUE} AS due_at
+    FROM rewrites w
     WHERE w.post_id = d.post_id
       AND w.until > CASE WHEN m.target = 'published' THEN coalesce(tried.armed_at, m.at) ELSE m.at END
     ORDER BY w.until LIMIT 1

@@ -15,7 +15,13 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Reason, State, to_public
 from pipeline.domain.delivery_error import present_error
-from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
+from pipeline.domain.post import (
+    PostStatus,
+    apply_due_time,
+    derive_account_status,
+    derive_post_status,
+    hide_no_time,
+)
 from pipeline.domain.webhook import EventType, find_delivery_event, find_post_event
 from pipeline.store.database import new_id
 from pipeline.store.moves import MoveFacts
@@ -143,7 +149,7 @@ def _describe_common(m: MoveFacts, post: EventPost) -> dict[str, Any]:
         "workspace_id": m.workspace_id,
         "post_id": post.id,
         "external_id": post.external_id,
-        "scheduled_at": post.scheduled_at,
+        "scheduled_at": hide_no_time(post.scheduled_at),
     }
 
 

@@ -50,6 +50,14 @@ APP = "990602627938098"
 DIGEST = hashlib.sha256(b"verifier").digest()
 CHALLENGE = base64.urlsafe_b64encode(DIGEST).rstrip(b"=").decode()
 ORGANIZATION = "w_organization_social r_organization_social rw_organization_admin"
+ORGANIZATION_ASKED = (
+    "w_organization_social r_organization_social w_organization_social_feed r_organization_social_feed "
+    "rw_organization_admin"
+)
+PAGE_SCOPES = "pages_show_list pages_read_engagement pages_manage_posts pages_manage_engagement"
+INSTAGRAM_SCOPES = (
+    "instagram_business_basic instagram_business_content_publish instagram_business_manage_comments"
+)
 YOUTUBE_SCOPES = (
     "https://www.googleapis.com/auth/youtube.upload https://www.googleapis.com/auth/youtube.readonly"
 )
@@ -91,13 +99,13 @@ CONSENT: list[tuple[Platform, dict[str, str], str, dict[str, str]]] = [
         Platform.FACEBOOK,
         {},
         "/www/v25.0/dialog/oauth",
-        {"client_id": APP, "scope": "pages_show_list,pages_read_engagement,pages_manage_posts"},
+        {"client_id": APP, "scope": PAGE_SCOPES.replace(" ", ",")},
     ),
     (
         Platform.INSTAGRAM,
         {},
         "/www/oauth/authorize",
-        {"client_id": APP, "scope": "instagram_business_basic,instagram_business_content_publish"},
+        {"client_id": APP, "scope": INSTAGRAM_SCOPES.replace(" ", ",")},
     ),
     (
         Platform.INSTAGRAM,
@@ -105,16 +113,17 @@ CONSENT: list[tuple[Platform, dict[str, str], str, dict[str, str]]] = [
         "/facebook_www/v25.0/dialog/oauth",
         {
             "client_id": APP,
-            "scope": "instagram_basic,instagram_content_publish,pages_show_list,pages_read_engagement",
+            "scope": "instagram_basic,instagram_content_publish,instagram_manage_comments,pages_show_list,"
+            "pages_read_engagement",
         },
     ),
     *(
         (Platform.LINKEDIN, options, "/www/oauth/v2/authorization", {"client_id": "77abc", "scope": scope})
         for options, scope in (
-            ({}, f"r_basicprofile w_member_social {ORGANIZATION}"),
+            ({}, f"r_basicprofile w_member_social {ORGANIZATION_ASKED}"),
             ({"connection": "person"}, "openid profile w_member_social"),
             ({"ask_for": "person"}, "openid profile w_member_social"),
-            ({"connection": "organization"}, ORGANIZATION),
+            ({"connection": "organization"}, ORGANIZATION_ASKED),
         )
     ),
     (
@@ -209,7 +218,7 @@ EXCHANGED: list[Any] = [
             ("GET /graph/v25.0/oauth/access_token", {**GRAPH_APP, "redirect_uri": BACK, "code": "the code"}),
             ("GET /graph/v25.0/oauth/access_token", EXTENDED),
         ],
-        (("EAA-long", None), SIXTY_DAYS, None, "pages_show_list pages_read_engagement pages_manage_posts"),
+        (("EAA-long", None), SIXTY_DAYS, None, PAGE_SCOPES),
     ),
     *(
         (
@@ -221,7 +230,7 @@ EXCHANGED: list[Any] = [
                 ("IGAA-new-token", None),
                 SIXTY_DAYS,
                 None,
-                "instagram_business_basic instagram_business_content_publish",
+                INSTAGRAM_SCOPES,
             ),
         )
         for short in (SHORT, SHORT_LIST)
@@ -241,7 +250,8 @@ EXCHANGED: list[Any] = [
             ("IGAA-new-token", None),
             SIXTY_DAYS,
             None,
-            "instagram_basic instagram_content_publish pages_show_list pages_read_engagement",
+            "instagram_basic instagram_content_publish instagram_manage_comments pages_show_list "
+            "pages_read_engagement",
         ),
     ),
     (
@@ -394,7 +404,7 @@ REFRESHED: list[Any] = [
         "GET /graph/refresh_access_token",
         {"grant_type": "ig_refresh_token", "access_token": ig.TOKEN},
         ("IGAA-new-token", None),
-        "instagram_business_basic instagram_business_content_publish",
+        "",
     ),
     (
         ig.account("facebook_login"),

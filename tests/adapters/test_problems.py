@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -69,6 +69,17 @@ def ig_reel(**facts: Any) -> Draft:
     return ig.reel(ig.video(**facts))
 
 
+def ig_story(*media: Media, **options: Any) -> Draft:
+    kind: Literal["video", "slideshow"] = "video" if media[0].kind == "video" else "slideshow"
+    return Draft(
+        delivery_id="d", caption="x" * 2201, kind=kind, media=media, options={"placement": "story", **options}
+    )
+
+
+def fb_story(*media: Media, **options: Any) -> Draft:
+    return replace(ig_story(*media, **options), caption="A story")
+
+
 def tt_images(*made: Media) -> Draft:
     return replace(tt.photos(), media=made)
 
@@ -86,6 +97,10 @@ def described(draft: Draft, length: int) -> Draft:
     return replace(draft, media=(replace(draft.media[0], alt_text="x" * length),))
 
 
+def commented(draft: Draft, text: str = "More below") -> Draft:
+    return replace(draft, first_comment=text)
+
+
 LI_VIDEO, FOUR_TAGS = li.build_draft(li.video()), ["x" * 100] * 4
 FINE = [
     *rows(
@@ -94,7 +109,14 @@ FINE = [
         covered(fb.landscape(), content_type="image/png"),
     ),
     *rows(ig.account(), described(ig.photo_post(), 1000), covered(ig.reel(), bytes=8 * MB)),
+    *rows(fb.account(), commented(fb.photos(1), "x" * 8000), commented(fb.reel(), "x" * 8000)),
+    *rows(ig.account(), commented(ig.photo_post(), "x" * 8000), commented(ig.reel(), "x" * 8000)),
+    *rows(li.account(), commented(li.build_draft(), "x" * 1250), commented(li.text(), "🐈" * 625)),
+    *rows(yt.account(), commented(yt.video(), "x" * 10_000)),
     *rows(li.account(), described(li.build_draft(), 4086), covered(LI_VIDEO, bytes=9_999_999)),
+    *rows(li.account(), li.text(), li.text(link="https://a.example"), li.document(100_000_000, 300)),
+    *rows(li.account("person"), li.document(pages=None), replace(li.document(), title="x" * 400)),
+    *rows(fb.account(), fb.text(), fb.text(link="https://facebook.com.example/a")),
     *rows(pi.account(), described(pi.post(), 500), pi.post(link="https://a.example/" + "x" * 2030)),
     *rows(pi.account(), pi.post(caption="x" * 800), pi.post(pi.image(bytes=20 * MB))),
     *rows(li.account(), li.build_draft(li.image(width=36_152_319, height=1))),
@@ -231,6 +253,7 @@ BROKEN = [
     *rows(
         fb.account(),
         (fb_image(bytes=10 * MB + 1), ONE, 10 * MB, 10 * MB + 1),
+        (fb.text(link="https://m.facebook.com/a"), "facebook.link", "another site", "m.facebook.com"),
         (
             fb_image(content_type="image/webp"),
             ONE,
@@ -240,6 +263,14 @@ BROKEN = [
         (fb_reel(bytes=10 * 1024**3 + 1), URL, 10 * 1024**3, 10 * 1024**3 + 1),
         (fb_reel(duration=14401.0), URL, 14400.0, 14401.0),
         (replace(fb.photos(2), media=(fb.image(), fb.video())), "media.urls[1]", "image", "video"),
+        (fb_story(fb.image(), fb.image()), "media", 1, 2),
+        (fb_story(fb.image(bytes=10 * MB + 1)), ONE, 10 * MB, 10 * MB + 1),
+        (fb_story(fb.video(content_type="video/quicktime")), URL, "video/mp4", "video/quicktime"),
+        (fb_story(fb.video(duration=60.1)), URL, "3 to 60", 60.1),
+        (fb_story(fb.video(duration=2.9)), URL, "3 to 60", 2.9),
+        (fb_story(fb.video(fps=61.0)), URL, "24 to 60", 61.0),
+        (fb_story(fb.video(width=1080, height=1080)), URL, "0.5425 to 0.5825", 1.0),
+        (fb_story(fb.video(width=530, height=942)), URL, "540 x 960", "530 x 942"),
     ),
     *rows(
         ig.account(),
@@ -255,6 +286,19 @@ BROKEN = [
         (ig_reel(codec="vp9"), URL, "h264 or hevc", "vp9"),
         (ig_reel(bytes=300 * MB + 1), URL, 300 * MB, 300 * MB + 1),
         (ig_reel(width=1921, height=1080), URL, 1920, 1921),
+        (ig_story(ig.image(1), ig.image(2)), "media", 1, 2),
+        (
+            ig_story(ig.image(), collaborators=["ann"]),
+            "instagram.collaborators",
+            "none in a story",
+            "collaborators",
+        ),
+        (ig_story(ig.image(), location_id="1"), "instagram.location_id", "none in a story", "location_id"),
+        (ig_story(ig.image(bytes=8 * MB + 1)), ONE, 8 * MB, 8 * MB + 1),
+        (ig_story(ig.image(content_type="image/png")), ONE, "image/jpeg", "image/png"),
+        (ig_story(ig.video(bytes=100 * MB + 1)), URL, 100 * MB, 100 * MB + 1),
+        (ig_story(ig.video(duration=2.9)), URL, "3 to 60", 2.9),
+        (ig_story(ig.video(duration=60.1)), URL, "3 to 60", 60.1),
         (ig_reel(duration=2.9), URL, "3 to 900", 2.9),
         (ig_reel(duration=901.0), URL, "3 to 900", 901.0),
         (ig_reel(fps=22.9), URL, "23 to 60", 22.9),
@@ -264,6 +308,9 @@ BROKEN = [
     *rows(
         li.account(),
         (li.build_draft(caption="x" * 3001), "caption", 3000, 3001),
+        (li.document(100_000_001), URL, 100_000_000, 100_000_001),
+        (li.document(pages=301), URL, 300, 301),
+        (li.document(content_type="application/msword"), URL, "application/pdf", "application/msword"),
         (li.build_draft(caption="(" * 1501), "caption", 3000, 3002),
         (li.build_draft(*(li.image() for _ in range(21))), "media", 20, 21),
         (li.build_draft(li.image(), li.video()), "media.urls[1]", "image", "video"),
@@ -297,6 +344,21 @@ BROKEN = [
         li.account("organization", remote_id="5583111"),
         (li.build_draft(), "accounts", "urn:li:organization:", "5583111"),
     ),
+    *rows(fb.account(), (commented(fb_story(fb.image())), "first_comment", "none", None)),
+    *rows(ig.account(), (commented(ig_story(ig.video())), "first_comment", "none", None)),
+    *rows(pi.account(), (commented(pi.post()), "first_comment", "none", None)),
+    *both(
+        (commented(tt.video()), "first_comment", "none", None),
+        (commented(tt.photos()), "first_comment", "none", None),
+        (commented(tt_video(deliver_as="inbox")), "first_comment", "none", None),
+    ),
+    *rows(li.account("person"), (commented(li.text()), "first_comment", "none", None)),
+    *rows(
+        li.account(),
+        (commented(li.build_draft(), "x" * 1251), "first_comment", 1250, 1251),
+        (commented(li.text(), "🐈" * 626), "first_comment", 1250, 1252),
+    ),
+    *rows(yt.account(), (commented(yt.video(), "x" * 10_001), "first_comment", 10_000, 10_001)),
     *rows(
         pi.account(),
         (pi.post(board=None), "pinterest.board_id", "a board", None),
@@ -331,6 +393,7 @@ BROKEN = [
         (tt_images(tt.video().media[0]), ONE, "image", "video"),
         (replace(tt.video(), media=(tt.image(1),)), URL, "video", "image"),
         (tt_video(post_mode="MEDIA_UPLOAD"), "tiktok.post_mode", "slideshow", "video"),
+        (tt.photos(deliver_as="inbox"), "tiktok.deliver_as", "video", "slideshow"),
         (replace(tt.video(), caption="🐈" * 1101), "caption", 2200, 2202),
         (tt_video(description="x" * 2201), "tiktok.description", 2200, 2201),
         (tt.photos(caption="x" * 4001), "caption", 4000, 4001),
@@ -487,7 +550,27 @@ def test_several_problems_come_together(account: Account, draft: Draft, fields: 
 
 
 TAGS = pi.post(pi.image(1), pi.image(2, width=999), caption="x" * 795, tags=["much", "tiles"])
+NONE = (None, None)
+STORY_WARNED = {"CAPTION_NOT_SENT": NONE}
 WARNED = [
+    *rows(
+        fb.account(),
+        (fb_story(fb.image(width=1080, height=1920)), STORY_WARNED),
+        (fb_story(fb.video(duration=60.0)), STORY_WARNED),
+        (fb_story(fb.video(duration=3.0), title="T"), {**STORY_WARNED, "SETTING_HAS_NO_EFFECT": NONE}),
+        (
+            replace(fb_story(fb.image()), ai_generated=True),
+            {**STORY_WARNED, "AI_LABEL_NOT_SUPPORTED": NONE},
+        ),
+    ),
+    *both(
+        (tt_video(deliver_as="inbox"), {"CAPTION_NOT_SENT": NONE}),
+        (tt_video(deliver_as="inbox", title="T"), {"CAPTION_NOT_SENT": NONE, "DRAFT_IGNORES_SETTING": NONE}),
+        (
+            replace(covered(tt_video(deliver_as="inbox")), ai_generated=True),
+            {"CAPTION_NOT_SENT": NONE, "COVER_NOT_SUPPORTED": NONE, "AI_LABEL_NOT_SUPPORTED": NONE},
+        ),
+    ),
     *rows(
         pi.account(),
         (
@@ -496,9 +579,25 @@ WARNED = [
         ),
     ),
     *rows(
+        li.account(),
+        (li.text(title="Jobs"), {"SETTING_HAS_NO_EFFECT": (None, None)}),
+        (replace(li.document(), options={"title": "Jobs"}), {"SETTING_HAS_NO_EFFECT": (None, None)}),
+    ),
+    *rows(fb.account(), (fb.text(title="Jobs"), {"SETTING_HAS_NO_EFFECT": (None, None)})),
+    *rows(
         ig.account(),
         (ig_image(width=1080, height=1400), {"RATIO_NOT_DOCUMENTED": ("0.8 to 1.91", 0.771)}),
         (ig_image(width=1080, height=1440), {"RATIO_NOT_DOCUMENTED": ("0.8 to 1.91", 0.75)}),
+        (ig_story(ig.image(width=1080, height=1920, bytes=8 * MB)), STORY_WARNED),
+        (ig_story(ig.video(duration=3.0, bytes=100 * MB)), STORY_WARNED),
+        (
+            ig_story(ig.video(duration=60.0), share_to_feed=True),
+            {**STORY_WARNED, "SETTING_HAS_NO_EFFECT": NONE},
+        ),
+        (
+            covered(described(ig_story(ig.video()), 3)),
+            {**STORY_WARNED, "ALT_TEXT_NOT_SUPPORTED": NONE, "COVER_NOT_SUPPORTED": NONE},
+        ),
     ),
     *rows(
         yt.account(long_uploads="eligible"),
@@ -598,7 +697,8 @@ LIMITS: dict[Platform, Any] = {
 PACE = """FIRST_POLL FIRST_POLL_IMAGE FIRST_POLL_VIDEO FIRST_POST_READ LONGEST_POLL GONE_READS RESTARTS RESTART_PAUSE
 CUTS CUT_PAUSE CLOCK_SKEW PAGE PAGES BOARD_PAGES LISTED LISTINGS QUOTA_RECHECK BUSY LONG_BUSY SHORT_BUSY CHANNEL_DAY
 RESET_MOST NOT_READY URL_MARGIN CONTAINER_LIFE CHUNK CHUNK_TIME QUANTUM FRESH STALE PROCESSING MB CHUNK_LEAST CHUNK_MOST
-CHUNK_LAST_MOST CHUNKS_MOST CHUNK_SIZES CHUNK_SMALL CHUNK_WANTED UPLOAD_FLOOR UPLOAD_URL_LIFE"""
+CHUNK_LAST_MOST CHUNKS_MOST CHUNK_SIZES CHUNK_SMALL CHUNK_WANTED UPLOAD_FLOOR UPLOAD_URL_LIFE
+FIRST_POLL_DOCUMENT COMMENT_PAUSE"""
 """Constants that limit no post: poll intervals, retries, chunk sizes."""
 RECORDS = """CAPABILITIES LIMITS RETIREMENTS POSTS_PER_DAY CONTAINERS_PER_DAY REELS_PER_DAY CODEC_ALIASES RATIO_SLACK
 COVER_SECOND REEL_TYPES REEL_CODECS REEL_SECONDS REEL_FPS REEL_PIXELS REEL_RATIO REEL_RATIO_SLACK"""
@@ -673,7 +773,7 @@ def test_every_limit_stands_in_the_table_for_people(platform: Platform) -> None:
     limits, rows = LIMITS[platform], ADAPTERS[platform].capabilities.limits
     shown = {value for row in rows for value in (row.least, row.most, *row.values)}
     names = {name for name in vars(limits) if name.isupper() and not name.startswith("_")}
-    for name in names - {*PACE.split(), *RECORDS.split(), *PARTS.split(), "FORBIDDEN"}:
+    for name in names - {*PACE.split(), *RECORDS.split(), *PARTS.split(), "FORBIDDEN", "REFUSED_LINKS"}:
         for value in filter(None, list_leaves(getattr(limits, name))):
             is_below = isinstance(value, int) and value - 1 in shown  # LinkedIn: fewer than so many pixels
             assert value in shown or is_below, f"{name}: {value}"

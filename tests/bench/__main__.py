@@ -29,6 +29,7 @@ from tests.bench import (
     outages,
     reading,
     scrape,
+    search,
     slots,
     streams,
     webhooks,
@@ -50,6 +51,7 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "slots": slots.measure,
     "reading": reading.measure,
     "dashboard": dashboard.measure,
+    "search": search.measure,
     "scrape": scrape.measure,
     "live": live.measure,
     "flushed": flushed.measure,
@@ -120,7 +122,7 @@ def _arguments() -> argparse.Namespace:
         "--posts",
         type=int,
         metavar="N",
-        help="number of posts for `reading` and `scrape`; 10000000 takes half an hour",
+        help="number of posts for `reading`, `search` and `scrape`; 10000000 takes half an hour",
     )
     parser.add_argument(
         "--rows", type=int, metavar="N", help="let `bulk` plan a file of so many rows and measure memory"

@@ -10,8 +10,10 @@ from uuid import UUID
 
 import requests
 
+from adapters.contract import Platform
 from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES
+from pipeline.dashboard.calendar import View
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
@@ -30,9 +32,22 @@ from tests.stack import Stack, until
 PREFIX = "/dashboard"
 HOME = f"{PREFIX}/"
 ATTENTION, OTHERS = "p99 under 300 ms", "p99 under 200 ms"
-NO_PAGES = frozenset({"/events", "/login", "/calendar/posts"})
-"""A stream, what is shown before there is a visitor, and what `_list_calendars` asks for."""
-_QUERIES = {"/queue/count": "?action=replay&scope=all&filter=error_class%3DUnavailable"}
+NO_PAGES = frozenset(
+    {
+        "/events",
+        "/login",
+        "/thumbnails/{name}",
+        "/jobs/toast",
+        "/imports/{import_id}",
+        "/imports/{import_id}/forecast",
+    }
+)
+"""A stream, what is shown before there is a visitor, a picture, and what is about a change that this stack lacks."""
+_QUERIES = {
+    "/queue/count": "?action=replay&scope=all&filter=error_class%3DUnavailable",
+    "/numbers/month": "?client={workspace}",
+    "/numbers/month.csv": "?client={workspace}",
+}
 """What a path needs to be a page."""
 SHARE = 5
 """Pages are several times as heavy as the API's: this part of the scale's reads is enough."""
@@ -71,7 +86,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         client = Client(stack, stack.key)
         until(client.answers, READY, lambda: "the API does not answer")
         reference = client.times([f"{BASE}/subscription"], reads)
-        for who, browser in _log_in(stack).items():
+        for who, browser in log_in(stack).items():
             for name, paths in _list_pages(stack).items():
                 found = browser.times(paths, reads)
                 yield Figure(
@@ -85,7 +100,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
                 )
 
 
-def _log_in(stack: Stack) -> dict[str, Browser]:
+def log_in(stack: Stack) -> dict[str, Browser]:
     """Return browsers of users, by what they see."""
     server = Server(url=stack.api, log=Path(), context=stack.context, http=requests.Session())
     site = Site(server=server, tenant=Tenant(workspace=stack.workspace, key=stack.key))
@@ -105,9 +120,9 @@ def _list_pages(stack: Stack) -> dict[str, Sequence[str]]:
         for route in own
         if route.path not in NO_PAGES and "GET" in (route.methods or ())
     }
-    found = {PREFIX + path: _fill(path, examples) for path in sorted(routes)}
+    found = {PREFIX + path: _fill(path, examples, stack.workspace) for path in sorted(routes)}
     account, post = examples["account_id"][0], examples["post_id"][0]
-    found |= _list_calendars(stack, sorted(set(examples["account_id"])))
+    found |= _list_calendars(stack)
     filters: dict[str, list[dict[str, str]]] = {
         "by state": [{"state": state} for state in State],
         "by hold": [{"reason": hold} for hold in Hold],
@@ -130,27 +145,23 @@ def _list_pages(stack: Stack) -> dict[str, Sequence[str]]:
     }
 
 
-def _list_calendars(stack: Stack, accounts: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Return the paths of the calendar's posts: views of the workspace and of accounts, past and to come."""
+def _list_calendars(stack: Stack) -> dict[str, Sequence[str]]:
+    """Return the paths of the calendar: views of all clients, of one and of a platform, past and to come."""
     today = datetime.now(UTC).date()
-    monday = today - timedelta(days=today.weekday())
-    views = {"timeGridWeek": 7, "dayGridMonth": 42, "listWeek": 7}
 
-    def ask(view: str, ahead: int, **account: str) -> str:
-        start = monday + timedelta(days=ahead)
-        span = {"start": start, "end": start + timedelta(days=views[view])}
-        query = {"workspace": stack.workspace, "zone": "Europe/Berlin", "view": view, **span, **account}
-        return f"{PREFIX}/calendar/posts?{urlencode(query)}"
+    def ask(view: str, ahead: int, **more: str) -> str:
+        at = today + timedelta(days=ahead)
+        query = {"view": view, "date": at, **({"day": at} if view == "month" else {}), **more}
+        return f"{PREFIX}/calendar?{urlencode(query)}"
 
-    some: dict[str, list[dict[str, str]]] = {
-        "": [{}],
-        " of an account": [{"account": one} for one in accounts],
+    some = {
+        "": {},
+        " of a client": {"workspace": str(stack.workspace)},
+        " of a platform": {"platform": Platform.TIKTOK.value},
     }
     return {
-        f"{PREFIX}/calendar/posts {view}{whose}": [
-            ask(view, ahead, **account) for ahead in (-14, -7, 0, 7) for account in chosen
-        ]
-        for view in views
+        f"{PREFIX}/calendar {view}{whose}": [ask(view, ahead, **chosen) for ahead in (-14, -7, 0, 7, 30)]
+        for view in View
         for whose, chosen in some.items()
     }
 
@@ -180,10 +191,10 @@ def _select_for_job(stack: Stack) -> UUID:
     return job.id
 
 
-def _fill(path: str, examples: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def _fill(path: str, examples: Mapping[str, Sequence[str]], workspace: UUID) -> Sequence[str]:
     for name, values in examples.items():
         if f"{{{name}}}" in path:
             return [PREFIX + path.replace(f"{{{name}}}", value) for value in values]
     if "{" in path:
         raise InvalidMeasurement(f"There is no example for {path}.")
-    return [PREFIX + path + _QUERIES.get(path, "")]
+    return [PREFIX + path + _QUERIES.get(path, "").format(workspace=workspace)]

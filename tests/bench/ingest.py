@@ -24,8 +24,11 @@ from tests.stack import Stack, until
 ACCOUNTS = 200
 LOG_FILES = 64
 """WAL files that PostgreSQL keeps between two checkpoints (``max_wal_size``, 1 GB)."""
-BATCH, BATCH_CLIENTS = 500, 4
-"""Posts in a request of POST /posts/batch, and requests under way: a server process has as many threads for them."""
+BATCH, BATCH_CLIENTS = 500, 16
+"""Posts in a request of POST /posts/batch, and requests under way: four for each thread that a process has for them.
+
+A connection goes to a process by chance: with four, one of two processes often had them all.
+"""
 REFERENCES = {"uncommitted": "rolled back, not committed", "unstored": "storing statement left out"}
 BUSY = 0.6
 """Cores: a client that used more may have been the bottleneck."""

@@ -50,6 +50,12 @@ MEANING = {
         "many filters: each state, each hold, causes, texts, accounts, due times, and what is not there, where a page "
         "ends after 5,000 rows and offers to search further. One client, one connection, one API process."
     ),
+    "search": (
+        "Milliseconds of the queue's page by texts, whole, among posts as those of `reading` with 80 more characters "
+        "each, for users as in `dashboard`: a word in one post of 30,000, words in every third or so, three that are "
+        "in none, of which one has only frequent trigrams, and words of two letters, where a page ends after 5,000 "
+        "rows. The first page must have all posts of the rare word. One client, one connection, one API process."
+    ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
         "from that moment to the last `published`, and between the 10th and 90th per cent of them (steady). Workers "

@@ -28,14 +28,14 @@ def store_checks(stack: Stack, kind: PostKind) -> dict[int, UUID]:
     found: dict[int, UUID] = {}
     for position, name in enumerate(kind.files):
         url = stack.media(name)
-        facts = asdict(probe(stack.context.fetcher, url, "video" if kind.purpose == "video" else "image"))
+        probed = probe(stack.context.fetcher, url, "video" if kind.purpose == "video" else "image")
         with stack.context.database.begin() as c:
             known = checks.find_good(c, [(stack.workspace, kind.purpose, url)], timedelta(minutes=10))
             [(check, _)] = known.values() or [
                 (checks.open_check(c, stack.workspace, kind.purpose, url), None)
             ]
             if not known:
-                checks.decide_check(c, check.id, "good", facts=facts, seen="ok")
+                checks.decide_check(c, check.id, "good", facts=asdict(probed.facts), seen="ok")
         found[position] = check.id
     return found
 

@@ -29,7 +29,7 @@ from tests.chaos.client import Client, SentPost
 from tests.chaos.drain import Drain
 from tests.chaos.fault_injector import FaultInjector
 from tests.chaos.importing import LONGEST, Importer
-from tests.chaos.judge import ReportedState, Verdict, find_doubles, judge
+from tests.chaos.judge import ReportedState, Verdict, find_doubles, judge, name_comment, read_comment
 from tests.chaos.posts import Posts, list_expectations
 from tests.chaos.scorecard import AIMS, ONLY, SANDBOX
 from tests.chaos.system import SystemUnderTest, build_system, list_sites
@@ -328,6 +328,9 @@ class Run:
                         reported[post["external_id"], site, remote] = ReportedState(
                             state=state["state"], reason=state["blocked_reason"], error=state["error_message"]
                         )
+                        if comment := state.get("first_comment"):
+                            key = post["external_id"], name_comment(site), remote
+                            reported[key] = read_comment(comment)
             cursor = answer["next_cursor"]
             if not cursor:
                 return reported

@@ -87,6 +87,16 @@ class ReportedState:
     error: str | None = None
 
 
+_OF_COMMENTS = {"posted": "published", "pending": "unknown", "retry": "retrying"}
+
+
+def read_comment(comment: Mapping[str, Any]) -> ReportedState:
+    """Return the state of a first comment, of which the API tells only the status."""
+    error = comment["error"] or {}
+    state = _OF_COMMENTS.get(comment["status"], comment["status"])
+    return ReportedState(state=state, error=error.get("message"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Violation:
     """One violated guarantee, with the evidence."""
@@ -133,10 +143,24 @@ CANNOT_TELL: Mapping[str, frozenset[str]] = {
     "tiktok_business": frozenset({"video", "photo", "slideshow"}),
     "pinterest": frozenset({"video", "photo", "slideshow"}),
     "linkedin": frozenset({"video", "photo", "slideshow"}),
+    **dict.fromkeys(
+        ("instagram comment", "facebook comment", "youtube comment", "linkedin comment"),
+        frozenset({"video", "photo", "slideshow"}),
+    ),
 }
 """Platform -> kinds whose absence it cannot prove, per the adapter's README ("What a lost answer leads to").
 
 A live post is found there by its unique text, so only posts that are not live may be left to a person."""
+
+
+def name_comment(site: str) -> str:
+    """Return the name under which first comments on the posts of a platform are judged."""
+    return f"{site} comment"
+
+
+def _name_site(line: Mapping[str, Any]) -> str:
+    site: str = line["platform"]
+    return name_comment(site) if line.get("kind") == "comment" else site
 
 
 def may_remain_open(site: str, kind: str, *, live: bool) -> bool:
@@ -166,7 +190,7 @@ def judge(
             continue
         revision = REVISION.search(str(line["caption"]))
         post = LivePost(at=datetime.fromisoformat(line["at"]), revision=int(revision[1]) if revision else 0)
-        went_live[found[0], line["platform"], line["account"]].append(post)
+        went_live[found[0], _name_site(line), line["account"]].append(post)
     verdict = Verdict(submitted=len(expectations), violations=unknown)
     for expected in expectations:
         key = (expected.word, expected.site, expected.account)
@@ -255,7 +279,7 @@ def _describe(reported: ReportedState | None) -> str:
 def find_doubles(ledger: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the unique texts that are live more than once on one account."""
     live = Counter(
-        (found[0], line["platform"], line["account"])
+        (found[0], _name_site(line), line["account"])
         for line in ledger
         if (found := WORD.search(str(line["caption"])))
     )

@@ -118,6 +118,11 @@ SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int | str]]] = (
     ("look", "drop", 3, {}),
     ("look", "429", 2, {"retry_after": 1}),
     ("refresh", "drop", 1, {}),
+    ("comment", "effect-then-drop", 2, {}),
+    ("comment", "effect-then-5xx", 1, {}),
+    *(("comment", "answer", 0.2, answer) for answer in PROXY_ANSWERS),
+    *(("comment", "effect-then-answer", 0.2, answer) for answer in PROXY_ANSWERS),
+    ("comment", "429", 1, {"retry_after": 2}),
 )
 """Faults ordered from the sandbox: step, fault, weight, details."""
 HOUR_LONG = frozenset({("instagram", "token-expired")})

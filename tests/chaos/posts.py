@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests.chaos.client import SentPost
-from tests.chaos.judge import ExpectedDelivery
+from tests.chaos.judge import ExpectedDelivery, name_comment
 from tests.chaos.plan import Planned
 from tests.chaos.system import SystemUnderTest
+
+NEW_EVERY = 10
+"""One post in so many has more than a caption and files of its own, unless it is edited all the time."""
+_COMMENTED = frozenset({"instagram", "facebook", "youtube", "linkedin"})
+_NEW: Sequence[tuple[str, frozenset[str] | None]] = (
+    ("text", frozenset({"facebook", "linkedin"})),
+    ("document", frozenset({"linkedin"})),
+    ("first comment", _COMMENTED),
+    ("own words", None),
+)
+"""What such a post has, and the platforms that all of its accounts are on; None: any."""
+
+
+def find_new(planned: Planned) -> str | None:
+    """Return what the post has that most have not."""
+    turn, rest = divmod(planned.number, NEW_EVERY)
+    fitting = [what for what, sites in _NEW if sites is None or sites.issuperset(planned.sites)]
+    return None if rest or planned.stormy else fitting[turn % len(fitting)]
 
 
 class Posts:
@@ -42,23 +61,42 @@ class Posts:
         }
         if "pinterest" in p.sites and p.number % 2:
             body["pinterest"] = {"link": f"https://example.com/{p.number}"}
-        return body | ({} if one.due is None else {"scheduled_at": one.due.isoformat()})
+        return self._vary(one, body) | ({} if one.due is None else {"scheduled_at": one.due.isoformat()})
+
+    def _vary(self, one: SentPost, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the body with what the post has that most have not."""
+        document = {"type": "document", "url": self._system.stack.media("sample.pdf"), "title": one.word}
+        own = [{**entry, "caption": f"{body['caption']} own"} for entry in body["accounts"]]
+        more: Mapping[str | None, dict[str, Any]] = {
+            "text": {"media": {"type": "text"}},
+            "document": {"media": document},
+            "first comment": {"first_comment": f"{one.word} comment"},
+            "own words": {"accounts": own},
+        }
+        return body | more.get(find_new(one.planned), {})
 
 
 def list_expectations(sent: Sequence[SentPost]) -> list[ExpectedDelivery]:
-    """Return what the judge has to look for: each post on each of its accounts."""
-    return [
-        ExpectedDelivery(
-            word=one.word,
-            site=site,
-            account=account,
-            kind=one.planned.kind,
-            taken=one.is_taken,
-            refused=one.status is not None and not one.is_taken,
-            due=one.promised_due if one.due is not None else None,
-            since=one.promised_due,
-            history=one.history,
-        )
-        for one in sent
+    """Return what the judge has to look for: each post on each of its accounts, and its first comment there."""
+    posts = [_expect(one, site, account) for one in sent for site, account in one.targets.items()]
+    commented = [one for one in sent if find_new(one.planned) == "first comment"]
+    comments = [
+        replace(_expect(one, name_comment(site), account), since=None)
+        for one in commented
         for site, account in one.targets.items()
     ]
+    return posts + comments
+
+
+def _expect(one: SentPost, site: str, account: str) -> ExpectedDelivery:
+    return ExpectedDelivery(
+        word=one.word,
+        site=site,
+        account=account,
+        kind=one.planned.kind,
+        taken=one.is_taken,
+        refused=one.status is not None and not one.is_taken,
+        due=one.promised_due if one.due is not None else None,
+        since=one.promised_due,
+        history=one.history,
+    )

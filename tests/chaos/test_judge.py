@@ -19,6 +19,7 @@ from tests.chaos.judge import (
     find_doubles,
     judge,
     percentile,
+    read_comment,
 )
 
 DUE = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -206,3 +207,20 @@ def test_a_seed_is_a_run() -> None:
         assert post.due is not None or not post.stormy
     assert any(post.stormy for post in plan.plan_posts(7, 50, 120, sites))
     assert sum(post.stormy for post in plan.plan_posts(7, 30_000, 120, sites)) < 2 * plan.STORMS
+
+
+def test_a_first_comment_is_judged_apart_from_its_post() -> None:
+    expected = [promised(site="facebook"), promised(site="facebook comment", since=None)]
+    reported = {
+        (WORD, "facebook", "them"): ReportedState(state="published"),
+        (WORD, "facebook comment", "them"): read_comment({"status": "posted", "error": None}),
+    }
+    post, comment = line(platform="facebook"), line(platform="facebook", kind="comment")
+    assert judge(expected, [post, comment], reported).stands
+    twice = judge(expected, [post, comment, comment], reported)
+    assert [(v.what, v.site) for v in twice.violations] == [("duplicated", "facebook comment")]
+    assert find_doubles([post, comment, comment]) == [WORD]
+    assert [v.what for v in judge(expected, [post], reported).violations] == ["lost"]
+    reported[WORD, "facebook comment", "them"] = read_comment({"status": "pending", "error": None})
+    assert judge(expected, [post], reported).stands, "nobody can prove that a comment is not there"
+    assert [v.what for v in judge(expected[:1], [post, comment], reported).violations] == ["unasked"]

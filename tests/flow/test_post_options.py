@@ -36,8 +36,11 @@ def test_a_video_goes_to_all_six_with_every_option(stack: Stack) -> None:
         "category": "26",
         "made_for_kids": False,
     }
+    assert youtube["notify"] is False
     instagram = live["instagram"]["extra"]
-    assert {name: instagram[name] for name in SECTIONS["instagram"]} == SECTIONS["instagram"]
+    assert {**{name: instagram.get(name) for name in SECTIONS["instagram"]}, "placement": "feed"} == SECTIONS[
+        "instagram"
+    ]
     assert live["facebook"]["extra"]["title"] == "A mug"
     assert live["facebook"]["extra"]["is_ai_generated"] is True
     linkedin = live["linkedin"]["extra"]["body"]
@@ -106,11 +109,48 @@ def test_a_thumbnail_that_is_refused_is_a_warning_of_a_live_post(stack: Stack) -
     assert (state["status"], state["error"]) == ("posted", None)
 
 
+def test_a_video_joins_a_playlist_and_one_that_is_not_there_is_a_warning(stack: Stack) -> None:
+    stack.accounts["youtube"] = stack.connect("youtube", f"{stack.owner}y", options={"playlists": ["PLmugs"]})
+    post = stack.create_post(caption(), "youtube", youtube={"playlist_id": "PLother"})
+    stack.await_state(post, "published", "youtube", 60)
+    state = until(lambda: found if (found := stack.state(post, "youtube")).get("warnings") else None, 60)
+    [warning] = state["warnings"]
+    assert (warning["code"], warning["field"]) == ("PLAYLIST_NOT_SET", "youtube.playlist_id")
+    assert (state["status"], state["error"]) == ("posted", None)
+    live = publish(stack, caption(), "youtube", youtube={"playlist_id": "PLmugs"})
+    video = live["youtube"]["remote_id"]
+    until(lambda: video in list_playlist(stack, f"{stack.owner}y", "PLmugs") or None, 60)
+
+
+def test_a_video_becomes_a_story_and_a_draft(stack: Stack) -> None:
+    story = {"placement": "story"}
+    live = publish(stack, caption(), "instagram", "facebook", instagram=story, facebook=story)
+    assert {line["kind"] for line in live.values()} == {"story"}
+    live = publish(stack, caption(), "facebook", media=slideshow(stack, 1), facebook=story)
+    assert live["facebook"]["kind"] == "story"
+    post = stack.create_post(caption(), "tiktok", tiktok={"deliver_as": "inbox"})
+    state = stack.await_state(post, "published")
+    assert (state["published_url"], state["delivered_as"]) == (None, "inbox_draft")
+
+
 def test_a_cover_that_is_not_there_is_refused(stack: Stack) -> None:
     media = {"type": "video", "url": stack.media("sample.mp4"), "cover": stack.media("nothing.jpg")}
     refused = stack.post(caption=caption(), media=media, accounts=[{"id": str(stack.accounts["youtube"])}])
     assert (refused.status_code, refused.json()["error_code"]) == (400, "media_unreachable")
     assert "media.cover" in refused.json()["message"]
+
+
+def list_playlist(stack: Stack, username: str, playlist: str) -> list[str]:
+    """Return the ids of a playlist's videos, as YouTube's API shows them to the channel."""
+    body = {"platform": "youtube", "username": username, "options": {"playlists": [playlist]}}
+    token = stack.control("POST", "accounts", body)["access_token"]
+    answer = requests.get(
+        f"{stack.sandbox}/youtube/youtube/v3/playlistItems",
+        params={"part": "contentDetails", "playlistId": playlist},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    return [item["contentDetails"]["videoId"] for item in answer.json()["items"]]
 
 
 def read_thumbnail(stack: Stack, video_id: str) -> str:

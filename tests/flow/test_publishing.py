@@ -64,6 +64,28 @@ def test_a_slideshow_becomes_a_carousel_and_photos(stack: Stack) -> None:
     }
 
 
+def test_texts_links_and_documents_go_live_once_where_they_are_taken(stack: Stack) -> None:
+    text, carded, paged = caption(), caption(), caption()
+    link = {"link": "https://example.com/jobs"}
+    document = {"type": "document", "url": stack.media("sample.pdf"), "title": "Catalogue"}
+    posts = [
+        stack.create_post(text, "linkedin", "facebook", media={"type": "text"}),
+        stack.create_post(
+            carded, "linkedin", "facebook", media={"type": "text"}, linkedin=link, facebook=link
+        ),
+        stack.create_post(paged, "linkedin", media=document),
+    ]
+    for post in posts:
+        stack.await_status(post, "posted", 100)
+    kinds = [{line["platform"]: line["kind"] for line in stack.live(one)} for one in (text, carded, paged)]
+    assert kinds == [
+        {"linkedin": "text", "facebook": "text"},
+        {"linkedin": "article", "facebook": "text"},
+        {"linkedin": "document"},
+    ]
+    assert [len(stack.live(one)) for one in (text, carded, paged)] == [2, 2, 1]
+
+
 def test_a_large_video_goes_up_in_chunks(stack: Stack) -> None:
     text = caption()
     media = {"type": "video", "url": stack.media("sample-large.mp4")}

@@ -20,12 +20,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import uvicorn
 from PIL import Image
 from starlette.datastructures import Headers
 from uvicorn.server import ServerState
 
+from adapters.contract import MediaFacts
 from adapters.errors import Rejected
 from pipeline.api.accounts.oauth_routes import ConnectBody
 from pipeline.api.files import download
@@ -49,9 +51,9 @@ from pipeline.api.posts.steer import SteerBody
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.api.webhooks import WebhookBody, WebhookChanges
 from pipeline.cli.account_file import read_accounts
-from pipeline.dashboard import queue
+from pipeline.dashboard import filter as page_filter
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.media_fitting import Conversion
+from pipeline.domain.media_fitting import Conversion, plan_thumbnail
 from pipeline.domain.receipt import BrokenChain, issue, verify
 from pipeline.domain.webhook import parse_retry_after
 from pipeline.imports.columns import FileProblem, Format, ReadLimits, build_columns, detect_format
@@ -67,7 +69,7 @@ from pipeline.media.url_policy import FetchFailed, Refused, parse_target, requir
 from pipeline.runtime.interpreter import zstd
 from pipeline.stages.post_request import Refusal
 from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx
-from tests.pipeline.media import hostile_files, samples
+from tests.pipeline.media import documents, hostile_files, samples
 
 Read = Callable[[bytes], object]
 SECONDS = 10
@@ -169,6 +171,29 @@ def replay_conversion(data: bytes) -> None:
     if planned := _plan(data):
         with suppress(Rejected):
             probe.convert(io.BytesIO(data), planned[1], _PARTS, 60)
+
+
+_FRAME = plan_thumbnail(MediaFacts(content_type="video/mp4", bytes=9, width=320, height=180))
+
+
+def _plan_frame(data: bytes) -> tuple[Container, Conversion] | None:
+    """Return how a frame of the video becomes a thumbnail."""
+    container = sniff(data[:HEAD_BYTES])
+    return (container, _FRAME) if container is not None and container.reader == "av" and _FRAME else None
+
+
+def read_frame(data: bytes) -> None:
+    if (planned := _plan_frame(data)) is None:
+        return
+    container, plan = planned
+    job = asdict(plan) | {"reader": "frame", "format": container.format}
+    _answer(probe_worker._select_reader(job, cast("probe_worker.Pipe", _NoPipe())), data)
+
+
+def replay_frame(data: bytes) -> None:
+    if planned := _plan_frame(data):
+        with suppress(Refused):
+            probe._run_conversion(planned[0], len(data), lambda o, n: data[o : o + n], planned[1], 60)
 
 
 # --- imports ----------------------------------------------------------------------------------------------------------
@@ -279,8 +304,10 @@ def read_queries(data: bytes) -> None:
     ):
         with suppress(Refusal):
             cast("Read", read)(data)
-    with suppress(queue.InvalidFilter):
-        asked = queue.read_filter(queue.read_query(data.decode("utf-8", "replace")), _VISITOR)
+    with suppress(page_filter.InvalidFilter):
+        asked = page_filter.read_filter(
+            page_filter.read_query(data.decode("utf-8", "replace")), _VISITOR, ZoneInfo("UTC")
+        )
         asked.build_address("/queue")
 
 
@@ -462,6 +489,11 @@ def _make_heics() -> list[bytes]:
     return [samples.heic(100, 50), samples.heic(100, 50, quarter_turns=1)]
 
 
+def _make_documents() -> list[bytes]:
+    tree = documents.from_objects(*documents.TREE)
+    return [tree, documents.pack(), documents.document(2), documents.document(1, user_password="secret")]
+
+
 _ROWS: list[list[Any]] = [
     [
         "caption",
@@ -633,7 +665,13 @@ READERS: dict[str, Reader] = {
     "matroska": Reader(read=read_media, seeds=_make_matroskas, replay=replay_media),
     "image": Reader(read=read_media, seeds=_make_images, replay=replay_media),
     "heic": Reader(read=read_media, seeds=_make_heics, replay=replay_media),
+    "document": Reader(read=read_media, seeds=_make_documents, replay=replay_media),
     "conversion": Reader(read=read_conversion, seeds=_make_images, replay=replay_conversion),
+    "frame": Reader(
+        read=read_frame,
+        seeds=lambda: [*_make_mp4s(), *_make_avis(), *_make_matroskas()],
+        replay=replay_frame,
+    ),
     "sheet": Reader(read=read_sheet, seeds=_make_sheets, replay=replay_sheet),
     "import": Reader(read=read_text, seeds=_make_texts),
     "accounts": Reader(read=read_account_file, seeds=_make_account_files),

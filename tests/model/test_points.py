@@ -46,8 +46,10 @@ def test_every_failpoint_on_a_posts_way_is_proven_on_every_platform_once() -> No
 
 def test_every_row_of_the_proof_is_a_test_that_has_a_fleet() -> None:
     tests = {name: a for path in (TESTS / "proof").glob("test_*.py") for name, a in _tests_in(path).items()}
-    assert tests.keys() == proof.PROVEN.keys()
-    assert all("scenario" in arguments for arguments in tests.values())
+    of_comments = {name for name, arguments in tests.items() if "comments" in arguments}
+    assert of_comments, "their crashes are checked in each test"
+    assert tests.keys() - of_comments == proof.PROVEN.keys()
+    assert all("scenario" in tests[name] for name in proof.PROVEN)
 
 
 def test_the_proof_goes_to_every_platform_and_product() -> None:

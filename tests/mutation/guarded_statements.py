@@ -23,7 +23,11 @@ _CHECKS = (
 _EPOCH = ("tests/pipeline/store/recovery", "tests/pipeline/recovery")
 _WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/webhooks")
 _BULK = ("tests/pipeline/imports/test_statements.py", "tests/pipeline/imports", "tests/pipeline/api/imports")
-_STEERING = ("tests/pipeline/store/steering", "tests/pipeline/actions/test_steering.py")
+_STEERING = (
+    "tests/pipeline/store/steering",
+    "tests/pipeline/actions/test_steering.py",
+    "tests/pipeline/actions/test_undo_jobs.py",
+)
 _ACTIONS = (
     "tests/pipeline/store/posts",
     "tests/pipeline/actions",
@@ -31,6 +35,7 @@ _ACTIONS = (
     "tests/pipeline/stages/test_inbox_drafts.py",
 )
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
+_COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py",)
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
 _KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintenance/test_expire_audit.py")
 
@@ -42,8 +47,9 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "deliveries.claim._CLAIM",
         "deliveries.claim._CLAIM_LOOK",
         "deliveries.claim._return_newer",
-        "deliveries.published.claim_covers",
-        "deliveries.published.settle_cover",
+        "deliveries.published.claim_follow_ups",
+        "deliveries.published.record_follow_ups",
+        "deliveries.published.settle_follow_up",
         "deliveries.arm.disarm",
         "deliveries.late_results.save_late_result",
         "deliveries.late_results.save_late_result#2",
@@ -63,6 +69,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "deliveries.platform_health.*",
         "deliveries.platform_health.SIGN_OF_LIFE",
         "deliveries.lease._DISPATCH_LOOKS",
+        "deliveries.lease.bring_look_forward",
         "deliveries.lease.redispatch_lost",
         "deliveries.lease.redispatch_lost_looks",
         "deliveries.release._CANDIDATES",
@@ -105,6 +112,8 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.presets.*", "imports.rows.*", "jobs.*"),
     _STEERING: (
         "steering.jobs.create_job",
+        "steering.jobs.create_undo",
+        "steering.jobs.find_undo",
         "steering.jobs.find_job",
         "steering.jobs.lock_job",
         "steering.jobs.lock_jobs",
@@ -114,12 +123,13 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     _ACTIONS: (
         "posts.actions.lock_to_resolve#2",
         "posts.actions.read#2",
-        "posts.actions.rewrite",
+        "posts.rewrites.rewrite",
         "posts.actions._MOVE",
         "posts.actions.add_delivery",
-        "posts.actions.mark_deliveries",
+        "posts.rewrites.mark_deliveries",
         "posts.actions.hide_post",
         "posts.insert_batch.*",
+        "posts.undo_log.*",
         "posts.pins.*",
     ),
     _REFRESH: (
@@ -134,23 +144,29 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     ),
     _KEYS: ("idempotency_keys.claim",),
     _TICKS: ("ticks._CLAIM", "ticks._FINISH"),
+    _COMMENTS: ("deliveries.published._ADD_COMMENT",),
 }
 """Statements by the tests that have to notice, the nearest first. A pattern means those that change or lock rows."""
 
 EXCUSED: Mapping[str, str] = {
     "accounts.accounts.add_account#2": "an account that is connected again, by one user at a time",
     "accounts.grants.*": "a switch that a user sets",
+    "accounts.posting_times.lock_posting_times": "a switch that a user sets",
+    "accounts.posting_times.store_posting_times": "a switch that a user sets",
+    "accounts.posting_times.lock_accounts": "a lock by ids; test_auto_times has twenty requests at once",
     "accounts.oauth_sessions.expire_sessions*": "deletes what is over",
     "audit.*": "deletes what is over",
     "auth.*": "users, sessions and keys: no work is claimed, nothing is sent",
     "canaries.*": "when each queue was consumed last, by which level, and what its hosts see",
     "counters.*": "counts, made from the moves",
+    "deliveries.pauses.find_reason": "the lock of a switch that a user sets",
     "deliveries.pauses.pause": "a switch that a user sets",
     "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",
     "files.*": "uploads and their removal: nothing is sent by them",
     "idempotency_keys.delete_expired": "deletes what is over",
     "moves.*": "counts and positions of readers of the moves",
     "auth.workspaces.set_policy": "a switch that a user sets",
+    "posts.texts.*": "what searches read of posts; a post that is not found is sent all the same",
     "receipts.*": "lines made from the moves, by the holder of a lock on the chain",
     "rollups.*": "counts, made from the moves",
     "steering.jobs.delete_expired*": "deletes what is over",

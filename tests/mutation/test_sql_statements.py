@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,16 @@ import pytest
 from tests.mutation.guarded_statements import EXCUSED, GUARDED, find_tests, is_excused
 from tests.mutation.nearest import distance
 from tests.mutation.sql_mutants import list_sql_mutants
-from tests.mutation.sql_statements import STORE, find_statements, list_conjuncts, parse_module
+from tests.mutation.sql_statements import STORE, Statement, find_statements, list_conjuncts, parse_module
 
 ROOT = Path(__file__).parents[2]
-STATEMENTS = find_statements(ROOT)
 TEXT_ONLY = {"Connection", "Engine", "create_engine", "event", "text"}
 """What the store imports of SQLAlchemy: nothing that builds a statement."""
+
+
+@cache
+def read_statements() -> list[Statement]:
+    return find_statements(ROOT)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +77,13 @@ def run(c):
 
 def test_every_statement_that_changes_or_locks_rows_is_guarded_or_excused() -> None:
     """For a new one: add its name to ``GUARDED`` with the tests that notice, or to ``EXCUSED`` with the reason."""
-    guarding = {one.name for one in STATEMENTS if one.changes and one.conjuncts}
+    guarding = {one.name for one in read_statements() if one.changes and one.conjuncts}
     assert {name for name in guarding if not find_tests(name) and not is_excused(name)} == set()
     assert {name for name in guarding if find_tests(name) and is_excused(name)} == set()
 
 
 def test_the_lists_name_only_statements_and_tests_that_are_there() -> None:
-    names = [one.name for one in STATEMENTS]
+    names = [one.name for one in read_statements()]
     patterns = [*EXCUSED, *(pattern for some in GUARDED.values() for pattern in some)]
     assert [p for p in patterns if not any(fnmatchcase(name, p) for name in names)] == []
     assert [path for tests in GUARDED for path in tests if not (ROOT / path).exists()] == []

@@ -23,17 +23,13 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
-    """A context on this module's engines."""
-    built = build_context(
-        load(
-            {
-                **module_environment,
-                "SLIPWAY_SANDBOX__URL": site.origin,
-                "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
-            }
-        )
-    )
+def context(
+    request: pytest.FixtureRequest, module_environment: dict[str, str], site: Site
+) -> Iterator[Context]:
+    """A context on this module's engines, with the module's ``CONTEXT_SETTINGS``, if it has any."""
+    sandbox = {"SLIPWAY_SANDBOX__URL": site.origin, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}
+    more = getattr(request.module, "CONTEXT_SETTINGS", {})
+    built = build_context(load({**module_environment, **sandbox, **more}))
     yield built
     built.database.close()
 
@@ -49,3 +45,11 @@ def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
 def core(context: Context, ledger: Ledger) -> CoreFixture:
     """A workspace of this test."""
     return make_core(context, ledger)
+
+
+@pytest.fixture
+def ready(core: CoreFixture) -> CoreFixture:
+    """An account, and media with a fresh good check."""
+    core.account("one")
+    core.decided()
+    return core

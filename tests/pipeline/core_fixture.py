@@ -86,7 +86,7 @@ class CoreFixture:
             "account_ids": [self.accounts["one"]] if "one" in self.accounts else [],
             **given,
         }
-        told = {k: v for k, v in asked.items() if k != "external_id"}
+        told = {k: str(v) if k == "own" else v for k, v in asked.items() if k != "external_id"}
         body = json.loads(json.dumps(told, default=str, sort_keys=True))
         fingerprint = FORM + hashlib.sha256(json.dumps(body).encode()).digest()
         sent = {k: v for k, v in asked.items() if v is not None}

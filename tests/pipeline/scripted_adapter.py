@@ -60,6 +60,7 @@ class Script:
     list_posts: Callable[[], Listing] = Listing
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
     set_cover: Callable[[str], None] = lambda _: None
+    add_to_playlist: Callable[[str], None] = lambda _: None
     discover: Callable[[], Sequence[RemoteAccount]] = lambda: ()
     problems: Sequence[Problem] = ()
     can: Capabilities = CAPABILITIES
@@ -111,6 +112,13 @@ class ScriptedAdapter:
     def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
         self.script.calls.append(("set_cover", (remote_id, cover.url)))
         self.script.set_cover(remote_id)
+
+    def get_playlist(self, draft: Draft) -> str | None:
+        return draft.options.get("playlist_id")
+
+    def add_to_playlist(self, account: Account, remote_id: str, playlist: str) -> None:
+        self.script.calls.append(("add_to_playlist", (remote_id, playlist)))
+        self.script.add_to_playlist(remote_id)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         self.script.calls.append(("list", since))

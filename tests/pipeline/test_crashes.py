@@ -19,6 +19,7 @@ from pipeline.accounts import authorize as connect
 from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
 from pipeline.limits.rate_buckets import create_redis_client
+from pipeline.maintenance.expire import expire_files
 from pipeline.maintenance.finish_published import fill_urls
 from pipeline.maintenance.prepare_ahead import recheck_media
 from pipeline.maintenance.rebuild_broker import rebuild_broker
@@ -30,6 +31,7 @@ from pipeline.stages.status import look
 from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
+from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.vault import Vault, _can_open, rotate
 from pipeline.wiring import build_context
 from tests.actors import TESTER
@@ -142,6 +144,28 @@ def test_a_url_is_looked_at_again_whenever_a_look_at_it_died(
     assert redispatch_checks(core.context) == 1
     assert run_check(core.context, check) == "good"
     assert core.ledger.states(post) == [State.SCHEDULED]
+
+
+def test_a_thumbnail_whose_worker_died_is_none_and_leaves_nothing(
+    core: CoreFixture, site: Site, given: dict[str, str], crashes: Crashes
+) -> None:
+    served = Served(core, site)
+    check = served.opened(served.url(file(picture())))
+    post = served.waits(check)
+    crashes.crash(given, "thumbnail.stored", "check", str(check))
+    assert (served.check(check).verdict, core.ledger.states(post)) == ("good", [State.SCHEDULED])
+    folder = core.context.settings.files_folder
+    stored = {path for path in folder.rglob("*") if path.is_file()}
+    assert stored, "its bytes"
+    with core.context.database.begin() as c:
+        assert find_thumbnails(c, [post.id])[post.id].address is None
+    assert expire_files(core.context) == 0, "it could still be under way"
+    core.run("UPDATE file_puts SET begun_at = now() - interval '2 days'")
+    core.run("UPDATE files SET created_at = now() - interval '2 days'")
+    assert expire_files(core.context) == 2, "the object, and its row"
+    assert not any(path.exists() for path in stored)
+    with core.context.database.begin() as c:
+        assert rows(c, "SELECT id FROM files UNION ALL SELECT file_id FROM file_puts") == []
 
 
 def test_a_request_that_died_while_its_media_were_looked_at_stored_nothing(

@@ -22,6 +22,8 @@ from tests.proof.targets import TARGETS, get_kind
 from tests.stack import Stack, until
 
 SLOTS = 80
+ONE_PER_MESSAGE = {"SLIPWAY_DELAY__BATCH": "1"}
+"""One delivery per message: in a batch, one that hangs would block the others."""
 TICKS = {"delay.": "delay.slot", "rescue.": "upkeep.rescue", "resume.": "upkeep.resume"}
 """Failpoint prefix -> task that reaches it. A hanging thread keeps its task, so every target needs its own."""
 _EXPIRE_LEASES = (

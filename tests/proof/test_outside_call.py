@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from pipeline.broker.queues import DELAY
 from pipeline.store.database import rows
 from tests.proof.points import PROVEN
-from tests.proof.scenario import CrashScenario
+from tests.proof.scenario import ONE_PER_MESSAGE, CrashScenario
 from tests.proof.targets import TARGETS, get_kind
 
 
@@ -74,5 +74,5 @@ def test_grants(scenario: CrashScenario) -> None:
     scenario.await_blocked()
     scenario.connect()
     scenario.crash_workers("resume.committed", group="upkeep")
-    scenario.crash_workers("publish.settled")
+    scenario.crash_workers("publish.settled", settings=ONE_PER_MESSAGE)
     scenario.finish()

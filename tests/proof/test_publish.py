@@ -7,12 +7,10 @@ from uuid import uuid4
 from pipeline.broker.queues import DELAY, PUBLISH
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from tests.proof.points import CANNOT_PROVE_ABSENCE, CANNOT_SHOW_POSTS
-from tests.proof.scenario import CrashScenario
+from tests.proof.scenario import ONE_PER_MESSAGE, CrashScenario
 from tests.proof.targets import TARGETS
 from tests.stack import FAST
 
-ONE_PER_MESSAGE = {"SLIPWAY_DELAY__BATCH": "1"}
-"""One delivery per look message: in a batch, a hanging look would block the others."""
 SHORT = {name: FAST[name] for name in FAST if name.endswith(("__LEASE", "__SLICE", "__CALL"))}
 """Settings with a lease that must be renewed during an upload."""
 DUE = "due_at = now(), next_at = now()"

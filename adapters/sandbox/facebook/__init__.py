@@ -13,7 +13,7 @@ from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill
 from adapters.sandbox.endpoint import Call, mount_routes
-from adapters.sandbox.facebook import post, video
+from adapters.sandbox.facebook import comments, post, story, video
 from adapters.sandbox.facebook.post import DIALECT, PLATFORM, USER, ok, refuse
 from adapters.sandbox.graph import TABLE
 from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, check_client
@@ -261,7 +261,14 @@ def register(app: web.Application, context: SandboxContext) -> None:
     owners: dict[str, graph.Owns] = {"me": is_me, "page": is_page}
     owners |= {name: graph.match_name(name) for name in ("oauth", "debug_token")}
     owners |= {kind: graph.match_record(context, kind) for kind in (post.KIND, post.PHOTO_KIND, video.KIND)}
-    modules = {"pages": sys.modules[__name__], "post": post, "video": video, "endpoint": endpoint}
+    modules = {
+        "pages": sys.modules[__name__],
+        "comments": comments,
+        "post": post,
+        "story": story,
+        "video": video,
+        "endpoint": endpoint,
+    }
     rows = graph.read_rows(TABLE["routes"], owners, **modules)
     rows.append((graph.match_name("dialog"), _CONSENT.route("oauth")))
     context.graph.add_routes(_HOST, PLATFORM, DIALECT, rows)

@@ -4,8 +4,10 @@ A post is created unpublished, published at most once, read, listed and deleted.
 unpublished one can be attached to a post within a day.
 """
 
+import base64
 import json
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -16,7 +18,7 @@ from adapters.sandbox.dialect import Dialect, encode, fill, json_response
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.graph import TABLE
 from adapters.sandbox.processing import examine_image, examine_url
-from adapters.sandbox.store import Record, to_iso
+from adapters.sandbox.store import Record
 
 PLATFORM = "facebook"
 USER = "user"
@@ -29,9 +31,10 @@ DIALECT = Dialect(
 refuse = DIALECT.refuse
 
 _PUBLISH_SCOPE = "pages_manage_posts"
-_READ_SCOPE = "pages_read_engagement"
+READ_SCOPE = "pages_read_engagement"
 _MAX_BYTES = 10_000_000
 _FEED_KINDS = ("text", "image", "photos")
+STORY = "story"
 _FIELDS = "created_time,message,id"
 
 
@@ -89,9 +92,11 @@ async def create(call: Call, account: Record) -> web.Response:
     if "scheduled_publish_time" in given:
         raise refuse("scheduling")
     message, link = str(given.get("message") or ""), given.get("link")
-    photos = [_get_attachable(call, account, key) for key in _list_attached_photos(given)]
+    photos = [get_attachable(call, account, key) for key in _list_attached_photos(given)]
     if not message and not link and not photos:
         raise refuse("empty_post")
+    if link:
+        _check_link(link)
     _check_not_duplicate(call, account, message)
     record = _create(call, account, message, photos, link)
     for shown in photos:
@@ -99,6 +104,18 @@ async def create(call: Call, account: Record) -> web.Response:
     if graph.is_true(given, "published", default=True):
         publish(call.context, account, record)
     return ok({"id": record["key"]}, account)
+
+
+def _check_link(link: str) -> None:
+    """Refuse what is no web address, Facebook itself, and a name that no resolver knows: it cannot be scraped."""
+    parts = urlsplit(link)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise refuse("bad_link")
+    if host == "facebook.com" or host.endswith(".facebook.com"):
+        raise refuse("own_link")
+    if host.endswith(".invalid"):
+        raise refuse("unscrapeable_link")
 
 
 def _create(
@@ -130,7 +147,7 @@ def publish(context: SandboxContext, account: Record, record: Record, late: floa
     context.publish(
         account,
         kind=record["kind"],
-        remote_id=record["video"] or record["key"],
+        remote_id=record["key"] if record["kind"] == STORY else record["video"] or record["key"],
         caption=record["message"],
         media=record["media"],
         url=build_permalink(record),
@@ -174,16 +191,14 @@ def _check_not_duplicate(call: Call, account: Record, message: str) -> None:
 
 
 def build_permalink(record: Record) -> str:
-    """Return the public URL of a post."""
+    """Return the public URL of a post; of a story it does not show the post's id."""
+    if record["kind"] == STORY:
+        name = base64.urlsafe_b64encode(f"S:_ISC:{record['key']}".encode()).decode().rstrip("=")
+        return f"https://www.facebook.com/stories/{record['account']}/{name}/"
     if record["video"] is not None:
         path = "reel" if record["kind"] == "reel" else f"{record['account']}/videos"
         return f"https://www.facebook.com/{path}/{record['video']}/"
     return f"https://www.facebook.com/{record['account']}/posts/{record['key'].partition('_')[2]}"
-
-
-def to_time(instant: float) -> str:
-    """Return Unix seconds as Meta writes times."""
-    return to_iso(instant)[:19] + "+0000"
 
 
 def _to_dict(record: Record) -> Record:
@@ -192,7 +207,7 @@ def _to_dict(record: Record) -> Record:
         TABLE["answers"]["post"],
         record=record,
         message=record["message"] or None,
-        created=to_time(record["created"]),
+        created=graph.to_time(record["created"]),
         permalink=build_permalink(record),
         status="added_video" if record["video"] else "added_photos" if record["photos"] else None,
     )
@@ -204,6 +219,8 @@ def _attachments_to_dict(record: Record) -> Record | None:
     if record["video"] is not None:
         media, shown = ("video", "video_inline"), [record["video"]]
     parts = [{"media_type": media[0], "type": media[1], "target": {"id": key}} for key in shown]
+    if record["link"] and not parts:
+        parts = [{"media_type": "link", "type": "share", "target": {"url": record["link"]}}]
     if len(parts) > 1:
         return {"data": [{"media_type": "album", "type": "album", "subattachments": {"data": parts}}]}
     return {"data": parts} if parts else None
@@ -258,10 +275,11 @@ def list_kind(
     call: Call, kind: str | None, fields: str, to_row: Callable[[Record, Record], Record]
 ) -> web.Response:
     """Return the live posts of a Page, of one kind or all; `to_row` changes a post's record and fields."""
-    account = graph.check_node(call, authenticate_page(call, _READ_SCOPE))
+    account = graph.check_node(call, authenticate_page(call, READ_SCOPE))
     live = graph.list_live(call, account)
     posts = [call.context.store.get(KIND, one.entry["extra"]["post_id"]) for one in live]
-    shown = [one for one in posts if one and not one["is_deleted"] and kind in (None, one["kind"])]
+    kinds = [kind] if kind else [*_FEED_KINDS, "reel", "video"]  # stories have a list of their own
+    shown = [one for one in posts if one and not one["is_deleted"] and one["kind"] in kinds]
     return ok(graph.paginate(call, [to_row(one, _to_dict(one)) for one in shown], fields), account)
 
 
@@ -294,7 +312,7 @@ async def _check_image(call: Call, given: Record) -> Record:
     return found.media[0]
 
 
-def _get_attachable(call: Call, account: Record, key: str) -> Record:
+def get_attachable(call: Call, account: Record, key: str) -> Record:
     """Return the unpublished photo `key` for a post. Raises Refused if it is unknown, published or expired."""
     record = call.get_own(PHOTO_KIND, key, account, "unknown_photo", key=key)
     if record["post"] is not None:

@@ -75,7 +75,7 @@ async def _create_from_url(call: Call, account: Record, given: Record) -> web.Re
     record = _create(call, account, "video")
     _set_fetched(record, found, url)
     _check_finishable(call, record)
-    await _process(call, record, given, _get_target_state(given))
+    await process(call, record, given, _get_target_state(given))
     return ok({"id": record["key"]}, account)
 
 
@@ -135,7 +135,7 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
     if record["state"] not in ("processing", "ready"):
         _check_finishable(call, record)
         record["thumb"] = _read_thumb(given)
-        await _process(call, record, given, _get_target_state(given))
+        await process(call, record, given, _get_target_state(given))
     return ok({"success": True}, account)
 
 
@@ -155,15 +155,16 @@ async def run_reel_phase(call: Call, account: Record) -> web.Response:
     given = graph.read_typed(call, "Page.create_video_reel")
     match graph.read_enum(given, "upload_phase"):
         case "START":
-            return _start_reel(call, account)
+            return start_upload(call, account, "reel")
         case "FINISH":
             return await _finish_reel(call, account, given)
         case _:
             raise refuse("reel_phase")
 
 
-def _start_reel(call: Call, account: Record) -> web.Response:
-    record = _create(call, account, "reel")
+def start_upload(call: Call, account: Record, kind: str) -> web.Response:
+    """Create a reel or a story without bytes, and return where they go."""
+    record = _create(call, account, kind)
     url = uploads.build_url(call, "video-upload", record)
     return ok({"video_id": record["key"], "upload_url": url}, account)
 
@@ -180,8 +181,17 @@ async def _finish_reel(call: Call, account: Record, given: Record) -> web.Respon
     _check_finishable(call, record)
     if requested == "published":
         call.count(TABLE["limits"]["reels"], account["remote_id"])
-    await _process(call, record, given, requested)
+    await process(call, record, given, requested)
     return ok({"success": True}, account)
+
+
+def get_uploaded(call: Call, account: Record, given: Record, kind: str) -> Record:
+    """Return the video `video_id`, ready to be finished. Raises Refused if it is not, or of another kind."""
+    record = call.find_own(KIND, str(given.get("video_id") or ""), account)
+    if record is None or record["kind"] != kind:
+        raise refuse("unknown_reel")
+    _check_finishable(call, record)
+    return record
 
 
 def _is_expired(context: SandboxContext, record: Record) -> bool:
@@ -201,7 +211,7 @@ def _check_finishable(call: Call, record: Record) -> None:
         raise refuse(flaw)
 
 
-async def _process(call: Call, record: Record, given: Record, requested: str) -> None:
+async def process(call: Call, record: Record, given: Record, requested: str) -> None:
     """Start processing an uploaded video; it goes live when ready if `requested` is "published"."""
     record |= {name: str(given.get(name) or "") for name in ("title", "description")}
     record["is_ai_generated"] = graph.is_true(given, "is_ai_generated", default=False)
@@ -278,6 +288,7 @@ def _go_live(context: SandboxContext, record: Record, late: float = 0.0) -> None
     if account is None or record["post"] is not None:
         return
     shown = post.make_blank(account, record["kind"], record["description"])
+    shown["key"] = record.get("post_key") or shown["key"]
     shown |= {"video": record["key"], "media": [record["media"]], "title": record["title"]}
     shown |= {"is_ai_generated": record["is_ai_generated"], "thumb": record.get("thumb")}
     post.publish(context, account, shown, max(late, record.get("late", 0.0)))
@@ -300,7 +311,7 @@ async def read(call: Call, account: Record) -> web.Response:
         record=record,
         published=shown is not None,
         permalink=None if shown is None else post.build_permalink(shown),
-        created=post.to_time(record["created"]),
+        created=graph.to_time(record["created"]),
         title=record["title"] or None,
         description=record["description"] or None,
         length=(record["facts"] or {}).get("duration"),

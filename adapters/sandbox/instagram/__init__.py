@@ -10,11 +10,12 @@ from aiohttp import web
 
 from adapters.sandbox import graph
 from adapters.sandbox.accounts import AccountKind, random_digits
+from adapters.sandbox.comments import count as count_comments
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill, json_response
 from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes
-from adapters.sandbox.instagram import container
+from adapters.sandbox.instagram import comments, container
 from adapters.sandbox.instagram.container import DIALECT, KIND, PLATFORM, TABLE, authenticate_account, refuse
 from adapters.sandbox.oauth import TokenEndpoint
 from adapters.sandbox.store import LivePost, Record
@@ -100,8 +101,8 @@ def _media_to_dict(live: LivePost) -> Record:
     media: Record = fill(
         TABLE["answers"]["media"],
         entry=entry,
-        timestamp=entry["at"][:19] + "+0000",
-        type=TABLE["media_types"].get(entry["kind"], "IMAGE"),
+        timestamp=graph.to_time(live.created_at),
+        type=TABLE["media_types"].get(entry["kind"]) or _name_type(entry["media"][0]),
         product=TABLE["product_types"].get(entry["kind"], "FEED"),
         shortcode=entry["url"].rstrip("/").rpartition("/")[2],
     )
@@ -112,17 +113,22 @@ def _children_to_dict(entry: Record) -> Record | None:
     """Return the parts of a carousel; other media have none."""
     if entry["kind"] != "carousel":
         return None
-    types = ["VIDEO" if "duration" in media else "IMAGE" for media in entry["media"]]
+    types = map(_name_type, entry["media"])
     return {"data": [{"id": f"{entry['remote_id']}{n}", "media_type": one} for n, one in enumerate(types)]}
 
 
+def _name_type(media: Record) -> str:
+    return "VIDEO" if "duration" in media else "IMAGE"
+
+
 async def read_media(call: Call, account: Record) -> web.Response:
-    """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
+    """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption,comments_count."""
     key = graph.get_node_id(call.request)
     live = call.find_live(key)
     if live is None or live.entry["account"] != account["remote_id"]:
         raise graph.unknown_node(key)
-    return graph.ok(graph.select_fields(call, _media_to_dict(live), "id"))
+    known = _media_to_dict(live) | {"comments_count": count_comments(call.context, live)}
+    return graph.ok(graph.select_fields(call, known, "id"))
 
 
 async def list_media(call: Call) -> web.Response:
@@ -131,13 +137,18 @@ async def list_media(call: Call) -> web.Response:
 
 
 async def list_stories(call: Call) -> web.Response:
-    """GET /{ig}/stories."""
+    """GET /{ig}/stories: newest first, for 24 hours."""
     return _list(call, is_story=True)
 
 
 def _list(call: Call, *, is_story: bool) -> web.Response:
-    listed = graph.list_live(call, authenticate_account(call))
-    rows = [_media_to_dict(live) for live in listed if (live.entry["kind"] == "story") == is_story]
+    account, oldest = authenticate_account(call), call.context.clock.now() - DAY
+    listed = [
+        live
+        for live in graph.list_live(call, account)
+        if (live.entry["kind"] == "story") == is_story and (not is_story or live.created_at >= oldest)
+    ]
+    rows = [_media_to_dict(live) for live in listed]
     return graph.ok(graph.paginate(call, rows, "id"))
 
 
@@ -230,5 +241,5 @@ def _list_rows(context: SandboxContext, host: str) -> list[tuple[graph.Owns, Rou
     owners["media"] = lambda node, _: context.ledger.find(PLATFORM, node) is not None
     if host == "instagram":
         owners |= {name: graph.match_name(name) for name in ("refresh_access_token", "access_token")}
-    modules = {"container": container, "call": Call, "media": sys.modules[__name__]}
+    modules = {"container": container, "comments": comments, "call": Call, "media": sys.modules[__name__]}
     return graph.read_rows(TABLE["routes"], owners, **modules)

@@ -34,6 +34,7 @@ _MAX_ALT_TEXT = 1000
 _MAX_COLLABORATORS = 3
 _CHILDREN = (2, 10)
 _NOT_FOR_CHILDREN = ("caption", "location_id", "is_ai_generated")
+_NOT_FOR_STORIES = ("collaborators", "location_id")
 
 
 def authenticate_account(call: Call, *scopes: str) -> Record:
@@ -120,6 +121,8 @@ async def _set_source(call: Call, account: Record, given: Record, facts: Record)
     if media_type not in (("IMAGE", "VIDEO") if facts["child"] else ("IMAGE", "REELS", "STORIES")):
         raise refuse("media_type", type=media_type)
     facts["kind"] = TABLE["kinds"][media_type]
+    if media_type == "STORIES" and any(given.get(name) for name in _NOT_FOR_STORIES):
+        raise refuse("story_fields")
     if media_type != "IMAGE" and graph.read_enum(given, "upload_type") == "RESUMABLE":
         facts |= {"source": "upload", "received": 0, "file_size": None}
     elif media_type != "IMAGE" and given.get("video_url"):
@@ -128,7 +131,8 @@ async def _set_source(call: Call, account: Record, given: Record, facts: Record)
             await _examine_image(call, str(given["cover_url"]), "cover", "cover")
     elif media_type in ("IMAGE", "STORIES") and given.get("image_url"):
         facts |= {"source": "image", "url": str(given["image_url"])}
-        facts["media"] = list((await _examine_image(call, facts["url"], "media", "image")).media)
+        rules = "story_image" if media_type == "STORIES" else "image"
+        facts["media"] = list((await _examine_image(call, facts["url"], "media", rules)).media)
     else:
         raise refuse("no_url", needed="image_url" if media_type == "IMAGE" else "video_url")
 

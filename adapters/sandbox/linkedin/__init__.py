@@ -15,7 +15,7 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import KINDS, Refused, check_fields, encode, fill, json_response
 from adapters.sandbox.endpoint import Call, mount_routes, read_routes
-from adapters.sandbox.linkedin import api, asset
+from adapters.sandbox.linkedin import api, asset, comments
 from adapters.sandbox.linkedin.api import TABLE, refuse
 from adapters.sandbox.store import LivePost, Record
 
@@ -152,6 +152,8 @@ def _resolve_content(call: Call, owner: Record, given: Record | None) -> tuple[s
         return "article", []
     if types == ["media"]:
         record = _get_available(call, owner, inner)
+        if record["kind"] == "document" and not inner.get("title"):
+            raise refuse("missing_field", name="content.media.title")
         return record["kind"], [record]
     check_fields(inner, TABLE["multi_image"], refuse)
     assets = [_get_available(call, owner, one) for one in inner["images"]]
@@ -164,7 +166,7 @@ def _get_available(call: Call, owner: Record, given: Record) -> Record:
     urn = given.get("id")
     if len(given.get("altText") or "") > _MAX_ALT_TEXT:
         raise refuse("alt_text", most=_MAX_ALT_TEXT)
-    if not isinstance(urn, str) or not urn.startswith(("urn:li:image:", "urn:li:video:")):
+    if not isinstance(urn, str) or not urn.startswith(("urn:li:image:", "urn:li:video:", "urn:li:document:")):
         raise refuse("no_asset", urn=urn)
     record = call.context.store.get(asset.KIND, urn)
     if record is None:
@@ -192,7 +194,7 @@ def render(commentary: str) -> str:
 
 
 _ROUTES = (
-    *read_routes(TABLE["routes"], api=api, asset=asset, posts=sys.modules[__name__]),
+    *read_routes(TABLE["routes"], api=api, asset=asset, comments=comments, posts=sys.modules[__name__]),
     api.CONSENT.route("/linkedin-www/oauth/v2/authorization"),
     api.TOKENS.route("/linkedin-www/oauth/v2/accessToken"),
 )

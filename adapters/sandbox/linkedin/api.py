@@ -9,7 +9,7 @@ Connect", "Profile API" and "Organization Access Control by Role", read 2026-11-
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -25,9 +25,14 @@ PLATFORM = "linkedin"
 TABLE = load_table(PLATFORM)
 PERSON, ORGANIZATION = "urn:li:person:", "urn:li:organization:"
 WRITE = {PERSON: "w_member_social", ORGANIZATION: "w_organization_social"}
+COMMENT = {PERSON: "w_member_social_feed", ORGANIZATION: "w_organization_social_feed"}
+READ_COMMENTS = "r_organization_social_feed"
 READ_ORGANIZATION, LIST_ORGANIZATIONS = "r_organization_social", "rw_organization_admin"
 BASIC = "r_basicprofile"
-SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS)
+SCOPES = (
+    *("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS),
+    *(COMMENT[ORGANIZATION], READ_COMMENTS),
+)
 """Every scope that an app can be granted."""
 
 _MAX_PAGE = 100
@@ -80,16 +85,21 @@ def has_scope(call: Call, account: Record, *scopes: str) -> bool:
     return any(scope in granted for scope in scopes)
 
 
-def authorize_author(call: Call, urn: object, name: str) -> Record:
-    """Return the account `urn`, given in field `name`. Raises Refused unless the token may write for it."""
+def authorize_author(
+    call: Call, urn: object, name: str, scopes: Mapping[str, str] = WRITE, denied: str = "missing_scope"
+) -> Record:
+    """Return the account `urn`, given in field `name`. Raises Refused unless the token may write for it.
+
+    `scopes`: the scope by the beginning of the URN; `denied`: the row of the error without it.
+    """
     account = authenticate(call)
     if not isinstance(urn, str) or not urn:
         raise refuse("missing_field", name=name)
     author_prefix = next((prefix for prefix in WRITE if urn.startswith(prefix)), None)
     if author_prefix is None:
         raise refuse("no_author", name=name, urn=urn)
-    if not has_scope(call, account, WRITE[author_prefix]):
-        raise refuse("missing_scope")
+    if not has_scope(call, account, scopes[author_prefix]):
+        raise refuse(denied, action="CREATE")
     if urn == account["remote_id"]:
         return account
     other = call.context.accounts.find(PLATFORM, urn)

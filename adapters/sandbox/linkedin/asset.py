@@ -1,6 +1,6 @@
-"""LinkedIn images and videos: upload URLs, the uploads themselves, processing and status.
+"""LinkedIn images, documents and videos: upload URLs, the uploads themselves, processing and status.
 
-www.linkedin.com/dms-uploads receives images whole (with a token) and videos in parts (without one).
+www.linkedin.com/dms-uploads receives images and documents whole (with a token) and videos in parts (without one).
 States: WAITING_UPLOAD -> PROCESSING -> AVAILABLE or PROCESSING_FAILED.
 """
 
@@ -16,7 +16,7 @@ from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import api
 from adapters.sandbox.linkedin.api import TABLE, refuse
 from adapters.sandbox.media import hash_file
-from adapters.sandbox.processing import Outcome, Task, examine_image, examine_upload
+from adapters.sandbox.processing import Outcome, Task, examine_document, examine_image, examine_upload
 from adapters.sandbox.store import Record
 from adapters.sandbox.uploads import receive_body
 
@@ -24,17 +24,27 @@ KIND = "linkedin.asset"
 _PLACE = "linkedin.place"
 _PART = 4_194_304
 _VIDEO_BYTES = (75_000, 500_000_000)
-_IMAGE_BYTES = 100 << 20
+_WHOLE_BYTES = 101 << 20
+"""More than any limit of a file that is sent whole: its examination decides."""
 _THUMBNAIL_BYTES = 10_000_000 - 1
 
 
 async def create_image(call: Call) -> web.Response:
     """POST /rest/images?action=initializeUpload."""
+    return _create_whole(call, "image", "C4E10AQ")
+
+
+async def create_document(call: Call) -> web.Response:
+    """POST /rest/documents?action=initializeUpload."""
+    return _create_whole(call, "document", "D4E10AQ")
+
+
+def _create_whole(call: Call, kind: str, prefix: str) -> web.Response:
     given = _parse_request(call, "initializeUpload", "initializeUpload")
     owner = api.authorize_author(call, given.get("owner"), "owner")
-    record = _create(call, owner, f"urn:li:image:C4E10AQ{secrets.token_urlsafe(12)}", "image")
+    record = _create(call, owner, f"urn:li:{kind}:{prefix}{secrets.token_urlsafe(12)}", kind)
     value = {"uploadUrlExpiresAt": _get_expiry_ms(record), "uploadUrl": _build_upload_url(call, record, 0)}
-    return json_response({"value": value | {"image": record["key"]}})
+    return json_response({"value": value | {kind: record["key"]}})
 
 
 async def handle_video(call: Call) -> web.Response:
@@ -117,6 +127,8 @@ async def _examine(context: SandboxContext, record: Record) -> Outcome:
     place, rules = _upload_path(context, record), TABLE["media"][record["kind"]]
     if record["kind"] == "video":
         return await examine_upload(place, rules)
+    if record["kind"] == "document":
+        return await asyncio.to_thread(examine_document, place, rules)
     return examine_image(await asyncio.to_thread(place.read_bytes) if place.exists() else b"", rules)
 
 
@@ -136,14 +148,14 @@ TASK = Task(
 
 
 async def read(call: Call, account: Record) -> web.Response:
-    """GET /rest/images/{urn} and /rest/videos/{urn}."""
+    """GET /rest/images/{urn}, /rest/documents/{urn} and /rest/videos/{urn}."""
     urn = api.get_path_urn(call)
     record = call.context.store.get(KIND, urn)
     if record is None:
         raise refuse("not_found", urn=urn)
-    # w_member_social alone permits writing images, not reading them
+    # w_member_social alone permits writing images and documents, not reading them
     needed = (api.READ_ORGANIZATION, api.WRITE[api.ORGANIZATION])
-    if record["kind"] == "image" and not api.has_scope(call, account, *needed):
+    if record["kind"] != "video" and not api.has_scope(call, account, *needed):
         raise refuse("missing_scope")
     if not api.acts_for(call, account, record["account"]):
         raise refuse("missing_scope")
@@ -174,14 +186,14 @@ def _find_asset(call: Call) -> Record | None:
 
 
 async def put_bytes(call: Call) -> web.Response:
-    """PUT of an image, or of one part of a video."""
+    """PUT of an image or a document, or of one part of a video."""
     record = _find_asset(call)
     if record is None:
         raise refuse("unknown_upload")
     if call.context.clock.now() >= record["created"] + DAY:
         raise refuse("expired_upload")
-    if record["kind"] == "image":
-        return await _receive_image(call, record)
+    if record["kind"] != "video":
+        return await _receive_whole(call, record)
     if call.request.match_info["number"] == "thumbnail":
         return await _receive_thumbnail(call, record)
     return await _receive_part(call, record)
@@ -204,11 +216,11 @@ async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
     return web.Response(status=201)
 
 
-async def _receive_image(call: Call, record: Record) -> web.Response:
+async def _receive_whole(call: Call, record: Record) -> web.Response:
     call.authenticate()
     if record["state"] != "WAITING_UPLOAD":
         raise refuse("uploaded_before")
-    await _store(call, _upload_path(call.context, record), 0, _IMAGE_BYTES)
+    await _store(call, _upload_path(call.context, record), 0, _WHOLE_BYTES)
     if record["state"] == "WAITING_UPLOAD":
         await _process(call, record)
     return web.Response(status=201)

@@ -31,6 +31,8 @@ async def create(call: Call, account: Record) -> web.Response:
     _check_source(body.get("media_source"))
     own_board = api.get_board(call, account, body.get("board_id"))
     check_fields(body, TABLE["pin"], refuse)
+    if body.get("board_section_id") is not None:
+        api.require_section(call, own_board, body["board_section_id"])
     texts = {name: body.get(name) for name in (*(row[0] for row in TABLE["pin"]), "dominant_color")}
     source = body["media_source"]
     kind, files = await _resolve_source(call, account, source)
@@ -75,23 +77,35 @@ def _media_to_dict(entry: Record) -> Record:
     return shown
 
 
-def _list(call: Call, account: Record, board_id: str | None) -> web.Response:
+def _list(call: Call, account: Record, **place: str | None) -> web.Response:
+    """Return the account's pins whose extra fields are those of *place*."""
     rows = [
         _pin_to_dict(account, live)
         for live in call.list_live(account["remote_id"])
-        if board_id in (None, live.entry["extra"]["board_id"])
+        if place.items() <= live.entry["extra"].items()
     ]
     return api.ok(api.paginate(call, rows), account)
 
 
 async def list_on_board(call: Call, account: Record) -> web.Response:
-    """GET /v5/boards/{board}/pins: newest first."""
-    return _list(call, account, api.get_board(call, account, call.request.match_info["board"])["key"])
+    """GET /v5/boards/{board}/pins: newest first, without those in its sections."""
+    board = api.get_board(call, account, call.request.match_info["board"])
+    return _list(call, account, board_id=board["key"], board_section_id=None)
+
+
+async def list_in_section(call: Call, account: Record) -> web.Response:
+    """GET /v5/boards/{board}/sections/{section}/pins: newest first."""
+    board, section = (
+        api.get_board(call, account, call.request.match_info["board"]),
+        call.request.match_info["section"],
+    )
+    api.require_section(call, board, section)
+    return _list(call, account, board_id=board["key"], board_section_id=section)
 
 
 async def list_pins(call: Call) -> web.Response:
     """GET /v5/pins: newest first."""
-    return _list(call, api.authenticate_reader(call, "pins:read"), None)
+    return _list(call, api.authenticate_reader(call, "pins:read"))
 
 
 def _get_own(call: Call, account: Record) -> LivePost:

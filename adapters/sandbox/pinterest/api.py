@@ -29,6 +29,7 @@ from adapters.sandbox.store import Record, to_iso
 PLATFORM = "pinterest"
 TABLE = load_table(PLATFORM)
 _BOARD = "pinterest.board"
+_SECTION = "pinterest.section"
 
 
 def ok(body: object, account: Record | None = None, status: int = 200) -> web.Response:
@@ -119,7 +120,10 @@ def provision(context: SandboxContext, account: Record) -> Record:
     for board in context.store.get_all(_BOARD).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}
-    return {"default_board": _create(context, account, name, "", "PUBLIC")["key"]}
+    board = _create(context, account, name, "", "PUBLIC")
+    for section in account["options"].get("sections", ()):
+        _create_section(context, board, str(section), f"Section {section}")
+    return {"default_board": board["key"]}
 
 
 def _create(context: SandboxContext, account: Record, name: str, description: str, privacy: str) -> Record:
@@ -127,6 +131,34 @@ def _create(context: SandboxContext, account: Record, name: str, description: st
     board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
     context.store.put(_BOARD, board["key"], board)
     return board
+
+
+def _create_section(context: SandboxContext, board: Record, key: str, name: str) -> Record:
+    section = {"id": key, "name": name}
+    context.store.put(_SECTION, f"{board['key']}/{key}", section)
+    return section
+
+
+def require_section(call: Call, board: Record, key: object) -> None:
+    """Raise Refused unless the board has the section."""
+    if call.context.store.get(_SECTION, f"{board['key']}/{key}") is None:
+        raise refuse("unknown_section")
+
+
+async def create_section(call: Call) -> web.Response:
+    """POST /v5/boards/{board}/sections."""
+    account, body = authenticate_writer(call, "boards:write"), call.json("BoardSection")
+    board = get_board(call, account, call.request.match_info["board"])
+    check_fields(body, TABLE["new_section"], refuse)
+    return ok(_create_section(call.context, board, random_digits(18, "5"), body["name"]), account, 201)
+
+
+async def list_sections(call: Call, account: Record) -> web.Response:
+    """GET /v5/boards/{board}/sections."""
+    board = get_board(call, account, call.request.match_info["board"])
+    sections = call.context.store.get_all(_SECTION).items()
+    rows = [section for key, section in sections if key.startswith(f"{board['key']}/")]
+    return ok(paginate(call, rows), account)
 
 
 def get_board(call: Call, account: Record, key: object) -> Record:

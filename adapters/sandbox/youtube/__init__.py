@@ -19,7 +19,7 @@ from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.media import probe_upload
 from adapters.sandbox.store import Record
 from adapters.sandbox.uploads import Span, parse_content_range, receive_body
-from adapters.sandbox.youtube import api
+from adapters.sandbox.youtube import api, comments
 from adapters.sandbox.youtube.api import TABLE, refuse
 
 _KIND = "youtube.session"
@@ -38,6 +38,7 @@ async def start(call: Call, account: Record) -> web.Response:
     total = _parse_announced_size(call)
     api.spend(call, "inserts")
     facts: Record = {"total": total, "received": 0, "video": None, "status": status, "snippet": snippet}
+    facts["notify"] = call.request.query.get("notifySubscribers", "true") == "true"
     facts["name"] = call.request.headers.get("Slug", "unknown")
     record = call.create(_KIND, secrets.token_urlsafe(24), account, **facts)
     place = {"Location": _build_location(call, record), "X-GUploader-UploadID": record["key"]}
@@ -227,7 +228,7 @@ def _is_future(call: Call, text: str) -> bool:
 
 
 _ROUTES = (
-    *read_routes(TABLE["routes"], api=api, uploads=sys.modules[__name__]),
+    *read_routes(TABLE["routes"], api=api, comments=comments, uploads=sys.modules[__name__]),
     api.TOKENS.route("/google-oauth/token"),
     api.TOKENS.route("/google-oauth/revoke", handle=api.TOKENS.revoke),
     api.CONSENT.route("/google-accounts/o/oauth2/v2/auth"),

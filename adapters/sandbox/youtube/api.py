@@ -128,7 +128,7 @@ TOKENS = TokenEndpoint(
 )
 
 
-VIDEO = "youtube.video"
+VIDEO, _ITEM = "youtube.video", "youtube.playlist_item"
 _SHORT_S = 180.0
 _UNVERIFIED_S = 900.0
 _LONGEST_S = 12 * 3600.0
@@ -181,6 +181,7 @@ def _publish(
         category=snippet["categoryId"],
         made_for_kids=status.get("selfDeclaredMadeForKids"),
         ai_generated=status.get("containsSyntheticMedia"),
+        notify=session["notify"],
         short=facts.height >= facts.width and facts.duration <= _SHORT_S,
     )
 
@@ -204,7 +205,7 @@ def _to_resource(record: Record, parts: tuple[str, ...]) -> Record:
     known = fill(
         TABLE["answers"]["video"],
         record=record,
-        published=_to_second(record["published"]),
+        published=to_second(record["published"]),
         seconds=int(record["duration"]),
         size=str(record["size"]),
         thumbnail=_build_thumbnail_url(record["key"], record.get("thumbnail")),
@@ -216,7 +217,8 @@ def _to_resource(record: Record, parts: tuple[str, ...]) -> Record:
     return body | {name: known[name] for name in parts if name in known}
 
 
-def _to_second(instant: float) -> str:
+def to_second(instant: float) -> str:
+    """Return Unix seconds as Google writes times."""
     return to_iso(instant)[:19] + "Z"
 
 
@@ -241,7 +243,8 @@ async def set_thumbnail(call: Call, account: Record) -> web.Response:
     return json_response(fill(TABLE["answers"]["thumbnail"], url=url, etag=facts.sha256[:27]))
 
 
-def _parse_parts(call: Call, known: str) -> tuple[str, ...]:
+def parse_parts(call: Call, known: str) -> tuple[str, ...]:
+    """Return the parts that the query names; raises Refused for one that is not in the list `known` of the table."""
     parts = tuple(name for name in call.request.query.get("part", "").split(",") if name)
     if not parts:
         raise refuse("no_part")
@@ -251,7 +254,8 @@ def _parse_parts(call: Call, known: str) -> tuple[str, ...]:
     return parts
 
 
-def _list_response(kind: str, items: list[Record], total: int, more: Record | None = None) -> web.Response:
+def list_response(kind: str, items: list[Record], total: int, more: Record | None = None) -> web.Response:
+    """Return a page of a list; `total`: the items on all pages."""
     body: Record = {"kind": kind, "etag": make_etag({"items": items}), **(more or {}), "items": items}
     return json_response(body | {"pageInfo": {"totalResults": total, "resultsPerPage": len(items)}})
 
@@ -262,7 +266,7 @@ def _is_hidden(call: Call, record: Record) -> bool:
 
 async def list_videos(call: Call, account: Record) -> web.Response:
     """GET /youtube/v3/videos?part=…&id=…: unknown ids are left out."""
-    parts = _parse_parts(call, "video_parts")
+    parts = parse_parts(call, "video_parts")
     ids = [key for key in call.request.query.get("id", "").split(",") if key]
     if not 0 < len(ids) <= _MAX_IDS:
         raise refuse("ids")
@@ -270,24 +274,24 @@ async def list_videos(call: Call, account: Record) -> web.Response:
     is_late = call.take_fault("late-visibility") is not None
     found = [] if is_late else [call.find_own(VIDEO, key, account) for key in ids]
     items = [_to_resource(one, parts) for one in found if one is not None and not _is_hidden(call, one)]
-    return _list_response("youtube#videoListResponse", items, len(items))
+    return list_response("youtube#videoListResponse", items, len(items))
 
 
 async def list_channels(call: Call, account: Record) -> web.Response:
     """GET /youtube/v3/channels?mine=true."""
-    parts = _parse_parts(call, "channel_parts")
+    parts = parse_parts(call, "channel_parts")
     spend(call)
     named = call.request.query.get("id")
     if call.request.query.get("mine") != "true" and named is None:
         raise refuse("no_filter")
     if account["options"].get("no_channel") or named not in (None, account["remote_id"]):
-        return _list_response("youtube#channelListResponse", [], 0)
+        return list_response("youtube#channelListResponse", [], 0)
     long_uploads = "disallowed" if account["options"].get("unverified") else "allowed"
     uploads = _get_uploads_playlist(account)
     known = fill(TABLE["answers"]["channel"], account=account, uploads=uploads, long_uploads=long_uploads)
     item = {"kind": "youtube#channel", "etag": make_etag(account), "id": account["remote_id"]}
     item |= {name: known[name] for name in parts if name in known}
-    return _list_response("youtube#channelListResponse", [item], 1)
+    return list_response("youtube#channelListResponse", [item], 1)
 
 
 def _get_uploads_playlist(account: Record) -> str:
@@ -296,27 +300,68 @@ def _get_uploads_playlist(account: Record) -> str:
 
 
 async def list_playlist_items(call: Call, account: Record) -> web.Response:
-    """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first."""
-    parts = _parse_parts(call, "playlist_parts")
+    """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first; or one of its playlists."""
+    parts = parse_parts(call, "playlist_parts")
     spend(call)
+    if call.request.query.get("playlistId") in account["options"].get("playlists", ()):
+        return _list_playlist(call, account, parts)
     if call.request.query.get("playlistId") != _get_uploads_playlist(account):
         raise refuse("unknown_playlist")
     size = min(call.read_number("maxResults", _PAGE, "bad_page"), _MAX_PAGE)
     start = call.read_number("pageToken", 0, "bad_page")
-    mine = [record for record in call.list_own(VIDEO, account)[::-1] if not _is_hidden(call, record)]
+    named = call.request.query.get("videoId")
+    mine = [
+        record
+        for record in call.list_own(VIDEO, account)[::-1]
+        if not _is_hidden(call, record) and named in (None, record["key"])
+    ]
     rows = list(enumerate(mine))[start : start + size]
-    items = [_item_to_dict(account, record, place, parts) for place, record in rows]
+    items = [_item_to_dict(_get_uploads_playlist(account), record, place, parts) for place, record in rows]
     more = {"nextPageToken": str(start + size)} if start + size < len(mine) else {}
-    return _list_response("youtube#playlistItemListResponse", items, len(mine), more)
+    return list_response("youtube#playlistItemListResponse", items, len(mine), more)
 
 
-def _item_to_dict(account: Record, record: Record, place: int, parts: tuple[str, ...]) -> Record:
+def _list_playlist(call: Call, account: Record, parts: tuple[str, ...]) -> web.Response:
+    """List a playlist by option `playlists`, oldest first, or with `videoId` that video in it."""
+    playlist, named = call.request.query["playlistId"], call.request.query.get("videoId")
+    listed = [one["video"] for one in call.list_own(_ITEM, account) if one["playlist"] == playlist]
+    videos = call.context.store.get_all(VIDEO)
+    items = [
+        _item_to_dict(playlist, videos[key], place, parts)
+        for place, key in enumerate(listed)
+        if named in (None, key)
+    ]
+    return list_response("youtube#playlistItemListResponse", items, len(items))
+
+
+async def insert_playlist_item(call: Call, account: Record) -> web.Response:
+    """POST /youtube/v3/playlistItems: add a video at the end of a playlist of the channel."""
+    parts, snippet = (
+        parse_parts(call, "playlist_parts"),
+        call.json("PlaylistItem", "resource").get("snippet") or {},
+    )
+    spend(call)
+    playlist, video = snippet.get("playlistId"), str((snippet.get("resourceId") or {}).get("videoId"))
+    if playlist == _get_uploads_playlist(account):
+        raise refuse("no_operation")
+    if playlist not in account["options"].get("playlists", ()):
+        raise refuse("unknown_playlist")
+    record = call.get_own(VIDEO, video, account, "unknown_video")
+    if "position" in snippet:
+        raise refuse("manual_sort")
+    if call.find_own(_ITEM, f"{playlist}/{video}", account) is not None:
+        raise refuse("in_playlist")
+    call.create(_ITEM, f"{playlist}/{video}", account, playlist=playlist, video=video)
+    return json_response(_item_to_dict(str(playlist), record, 0, parts))
+
+
+def _item_to_dict(playlist: str, record: Record, place: int, parts: tuple[str, ...]) -> Record:
     known = fill(
         TABLE["answers"]["playlist_item"],
         record=record,
         place=place,
-        playlist=_get_uploads_playlist(account),
-        published=_to_second(record["published"]),
+        playlist=playlist,
+        published=to_second(record["published"]),
         etag=make_etag(record),
     )
     return {name: known[name] for name in ("kind", "etag", "id", *parts) if name in known}

@@ -14,17 +14,8 @@ from adapters.contract import RemoteAccount
 from pipeline.accounts.connected_account import CompletedConnection, ConnectedAccount, PendingConfirmation
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.api.reference.markup import build_csp, render_page
+from pipeline.domain.account import PLATFORM_NAMES
 from pipeline.store.accounts.oauth_sessions import SessionOrigin
-
-NAMES = {
-    "tiktok": "TikTok",
-    "instagram": "Instagram",
-    "youtube": "YouTube",
-    "pinterest": "Pinterest",
-    "linkedin": "LinkedIn",
-    "facebook": "Facebook",
-}
-"""Display names of the platforms."""
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -54,11 +45,11 @@ def render_connected(platform: str, result: CompletedConnection) -> Response:
     noun = "accounts are" if len(result.accounts) > 1 else "account is"
     items = "".join(f"<li>{_account(account)}</li>\n" for account in result.accounts)
     body = (
-        f"<p>{len(result.accounts)} {NAMES[platform]} {noun} connected:</p>\n<ul>\n{items}</ul>\n"
+        f"<p>{len(result.accounts)} {PLATFORM_NAMES[platform]} {noun} connected:</p>\n<ul>\n{items}</ul>\n"
         f"{_origin(result.origin)}"
         '<p class="next">You can close this page.</p>'
     )
-    return _page(200, f"{NAMES[platform]} is connected", body)
+    return _page(200, f"{PLATFORM_NAMES[platform]} is connected", body)
 
 
 def render_confirmation(
@@ -70,10 +61,12 @@ def render_confirmation(
     """
     count = len(pending.accounts)
     if pending.is_choice:
-        title = f"Which {NAMES[platform]} accounts?"
-        lead = f"This login has access to {count} {NAMES[platform]} accounts. Select those to connect:"
+        title = f"Which {PLATFORM_NAMES[platform]} accounts?"
+        lead = (
+            f"This login has access to {count} {PLATFORM_NAMES[platform]} accounts. Select those to connect:"
+        )
     else:
-        title = f"Connect {'these' if count > 1 else 'this'} {NAMES[platform]} account{'s'[: count > 1]}?"
+        title = f"Connect {'these' if count > 1 else 'this'} {PLATFORM_NAMES[platform]} account{'s'[: count > 1]}?"
         lead = "You signed in with access to:"
     option = _option if pending.is_choice else _found
     items = "".join(option(index, account) for index, account in enumerate(pending.accounts))
@@ -105,7 +98,7 @@ def render_not_connected(status: int, platform: str, message: str, code: str = "
         '<p class="next">A link works only once: to try again, request a new one where you got this one. You can close '
         "this page.</p>"
     )
-    return _page(status, _TITLES.get(code, f"{NAMES[platform]} is not connected"), body)
+    return _page(status, _TITLES.get(code, f"{PLATFORM_NAMES[platform]} is not connected"), body)
 
 
 def _account(account: ConnectedAccount) -> str:

@@ -44,7 +44,7 @@ from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
 from pipeline.store.files import files as store
-from pipeline.store.files.files import File
+from pipeline.store.files.files import KINDS, File
 from pipeline.store.idempotency_keys import IdempotencyKey
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
@@ -71,6 +71,7 @@ ContentType = TypeAliasType(
         "video/x-msvideo",
         "video/webm",
         "video/x-m4v",
+        "application/pdf",
     ],
 )
 
@@ -104,8 +105,8 @@ def read_file_query(raw: bytes) -> FileQuery:
 
 
 def _parse_kind(text: str) -> str:
-    if text not in ("image", "video"):
-        raise ValueError("Must be image or video.")
+    if text not in KINDS:
+        raise ValueError("Must be image, video or document.")
     return text
 
 
@@ -214,7 +215,7 @@ async def create_file(request: Request, call: Publisher) -> SuccessResponse[Uplo
     file = validate_body(FileBody, parse_json(await read_json_body(request, caller.key_id)))
     key, bulkhead = read_idempotency_key(request, caller, file), app_state.file_transfers.bulkhead
     try:
-        file_id, url = await bulkhead.run(partial(_open, app_state, caller, file, key), caller.key_id)
+        file_id, url = await bulkhead.run(partial(open_upload, app_state, caller, file, key), caller.key_id)
     except Replayed as earlier:
         known = require_kept(await bulkhead.run(partial(_find, app_state, earlier.resource), caller.key_id))
         return replayed("Upload URL was generated before", _build_upload(request, file, known.id, known.url))
@@ -246,7 +247,7 @@ def _build_upload(request: Request, file: FileBody, file_id: UUID, url: str) -> 
             "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
         ),
         query_parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
-        query_parameter("type", {"type": "string", "enum": ["image", "video"]}),
+        query_parameter("type", {"type": "string", "enum": [*KINDS]}),
         query_parameter(
             "context",
             {"type": "string", "maxLength": MAX_CONTEXT},
@@ -266,9 +267,10 @@ def _find(app_state: AppState, file_id: UUID) -> File | None:
         return store.find_upload(c, file_id)
 
 
-def _open(
+def open_upload(
     app_state: AppState, caller: Caller, file: FileBody, key: IdempotencyKey | None
 ) -> tuple[UUID, str]:
+    """Open an upload, and return the id and URL of its file. Raises Refusal and Replayed."""
     addresses, settings = app_state.context.files.addresses, app_state.context.settings.files
     name, file_id = addresses.create_name(file.contentType), new_id()
     with app_state.context.database.begin() as c:
@@ -288,7 +290,7 @@ def _open(
         store.open_file(
             c,
             workspace=caller.workspace_id,
-            key=caller.key_id,
+            key=caller.stored_key,
             name=name,
             url=addresses.public_url(name),
             content_type=file.contentType,

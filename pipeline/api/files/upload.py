@@ -15,9 +15,10 @@ from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.api.files.routes import BYTES, StoredFile
+from pipeline.api.files.routes import BYTES, MAX_FILENAME, FileBody, StoredFile, open_upload
 from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.validation import validate_body
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import (
     PARTNER_API,
@@ -40,6 +41,7 @@ from pipeline.stages.file_upload import (
     finish_upload,
 )
 from pipeline.stages.post_request import Refusal
+from pipeline.store.auth.keys import Caller
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
 
@@ -58,14 +60,29 @@ async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     app_state = get_app_state(request)
     file_id, content_type = _check_signature(request, app_state)
     _require_whole_file(request, content_type)
+    stored = await _store(request, app_state, app_state.authenticator.locate(UPLOAD_URL, request), file_id)
+    return success("File uploaded", StoredFile.from_file(stored))
+
+
+async def receive_dropped(app_state: AppState, request: Request, caller: Caller) -> File:
+    """Store the body of a request of the dashboard as a new file of the caller's workspace.
+
+    Its type is the body's, its name that of the query. Raises Refusal and Unreachable.
+    """
+    kind, name = request.headers.get("content-type", ""), request.query_params.get("name", "")
+    body = validate_body(FileBody, {"contentType": kind, "filename": name[:MAX_FILENAME] or None})
+    opening = partial(open_upload, app_state, caller, body, None)
+    file_id, _ = await app_state.file_transfers.bulkhead.run(opening, caller.key_id)
+    return await _store(request, app_state, caller.actor, file_id)
+
+
+async def _store(request: Request, app_state: AppState, actor: Actor | None, file_id: UUID) -> File:
     file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
-    actor = app_state.authenticator.locate(UPLOAD_URL, request)
     with app_state.file_transfers.uploads.slot(file.workspace_id):
         upload = await app_state.file_transfers.bulkhead.run(
             partial(_begin, app_state, actor, file, get_declared_size(request))
         )
-        stored = await _receive(request, app_state, upload)
-    return success("File uploaded", StoredFile.from_file(stored))
+        return await _receive(request, app_state, upload)
 
 
 async def _receive(request: Request, app_state: AppState, upload: FileUpload) -> File:
@@ -148,7 +165,7 @@ def _find(app_state: AppState, file_id: UUID) -> File:
     return file
 
 
-def _begin(app_state: AppState, actor: Actor, file: File, declared: int) -> FileUpload:
+def _begin(app_state: AppState, actor: Actor | None, file: File, declared: int) -> FileUpload:
     try:
         return begin_upload(app_state.context, actor, file, declared)
     except StorageUnavailable as error:

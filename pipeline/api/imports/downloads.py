@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -33,7 +32,7 @@ from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.cells import defuse
 from pipeline.imports.columns import ERROR, Cells, Format, build_columns, fold_name
-from pipeline.imports.export import write_template
+from pipeline.imports.export import build_template
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 
@@ -180,7 +179,9 @@ def _serve(form: Format) -> Callable[[Request], Awaitable[Response]]:
         """Return a file with every column and one example row, due tomorrow."""
         app_state = get_app_state(request)
         caller = await app_state.authenticator.authenticate(request)
-        body = await app_state.read_bulkhead.run(partial(_build, form), caller.key_id)
+        body = await app_state.read_bulkhead.run(
+            partial(build_template, form, build_columns(PostBody)), caller.key_id
+        )
         headers = {
             "Content-Disposition": f'attachment; filename="template.{form}"',
             "Cache-Control": "no-store",
@@ -189,13 +190,6 @@ def _serve(form: Format) -> Callable[[Request], Awaitable[Response]]:
         return NegotiatedResponse(body, media_type=_TEMPLATE_TYPES[form], headers=headers)
 
     return get_template
-
-
-def _build(form: Format) -> bytes:
-    tomorrow = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    target = io.BytesIO()
-    write_template(target, form, build_columns(PostBody), rows=1, accounts=(), start=tomorrow)
-    return target.getvalue()
 
 
 TEMPLATES = tuple(

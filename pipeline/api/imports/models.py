@@ -20,14 +20,14 @@ from pipeline.api.posts.pagination import Position, parse_cursor
 from pipeline.api.posts.response_models import DeliveredAs
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.delivery import to_public
+from pipeline.domain.posting_times import AUTO
 from pipeline.imports.columns import Format
 from pipeline.imports.encodings import ENCODINGS
 from pipeline.imports.forecast import Conflict, DayForecast, Forecast
 from pipeline.imports.local_time import ORDERS
-from pipeline.imports.upload import ImportOptions
+from pipeline.imports.upload import MAX_NAME, ImportOptions
 from pipeline.store.imports.imports import Import
 
-MAX_NAME = 255
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 MAX_MAP = 8_192
 """Characters."""
@@ -93,6 +93,10 @@ class UploadQuery(Query):
         None,
         description="The order of dates such as 01/12/2026. Default: that of a date which admits only one; a file "
         "whose dates all admit several is refused.",
+    )
+    blank: Annotated[str, _require_one_of((AUTO,)), one_of([AUTO])] | None = Field(
+        None,
+        description="The time of rows without one: the next free posting time. Default: they are refused.",
     )
     map: str | None = Field(
         None,

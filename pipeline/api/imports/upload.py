@@ -13,6 +13,7 @@ from pipeline.api.files.routes import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
 from pipeline.api.http.dependencies import Publisher, read_idempotency_key, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.validation import read_query
 from pipeline.api.imports.models import ImportJob, UploadQuery
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import (
@@ -69,15 +70,30 @@ async def create_import(request: Request, call: Publisher, query: UploadQuery) -
     """Upload a file of posts and plan it. No post is made before apply."""
     app_state, caller = call.app_state, call.caller
     read_idempotency_key(request, caller)  # a wrong one is refused before the file is read
+    try:
+        job = await _receive_limited(request, app_state, caller, query)
+    except Replayed as earlier:
+        known = require_kept(await call.read(find_import, caller, earlier.resource))
+        data = ImportJob.from_import(known, is_repeat=True)
+        return replayed("This file was uploaded before", data)
+    return success("Import uploaded", ImportJob.from_import(job), code=202)
+
+
+async def receive_dropped(app_state: AppState, request: Request, caller: Caller) -> Import:
+    """Store the body of a request of the dashboard as the file of a new import. Raises Refusal and Unreachable.
+
+    *caller*: without a key, so that no Idempotency-Key counts.
+    """
+    query = read_query(UploadQuery, request.scope["query_string"])
+    return await _receive_limited(request, app_state, caller, query)
+
+
+async def _receive_limited(
+    request: Request, app_state: AppState, caller: Caller, query: UploadQuery
+) -> Import:
     options = query.to_options(_read_encoding(request))
     with app_state.file_transfers.uploads.slot(caller.workspace_id):
-        try:
-            job = await _receive(request, app_state, caller, options, query)
-        except Replayed as earlier:
-            known = require_kept(await call.read(find_import, caller, earlier.resource))
-            data = ImportJob.from_import(known, is_repeat=True)
-            return replayed("This file was uploaded before", data)
-    return success("Import uploaded", ImportJob.from_import(job), code=202)
+        return await _receive(request, app_state, caller, options, query)
 
 
 async def _receive(
@@ -102,7 +118,9 @@ async def _receive(
             digest=digest,
             content_type=content_type,
             format_=query.format,
-            key=read_idempotency_key(request, caller, digest.hex(), *_list_facts(options)),
+            key=read_idempotency_key(request, caller, digest.hex(), *_list_facts(options))
+            if caller.stored_key
+            else None,
         )
         job: Import = await asyncio.shield(bulkhead.run(finish))
     except BaseException as error:
@@ -117,7 +135,7 @@ async def _receive(
 
 def _begin(app_state: AppState, caller: Caller, options: ImportOptions, declared: int) -> Upload:
     try:
-        return bulk.begin_upload(app_state.context, caller, options, _build_columns(), declared)
+        return bulk.begin_upload(app_state.context, caller, options, build_known_columns(), declared)
     except StorageUnavailable as error:
         raise translate_transfer_error(error) or error from error
 
@@ -128,7 +146,8 @@ def _list_facts(options: ImportOptions) -> list[Any]:
 
 
 @cache
-def _build_columns() -> Columns:
+def build_known_columns() -> Columns:
+    """Return every column that a file may have."""
     return build_columns(PostBody)
 
 

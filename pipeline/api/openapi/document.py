@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from pipeline.api.openapi import introduction
 from pipeline.api.openapi.operation import OPERATOR_API, PARTNER_API, Operation, bodies_of
+from pipeline.api.openapi.rules import add_rules
 from pipeline.api.openapi.sample_requests import find_sample_request, read_recorded
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
@@ -237,6 +238,7 @@ def describe(app: FastAPI, document: Document, operations: Sequence[Operation]) 
     _, schemas = models_json_schema(bodies, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     spec["components"]["schemas"].update(schemas["$defs"])
     _drop_defaults(spec["components"]["schemas"])
+    add_rules(spec)
     scheme = {"type": "http", "scheme": "bearer", "description": document.key}
     spec["components"]["securitySchemes"] = {"key": scheme}
     add_samples(spec)

@@ -25,10 +25,10 @@ of accounts, the offset of a time and the case of an id do not matter. Without a
 moved, canceled (at one account too) or deleted, or that failed, is not found again: the request makes a new one. Repeat
 after 408, 429, 500 and 503, not before `Retry-After` if that is present.
 
-**Idempotency keys.** Webhooks, files, imports, steering jobs and batches take an `Idempotency-Key` too. It is known for
-a day, to the API key and the operation that used it. An equal request makes nothing: its answer is 200 with
-`Idempotency-Replayed: true` and what the first one made, without its secret. Another request with that key is 409
-`idempotency_key_reused`. A request that was refused leaves its key free.
+**Idempotency keys.** Webhooks, files, imports, steering jobs, batches and the scheduling of a draft take an
+`Idempotency-Key` too. It is known for a day, to the API key and the operation that used it. An equal request makes
+nothing: its answer is 200 with `Idempotency-Replayed: true` and what the first one made, without its secret. Another
+request with that key is 409 `idempotency_key_reused`. A request that was refused leaves its key free.
 
 **Rate limit.** A key has a limit of posts per minute (6,000 if the operator set none), and may have one per day (in
 UTC); the `RateLimit` headers name them. They count posts, not requests: a new post, an edit and a validation count as
@@ -43,6 +43,12 @@ accepted before counts as good. With an `Idempotency-Key`, the posts that a repe
 those without an `external_id`, and the refused ones are taken up again. No media check is waited for: a post whose
 media were not checked in the last minutes is stored, with the warning `REACHABILITY_PENDING`, and fails later if they
 cannot be used.
+
+**Lists.** `GET /posts` takes filters, and a post is listed if it meets all: those of an account (`platform`,
+`account_id`, `state`, `held_for`, `error_class`, `due_from`, `due_to`) at one of its accounts. `external_id` finds the
+post of a lost answer, `text` looks in captions, titles and external ids. `sort=due` begins with the first due. Go on
+with `next_cursor` and the same filters until it is null: with filters other than `status`, `since` and `until` a page
+may be short, or even empty, before the end.
 
 **Exports.** `GET /posts/export` writes all posts, or those of the filters, newest first: as NDJSON, with the body of a
 `POST /posts` on each line, or as CSV, with the columns of an import; both have `post_id` and `status`. A CSV cell that

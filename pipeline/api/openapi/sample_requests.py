@@ -91,6 +91,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
             }
         ),
         "validatePost": SampleRequest(body=content),
+        "getAccount": SampleRequest(path={"account_id": names["tiktok_account"]}),
         "listPosts": SampleRequest(query="status=scheduled&limit=1"),
         "exportPosts": SampleRequest(query="format=csv&status=scheduled", file="posts.csv"),
         "getImportTemplateCsv": SampleRequest(file="template.csv"),
@@ -98,6 +99,9 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "getPost": SampleRequest(path={"post_id": post}),
         "explainPost": SampleRequest(path={"post_id": failed}),
         "updatePost": SampleRequest(path={"post_id": post}, body={"caption": "Our new mug, in four colours"}),
+        "schedulePost": SampleRequest(
+            path={"post_id": names["draft_post"]}, body={"scheduled_at": names["time"]}
+        ),
         "retryPosts": SampleRequest(body={"post_ids": [failed]}),
         "cancelPosts": SampleRequest(body={"post_ids": [post]}),
         "deletePosts": SampleRequest(body={"postIds": [deleted]}),
@@ -112,6 +116,14 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "listSteeringJobs": SampleRequest(query="limit=10"),
         "getSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
         "stopSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
+        "changeTimes": SampleRequest(
+            path={"account_id": names["tiktok_account"]},
+            body={
+                "times": {"monday": ["09:00", "18:00"], "thursday": ["12:00"]},
+                "time_zone": "Europe/Berlin",
+            },
+        ),
+        "undoSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
         "listSteeringReceipts": SampleRequest(
             path={"job_id": names["steering_job"]}, query="outcome=skipped"
         ),

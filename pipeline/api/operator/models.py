@@ -19,7 +19,7 @@ from adapters.contract import Platform
 from adapters.post_options import at_most
 from pipeline.actions.attention import AttentionItem as Listed
 from pipeline.actions.dead_letters import DeadLetterCount
-from pipeline.actions.steer_step import DeadLetterResult
+from pipeline.actions.steer_letters import DeadLetterResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.http.validation import Body, Query, build_invalid_payload
 from pipeline.api.posts.field_types import EntityId

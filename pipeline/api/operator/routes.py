@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from pipeline.actions import attention
 from pipeline.actions.dead_letters import count_letters
-from pipeline.actions.steer_step import DeadLetterResult, steer_letters
+from pipeline.actions.steer_letters import DeadLetterResult, steer_letters
 from pipeline.actions.steering import Steering
 from pipeline.api.http.dependencies import (
     Principal,

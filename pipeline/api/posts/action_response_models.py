@@ -13,7 +13,7 @@ from adapters.contract import Platform
 from pipeline.actions.cancel_delete_retry import ActionResult, DeletedPosts
 from pipeline.actions.validate import RequestFinding, ValidationResult
 from pipeline.api.http.response_models import ErrorCode, ResponseModel, Timestamp, is_empty
-from pipeline.api.posts.response_models import PostWarning, WarningCode
+from pipeline.api.posts.response_models import DueTime, PostWarning, WarningCode
 from pipeline.domain.post import PostStatus
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.auth.keys import Caller
@@ -33,7 +33,7 @@ class UpdatedPost(ResponseModel):
 
     id: UUID
     status: PostStatus
-    scheduled_at: Timestamp
+    scheduled_at: DueTime
     warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
 
 

@@ -6,12 +6,23 @@ Edit, retry and validate need a plan that publishes, as a new post does, and cou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from pipeline.actions import cancel_delete_retry as actions
 from pipeline.actions import edit
+from pipeline.actions.post_changes import EditResult
 from pipeline.actions.validate import validate
-from pipeline.api.http.dependencies import Publisher, Writer, parse_id, parse_json_or_empty, read_json_body
+from pipeline.api.http.dependencies import (
+    REPLAYED,
+    Claim,
+    Publisher,
+    Writer,
+    parse_id,
+    parse_json_or_empty,
+    read_json_body,
+    require_kept,
+)
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.representation import strip_encodings
@@ -25,8 +36,9 @@ from pipeline.api.posts.action_response_models import (
     UpdatedPost,
     ValidationReport,
 )
-from pipeline.api.posts.routes import POST_ID, refuse_unknown_post
+from pipeline.api.posts.routes import POST_ID, PostId, refuse_unknown_post
 from pipeline.api.posts.schema import PostBody, read_post
+from pipeline.stages.replay import Replayed
 
 routes = Routes(tag=POSTS, path="/posts")
 _RESULTS = "The result for each post."
@@ -66,8 +78,44 @@ async def update_post(call: Publisher) -> SuccessResponse[UpdatedPost]:
     if_match = strip_encodings(request.headers.get("if-match"))
     work = partial(edit.edit, app_state.context, caller, post_id, change, if_match)
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
-    headers = {"ETag": f'"{edited.version}"'}
-    return success("Post updated", UpdatedPost.model_validate(edited), headers=headers)
+    return _answer("Post updated", edited)
+
+
+@routes.add(
+    "POST",
+    "/{post_id:post}/schedule",
+    "The draft is on its way.",
+    *BODY_ERRORS,
+    "media_unreachable",
+    "newer_version",
+    meanings={"validation_failed": "the post is no draft, or a rule is broken"},
+    headers=ETAG_HEADER,
+    is_rate_limited=True,
+)
+async def schedule_post(
+    call: Publisher, body: schema.ScheduleBody, post_id: PostId, key: Claim
+) -> SuccessResponse[UpdatedPost]:
+    """Send a draft on its way, at a time or at once.
+
+    Repeated without the Idempotency-Key of the first request, it is 400: the post is a draft no more.
+    """
+    app_state, caller = call.app_state, call.caller
+    await app_state.charge_rate_limit(call.request, caller)
+    bulkhead, change = app_state.choose_bulkhead(caller), schema.to_change(body)
+    try:
+        work = partial(edit.edit, app_state.context, caller, post_id, change, key=key)
+        return _answer("Post scheduled", await bulkhead.run(work, caller.key_id))
+    except Replayed as earlier:
+        find = partial(edit.find_edited, app_state.context, caller, earlier.resource)
+        edited = require_kept(await bulkhead.run(find, caller.key_id))
+        return _answer("Post was scheduled before", edited, REPLAYED)
+
+
+def _answer(
+    message: str, edited: EditResult, headers: Mapping[str, str] = {}
+) -> SuccessResponse[UpdatedPost]:
+    headers = {"ETag": f'"{edited.version}"', **headers}
+    return success(message, UpdatedPost.model_validate(edited), headers=headers)
 
 
 @routes.add("POST", "/retry", _RESULTS, *BODY_ERRORS, is_rate_limited=True, body=schema.RetryBody)

@@ -14,16 +14,23 @@ from pydantic_core import CoreSchema
 from adapters.post_options import MAX_URL, at_most
 from pipeline.actions.post_changes import Change
 from pipeline.api.http.validation import Body, build_invalid_payload, validate_body
-from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
+from pipeline.api.posts.account_entries import AccountRef, read_entries
+from pipeline.api.posts.field_types import (
+    Caption,
+    EntityId,
+    FirstComment,
+    Rules,
+    TimeOrAuto,
+    dump_sent,
+    split_time,
+)
+from pipeline.api.posts.media_types import Media
 from pipeline.api.posts.schema import (
     MAX_ACCOUNTS,
-    AccountRef,
     AiGenerated,
-    Media,
     OptionsBody,
     PostBody,
     add_options,
-    dump_sent,
     find_conflicts,
     list_sent_options,
 )
@@ -49,14 +56,24 @@ class _Opening(OptionsBody):
     caption: Annotated[Caption | None, _NotNull()] = None
     media: Annotated[Media | None, _NotNull()] = None
     accounts: Annotated[
-        Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None, _NotNull()
-    ] = Field(None, description="Replaces the accounts: those left out are cancelled.")
-    scheduled_at: DateTime | None = Field(None, description="With an offset. null: as soon as possible.")
+        Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None,
+        _NotNull(),
+    ] = Field(
+        None,
+        description="Replaces the accounts and their own content: accounts left out are cancelled. Sent alone, it "
+        "changes only the accounts whose content or time differs.",
+    )
+    scheduled_at: TimeOrAuto | None = Field(
+        None,
+        description="With an offset, or auto: each account's next free posting time. null: as soon as possible. "
+        "Accounts with a time of their own keep it, but for auto.",
+    )
     music_url: str | None = Field(None, max_length=MAX_URL)
 
 
 class _Closing(OptionsBody):
     ai_generated: AiGenerated = None
+    first_comment: FirstComment | None = None
     external_id: SkipJsonSchema[Any] = None
     """Known only to be refused with 409 ``external_id_immutable``."""
 
@@ -68,7 +85,10 @@ class _Closing(OptionsBody):
 
 
 class PatchFields(_Closing, _Opening):
-    """The fields to change, at least one. null clears music_url or a platform's options; scheduled_at null: now."""
+    """The fields to change, at least one.
+
+    null clears music_url, first_comment or a platform's options; scheduled_at null: now.
+    """
 
 
 PatchBody = add_options(PatchFields, "PatchBody", list_post_options())
@@ -86,6 +106,14 @@ _UNCHANGEABLE: Mapping[str, str] = {
 }
 """Why a key is refused that a post has, but an edit does not."""
 _CHANGEABLE = [name for name in PatchBody.model_fields if name != "external_id"]
+
+
+class ScheduleBody(Body):
+    """When a draft goes out."""
+
+    scheduled_at: TimeOrAuto | None = Field(
+        None, description="With an offset, or auto: each account's next free posting time. Default: at once."
+    )
 
 
 class RetryBody(Body):
@@ -154,11 +182,23 @@ def read_change(body: Any, rules: Rules) -> Change:
         caption=found.caption or "",
         media=dump_sent(found.media),
         account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())),
-        scheduled_at=found.scheduled_at,
+        **split_time(found.scheduled_at),
         music_url=found.music_url,
         options=options,
+        own=read_entries(found.accounts or ()),
         ai_generated=found.ai_generated or False,
+        first_comment=found.first_comment,
     )
+
+
+def read_schedule(body: Any) -> Change:
+    """Parse the body of the scheduling of a draft. Raises Refusal 422."""
+    return to_change(validate_body(ScheduleBody, body))
+
+
+def to_change(body: ScheduleBody) -> Change:
+    """Return the change that schedules a draft."""
+    return Change(given=frozenset({"scheduled_at"}), schedules=True, **split_time(body.scheduled_at))
 
 
 def read_retry(body: Any) -> PostSelection:

@@ -1,23 +1,34 @@
-"""Queries of GET /posts and GET /posts/export: filters, and the cursor of keyset pagination."""
+"""Queries of GET /posts and GET /posts/export: filters, and the cursors of keyset pagination."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import json
 import struct
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
+from adapters.contract import Platform
 from pipeline.api.http import timestamp
+from pipeline.api.http.dependencies import parse_id
+from pipeline.api.http.response_models import PUBLIC_STATES
 from pipeline.api.http.validation import build_invalid_payload, refuse_near_misses
+from pipeline.api.posts.schema import MAX_EXTERNAL_ID
+from pipeline.domain.delivery import State, to_public
+from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.export import ExportFormat
+from pipeline.store.auth.keys import Caller
+from pipeline.store.deliveries.selection import NO_HOLD, ListFilter, Order
+from pipeline.store.posts.listing import is_plain, list_statuses
+from pipeline.store.steering.jobs import dump_filter
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -34,13 +45,25 @@ Position = tuple[datetime, UUID]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostQuery:
-    """Filters of a list of posts."""
+    """A page of a list of posts."""
 
-    status: str | None = None
+    chosen: ListFilter = field(default_factory=ListFilter)
+    """Without the scope of the key."""
+    external_id: str | None = None
+    order: Order = Order.CREATED
     limit: int = DEFAULT_LIMIT
-    since: datetime | None = None
-    until: datetime | None = None
-    before: Position | None = None
+    cursor: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Return True if no filter but status, since and until is given, nor another order."""
+        return self.external_id is None and is_plain(self.chosen, self.order)
+
+    def describe(self, caller: Caller) -> bytes:
+        """Return what its cursors are bound to: all that makes the list, but the number of posts on a page."""
+        accounts = None if caller.accounts is None else [*map(str, caller.accounts)]
+        parts = [str(caller.workspace_id), accounts, self.order, self.external_id, dump_filter(self.chosen)]
+        return json.dumps(parts, sort_keys=True).encode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +77,28 @@ class ExportQuery:
 
 
 def read_query(raw: bytes) -> PostQuery:
-    """Parse the query of a list. Raises what ``read_values`` raises."""
-    return PostQuery(**read_values(raw, _READERS))
+    """Parse the query of a list. Raises what ``read_values`` raises, also for filters that contradict each other."""
+    values = read_values(raw, READERS)
+    page = {name: values.pop(name) for name in ("external_id", "order", "limit", "cursor") if name in values}
+    chosen = ListFilter(**values)
+    if issues := [*_find_contradictions(chosen)]:
+        raise build_invalid_payload(issues)
+    return PostQuery(chosen=chosen, **page)
+
+
+def _find_contradictions(chosen: ListFilter) -> Iterator[dict[str, Any]]:
+    spans = (
+        ("until", "since", chosen.created_from, chosen.created_until, timedelta(0)),
+        ("due_to", "due_from", chosen.due_from, chosen.due_until, timedelta(microseconds=1)),
+    )
+    for end, start, first, last, least in spans:
+        if first is not None and last is not None and last - first < least:
+            yield build_issue((end,), f"It must be later than {start}.", "value_error", last.isoformat())
+    if not list_statuses(chosen):
+        given = [n for n in ("status", "state", "held_for", "error_class") if getattr(chosen, n) is not None]
+        found = ", ".join(f"{name}={to_public(getattr(chosen, name))}" for name in given)
+        for name in given:
+            yield build_issue((name,), f"No post can meet all of {found}: leave one out.", "value_error")
 
 
 def read_export_query(raw: bytes) -> ExportQuery:
@@ -95,17 +138,50 @@ def write_cursor(position: Position) -> str:
 
 
 def _parse_pairs(raw: bytes, known: Container[str]) -> Iterator[tuple[str, str]]:
-    """Yield known names with their values. A + stays a +: clients send the offset of a time unescaped."""
-    for part in raw.decode("latin-1").split("&"):
-        name, _, text = part.partition("=")
-        if name in known and text:
-            yield name, unquote(text, errors="replace")
+    """Yield known names with their values. A + stays a + but in words: clients send the offset of a time unescaped."""
+    for part in raw.split(b"&"):
+        name, _, value = part.partition(b"=")
+        found = name.decode("latin-1")
+        if found in known and value:
+            plain = value.replace(b"+", b" ") if found in _WORDS else value
+            yield found, unquote_to_bytes(plain).decode("utf-8", "replace")
 
 
-def _parse_status(text: str) -> str:
-    if text not in _STATUSES:
-        raise ValueError(f"Must be one of {', '.join(_STATUSES)}.")
-    return text
+def parse_one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return the parser of one of these words."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"Must be one of {', '.join(names)}.")
+        return text
+
+    return read
+
+
+def _parse_words(most: int) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if "\0" in text:
+            raise ValueError("It holds a NUL character.")
+        if len(text) > most:
+            raise ValueError(f"It has {len(text):,} characters; at most {most} are allowed.")
+        return text
+
+    return read
+
+
+def parse_uuid(text: str) -> UUID:
+    """Return an id. Raises ValueError."""
+    if (found := parse_id(text)) is None:
+        raise ValueError("Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812.")
+    return found
+
+
+def _parse_state(text: str) -> State:
+    return next(one for one in State if to_public(one) == parse_one_of(PUBLIC_STATES)(text))
+
+
+def _parse_order(text: str) -> Order:
+    return Order(parse_one_of([*Order])(text))
 
 
 def _parse_format(text: str) -> ExportFormat:
@@ -144,14 +220,33 @@ def _checksum(micros: int, post: UUID) -> bytes:
     return hashlib.sha256(b"posts" + struct.pack(">q", micros) + post.bytes).digest()[:4]
 
 
-_FILTERS: Readers = {
-    "status": ("status", _parse_status),
+MAX_WORDS, MAX_CLASS = 200, 100
+"""The longest text to search for, and name of a class of errors."""
+HOLDS = (*map(str, Hold), NO_HOLD)
+_WORDS = frozenset({"text", "external_id"})
+"""Parameters that people type: a + is a blank there, as forms and most libraries send it."""
+READERS: Readers = {
+    "status": ("status", parse_one_of(_STATUSES)),
+    "since": ("created_from", timestamp.parse),
+    "until": ("created_until", timestamp.parse),
+    "platform": ("platform", parse_one_of([*map(str, Platform)])),
+    "account_id": ("account", parse_uuid),
+    "external_id": ("external_id", _parse_words(MAX_EXTERNAL_ID)),
+    "import_id": ("import_id", parse_uuid),
+    "state": ("state", _parse_state),
+    "held_for": ("held_for", parse_one_of(HOLDS)),
+    "error_class": ("error_class", _parse_words(MAX_CLASS)),
+    "due_from": ("due_from", timestamp.parse),
+    "due_to": ("due_until", timestamp.parse),
+    "text": ("text", _parse_words(MAX_WORDS)),
+    "sort": ("order", _parse_order),
+    "limit": ("limit", parse_number(1, MAX_LIMIT)),
+    "cursor": ("cursor", str),
+}
+"""The parameters of a list of posts; their fields are those of ``ListFilter`` and `PostQuery`."""
+_EXPORT_READERS: Readers = {
+    "status": READERS["status"],
     "since": ("since", timestamp.parse),
     "until": ("until", timestamp.parse),
+    "format": ("form", _parse_format),
 }
-_READERS: Readers = {
-    **_FILTERS,
-    "limit": ("limit", parse_number(1, MAX_LIMIT)),
-    "cursor": ("before", parse_cursor),
-}
-_EXPORT_READERS: Readers = {**_FILTERS, "format": ("form", _parse_format)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, Union
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
@@ -22,18 +22,19 @@ from pipeline.api.http.response_models import (
 from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.openapi.codes import WARNINGS
 from pipeline.api.posts.field_types import OnLate
-from pipeline.api.posts.schema import Media
+from pipeline.api.posts.media_types import Media
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.post import OPEN, PostStatus, derive_post_status
+from pipeline.domain.post import OPEN, PostStatus, derive_post_status, hide_no_time
 from pipeline.domain.restore import split_candidates
-from pipeline.stages.drafts import warn_of_cover_error
+from pipeline.stages.drafts import warn_of_follow_ups
 from pipeline.stages.post_state import derive_delivery_status
-from pipeline.store.posts.views import DeliveryView, PostView
+from pipeline.store.posts.views import CommentView, DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
 from pipeline.wiring import list_post_options
 
 _OPTIONS = list_post_options()
+_ANY_OPTIONS: Any = Union[(*_OPTIONS.values(), None)]
 WarningCode = TypeAliasType("WarningCode", Annotated[str, one_of([*WARNINGS])])
 DeliveredAs = TypeAliasType("DeliveredAs", Literal["post", "inbox_draft"])
 Fault = TypeAliasType("Fault", Literal["customer", "platform", "us"])
@@ -47,6 +48,9 @@ class PostWarning(ResponseModel):
     code: WarningCode
 
 
+DueTime = Annotated[Timestamp | None, AfterValidator(hide_no_time), Field(description="null: it is a draft.")]
+
+
 class CreatedPost(ResponseModel):
     """The post that was stored, or for a repeated request the original one as it is now.
 
@@ -55,7 +59,7 @@ class CreatedPost(ResponseModel):
 
     id: UUID
     status: PostStatus
-    scheduled_at: Timestamp
+    scheduled_at: DueTime
     warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
     duplicate: bool = Field(
         default=False,
@@ -108,7 +112,7 @@ class DeliveryError(ResponseModel):
     )
 
     @classmethod
-    def from_view(cls, view: DeliveryView) -> Self | None:
+    def from_view(cls, view: DeliveryView | CommentView) -> Self | None:
         """Return the last classified error, or None if the delivery was published or cancelled after it."""
         if view.error is None or view.state in (State.PUBLISHED, State.CANCELLED):
             return None
@@ -116,6 +120,25 @@ class DeliveryError(ResponseModel):
         link = build_error_link(code) if code else None
         computed = {"help": link, "unlikely_candidates": len(split_candidates(view.error)[1])}
         return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, **computed})
+
+
+class FirstCommentState(ResponseModel):
+    """The first comment below a post at one account. Whatever becomes of it, the post stays posted."""
+
+    status: PostStatus = Field(
+        description="scheduled until the post is live; canceled if the post did not go out."
+    )
+    error: DeliveryError | None
+    url: str | None
+
+    @classmethod
+    def from_view(cls, view: CommentView | None, now: datetime) -> Self | None:
+        """Return the state of a comment; None where there is none."""
+        if view is None:
+            return None
+        return cls(
+            status=derive_delivery_status(view, now), error=DeliveryError.from_view(view), url=view.url
+        )
 
 
 _NO_OPTIONS = dict.fromkeys(_OPTIONS)
@@ -159,14 +182,43 @@ class AccountState(ResponseModel):
     )
     error_message: str | None
     error: DeliveryError | None
+    first_comment: FirstCommentState | None = Field(
+        default=None, exclude_if=is_empty, description="Of a post with a first comment."
+    )
     last_attempted_at: Timestamp | None
+    caption: str | None = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="Of this account only, where it differs from the post's.",
+    )
+    media: Annotated[dict[str, Any] | None, DocumentedAs(Media | None)] = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="Of this account only, where they differ from the post's.",
+    )
+    scheduled_at: Timestamp | None = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="Of this account only, where it differs from the post's.",
+    )
+    options: Annotated[dict[str, Any] | None, DocumentedAs(_ANY_OPTIONS)] = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="The section of its platform, where the account's entry has one: in place of the post's.",
+    )
 
     @classmethod
-    def from_view(cls, view: DeliveryView, now: datetime) -> Self:
-        """Return the state of a delivery as read at *now*: a scheduled delivery that is due reads as pending."""
-        error = DeliveryError.from_view(view)
+    def from_view(cls, view: DeliveryView, post: PostView) -> Self:
+        """Return the state of a delivery of a post: a scheduled delivery that is due reads as pending."""
+        error, now, own = DeliveryError.from_view(view), post.now, view.own or {}
+        differs = post.has_own and view.due_at != post.scheduled_at
+        warnings = warn_of_follow_ups(view.platform, view.cover_error, view.playlist_error)
         return cls.model_validate(
             {
+                "caption": own.get("caption"),
+                "media": own.get("media"),
+                "scheduled_at": view.due_at if differs else None,
+                "options": own.get(view.platform),
                 "account_id": view.account_id,
                 "platform": view.platform,
                 "username": view.username,
@@ -180,9 +232,10 @@ class AccountState(ResponseModel):
                 "published_url_pending": view.url_pending,
                 "removed": view.removed,
                 "delivered_as": view.delivered_as,
-                "warnings": [asdict(warn_of_cover_error(view.cover_error))] if view.cover_error else None,
+                "warnings": list(map(asdict, warnings)) or None,
                 "error_message": error.message if error else None,
                 "error": error,
+                "first_comment": FirstCommentState.from_view(view.first_comment, now),
                 "last_attempted_at": view.last_attempted_at,
             }
         )
@@ -202,7 +255,7 @@ class Post(ResponseModel):
     caption: str
     status: PostStatus
     source: str
-    scheduled_at: Timestamp
+    scheduled_at: DueTime
     created_at: Timestamp
     updated_at: Timestamp
     media: Annotated[dict[str, Any], DocumentedAs(Media)]
@@ -214,6 +267,7 @@ class Post(ResponseModel):
     facebook: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.FACEBOOK] | None)]
     linkedin: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.LINKEDIN] | None)]
     ai_generated: bool
+    first_comment: str | None = Field(default=None, exclude_if=is_empty)
     external_id: str | None
     expires_at: Timestamp | None
     on_late: OnLate
@@ -222,14 +276,14 @@ class Post(ResponseModel):
     @classmethod
     def from_view(cls, view: PostView) -> Self:
         """Return the post. Its status is computed from its deliveries, so a due time shows at once."""
-        states = [AccountState.from_view(delivery, view.now) for delivery in view.deliveries]
+        states = [AccountState.from_view(delivery, view) for delivery in view.deliveries]
         return cls.model_validate(
             {
                 "id": view.id,
                 "caption": view.caption,
                 "status": derive_post_status([state.status for state in states if not state.removed]),
                 "source": view.source,
-                "scheduled_at": view.due_at,
+                "scheduled_at": view.scheduled_at,
                 "created_at": view.created_at,
                 "updated_at": view.updated_at,
                 "media": view.media,
@@ -237,6 +291,7 @@ class Post(ResponseModel):
                 **_NO_OPTIONS,
                 **view.options,
                 "ai_generated": view.ai_generated,
+                "first_comment": view.first_comment,
                 "external_id": view.external_id,
                 "expires_at": view.expires_at,
                 "on_late": view.on_late,
@@ -246,7 +301,7 @@ class Post(ResponseModel):
 
 
 class PostSummary(ResponseModel):
-    """Number of posts in the time span of the query, whatever status it asked for."""
+    """Number of posts that were created from since until until, whatever the other filters of the query."""
 
     total: int
     total_capped: bool = Field(
@@ -270,8 +325,11 @@ class PostSummary(ResponseModel):
 
 
 class PostPage(ResponseModel):
-    """A page of posts, newest first."""
+    """A page of posts, in the order of `sort`."""
 
     summary: PostSummary
     posts: list[Post]
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        description="null: this page is the last. With filters other than status, since and until a page may be short "
+        "or empty before: the server looks through 5,000 candidates for one."
+    )

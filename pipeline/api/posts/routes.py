@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 
+from adapters.contract import Platform
 from pipeline.actions import explain
 from pipeline.api.http.auth import list_rights
 from pipeline.api.http.dependencies import Call, Reader, parse_json, path_id, read_json_body
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
-from pipeline.api.http.validation import is_safe_text
+from pipeline.api.http.response_models import PUBLIC_STATES
+from pipeline.api.http.validation import build_invalid_payload, is_safe_text
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
     BODY_ERRORS,
@@ -32,31 +37,103 @@ from pipeline.api.openapi.operation import (
 from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.pagination import (
     DEFAULT_LIMIT,
+    HOLDS,
+    MAX_CLASS,
     MAX_LIMIT,
+    MAX_WORDS,
     PostQuery,
-    cut_page,
     read_query,
-    write_cursor,
 )
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.post import PostStatus
+from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.ingest import accept, finish
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest
 from pipeline.stages.post_state import compute_version
 from pipeline.store.auth.keys import Caller
-from pipeline.store.posts import pages, views
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.queue import Place
+from pipeline.store.deliveries.selection import Order
+from pipeline.store.posts import views
+from pipeline.store.posts.idempotency import find_posts_sent_as
+from pipeline.store.posts.listing import InvalidPlace, ListedPosts
+from pipeline.store.posts.listing import list_posts as list_posts_of
 from pipeline.store.rollups.count import count_by_status
 
 routes = Routes(tag=POSTS, path="/posts")
+READ_SECONDS = 5
+"""The longest that a statement of a filtered list may take."""
+_OTHER_LIST = (
+    "Not a cursor of this list: send next_cursor of the previous page unchanged, "
+    "with the same filters and sort."
+)
 _TIME = {"type": "string", "format": "date-time"}
 FILTERS = (
     query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
     query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
     query_parameter("until", _TIME, "Created at or before."),
 )
+_ID = {"type": "string", "format": "uuid"}
+
+
+def _describe_text(most: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": most}
+
+
+LIST_PARAMETERS = (
+    *FILTERS,
+    query_parameter("platform", {"type": "string", "enum": [*Platform]}, "Only posts to this platform."),
+    query_parameter(
+        "account_id", _ID, "Only posts to this account. With it the newest at the account come first."
+    ),
+    query_parameter(
+        "external_id",
+        _describe_text(MAX_EXTERNAL_ID),
+        "Only the post that was sent with exactly this external_id.",
+    ),
+    query_parameter("import_id", _ID, "Only posts that this import created."),
+    query_parameter(
+        "state", {"type": "string", "enum": [*PUBLIC_STATES]}, "Only posts in this state at an account."
+    ),
+    query_parameter(
+        "held_for",
+        {"type": "string", "enum": [*HOLDS]},
+        "Only posts that this holds at an account, as held_for of the account says; none: nothing holds it.",
+    ),
+    query_parameter(
+        "error_class",
+        _describe_text(MAX_CLASS),
+        "Only posts whose last error at an account is of this class, as error.class says: Rejected, Unavailable. "
+        "none: it has no error.",
+    ),
+    query_parameter("due_from", _TIME, "Due at this time or later; drafts never are."),
+    query_parameter("due_to", _TIME, "Due before this time."),
+    query_parameter(
+        "text",
+        _describe_text(MAX_WORDS),
+        "Only posts with this text in their caption, titles or external_id, in either case. No character is special.",
+    ),
+    query_parameter(
+        "sort",
+        {"type": "string", "enum": [*Order], "default": Order.CREATED},
+        "created: the newest first. due: the first due first, what is over included, and drafts last; due_from=<now> "
+        "lists what is to come.",
+    ),
+    query_parameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "Number of posts on the page, at most.",
+    ),
+    query_parameter(
+        "cursor",
+        {"type": "string"},
+        "next_cursor of the previous page.",
+    ),
+)
+"""The parameters of a list of posts; ``pagination.py`` reads them."""
 
 
 async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
@@ -109,19 +186,15 @@ async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> Acce
     "GET",
     "",
     "A page of posts.",
-    meanings={"invalid_payload": "a value of the query"},
-    parameters=[
-        *FILTERS,
-        query_parameter(
-            "limit",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-            "Number of posts on the page.",
-        ),
-        query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
-    ],
+    meanings={"invalid_payload": "a value of the query, or filters that no post can meet together"},
+    parameters=LIST_PARAMETERS,
 )
 async def list_posts(call: Reader) -> SuccessResponse[PostPage]:
-    """List posts, newest first."""
+    """List posts, newest first or in the order of their due times.
+
+    A post is listed if it has an account that meets all of platform, account_id, state, held_for, error_class, due_from
+    and due_to. Sent again, it lists the posts as they are then.
+    """
     query = read_query(call.request.scope["query_string"])
     work = partial(_read_page, call.app_state, call.caller, query)
     return success("Posts retrieved", await call.app_state.read_bulkhead.run(work, call.caller.key_id))
@@ -158,24 +231,37 @@ async def explain_post(call: Reader, post_id: PostId) -> SuccessResponse[PostExp
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:
-    with app_state.context.database.read() as c:
-        found = pages.list_posts(
-            c,
-            caller.workspace_id,
-            status=query.status,
-            since=query.since,
-            until=query.until,
-            before=query.before,
-            limit=query.limit + 1,
-            accounts=caller.accounts,
-        )
-        totals = count_by_status(c, caller.workspace_id, query.since, query.until, caller.accounts)
-    shown, cursor = cut_page(found, query.limit, lambda last: write_cursor((last.created_at, last.id)))
+    seal, bound = app_state.cursor_seal, query.describe(caller)
+    try:
+        after = None if query.cursor is None else seal.open(query.cursor, bound)
+        with _connect(app_state, query) as c:
+            found = _list(c, caller, query, after)
+            span = query.chosen.created_from, query.chosen.created_until
+            totals = count_by_status(c, caller.workspace_id, *span, caller.accounts)
+    except InvalidPlace:
+        raise build_invalid_payload(
+            [build_issue(("cursor",), _OTHER_LIST, "value_error", query.cursor)]
+        ) from None
     return PostPage(
         summary=PostSummary.from_totals(totals),
-        posts=[*map(Post.from_view, shown)],
-        next_cursor=cursor,
+        posts=[*map(Post.from_view, found.posts)],
+        next_cursor=None if found.after is None else seal.seal(found.after, bound),
     )
+
+
+def _connect(app_state: AppState, query: PostQuery) -> AbstractContextManager[Connection]:
+    """Return a connection: with kept plans for the plain lists, for others a transaction of limited time."""
+    database = app_state.context.database
+    return database.read() if query.is_plain else database.begin_read(READ_SECONDS)
+
+
+def _list(c: Connection, caller: Caller, query: PostQuery, after: Place | None) -> ListedPosts:
+    workspace = caller.workspace_id
+    chosen = replace(query.chosen, scope=Scope(workspace=workspace, accounts=caller.accounts))
+    if query.external_id is not None:
+        sent = find_posts_sent_as(c, query.external_id, [workspace])
+        chosen = replace(chosen, posts=tuple(sent))
+    return list_posts_of(c, workspace, chosen, query.order, limit=query.limit, after=after)
 
 
 def _read(call: Call, post: UUID) -> views.PostView | None:

@@ -3,8 +3,9 @@
 Fingerprints of the body of POST /posts: equal requests have equal ones.
 
 The canonical body is hashed: the parsed request without values that equal their default, null as absent, times in UTC,
-ids in lower case, accounts as a set. A field that a later version adds is absent from older requests, so it changes no
-stored fingerprint; a change of the rules needs a new form.
+ids in lower case, accounts as a set: their ids, or an object where an entry has content of its own. A field that a
+later version adds is absent from older requests, so it changes no stored fingerprint; a change of the rules needs a new
+form.
 """
 
 from __future__ import annotations
@@ -13,29 +14,50 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
-from pydantic import BaseModel, Discriminator, Field, Tag, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic_core import to_json
 
 from adapters.contract import Platform
 from adapters.post_options import MAX_URL, PostOptions, at_most
 from config.settings import Settings
 from pipeline.api.http.validation import Body, build_invalid_payload, is_safe_text, validate_body
+from pipeline.api.posts.account_entries import (
+    AccountRef,
+    SentOptions,
+    canonize_entry,
+    drop_defaults,
+    drop_nulls,
+    find_entry_conflicts,
+    read_entries,
+)
 from pipeline.api.posts.field_types import (
     Caption,
     DateTime,
-    EntityId,
-    MediaUrl,
+    FirstComment,
     OnLate,
     Rules,
+    TimeOrAuto,
     build_rules,
+    dump_sent,
+    sort_keys,
+    split_time,
 )
+from pipeline.api.posts.media_types import (
+    Document,
+    Media,
+    Slideshow,
+    Text,
+    Video,
+    find_surplus_texts,
+)
+from pipeline.domain.own_content import OwnContent
+from pipeline.domain.posting_times import AutoTime
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.columns import build_columns
 from pipeline.imports.validate import PostFormat
-from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import PostRequest
 from pipeline.wiring import list_post_options
 
@@ -49,104 +71,48 @@ def hash_canonical(  # noqa: PLR0913  one keyword per field
     caption: str,
     media: Mapping[str, Any],
     account_ids: Collection[UUID],
+    own: Mapping[UUID, OwnContent],
     scheduled_at: datetime | None,
+    auto: AutoTime | None,
     music_url: str | None,
     options: Mapping[Platform, Mapping[str, Any]],
     ai_generated: bool,
+    first_comment: str | None,
     expires_at: datetime | None,
     on_late: str,
+    draft: bool,
 ) -> bytes:
     """Return the fingerprint of the parsed fields. ``media`` and ``options`` hold no nulls."""
     body: dict[str, Any] = {
         "caption": caption,
-        "media": _sort(media),
-        "accounts": sorted([account.hex for account in account_ids]),
+        "media": sort_keys(media),
+        "accounts": [
+            canonize_entry(models, account, own[UUID(account)]) if own and UUID(account) in own else account
+            for account in sorted([account.hex for account in account_ids])
+        ],
     }
-    if scheduled_at is not None:
-        body["scheduled_at"] = scheduled_at.astimezone(UTC).isoformat()
-    if music_url is not None:
-        body["music_url"] = music_url
-    if expires_at is not None:
-        body["expires_at"] = expires_at.astimezone(UTC).isoformat()
-    if on_late != "publish":
-        body["on_late"] = on_late
-    if ai_generated:
-        body["ai_generated"] = True
+    plain = {
+        "scheduled_at": _write_time(scheduled_at) if auto is None else str(auto),
+        "music_url": music_url,
+        "expires_at": _write_time(expires_at),
+        "on_late": None if on_late == "publish" else on_late,
+        "ai_generated": ai_generated or None,
+        "first_comment": first_comment,
+        "draft": draft or None,
+    }
+    body |= {name: value for name, value in plain.items() if value is not None}
     for platform in sorted(options):
-        if said := _drop_defaults(models[platform], options[platform]):
-            body[platform] = _sort(said)
+        if said := drop_defaults(models[platform], options[platform]):
+            body[platform] = sort_keys(said)
     return FORM + hashlib.sha256(to_json(body)).digest()
 
 
-def _sort(section: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(sorted(section.items()))
+def _write_time(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat()
 
 
-def _drop_defaults(model: type[PostOptions], sent: Mapping[str, Any]) -> Mapping[str, Any]:
-    defaults = model.defaults
-    return {name: value for name, value in sent.items() if name not in defaults or value != defaults[name]}
-
-
-MAX_ACCOUNTS, MAX_URLS = 10, 35
+MAX_ACCOUNTS = 10
 MAX_EXTERNAL_ID = 128
-MAX_ALT_TEXT = 4086
-"""The most that a platform takes, LinkedIn's; the others refuse less."""
-
-
-AltTexts = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=MAX_ALT_TEXT)] | None],
-    Field(max_length=MAX_URLS),
-    at_most(MAX_URLS),
-]
-
-
-Cover = Annotated[
-    Annotated[Annotated[float, Field(ge=0, le=86_400)], Tag("seconds")] | Annotated[MediaUrl, Tag("url")],
-    Discriminator(lambda value: "url" if isinstance(value, str) else "seconds"),
-]
-
-
-class _Media(Body):
-    duration_sec: float | None = Field(None, gt=0, le=86_400, description="Seconds, where the client knows.")
-    bytes: int | None = Field(None, gt=0, le=2**53)
-    width: int | None = Field(None, gt=0, le=100_000, description="Pixels.")
-    height: int | None = Field(None, gt=0, le=100_000, description="Pixels.")
-    mime_type: str | None = Field(None, min_length=1, max_length=128)
-    alt_texts: AltTexts | None = Field(
-        None,
-        description="What each file shows, in their order, for people who cannot see it; null: none of this one.",
-    )
-
-
-class Video(_Media):
-    """One video: a TikTok video, an Instagram Reel, a YouTube Short."""
-
-    type: Literal["video"]
-    url: MediaUrl
-    cover: Cover | None = Field(
-        None, description="What stands for the video: a moment of it, in seconds, or the URL of an image."
-    )
-
-
-class Slideshow(_Media):
-    """Images in order: TikTok photo mode, an Instagram carousel; a single one is each platform's image post."""
-
-    type: Literal["slideshow"]
-    urls: Annotated[list[MediaUrl], Field(min_length=1, max_length=MAX_URLS), at_most(MAX_URLS)]
-    fit: Literal["pad", "crop"] | None = Field(
-        None,
-        description="Make images of a shape that a platform refuses fit: by white borders, or by cutting edges off. "
-        "Default: such a post is refused.",
-    )
-
-
-Media = Annotated[Video | Slideshow, Field(discriminator="type")]
-
-
-class AccountRef(Body):
-    """One account to publish to."""
-
-    id: EntityId
 
 
 ExternalId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
@@ -155,7 +121,7 @@ ExternalId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
 class OptionsBody(Body):
     """A body with a section for each platform that has post options; ``add_options`` makes one."""
 
-    tags = {"media": ("video", "slideshow"), "cover": ("seconds", "url")}  # noqa: RUF012
+    tags = {"media": ("video", "slideshow", "text", "document"), "cover": ("seconds", "url")}  # noqa: RUF012
     option_models: ClassVar[Mapping[str, type[PostOptions]]] = {}
     """The models of the sections, by their names in the body."""
     models_by_platform: ClassVar[Mapping[Platform, type[PostOptions]]] = {}
@@ -163,13 +129,16 @@ class OptionsBody(Body):
     @classmethod
     def list_keys(cls, path: Sequence[str | int]) -> Sequence[str]:
         """Return the keys that an object may have at a place in the body."""
-        models: Mapping[str, type[BaseModel]] = {
+        models: dict[str, type[BaseModel]] = {
             "": cls,
-            "accounts": AccountRef,
             "media.video": Video,
             "media.slideshow": Slideshow,
+            "media.text": Text,
+            "media.document": Document,
             **cls.option_models,
         }
+        models |= {f"accounts.{name}": model for name, model in models.items() if name}
+        models["accounts"] = AccountRef
         found = models.get(".".join(part for part in path if isinstance(part, str)))
         return tuple(found.model_fields) if found else ()
 
@@ -178,7 +147,10 @@ class _Opening(OptionsBody):
     caption: Caption
     media: Media
     accounts: Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)]
-    scheduled_at: DateTime | None = Field(None, description="With an offset. Default: publish at once.")
+    scheduled_at: TimeOrAuto | None = Field(
+        None,
+        description="With an offset, or auto: each account's next free posting time. Default: publish at once.",
+    )
     music_url: str | None = Field(
         None, max_length=MAX_URL, description="Link of a TikTok post whose sound is used."
     )
@@ -194,6 +166,13 @@ AiGenerated = Annotated[
 
 class _Closing(OptionsBody):
     ai_generated: AiGenerated = None
+    first_comment: FirstComment | None = Field(
+        None, description="What each account says below its post once it is live."
+    )
+    draft: bool | None = Field(
+        None,
+        description="true: store and check it without a time; `POST /posts/{id}/schedule` sends it on its way.",
+    )
     expires_at: DateTime | None = Field(
         None, description="From this time on the post is too late; see on_late."
     )
@@ -251,10 +230,6 @@ def read_post(
     return _build_request(post, options, external_id, request_id)
 
 
-SentOptions = Mapping[Platform, Mapping[str, Any] | None]
-"""The sections that were sent; one that is null is None."""
-
-
 def list_sent_options(body: OptionsBody) -> SentOptions:
     """Return the sections that were sent, without their nulls."""
     names = body.option_models.keys() & body.model_fields_set
@@ -263,20 +238,14 @@ def list_sent_options(body: OptionsBody) -> SentOptions:
     return {body.option_models[name].platform: dump_sent(getattr(body, name)) for name in sorted(names)}
 
 
-def _drop_nulls(options: SentOptions) -> dict[Platform, Mapping[str, Any]]:
-    return {platform: section for platform, section in options.items() if section is not None}
-
-
-def find_conflicts(
-    body: OptionsBody, options: SentOptions, media: Video | Slideshow | None
-) -> Iterator[dict[str, Any]]:
+def find_conflicts(body: OptionsBody, options: SentOptions, media: Media | None) -> Iterator[dict[str, Any]]:
     """Find the issues that only several fields together have."""
-    if media is not None and media.alt_texts is not None:
-        files, texts = len(list_urls(media.model_dump())), len(media.alt_texts)
-        if texts > files:
-            message = f"One for each file at most: there are {texts}, and {files} in media."
-            yield build_issue(("media", "alt_texts"), message, "exclusive")
-    if not options or not (sent := _drop_nulls(options)):
+    if getattr(media, "alt_texts", None):
+        yield from find_surplus_texts(media, ())
+    entries = getattr(body, "accounts", None) or ()
+    if has_content(entries):
+        yield from find_entry_conflicts(entries, options, media)
+    if not options or not (sent := drop_nulls(options)):
         return
     alone = next((p for p in sent if body.option_models[p].accounts == "all"), None)
     other = next((p for p in sent if p != alone), None)
@@ -291,8 +260,18 @@ def find_conflicts(
 
 
 def _check_expiry(post: PostFields) -> Iterator[dict[str, Any]]:
-    if post.expires_at is not None and post.scheduled_at is not None and post.expires_at <= post.scheduled_at:
+    times = [post.scheduled_at, *(entry.scheduled_at for entry in post.accounts)]
+    dues = [time for time in times if isinstance(time, datetime)]
+    if post.expires_at is not None and any(post.expires_at <= time for time in dues):
         yield build_issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
+    if post.draft and any(time is not None for time in times):
+        message = "A draft has no time: leave out scheduled_at, and schedule it by POST /posts/{id}/schedule."
+        yield build_issue(("draft",), message, "exclusive")
+
+
+def has_content(entries: Sequence[Any]) -> bool:
+    """Return True if an entry of ``accounts`` carries more than its id; most do not."""
+    return any(len(entry.model_fields_set) > 1 for entry in entries)
 
 
 def parse_key_header(value: str | None) -> str | None:
@@ -312,12 +291,15 @@ def _build_request(
         "caption": post.caption,
         "media": dump_sent(post.media) or {},
         "account_ids": list(dict.fromkeys(a.id for a in post.accounts)),
-        "scheduled_at": post.scheduled_at,
+        "own": read_entries(post.accounts) if has_content(post.accounts) else {},
+        **split_time(post.scheduled_at),
         "music_url": post.music_url,
-        "options": _drop_nulls(options) if options else {},
+        "options": drop_nulls(options) if options else {},
         "ai_generated": post.ai_generated or False,
+        "first_comment": post.first_comment,
         "expires_at": post.expires_at,
         "on_late": post.on_late or "publish",
+        "draft": post.draft or False,
     }
     return PostRequest(
         **fields,
@@ -325,11 +307,6 @@ def _build_request(
         fingerprint=hash_canonical(post.models_by_platform, **fields),
         request_id=request_id,
     )
-
-
-def dump_sent(section: BaseModel | None) -> dict[str, Any] | None:
-    """Return a section as the client sent it, without nulls and absent fields."""
-    return None if section is None else section.model_dump(exclude_unset=True, exclude_none=True)
 
 
 def build_post_format(settings: Settings) -> PostFormat:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from adapters.contract import Platform
 from pipeline.actions.steering import Counted, Steering, find_started, steer, stop
+from pipeline.actions.undo import undo_job
 from pipeline.api.http.auth import require_plan
 from pipeline.api.http.dependencies import Claim, Reader, Writer, path_id, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
@@ -27,7 +28,8 @@ from pipeline.api.openapi.operation import PLAN_ERRORS, Routes
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.pagination import cut_page
 from pipeline.domain.delivery import State, to_public
-from pipeline.domain.steering import OF_PARTNERS, PUBLISHES, Arguments, SteeringState, Verb
+from pipeline.domain.hold import Hold
+from pipeline.domain.steering import OF_FILTERS, OF_PARTNERS, PUBLISHES, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.replay import Replayed
 from pipeline.store.deliveries.selection import ListFilter
@@ -52,7 +54,7 @@ _States = Annotated[
     one_of(PUBLIC_STATES),
 ]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
-_Verbs = Annotated[str, check_one_of(OF_PARTNERS), one_of(OF_PARTNERS)]
+_Verbs = Annotated[str, check_one_of(OF_FILTERS), one_of(OF_FILTERS)]
 _Cursor = Annotated[UUID, WithJsonSchema({"type": "string"})]
 _Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
 
@@ -88,6 +90,9 @@ class SteerBody(Body):
         None, ge=-MAX_SHIFT, le=MAX_SHIFT, description="Of reschedule: later, or earlier if negative."
     )
     window: SteeringWindow | None = Field(None, description="Of reschedule, instead of shift_seconds.")
+    to_times: bool | None = Field(
+        None, description="Of reschedule, instead of both: each account's next free posting time."
+    )
     why: str | None = Field(
         None, min_length=1, max_length=500, description="Of pause: shown with what it holds."
     )
@@ -101,15 +106,17 @@ class SteerBody(Body):
 
     def find_conflicts(self) -> Iterator[dict[str, Any]]:
         """Refuse arguments of another verb, and spans that end before they begin."""
-        is_reschedule, times = self.verb == Verb.RESCHEDULE, (self.shift_seconds, self.window)
-        if is_reschedule and (times.count(None) != 1 or self.shift_seconds == 0):
+        is_reschedule = self.verb == Verb.RESCHEDULE
+        times = (self.shift_seconds, self.window, self.to_times or None)
+        if is_reschedule and (len(times) - times.count(None) != 1 or self.shift_seconds == 0):
             yield build_issue(
                 ("shift_seconds",),
-                "reschedule takes either shift_seconds, which is not 0, or window.",
+                "reschedule takes one of shift_seconds, which is not 0, window and to_times.",
                 "missing",
             )
-        if not is_reschedule and times != (None, None):
-            yield build_issue(("verb",), "shift_seconds and window are of reschedule only.", "value_error")
+        if not is_reschedule and times.count(None) != len(times):
+            message = "shift_seconds, window and to_times are of reschedule only."
+            yield build_issue(("verb",), message, "value_error")
         if self.why is not None and self.verb != Verb.PAUSE:
             yield build_issue(("why",), "why is of pause only.", "value_error")
         if self.window is not None and self.window.start >= self.window.end:
@@ -131,6 +138,7 @@ def to_steering(said: SteerBody) -> Steering:
             start=window.start if window else None,
             end=window.end if window else None,
             why=said.why,
+            to_times=said.to_times or False,
         ),
     )
 
@@ -175,7 +183,7 @@ class SteeringJobModel(ResponseModel):
 
     id: UUID
     verb: Annotated[str, one_of(OF_PARTNERS)]
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] = Field(description="Of undo: undoes, the other job, and undone, its verb.")
     filter: dict[str, Any] = Field(description="As the job keeps it, and applies it to every delivery again.")
     state: Annotated[str, one_of([*SteeringState])]
     counted: int = Field(description="Deliveries when it was confirmed.")
@@ -184,21 +192,35 @@ class SteeringJobModel(ResponseModel):
     skipped: int = Field(description="Left as they are; their receipts say why.")
     error: SteeringError | None
     created_at: Timestamp
+    ended_at: Timestamp | None = Field(description="For ten minutes after it the job can be undone.")
     waits_for: list[UUID] = Field(
         description="Earlier jobs of the same deliveries that have not ended: it goes on after them. Cancel and pause "
         "wait for none; earlier jobs skip what these select."
+    )
+    held_for: Annotated[str, one_of([Hold.NEWER_WORKER])] | None = Field(
+        description="newer_worker: it goes on once a worker of the version that made it runs; an upgrade is under way."
     )
 
     @classmethod
     def from_job(cls, job: SteeringJob) -> Self:
         """Return the job as the API shows it."""
-        names = ("id", "counted", "selected", "done", "skipped", "error", "created_at", "waits_for")
+        names = (
+            "id",
+            "counted",
+            "selected",
+            "done",
+            "skipped",
+            "error",
+            "created_at",
+            "ended_at",
+            "waits_for",
+        )
         chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
         if "state" in chosen:
             chosen["state"] = to_public(chosen["state"])
         return cls.model_validate(
             {name: getattr(job, name) for name in names}
-            | {"verb": str(job.verb), "state": str(job.state)}
+            | {"verb": str(job.verb), "state": str(job.state), "held_for": job.held_for}
             | {"filter": chosen, "arguments": job.arguments.to_dict()}
         )
 
@@ -319,6 +341,19 @@ async def stop_steering_job(call: Writer, job: FoundJob) -> SuccessResponse[Stee
     """Stop a steering job. What it did stays, and the rest is left as it is; a job that has ended does not change."""
     stopped = await call.act(stop, job.id)
     return success(f"Steering job is {stopped.state}", SteeringJobModel.from_job(stopped))
+
+
+@routes.add("POST", "/{job_id}/undo", "The job that undoes it.", *PLAN_ERRORS, "cannot_undo")
+async def undo_steering_job(call: Writer, job: FoundJob) -> SuccessResponse[SteeringJobModel]:
+    """Undo a cancel, reschedule, pause or resume for ten minutes after it ended, by a job with receipts of its own.
+
+    Skipped is a delivery whose earlier time has passed, which would be due, and one that was sent or changed since, or
+    of a post whose external_id, row of an import or body another post has taken. Sent again, it returns the same job.
+    """
+    if job.verb is not Verb.RESUME:
+        require_plan(call.caller)
+    made = await call.act(undo_job, job.id)
+    return success("Steering job is undone by another", SteeringJobModel.from_job(made))
 
 
 @routes.add("GET", "/{job_id}/receipts", "A page of receipts.")

@@ -1,84 +1,222 @@
-"""The reference: the OpenAPI document as an HTML page, with code samples, error codes and the limits of the platforms.
+"""The reference: tasks, operations, codes and platforms, as a page, as Markdown, and as an index for programs.
 
-It is rendered once, on the server, and loads and runs nothing: no script to vendor, and it works without a network. It
-folds with ``details`` elements, so that the keyboard and the browser's search work.
-
-HTML tables of what each platform takes, and of its options, made of the adapters' own data.
-
-HTML lists of the error and warning codes: cause, what to do, and an answer with the code; each has an address.
+All three are rendered once, on the server, from the OpenAPI document and the data of the adapters. Renderers of npm
+were tried under this page's policy in 2026-11: Redoc 2.5, RapiDoc 9.3, Scalar 1.46 and Elements 9.0 need inline styles,
+are of 0.9 to 3.6 MB, and show neither tasks nor codes nor platforms.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import cache, partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-from adapters.contract import Capabilities, Platform, PostForm
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+
+from adapters.contract import Capabilities, PostForm
 from adapters.limit import Limit
-from adapters.post_options import PostOptions
-from pipeline.api.openapi.codes import ACCOUNT_ERRORS, CODES, WARNINGS, Advice
+from pipeline.api.openapi.codes import ACCOUNT_ERRORS, CODES, WARNINGS
+from pipeline.api.openapi.rules import list_rules
 from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.api.reference.code_samples import write_samples
-from pipeline.api.reference.markup import (
-    STYLE,
-    list_fields,
-    make_anchor,
-    mark_code,
-    render_block,
-    render_example,
-    render_page,
-    render_table,
-    to_html,
-)
+from pipeline.api.reference.fields import Field, build_parameter, list_fields
+from pipeline.api.reference.markup import make_anchor
 from pipeline.wiring import list_capabilities, list_post_options
 
+_LANGUAGES = {"sh": "curl", "python": "Python", "ts": "TypeScript"}
+"""By the info string of a fence: how the samples call the language."""
 _FORMS: Mapping[PostForm, str] = {
     PostForm.VIDEO: "one video",
     PostForm.IMAGE: "one image",
     PostForm.IMAGES: "several images",
+    PostForm.TEXT: "text alone",
+    PostForm.DOCUMENT: "a document (PDF)",
 }
 _TIMES = (("h", 3600), ("min", 60))
 _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
-_ORDER = ("text", "post", "image", "video")
-_SOFT = "not enforced"
-_NOTE = (
-    "<p>A post that exceeds a limit is refused with <code>validation_failed</code> before it is accepted, where the "
-    "facts are known by then. What exceeds a limit that is <em>not enforced</em> is published all the same: "
-    "shortened, in another form, or with a warning.</p>"
-    "<p>Images are made to fit: one of another type (JPEG, PNG, WebP, GIF or AVIF) or over a limit of size goes out as "
-    "a JPEG within it, with the warning <code>MEDIA_CONVERTED</code>. One of a refused width : height is refused "
-    "unless the post says <code>media.fit</code>. Animations and HEIC are refused; videos are never changed.</p>"
+_ORDER = ("text", "post", "image", "video", "document")
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
+_LEAD = re.compile(r"\*\*(.+?)\.\*\* ")
+"""How a paragraph of an introduction begins: its name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One task, or a paragraph of the introduction, in Markdown; ``samples``: code by language."""
+
+    title: str
+    text: str
+    samples: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """The id of its place on the page."""
+        return make_anchor(self.title)
+
+
+@cache
+def read_tasks() -> Sequence[Part]:
+    """Return the tasks of ``tasks.md``."""
+    found = []
+    for text in Path(__file__).with_name("tasks.md").read_text("utf-8").split("\n# "):
+        title, _, body = text.removeprefix("# ").partition("\n")
+        fences = [token for token in _MARKDOWN.parse(body) if token.type == "fence"]
+        samples = {_LANGUAGES[fence.info]: fence.content.rstrip() for fence in fences}
+        found.append(Part(title=title, text=body.partition("```")[0].strip(), samples=samples))
+    return found
+
+
+def render_reference(spec: Mapping[str, Any], url: str) -> bytes:
+    """Return the page of an OpenAPI document, in UTF-8. *url* is where clients reach the server."""
+    return _render("reference.html", spec, url)
+
+
+def render_markdown(spec: Mapping[str, Any], url: str) -> bytes:
+    """Return the same as Markdown."""
+    return _render("markdown.txt", spec, url)
+
+
+def render_index(spec: Mapping[str, Any], url: str) -> bytes:
+    """Return what programs that read texts find first: the form of llmstxt.org."""
+    return _render("llms.txt", spec, url)
+
+
+def _render(template: str, spec: Mapping[str, Any], url: str) -> bytes:
+    about, *basics = _read_introduction(spec["info"]["description"])
+    schemas = spec["components"]["schemas"]
+    found = _environment().get_template(template)
+    text = found.render(
+        spec=spec,
+        url=url,
+        about=about.text,
+        basics=basics,
+        tasks=read_tasks(),
+        operations=_group_operations(spec),
+        list_fields=partial(list_fields, schemas=schemas),
+        build_parameter=partial(build_parameter, schemas=schemas),
+        codes=_CODES,
+        statuses={code: found.statuses for code, found in CODES.items()},
+        find_answers=_find_answers,
+        platforms=[*_list_platforms()],
+    )
+    return text.encode("utf-8", "replace")
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("pipeline.api.reference"),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "markdown": lambda text: Markup(_MARKDOWN.render(text)),  # noqa: S704  HTML in it is escaped
+        "phrase": lambda text: Markup(_MARKDOWN.renderInline(text)),  # noqa: S704
+        "highlight": _highlight,
+        "example": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        "anchor": make_anchor,
+        "status": lambda status: HTTPStatus(int(status)).phrase,
+    }
+    return found
+
+
+_LEXERS = {"curl": "bash", "Python": "python", "TypeScript": "typescript", "JSON": "json"}
+_FORMATTER = HtmlFormatter(nowrap=True)
+
+
+def _highlight(text: str, language: str) -> Markup:
+    """Return code as HTML whose words have the classes of their kinds."""
+    return Markup(highlight(text, get_lexer_by_name(_LEXERS[language]), _FORMATTER).rstrip("\n"))  # noqa: S704
+
+
+_CODES = (
+    (
+        "Error codes",
+        "error",
+        CODES,
+        "Errors of responses: `error_code`. Each response carries the address of its code in `help`.",
+    ),
+    (
+        "Account errors",
+        "error",
+        ACCOUNT_ERRORS,
+        "Errors of a post at one account: `accounts.states[].error.code`. They are not errors of a request. A code "
+        "that is not listed here is listed above.",
+    ),
+    ("Warnings", "warning", WARNINGS, "Warnings: `warnings[].code`. They never stop a post."),
 )
 
 
-def render_platforms() -> str:
-    """Return the tables of all platforms."""
-    options = list_post_options()
-    parts = [_render_platform(p, c, options.get(p)) for p, c in list_capabilities().items()]
-    return "\n".join([_NOTE, *parts])
+def _read_introduction(text: str) -> Iterator[Part]:
+    """Yield the paragraphs, each under the words it begins with."""
+    for paragraph in text.strip().split("\n\n"):
+        lead = _LEAD.match(paragraph)
+        title = lead[1] if lead else ""
+        yield Part(title=title, text=paragraph[lead.end() if lead else 0 :], samples={})
 
 
-def _render_platform(platform: Platform, found: Capabilities, options: type[PostOptions] | None) -> str:
-    name = escape(found.display_name)
-    limits = render_table(
-        f"Limits of {found.display_name}",
-        ("Of", "Rule", "Limit", "Account"),
-        (
-            (limit.of, escape(limit.rule), _describe(limit), escape(limit.connection or "any"))
-            for limit in sorted(found.limits, key=lambda limit: _ORDER.index(limit.of))
-        ),
-    )
-    facts = "".join(f"<li>{fact}</li>" for fact in _list_facts(found))
-    section = _render_options(found.display_name, options) if options else ""
-    return f'<h3 id="platform-{platform}">{name}</h3>\n<ul>{facts}</ul>\n{limits}{section}'
+def _group_operations(spec: Mapping[str, Any]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Return the operations by tag, with their method, path and samples."""
+    found: dict[str, list[Mapping[str, Any]]] = {tag["name"]: [] for tag in spec["tags"]}
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            more = {"method": method.upper(), "path": path}
+            samples = write_samples(method.upper(), path, operation)
+            found[operation["tags"][0]].append({**operation, **more, "samples": samples})
+    return found
+
+
+def _find_answers(kind: str, code: str) -> list[Any]:
+    """Return the recorded answers with an error code."""
+    errors = read_recorded().errors
+    return [errors[name] for name in sorted(errors) if kind == "error" and name.partition(" ")[2] == code]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlatformSection:
+    """What one platform takes. ``limits``: rows of what, rule, limit and connection; ``whose``: of its options."""
+
+    id: str
+    name: str
+    facts: Sequence[str]
+    limits: Sequence[tuple[str, str, str, str]]
+    options: str
+    whose: str
+    fields: Sequence[Field]
+
+
+def _list_platforms() -> Iterator[PlatformSection]:
+    for platform, found in list_capabilities().items():
+        options = list_post_options().get(platform)
+        schema = options.model_json_schema() if options else {}
+        rows = sorted(found.limits, key=lambda limit: _ORDER.index(limit.of))
+        yield PlatformSection(
+            id=f"platform-{platform}",
+            name=found.display_name,
+            facts=[*_list_facts(found), *(rule.rule for rule in list_rules(f"platform:{platform}"))],
+            limits=[(row.of, row.rule, _describe(row), row.connection or "any") for row in rows],
+            options=platform.value if options else "",
+            whose="all accounts are" if options and options.accounts == "all" else "at least one account is",
+            fields=list_fields(schema, schema.get("$defs", {}), f"options-{platform}"),
+        )
 
 
 def _list_facts(found: Capabilities) -> Iterator[str]:
     for form, name in _FORMS.items():
         kind = found.post_kinds.get(form)
-        yield f"{name}: " + (f"published as <code>{escape(kind)}</code>" if kind else "refused")
+        yield f"{name}: " + (f"published as `{kind}`" if kind else "refused")
     if found.daily_posts is not None:
         whose = "account" if found.daily_per == "account" else "app of this server, over all accounts"
         yield f"at most {found.daily_posts:,} posts in 24 hours per {whose}; more are published later"
@@ -88,19 +226,9 @@ def _list_facts(found: Capabilities) -> Iterator[str]:
         yield "the platform fetches some media itself: their URLs must be reachable from the internet"
 
 
-def _render_options(name: str, options: type[PostOptions]) -> str:
-    schema = options.model_json_schema()
-    fields = list_fields(schema, schema.get("$defs", {}))
-    whose = "all accounts are" if options.accounts == "all" else "at least one account is"
-    return (
-        f"<details><summary>Options: <code>{options.platform}</code>, when {whose} {name}</summary>"
-        f"<ul>{fields}</ul></details>"
-    )
-
-
 def _describe(limit: Limit) -> str:
-    text = escape(", ".join(limit.values)) if limit.values else _describe_range(limit)
-    return text if limit.is_enforced else f"{text} <small>{_SOFT}</small>"
+    text = ", ".join(limit.values) if limit.values else _describe_range(limit)
+    return text if limit.is_enforced else f"{text} (not enforced)"
 
 
 def _describe_range(limit: Limit) -> str:
@@ -123,165 +251,3 @@ def _format(number: float, unit: str) -> str:
             f"{number:g} s",
         )
     return f"{number:,.0f}" if number == int(number) else f"{number:.3g}"
-
-
-_ERRORS = (
-    "Errors of responses: <code>error_code</code>. "
-    "Each response carries the address of its code in <code>help</code>."
-)
-_ACCOUNT_ERRORS = (
-    "Errors of a post at one account: <code>accounts.states[].error.code</code>. They are not errors of a request. "
-    "A code that is not listed here is listed above."
-)
-_WARNINGS = "Warnings: <code>warnings[].code</code>. They never stop a post."
-
-
-def render_codes() -> Iterator[tuple[str, str]]:
-    """Yield heading and HTML of each list."""
-    yield "Error codes", _render_list(_ERRORS, "error", CODES)
-    yield "Account errors", _render_list(_ACCOUNT_ERRORS, "error", ACCOUNT_ERRORS)
-    yield "Warnings", _render_list(_WARNINGS, "warning", WARNINGS)
-
-
-def _render_list(about: str, kind: str, advice: Mapping[str, Advice]) -> str:
-    items = "\n".join(_render_code(kind, code, advice[code]) for code in sorted(advice))
-    return f"<p>{about}</p>\n<dl>\n{items}\n</dl>"
-
-
-def _render_code(kind: str, code: str, advice: Advice) -> str:
-    anchor = f"{kind}-{code.lower()}"
-    answers = list(_find_answers(code)) if kind == "error" else []
-    statuses = (
-        "".join(f" <small>{status}</small>" for status in CODES[code].statuses) if code in CODES else ""
-    )
-    examples = "".join(render_example(answer) for answer in answers)
-    shown = f"<details><summary>Answer</summary>{examples}</details>" if examples else ""
-    return (
-        f'<div id="{anchor}"><dt><a href="#{anchor}"><code>{escape(code)}</code></a>{statuses}</dt>\n'
-        f"<dd><p>{mark_code(advice.cause)}</p>\n<p><b>What to do:</b> {mark_code(advice.action)}</p>{shown}</dd></div>"
-    )
-
-
-def _find_answers(code: str) -> Iterator[Any]:
-    errors = read_recorded().errors
-    for name in sorted(errors):
-        if name.partition(" ")[2] == code:
-            yield errors[name]
-
-
-_BODY = """<a class="skip" href="#operations">To the operations</a>
-<main>
-<h1>{title}</h1>
-<p><a href="/">What this is</a> · <a href="/openapi.json">openapi.json</a> says the same to programs.</p>
-<nav aria-label="Contents"><ul>
-{nav}
-</ul></nav>
-{about}
-<h2 id="samples">Samples</h2>
-<p>Each operation has samples in curl, Python (with <code>requests</code>) and TypeScript (for Node 18 and later). They
-take the server and the key from the environment:</p>
-{environment}
-<div id="operations">
-{body}
-</div>
-</main>"""
-_ENVIRONMENT = "export SLIPWAY_URL={url}\nexport SLIPWAY_KEY='<public id>.<secret>'"
-
-
-def render_reference(spec: Mapping[str, Any], url: str) -> bytes:
-    """Return the page of an OpenAPI document, in UTF-8. *url* is where clients reach the server."""
-    tags = {tag["name"]: tag.get("description", "") for tag in spec["tags"]}
-    sections = [
-        *((name, "\n".join(_tag(spec, name, about))) for name, about in tags.items()),
-        *render_codes(),
-        ("Platforms", render_platforms()),
-        ("Changelog", _changelog(spec["info"]["x-changelog"])),
-    ]
-    nav = [f'<li><a href="#{make_anchor(name)}">{escape(name)}</a></li>' for name, _ in sections]
-    body = [f'<h2 id="{make_anchor(name)}">{escape(name)}</h2>\n{html}' for name, html in sections]
-    page = _BODY.format(
-        title=escape(spec["info"]["title"]),
-        about=to_html(spec["info"]["description"]),
-        environment=render_block(_ENVIRONMENT.format(url=url), "Environment"),
-        nav="\n".join(nav),
-        body="\n".join(body),
-    )
-    return render_page(escape(spec["info"]["title"]), STYLE, page)
-
-
-def _changelog(releases: Sequence[Mapping[str, Any]]) -> str:
-    return "\n".join(
-        f"<h3>{escape(release['version'])}</h3>\n<ul>"
-        + "".join(f"<li>{to_html(change)}</li>" for change in release["changes"])
-        + "</ul>"
-        for release in releases
-    )
-
-
-def _tag(spec: Mapping[str, Any], name: str, about: str) -> Iterator[str]:
-    yield to_html(about)
-    for path, item in spec["paths"].items():
-        for method, operation in item.items():
-            if name in operation["tags"]:
-                yield _operation(spec, method.upper(), path, operation)
-
-
-def _operation(spec: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> str:
-    key = "Needs a key." if operation.get("security") else "Needs no key."
-    parts = [to_html(operation.get("description", "")), f"<p><small>{key}</small></p>"]
-    if parameters := operation.get("parameters"):
-        items = "".join(_parameter(spec, parameter) for parameter in parameters)
-        parts.append(f"<h3>Parameters</h3>\n<ul>{items}</ul>")
-    if body := operation.get("requestBody"):
-        parts.append("<h3>Body</h3>\n" + _content(spec, body))
-    parts.append("<h3>Samples</h3>")
-    samples = write_samples(method, path, operation)
-    parts += [
-        f"<details><summary>{language}</summary>{render_block(code, language)}</details>"
-        for language, code in samples.items()
-    ]
-    parts.append("<h3>Responses</h3>")
-    parts += [_response(spec, *item) for item in sorted(operation["responses"].items())]
-    summary = f"<b>{method}</b> <code>{escape(path)}</code> <span>{escape(operation['summary'])}</span>"
-    operation_id = escape(operation["operationId"])
-    return f'<details id="{operation_id}"><summary>{summary}</summary>\n' + "\n".join(parts) + "\n</details>"
-
-
-def _parameter(spec: Mapping[str, Any], parameter: Mapping[str, Any]) -> str:
-    schema = {"properties": {parameter["name"]: parameter["schema"]}}
-    field = list_fields(schema, spec["components"]["schemas"])
-    optional = "" if parameter.get("required") else ", optional"
-    where = f"<small>in the {parameter['in']}{optional}</small>"
-    return field.removesuffix("</li>") + f" {where} {escape(parameter.get('description', ''))}</li>"
-
-
-def _response(spec: Mapping[str, Any], status: str, response: Mapping[str, Any]) -> str:
-    phrase, description = HTTPStatus(int(status)).phrase, escape(response["description"])
-    summary = f"<b>{status} {phrase}</b> <span>{description}</span>"
-    headers = "".join(
-        f"<li><code>{escape(name)}</code> {escape(header.get('description', ''))}</li>"
-        for name, header in response.get("headers", {}).items()
-    )
-    header_list = f"<p>Headers:</p>\n<ul>{headers}</ul>" if headers else ""
-    codes = _link_codes(response)
-    return f"<details><summary>{summary}</summary>\n{codes}{_content(spec, response)}{header_list}</details>"
-
-
-def _link_codes(response: Mapping[str, Any]) -> str:
-    """Return links to what the reference says of the response's error codes."""
-    codes = response.get("content", {}).get("application/json", {}).get("examples", {})
-    links = [f'<a href="#error-{escape(code)}">{escape(code)}</a>' for code in codes]
-    return f"<p>Cause and what to do: {', '.join(links)}</p>\n" if links else ""
-
-
-def _content(spec: Mapping[str, Any], part: Mapping[str, Any]) -> str:
-    parts = []
-    for media_type, content in part.get("content", {}).items():
-        parts.append(f"<p><code>{escape(media_type)}</code></p>")
-        schema = content.get("schema", {})
-        if "example" in content and (fields := list_fields(schema, spec["components"]["schemas"])):
-            parts.append(f"<ul>{fields}</ul>")
-        examples = [content["example"]] if "example" in content else []
-        examples += [example["value"] for example in content.get("examples", {}).values()]
-        parts += [render_example(value) for value in examples]
-    return "\n".join(parts)

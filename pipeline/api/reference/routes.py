@@ -1,4 +1,4 @@
-"""The pages for people: ``/``, ``/docs``, ``/reference``, ``/runbooks``; and the OpenAPI documents for programs.
+"""The pages for people: ``/``, ``/docs``, ``/reference``, ``/runbooks``; and the documents for programs.
 
 The page at ``/``: what this server is, and where to go from here.
 
@@ -7,7 +7,7 @@ The page at ``/runbooks``: config/runbooks.md, where the links of the alerts lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from itertools import pairwise
@@ -27,7 +27,7 @@ from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.openapi.document import DOCUMENTS, Document
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.reference.markup import STYLE, build_csp, make_anchor, render_block, render_page
-from pipeline.api.reference.page import render_reference
+from pipeline.api.reference.page import render_index, render_markdown, render_reference
 from pipeline.api.state import get_app_state
 
 FILE = Path(config.__file__).with_name("runbooks.md")
@@ -55,6 +55,8 @@ _LINKS = (
     ("/dashboard/", "Dashboard", "for people: what needs attention, every post and why it waits"),
     ("/reference", "Reference", "every operation with samples, error codes, and the limits of the platforms"),
     ("/openapi.json", "openapi.json", "the same for programs and generators of clients"),
+    ("/reference.md", "reference.md", "the same as Markdown"),
+    ("/llms.txt", "llms.txt", "the same as an index, for programs that read texts"),
     ("/reference#error-codes", "Error codes", "what each means, and what to do"),
     ("/reference#platforms", "Platforms", "what each takes: types, sizes, lengths, options"),
     ("/runbooks", "Runbooks", "for the operator: what each alert means, and what to type"),
@@ -63,9 +65,9 @@ _LINKS = (
 )
 _BODY = """<main>
 <h1>Slipway</h1>
-<p>This server takes one post over HTTP (a caption, a video or a slideshow, a list of accounts, a time) and publishes it
-to TikTok, Instagram, YouTube, Pinterest, LinkedIn and Facebook: once each, on time. It can say at any time where each
-stands.</p>
+<p>This server takes one post over HTTP (a caption, a video, a slideshow, a PDF or no file, a list of accounts, a time)
+and publishes it to TikTok, Instagram, YouTube, Pinterest, LinkedIn and Facebook: once each, on time. It can say at
+any time where each stands.</p>
 <h2>Documents</h2>
 <ul>
 {links}
@@ -94,13 +96,15 @@ def render_moved() -> bytes:
     return render_page("Reference", STYLE, _MOVED)
 
 
-_HEADERS = {
-    "Content-Security-Policy": build_csp(STYLE),
-    "Cache-Control": "no-cache",
-    "Vary": "Accept-Encoding",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_PLAIN = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {**_PLAIN, "Content-Security-Policy": build_csp(STYLE), "Referrer-Policy": "no-referrer"}
+
+_REFERENCE_CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_ASSETS = {"reference.css": "text/css", "reference.js": "text/javascript"}
+"""The files of the reference, with their types."""
 
 
 class HtmlResponse(NegotiatedResponse):
@@ -114,6 +118,12 @@ def add_pages(app: FastAPI, describe: Callable[[Document], dict[str, Any]]) -> N
     app.add_route("/", show_home, include_in_schema=False)
     app.add_route("/docs", redirect_to_reference, include_in_schema=False)
     app.add_route("/reference", show_reference, include_in_schema=False)
+    app.add_route(
+        "/reference.md", partial(show_text, "text/markdown", render_markdown), include_in_schema=False
+    )
+    app.add_route("/llms.txt", partial(show_text, "text/plain", render_index), include_in_schema=False)
+    for name in _ASSETS:
+        app.add_route(f"/reference/{name}", partial(send_asset, name), include_in_schema=False)
     app.add_route("/runbooks", show_runbooks, include_in_schema=False)
     for document in DOCUMENTS:
         show = partial(show_document, document, describe)
@@ -127,7 +137,22 @@ async def show_home(request: Request) -> Response:
 
 async def show_reference(request: Request) -> Response:
     """Return the API reference."""
-    return _respond(request, "reference", lambda url: render_reference(request.app.openapi(), url))
+    content = _render(request, "reference", lambda url: render_reference(request.app.openapi(), url))
+    return HtmlResponse(content, headers={**_HEADERS, "Content-Security-Policy": _REFERENCE_CSP})
+
+
+async def show_text(
+    media_type: str, render: Callable[[Mapping[str, Any], str], bytes], request: Request
+) -> Response:
+    """Return the reference in a form for programs."""
+    content = _render(request, media_type, lambda url: render(request.app.openapi(), url))
+    return NegotiatedResponse(content, headers=_PLAIN, media_type=media_type)
+
+
+async def send_asset(name: str, _request: Request) -> Response:
+    """Return a file of the reference."""
+    content = Path(__file__).with_name("static").joinpath(name).read_bytes()
+    return NegotiatedResponse(content, headers=_PLAIN, media_type=_ASSETS[name])
 
 
 async def show_runbooks(request: Request) -> Response:
@@ -152,8 +177,13 @@ async def show_document(
 
 
 def _respond(request: Request, name: str, render: Callable[[str], bytes]) -> Response:
-    """Return the page, which is rendered once per process."""
+    """Return the page."""
+    return HtmlResponse(_render(request, name, render), headers=_HEADERS)
+
+
+def _render(request: Request, name: str, render: Callable[[str], bytes]) -> bytes:
+    """Return the content, which is rendered once per process."""
     pages: dict[str, bytes] = request.app.state.pages
     if name not in pages:
         pages[name] = render(get_app_state(request).context.settings.own_url)
-    return HtmlResponse(pages[name], headers=_HEADERS)
+    return pages[name]

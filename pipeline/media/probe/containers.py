@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-Kind = Literal["image", "video"]
+Kind = Literal["image", "video", "document"]
 HEAD_BYTES = 64
 """Bytes that suffice to recognize any container."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Container:
-    """An accepted file format and its reader: a Pillow format, an FFmpeg demuxer, or our reader of ISO media."""
+    """An accepted file format and its reader: a Pillow format, an FFmpeg demuxer, our reader of ISO media, or pypdf."""
 
     kind: Kind
     content_type: str
-    reader: Literal["pillow", "av", "iso_media"]
+    reader: Literal["pillow", "av", "iso_media", "pypdf"]
     format: str
 
 
@@ -46,6 +46,7 @@ _MAGIC: tuple[tuple[bytes, Container], ...] = (
     (b"\x89PNG\r\n\x1a\n", _image("image/png", "PNG")),
     (b"GIF87a", _image("image/gif", "GIF")),
     (b"GIF89a", _image("image/gif", "GIF")),
+    (b"%PDF-", Container(kind="document", content_type="application/pdf", reader="pypdf", format="pdf")),
 )
 _RIFF: dict[bytes, Container] = {
     b"WEBP": _image("image/webp", "WEBP"),
@@ -140,6 +141,10 @@ class SeekableFile(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""
+        ...
+
+    def tell(self) -> int:
+        """Return the offset of the next read."""
         ...
 
 

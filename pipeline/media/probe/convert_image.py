@@ -1,4 +1,4 @@
-"""Converts one hostile image to a JPEG with Pillow, by a plan. Runs in the probe process, confined like a probe.
+"""Converts one hostile image to a JPEG or WebP with Pillow, by a plan. Runs in the probe process, as confined.
 
 A picture is decoded once and made smaller strip by strip, so that at most one copy of its full size is in memory
 with the result. Colours become sRGB by the image's own profile, transparent parts white; metadata are left out.
@@ -34,13 +34,13 @@ Size = tuple[int, int]
 
 
 def convert(job: Mapping[str, Any], file: IO[bytes]) -> bytes:
-    """Return the JPEG. Raises Malformed for a damaged image, MemoryError for one that needs too much.
+    """Return the result. Raises Malformed for a damaged image, MemoryError for one that needs too much.
 
-    ``job``: ``format``, and of the plan ``crop``, ``scaled``, ``canvas``, ``quality`` and ``max_bytes``.
+    ``job``: ``format``, and the plan.
     """
     with translate_pillow_errors(), Image.open(file, formats=[job["format"]]) as opened:
         picture = _read(opened, tuple(job["crop"]), tuple(job["scaled"]))
-    return _encode(_put_on_canvas(picture, tuple(job["canvas"])), job["quality"], job["max_bytes"])
+    return encode(_put_on_canvas(picture, tuple(job["canvas"])), job)
 
 
 def _read(opened: Image.Image, crop: Size, scaled: Size) -> Image.Image:
@@ -143,11 +143,12 @@ def _put_on_canvas(picture: Image.Image, canvas: Size) -> Image.Image:
     return whole
 
 
-def _encode(picture: Image.Image, quality: int, most: int) -> bytes:
-    """Return the JPEG, scaled down until it has at most this many bytes."""
+def encode(picture: Image.Image, job: Mapping[str, Any]) -> bytes:
+    """Return the picture as the job's ``encoding``, scaled down until it has at most ``max_bytes``."""
+    most = job["max_bytes"]
     for _ in range(_TRIES):
         out = io.BytesIO()
-        picture.save(out, "JPEG", quality=quality)
+        picture.save(out, job["encoding"], quality=job["quality"])
         found = out.tell()
         if found <= most:
             return out.getvalue()

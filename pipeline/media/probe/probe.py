@@ -1,10 +1,11 @@
-"""The work of probe processes: inspect media at a URL, convert an image, read a spreadsheet.
+"""The work of probe processes: inspect media at a URL, make thumbnails, convert an image, read a spreadsheet.
 
 Every file is hostile, and so is what a process makes of it.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,10 +15,10 @@ from typing import BinaryIO, Literal
 
 from adapters.contract import MediaFacts
 from adapters.errors import Rejected, Unavailable
-from pipeline.domain.media_fitting import JPEG, Conversion
+from pipeline.domain.media_fitting import JPEG, THUMBNAIL_SIDE, Conversion, plan_thumbnail
 from pipeline.media.fetch import Opener
 from pipeline.media.probe import probe_client
-from pipeline.media.probe.containers import HEAD_BYTES, Container, Kind, sniff
+from pipeline.media.probe.containers import HEAD_BYTES, Container, Kind, Malformed, read_webp, sniff
 from pipeline.media.probe.probe_client import (
     ProbeMemory,
     explain,
@@ -26,7 +27,13 @@ from pipeline.media.probe.probe_client import (
     raise_fault,
     run_job,
 )
-from pipeline.media.probe.probe_worker import CONVERSION_CPU_SECONDS, CONVERSION_MEMORY, MAX_OUTPUT
+from pipeline.media.probe.probe_worker import (
+    CONVERSION_CPU_SECONDS,
+    CONVERSION_MEMORY,
+    CPU_SECONDS,
+    MAX_OUTPUT,
+    THUMBNAIL_MEMORY,
+)
 from pipeline.media.probe.range_source import ProbeLimits, RangeSource
 from pipeline.media.url_policy import Refused, Unanswered
 
@@ -36,6 +43,44 @@ _WEB_PAGES = frozenset(
 """Content types that are refused whatever the bytes are: platforms that fetch the URL refuse them too."""
 
 
+DOCUMENT_BYTES = 128 * 1024**2
+"""Bytes of a document, at most: no platform takes more than 100 MB."""
+DOCUMENT_REQUESTS = 1000
+THUMBNAIL_SECONDS = 10.0
+"""How long a thumbnail may take, reads of its file included; usually it takes a tenth of a second."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbedMedia:
+    """A file whose facts are known. No connection is open; what was read of it last is in memory."""
+
+    facts: MediaFacts
+    _container: Container
+    _source: RangeSource
+
+    def make_thumbnail(self) -> bytes | None:
+        """Return a WebP of the image, or of a frame near the start of the video; None of a file without a decoder.
+
+        It has at most `THUMBNAIL_SIDE` pixels a side and `THUMBNAIL_BYTES` bytes, and no metadata. The caller holds
+        `THUMBNAIL_MEMORY`. Raises what `probe` raises, and Malformed if the process made something else.
+        """
+        plan = plan_thumbnail(self.facts)
+        if plan is None or self._container.reader == "iso_media":
+            return None
+        source = self._source
+        source.read_on(THUMBNAIL_SECONDS)
+        try:
+            data = _run_conversion(self._container, source.size, source.read, plan, THUMBNAIL_SECONDS)
+        finally:
+            source.close()
+        # the file may have taken over the process that made it
+        container, header = sniff(data[:HEAD_BYTES]), read_webp(io.BytesIO(data), len(data))
+        is_plain = container is not None and container.format == "WEBP" and not header.is_animated
+        if not is_plain or header.exif or max(header.width, header.height) > THUMBNAIL_SIDE:
+            raise Malformed("the thumbnail is not the WebP that was asked for")
+        return data
+
+
 def probe(
     fetcher: Opener,
     url: str,
@@ -43,7 +88,7 @@ def probe(
     *,
     limits: ProbeLimits | None = None,
     needs_hash: Callable[[MediaFacts], bool] = lambda _: False,
-) -> MediaFacts:
+) -> ProbedMedia:
     """Return the facts of the file at ``url``, which must be of the expected kind.
 
     ``needs_hash``: whether a file with these facts is read whole for its SHA-256.
@@ -52,10 +97,14 @@ def probe(
     Unanswered (it may be later) and ProbeUnavailable (this installation is at fault).
     """
     limits = ProbeLimits() if limits is None else limits
+    if expected == "document":  # its pages lie anywhere in it, and it is read twice
+        limits = replace(limits, bytes=2 * DOCUMENT_BYTES, requests=DOCUMENT_REQUESTS)
     source = RangeSource(fetcher, url, limits)
     try:
         source.open()
         container = _recognize(source, expected)
+        if expected == "document" and source.size > DOCUMENT_BYTES:
+            raise Refused(f"it has {source.size:,} bytes, and at most {DOCUMENT_BYTES:,} are accepted")
         memory = get_probe_memory(limits.memory)
         result = probe_client.inspect(container, source.size, source.read, source.seconds_left(), memory)
         facts = MediaFacts(
@@ -66,9 +115,12 @@ def probe(
             duration=result.duration,
             codec=result.codec,
             fps=result.fps,
+            pages=result.pages,
             etag=source.etag,
         )
-        return replace(facts, sha256=source.compute_sha256()) if needs_hash(facts) else facts
+        if needs_hash(facts):
+            facts = replace(facts, sha256=source.compute_sha256())
+        return ProbedMedia(facts=facts, _container=container, _source=source)
     finally:
         source.close()
 
@@ -87,7 +139,7 @@ def _recognize(source: RangeSource, expected: Kind) -> Container:
     return container
 
 
-_WITH_ARTICLE: dict[Kind, str] = {"image": "an image", "video": "a video"}
+_WITH_ARTICLE: dict[Kind, str] = {"image": "an image", "video": "a video", "document": "a document"}
 
 
 WAIT_SECONDS = 2.0
@@ -131,6 +183,10 @@ def _reserve_memory(memory: ProbeMemory) -> Iterator[None]:
         yield
 
 
+_LIMITS = {"JPEG": (CONVERSION_MEMORY, CONVERSION_CPU_SECONDS), "WEBP": (THUMBNAIL_MEMORY, CPU_SECONDS)}
+"""Memory and seconds of processor time, by the encoding of the result."""
+
+
 def _run_conversion(
     container: Container,
     size: int,
@@ -138,21 +194,22 @@ def _run_conversion(
     conversion: Conversion,
     seconds: float,
 ) -> bytes:
-    """Return the output of the probe process. Raises Refused for an image that it does not convert."""
+    """Return the output of the probe process. Raises Refused for a file that it does not convert."""
+    memory, cpu_seconds = _LIMITS[conversion.encoding]
     most = min(conversion.max_bytes or MAX_OUTPUT, MAX_OUTPUT)
     job = asdict(conversion) | {
-        "reader": "convert",
+        "reader": "frame" if container.reader == "av" else "convert",
         "format": container.format,
         "size": size,
-        "memory": CONVERSION_MEMORY,
-        "cpu_seconds": CONVERSION_CPU_SECONDS,
+        "memory": memory,
+        "cpu_seconds": cpu_seconds,
         "max_bytes": most,
     }
     output: list[bytes] = []
 
     def take(piece: bytes) -> None:
         if output or len(piece) > most:  # a process that the image has taken over could send on and on
-            raise Refused("its conversion made no JPEG")
+            raise Refused(f"its conversion made no {conversion.encoding}")
         output.append(piece)
 
     result, _ = run_job(job, size, read, seconds, take)

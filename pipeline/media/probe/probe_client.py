@@ -41,27 +41,28 @@ from pipeline.media.probe.probe_worker import (
     READY,
     REQUEST,
     SMALL_MEMORY,
+    THUMBNAIL_MEMORY,
 )
 from pipeline.media.url_policy import Refused, Unanswered
 
 
 class ProbeMemory:
-    """Parts of three sizes out of ``total`` bytes: a quarter for large ones, a quarter for conversions (at least one).
+    """Parts of four sizes out of ``total`` bytes, at least one of each.
 
-    Each size has its own parts: files that need much memory never keep the others waiting.
+    A quarter is for large ones, a quarter for conversions, an eighth for thumbnails. Each size has its own parts: files
+    that need much memory never keep the others waiting, and thumbnails no check and no conversion.
     """
 
     def __init__(self, total: int) -> None:
-        large = max(1, total // 4 // MEMORY)
-        conversions = max(1, total // 4 // CONVERSION_MEMORY)
-        rest = total - large * MEMORY - conversions * CONVERSION_MEMORY
-        small = max(1, rest // SMALL_MEMORY)
-        self.parts = {CONVERSION_MEMORY: conversions, MEMORY: large, SMALL_MEMORY: small}
+        shares = {CONVERSION_MEMORY: 4, MEMORY: 4, THUMBNAIL_MEMORY: 8}
+        self.parts = {size: max(1, total // share // size) for size, share in shares.items()}
+        rest = total - sum(size * n for size, n in self.parts.items())
+        self.parts[SMALL_MEMORY] = max(1, rest // SMALL_MEMORY)
         self._free = {size: BoundedSemaphore(n) for size, n in self.parts.items()}
 
     @contextmanager
     def reserve(self, size: int, seconds: float) -> Iterator[None]:
-        """Hold a part of one of the three sizes. Raises Unanswered when none is free within ``seconds``."""
+        """Hold a part of one of the four sizes. Raises Unanswered when none is free within ``seconds``."""
         if not self._free[size].acquire(timeout=max(0.0, seconds)):
             raise Unanswered(f"could not be read within {seconds:.0f} s: too many files are being checked")
         try:
@@ -91,6 +92,7 @@ _REASONS = {
     "index_too_large": "its index has {found:,} bytes, and at most {limit:,} are accepted",
     "attachments_too_large": "its attachments have {found:,} bytes, and at most {limit:,} are accepted",
     "compressed_index": "its index is compressed: save it as an MP4 without a compressed header",
+    "encrypted": "it has a password, or restricts what may be done with it: save it without",
     "animated": "it is an animation: send a still image, or the animation as a video (MP4)",
     "too_much_memory": f"more than {MEMORY >> 20} MiB of memory would be needed to tell what it is",
     "too_much_time": f"more than {CPU_SECONDS} s of processor time would be needed to tell what it is",
@@ -110,6 +112,7 @@ class ProbeResult(BaseModel):
     duration: float | None = Field(default=None, ge=0, le=10_000_000, allow_inf_nan=False)
     codec: str | None = Field(default=None, pattern=r"^[a-z0-9_.-]{1,32}$")
     fps: float | None = Field(default=None, gt=0, le=100_000, allow_inf_nan=False)
+    pages: int | None = Field(default=None, ge=1, le=1_000_000)
     error: str | None = Field(default=None, pattern=r"^[a-z_]{1,32}$")
     found: int = Field(default=0, ge=0, lt=2**64)
     limit: int = Field(default=0, ge=0, lt=2**64)

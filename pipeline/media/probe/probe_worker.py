@@ -30,6 +30,7 @@ from pipeline.media.probe.containers import (
     to_orientation,
     translate_pillow_errors,
 )
+from pipeline.media.probe.document_reader import count_pages, load_pypdf
 from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
@@ -48,6 +49,8 @@ CPU_SECONDS = 3
 CONVERSION_MEMORY = 384 * 1024**2
 """Bytes that a process may allocate to convert an image, at most: it decodes what a probe reads the header of."""
 CONVERSION_CPU_SECONDS = 20
+THUMBNAIL_MEMORY = 192 * 1024**2
+"""Bytes that a process may allocate to make a thumbnail, at most: the first frames of 4K HEVC take 128 (measured)."""
 MAX_OUTPUT = 24 * 1024**2
 """Bytes of a converted image, at most."""
 MAX_PIXELS = MEMORY // 4
@@ -56,11 +59,7 @@ MAX_TRACEBACK = 3000
 _RESERVE = 12 * 1024**2
 """Bytes in addition to the estimate: blocks that are read, parsers, a frame."""
 _READ_AHEAD = 16 * 1024
-_PROBE_BYTES = "5000000"  # FFmpeg's default, which `video_index.FRAGMENT_BYTES` relies on
-MAX_STREAMS = "64"
 _NOBODY = 65534
-# FFmpeg's full names of the only demuxers that are allowed (an HLS playlist would open others).
-_DEMUXERS = {"mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm", "avi": "avi"}
 _MAY_MOVE = frozenset({"GIF", "PNG", "AVIF"})
 """Formats of animations that Pillow opens; a JPEG of several pictures (MPO) is none."""
 
@@ -185,11 +184,6 @@ def _drop_rights() -> None:
     seccomp.restrict()
 
 
-def _refuse_open(url: str, *_: object) -> NoReturn:
-    """FFmpeg's callback for every file or URL that a media file names."""
-    raise Malformed(url)
-
-
 def _require_memory(job: Mapping[str, Any], size: int) -> None:
     """Raise MemoryError if an estimate is over what the job has: some libraries drop data when memory ends."""
     if size > job["memory"] - _RESERVE:
@@ -197,40 +191,17 @@ def _require_memory(job: Mapping[str, Any], size: int) -> None:
 
 
 def _inspect_video(job: Mapping[str, Any], file: RangeFile, av: Any) -> dict[str, Any]:
-    """Inspect a video with FFmpeg. The demuxer is given, and nothing that the file refers to is opened."""
+    """Inspect a video with FFmpeg."""
+    from pipeline.media.probe.video_reader import open_video  # noqa: PLC0415
+
     demuxer, size, sideways = job["format"], job["size"], frozenset[int]()
     _require_memory(job, estimate_memory(demuxer, file, size))
     if demuxer == "mov":
         if is_cut_short(file, size):
             return {"error": "cut_short"}
         sideways = list_sideways_tracks(file, size)
-    file.seek(0)
-    options = {
-        "protocol_whitelist": "none",
-        "format_whitelist": _DEMUXERS[demuxer],
-        "max_streams": MAX_STREAMS,
-        "probesize": _PROBE_BYTES,
-    }
-    try:
-        with av.open(
-            file,
-            "r",
-            format=demuxer,
-            container_options=options,
-            io_open=_refuse_open,
-            metadata_errors="ignore",
-        ) as container:
-            covers = av.stream.Disposition.attached_pic
-            stream = next((one for one in container.streams.video if not one.disposition & covers), None)
-            if stream is None or stream.codec_context is None or not stream.codec_context.width:
-                return {"error": "no_video"}
-            return _describe_video(container, stream, is_sideways=stream.id in sideways)
-    except av.error.FFmpegError as error:
-        if isinstance(
-            error, (MemoryError, PermissionError)
-        ):  # a system call that is refused is not the file's fault
-            raise
-        raise Malformed(str(error)) from None
+    with open_video(demuxer, file, av) as (container, stream):
+        return _describe_video(container, stream, is_sideways=stream.id in sideways)
 
 
 def _describe_video(container: Any, stream: Any, *, is_sideways: bool) -> dict[str, Any]:
@@ -296,9 +267,16 @@ def _select_reader(job: Mapping[str, Any], pipe: Pipe) -> Callable[[RangeFile], 
         from pipeline.media.probe.convert_image import convert  # noqa: PLC0415
 
         return lambda file: _send_converted(pipe, convert(job, cast("IO[bytes]", file)))
+    if job["reader"] == "frame":
+        from pipeline.media.probe.video_reader import take_frame  # noqa: PLC0415
+
+        return lambda file: _send_converted(pipe, take_frame(job, file, _load_av()))
     if job["reader"] == "av":
         av = _load_av()
         return lambda file: _inspect_video(job, file, av)
+    if job["reader"] == "pypdf":
+        pypdf = load_pypdf()
+        return lambda file: count_pages(file, pypdf)
     if job["reader"] == "pillow":
         image = _load_pillow()
         return lambda file: _inspect_image(job, file, image)
@@ -338,11 +316,11 @@ def _load_pillow() -> Any:
 
 
 def load_libraries() -> None:
-    """Import what any job needs, before the fork."""
+    """Import what most jobs need, before the fork. A document's library comes after it: 7 MB that only it needs."""
     _load_av()
     _load_pillow()
     load_calamine()
-    from pipeline.media.probe import convert_image  # noqa: F401, PLC0415
+    from pipeline.media.probe import convert_image, video_reader  # noqa: F401, PLC0415
 
 
 def serve(incoming: int, outgoing: int) -> NoReturn:

@@ -27,7 +27,7 @@ class ProbeLimits:
     """Bytes read from one that does not; bytes before the requested ones count."""
     seconds: float = 60.0
     cached_blocks: int = 16
-    memory: int = 1_400_000_000
+    memory: int = 1_600_000_000
     """Bytes that the probe processes of this process may allocate together."""
 
 
@@ -74,8 +74,13 @@ class RangeSource:
             digest.update(self.read(first, BLOCK_BYTES))
         return digest.hexdigest()
 
+    def read_on(self, seconds: float) -> None:
+        """Begin a further reading of the file, within limits of its own. What is cached stays."""
+        self._until = time.monotonic() + seconds
+        self._bytes = self._requests = 0
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. A later read opens another."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

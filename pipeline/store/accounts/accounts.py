@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -39,6 +39,8 @@ class AccountRow:
     renewable: bool
     """It has a refresh token, so the grant ends with that and not with the access token."""
     error: Mapping[str, Any] | None
+    posting_times: Mapping[str, Any] = field(default_factory=dict)
+    """What was set of its posting times (``domain/posting_times.py``)."""
 
     @cached_property
     def adapter_account(self) -> Account:
@@ -55,7 +57,7 @@ class AccountRow:
 
 
 ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
-              expires_at, refresh_expires_at, renewable, error"""
+              expires_at, refresh_expires_at, renewable, error, posting_times"""
 
 
 def add_account(c: Connection, vault: Vault, workspace: UUID, platform: Platform, one: RemoteAccount) -> UUID:
@@ -137,6 +139,12 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
     sql = f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE {own} ORDER BY created_at, id"
     found = rows(c, sql, **own.values)
     return [to_account_row(r) for r in found]
+
+
+def read_accounts(c: Connection, ids: Collection[UUID]) -> dict[UUID, AccountRow]:
+    """Return the accounts with these ids, of any workspace."""
+    sql = f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(CAST(:ids AS uuid[]))"
+    return {r.id: to_account_row(r) for r in rows(c, sql, ids=list(ids))}
 
 
 def find_account_of(

@@ -95,7 +95,7 @@ def list_endangered(
     own = where_given({"w": "workspace_id = :w"}, w=workspace)
     found = rows(
         c,
-        f"""SELECT x.*, (SELECT count(*) FROM deliveries d
+        f"""SELECT x.*, (SELECT count(*) FROM post_deliveries d
                          WHERE d.account_id = x.id AND d.armed_at IS NULL
                            AND d.state NOT IN ('published', 'failed', 'cancelled')
                            AND (x.status <> 'active' OR d.due_at >= x.ends_at)) AS posts
@@ -180,7 +180,7 @@ def count_waiting(c: Connection, account: UUID) -> int:
     """Count the deliveries that are blocked until this account is reconnected."""
     return read_number(
         c,
-        """SELECT count(*) AS n FROM deliveries
+        """SELECT count(*) AS n FROM post_deliveries
            WHERE account_id = :id AND state = 'blocked' AND reason = 'reconnect'""",
         id=account,
     )
@@ -201,7 +201,7 @@ def _count_due_after(c: Connection, ends: dict[UUID, datetime | None]) -> dict[U
     mortal = {identity: end for identity, end in ends.items() if end is not None}
     found = rows(
         c,
-        """SELECT x.id, (SELECT count(*) FROM deliveries d
+        """SELECT x.id, (SELECT count(*) FROM post_deliveries d
                          WHERE d.account_id = x.id AND d.due_at >= x.ends AND d.armed_at IS NULL
                            AND d.state NOT IN ('published', 'failed', 'cancelled')) AS n
            FROM unnest(CAST(:ids AS uuid[]), CAST(:ends AS timestamptz[])) AS x (id, ends)""",

@@ -1,10 +1,11 @@
-"""Accounts as their page lists them: accounts that need a user first, with the deliveries that wait for the user."""
+"""Accounts as their page lists them: accounts that need a user first, then by client, with the deliveries that wait."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,12 @@ from pipeline.store.database import find_value, row, rows
 from pipeline.store.selection import Keyset, where, where_given
 
 PAGE = 50
-CAP = 10_000
-"""Deliveries of one account that are counted in each of two ways; beyond it there are more."""
-Position = tuple[int, str, UUID]
-"""The place of an account in the list: its rank, the end of its grant as text, its id."""
+CAP = 1000
+"""Deliveries of one account that are counted in each of three ways; beyond it there are more."""
+Position = tuple[int, str, str, UUID]
+"""The place of an account in the list: its rank, the name of its workspace, its platform, its id."""
+LOST, ENDING_SOON, IN_USE, OUT_OF_USE = range(4)
+"""Ranks, in the order of the list: to reconnect; its grant ends soon; in order; taken out of use."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,41 +37,101 @@ class AccountHealth:
     """Name."""
     ends_at: datetime | None
     """When its grant ends unless it is renewed; None: never."""
-    ends_soon: bool
-    """Within ``ENDING``."""
-    renewed_at: datetime
     unanswered: int
     """Refreshes in a row that got no answer."""
+    waiting: int
+    """Deliveries that wait for their time or for this account, each counted up to ``CAP``."""
     at_risk: int
-    """Unsent deliveries that wait for this account, or are due after its grant ends; counted up to ``CAP``."""
-    paused: bool
+    """Those of them that wait for this account, or are due after its grant ends."""
+    paused: str | None
+    """The smallest scope of a pause that holds it: account, workspace, platform or all; None: none does."""
     position: Position
 
 
-_BY_NEED = Keyset({"rank": "integer", "place": "numeric", "id": "uuid"})
-_ENDS_SOON = "status = 'active' AND ends_at <= now() + CAST(:ending AS interval)"
+class Health(StrEnum):
+    """What keeps an account from publishing, or will soon."""
+
+    OK = "ok"  #: nothing
+    ENDING = "ending"  #: its grant ends soon, or has ended
+    PAUSED = "paused"  #: a pause holds it
+    RECONNECT = "reconnect"  #: a user has to connect it again
+    INACTIVE = "inactive"  #: it is taken out of use
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountStanding:
+    """An account, its health and the end of its grant (``AccountHealth.ends_at``)."""
+
+    account: AccountRow
+    created_at: datetime
+    ends_at: datetime | None
+    health: Health
+
+
+_BY_AGE = Keyset({"created_at": "timestamptz", "id": "uuid"})
+_BY_NEED = Keyset({"rank": "integer", "workspace": "text", "platform": "text", "id": "uuid"})
+_PLANNED = """(SELECT count(*) FROM (SELECT FROM post_deliveries d
+            WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying') AND d.due_at >= {start}
+            LIMIT :cap) x)"""
+_PAUSED = """(SELECT p.scope FROM pauses p
+        WHERE (p.scope, p.target) IN (('account', a.id::text), ('workspace', a.workspace_id::text),
+                                      ('platform', a.platform), ('all', ''))
+        ORDER BY array_position(ARRAY['account', 'workspace', 'platform', 'all'], p.scope) LIMIT 1)"""
 _ACCOUNTS = f"""
 WITH ranked AS (
-    SELECT *, {GRANT_ENDS_AT} AS ends_at,
-           CASE status WHEN 'reconnect' THEN 0 WHEN 'active' THEN 1 ELSE 2 END AS rank,
-           coalesce(CAST(extract(epoch FROM {GRANT_ENDS_AT}) AS numeric(20, 6)), 'infinity') AS place
-    FROM accounts
+    SELECT *, CASE WHEN status = 'reconnect' THEN {LOST} WHEN status <> 'active' THEN {OUT_OF_USE}
+                   WHEN ends_at <= now() + CAST(:ending AS interval) THEN {ENDING_SOON} ELSE {IN_USE} END AS rank
+    FROM (SELECT *, {GRANT_ENDS_AT} AS ends_at,
+                 (SELECT name FROM workspaces w WHERE w.id = a.workspace_id) AS workspace FROM accounts a) a
     WHERE workspace_id = ANY(CAST(:workspaces AS uuid[])) AND {{chosen}}
 ), chosen AS (
     SELECT * FROM ranked WHERE {{beyond}} ORDER BY {_BY_NEED.order} LIMIT :n
 )
-SELECT {ACCOUNT_FIELDS}, ends_at, credentials_since AS renewed_at, unanswered, rank, place::text AS place,
-       (SELECT name FROM workspaces w WHERE w.id = a.workspace_id) AS workspace,
-       coalesce({_ENDS_SOON}, false) AS ends_soon,
-       EXISTS (SELECT FROM pauses p WHERE p.scope = 'account' AND p.target = a.id::text) AS paused,
-       (SELECT count(*) FROM (SELECT FROM deliveries d
-            WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying')
-              AND d.due_at >= CASE WHEN a.status = 'active' THEN coalesce(a.ends_at, 'infinity') ELSE '-infinity' END
-            LIMIT :cap) x)
-       + (SELECT count(*) FROM (SELECT FROM deliveries d
-              WHERE d.account_id = a.id AND d.state = 'blocked' AND d.reason = 'reconnect' LIMIT :cap) x) AS at_risk
+SELECT {ACCOUNT_FIELDS}, ends_at, unanswered, rank, workspace,
+       {_PAUSED} AS paused,
+       {_PLANNED.format(start="'-infinity'")} AS planned,
+       {_PLANNED.format(start="CASE WHEN a.status = 'active' THEN a.ends_at END")} AS endangered,
+       (SELECT count(*) FROM (SELECT FROM post_deliveries d
+            WHERE d.account_id = a.id AND d.state = 'blocked' AND d.reason = 'reconnect' LIMIT :cap) x) AS blocked
 FROM chosen a ORDER BY {_BY_NEED.order}
 """
+
+
+def list_standings(
+    c: Connection,
+    workspace: UUID,
+    ids: Sequence[UUID] | None = None,
+    *,
+    is_active: bool | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int | None = None,
+) -> list[AccountStanding]:
+    """Return the accounts of a workspace, the oldest first; *ids*: only these. *after*: the last of the page before."""
+    own = where("workspace_id = :w", w=workspace) & where_given(
+        {"ids": "id = ANY (CAST(:ids AS uuid[]))", "active": "(status = 'active') = :active"},
+        ids=None if ids is None else list(ids),
+        active=is_active,
+    )
+    own = own & _BY_AGE.start_after(after)
+    found = rows(
+        c,
+        f"""SELECT {ACCOUNT_FIELDS}, created_at, {GRANT_ENDS_AT} AS ends_at,
+                   CASE WHEN status = 'reconnect' THEN '{Health.RECONNECT}'
+                        WHEN status <> 'active' THEN '{Health.INACTIVE}'
+                        WHEN {_PAUSED} IS NOT NULL THEN '{Health.PAUSED}'
+                        WHEN {GRANT_ENDS_AT} <= now() + CAST(:ending AS interval) THEN '{Health.ENDING}'
+                        ELSE '{Health.OK}' END AS health
+            FROM accounts a WHERE {own} ORDER BY {_BY_AGE.order} LIMIT :n""",
+        ending=ENDING,
+        n=limit,
+        **own.values,
+    )
+    return [
+        AccountStanding(
+            account=to_account_row(r), created_at=r.created_at, ends_at=r.ends_at, health=Health(r.health)
+        )
+        for r in found
+    ]
 
 
 def list_health(
@@ -77,20 +140,17 @@ def list_health(
     *,
     platform: Platform | None = None,
     needs_person: bool = False,
-    account: UUID | None = None,
     after: Position | None = None,
     limit: int = PAGE,
 ) -> list[AccountHealth]:
-    """Return a page of the accounts of these workspaces: to reconnect, then active ones by the end of their grant.
+    """Return a page of the accounts of these workspaces, by rank and then by the name of their workspace.
 
     *needs_person*: only accounts to reconnect or whose grant ends soon. *after*: the position of the page before.
     """
-    chosen = where_given(
-        {"platform": "platform = :platform", "id": "id = :id"}, platform=platform, id=account
-    )
+    chosen = where_given({"platform": "platform = :platform"}, platform=platform)
     beyond = _BY_NEED.start_after(after)
     if needs_person:
-        beyond = beyond & where(f"(status = 'reconnect' OR {_ENDS_SOON})")
+        beyond = beyond & where(f"rank IN ({LOST}, {ENDING_SOON})")
     found = rows(
         c,
         _ACCOUNTS.format(chosen=chosen, beyond=beyond),
@@ -133,10 +193,9 @@ def _to_health(r: Any) -> AccountHealth:
         account=to_account_row(r),
         workspace=r.workspace,
         ends_at=r.ends_at,
-        ends_soon=r.ends_soon,
-        renewed_at=r.renewed_at,
         unanswered=r.unanswered,
-        at_risk=r.at_risk,
+        waiting=r.planned + r.blocked,
+        at_risk=r.blocked + (r.endangered if r.status == AccountStatus.ACTIVE else r.planned),
         paused=r.paused,
-        position=(r.rank, r.place, r.id),
+        position=(r.rank, r.workspace, r.platform, r.id),
     )

@@ -29,7 +29,7 @@ from pipeline.store.array_literals import write_bytes, write_ids, write_texts, w
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.database import has_row, jsonb, new_id, read_number, row, rows
 
-Purpose = Literal["image", "video", "music"]
+Purpose = Literal["image", "video", "document", "music"]
 Verdict = Literal["good", "refused", "unanswered"]
 Link = tuple[UUID, Purpose, str]
 """Workspace, purpose and URL of a check."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import MediaKind
 from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check, list_full_hosts
 from pipeline.store.database import read_all, row
@@ -165,7 +166,7 @@ class MediaToRecheck:
     post_id: UUID
     workspace_id: UUID
     url: str
-    purpose: str
+    purpose: MediaKind
     bytes: int | None
     etag: str | None
 
@@ -200,7 +201,7 @@ def record_warning(c: Connection, post: UUID, text: str) -> None:
     row(
         c,
         """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-           SELECT id, 'recheck', state, state, generation, fence, :why FROM deliveries WHERE post_id = :post
+           SELECT id, 'recheck', state, state, generation, fence, :why FROM post_deliveries WHERE post_id = :post
            RETURNING id""",
         post=post,
         why=text[:500],

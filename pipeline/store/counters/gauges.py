@@ -57,16 +57,16 @@ SELECT platform, coalesce(held_for, CASE state WHEN 'retrying' THEN '{RETRY}' EL
 FROM (
 SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - {LATE_SINCE})::float AS seconds
 FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
-    (SELECT id FROM deliveries
+    (SELECT id FROM post_deliveries
      WHERE platform = p.platform AND state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT :n)
     UNION  -- waits for a check, a limit or its next try: next_at is not its time
     (SELECT delivery_id FROM counted_deliveries
      WHERE platform = p.platform AND state IN ('accepted', 'scheduled', 'retrying')
        AND due_at <= now() - CAST(:after AS interval) ORDER BY due_at LIMIT :n)
     UNION ALL
-    (SELECT id FROM deliveries
+    (SELECT id FROM post_deliveries
      WHERE platform = p.platform AND state IN ('queued', 'publishing') AND armed_at IS NULL LIMIT :n)
-) x, LATERAL (SELECT * FROM deliveries WHERE id = x.id LIMIT 1) d
+) x, LATERAL (SELECT * FROM post_deliveries WHERE id = x.id LIMIT 1) d
 WHERE d.due_at <= now() - CAST(:after AS interval) AND d.armed_at IS NULL
   AND d.state IN ('accepted', 'scheduled', 'retrying', 'queued', 'publishing')
 ) late GROUP BY 1, 2
@@ -92,7 +92,7 @@ _SETTLED_LATELY = """
 SELECT d.platform, m.target AS outcome, count(*) AS n FROM (
     SELECT delivery_id, origin, target, at FROM moves
     WHERE target IN ('published', 'failed', 'cancelled') OR mover = 'decide' ORDER BY id DESC LIMIT :n
-) m, LATERAL (SELECT platform FROM deliveries WHERE id = m.delivery_id LIMIT 1) d
+) m, LATERAL (SELECT platform FROM post_deliveries WHERE id = m.delivery_id LIMIT 1) d
 WHERE m.at > now() - interval '1 minute' AND m.origin <> m.target AND m.target IN ('published', 'failed', 'cancelled')
 GROUP BY 1, 2
 """

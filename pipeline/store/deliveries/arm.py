@@ -71,7 +71,8 @@ WITH d AS (
       AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
           (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
       AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = deliveries.id)
-      AND (deliveries.error ->> 'code' = 'expired'  -- it was blocked as expired, and an operator resumed it
+      AND (is_comment  -- its post went out in time
+           OR deliveries.error ->> 'code' = 'expired'  -- it was blocked as expired, and an operator resumed it
            OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
                           AND p.expires_at <= now())) IS TRUE
       AND (:is_alive OR {SIGN_OF_LIFE})

@@ -19,12 +19,13 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.domain.delivery_error import Streaks, shift_streaks
 from pipeline.domain.level import LEVEL
+from pipeline.domain.own_content import OwnContent
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.checks.checks import FACTS
 from pipeline.store.database import rows
 from pipeline.store.deliveries.platform_health import BREAKER
 from pipeline.store.posts.options import COLUMNS, gather_options
-from pipeline.store.posts.pins import OWN_PIN, PINNED
+from pipeline.store.posts.pins import IS_USED, OWN_PIN, PINNED, PLACE
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 from pipeline.store.vault import Vault, VaultError
 
@@ -64,8 +65,13 @@ class ClaimedDelivery:
     media: Mapping[str, Any]
     music_url: str | None
     options: Mapping[str, Any]
-    """The platform's own section of the request, or empty."""
+    """The platform's own section of the request, or of the account's entry; or empty."""
     ai_generated: bool
+    first_comment: str | None
+    is_comment: bool
+    """It is the first comment of its post's delivery to the account, and ``caption`` what the comment says."""
+    comment_on: str | None
+    """The remote id of the post that it is a comment on."""
     account: Account
     account_status: AccountStatus
     credentials_version: int
@@ -73,7 +79,7 @@ class ClaimedDelivery:
     streaks: Streaks
     """Streaks of unavailability. The time between ``next_at`` and the claim was a hold and is left out already."""
     facts: Mapping[str, Any]
-    """The findings of the checks it goes by, by the media's position as text; "-1" is the music, "-2" the cover."""
+    """The findings of the checks it goes by, by position in ``media`` as text; "-1" is the music, "-2" the cover."""
     breaker: Literal["open", "probe"] | None
     """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
     request_id: str | None
@@ -89,16 +95,21 @@ class ClaimedDelivery:
 
 _OWN = """id post_id workspace_id account_id state generation fence due_at lease_until spent surprises looks armed_at
           armed_deadline working_since absent_at in_doubt remote_id url checkpoint error unavailable_since
-          next_at"""
+          next_at own is_comment"""
 CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
             p.request_id, p.caption, p.media, p.music_url, {COLUMNS},
-            (SELECT coalesce(jsonb_object_agg(pc.position, {FACTS}), '{{}}') FROM post_checks pc {OWN_PIN}
-             JOIN checks k ON k.id = {PINNED} WHERE pc.post_id = p.id) AS facts,
-            NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
+            (SELECT coalesce(jsonb_object_agg({PLACE}, {FACTS}), '{{}}') FROM post_checks pc {OWN_PIN}
+             JOIN checks k ON k.id = {PINNED} WHERE pc.post_id = p.id AND {IS_USED}) AS facts,
+            NOT EXISTS (SELECT FROM post_deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
+            CASE WHEN d.is_comment THEN (SELECT s.remote_id FROM post_deliveries s
+                WHERE s.post_id = d.post_id AND s.account_id = d.account_id) END AS comment_on,
             {BREAKER} AS breaker,
             {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""
 CLAIMED_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
+
+
+_NOTHING = OwnContent()
 
 
 def to_claimed(found: Any, vault: Vault) -> ClaimedDelivery:
@@ -106,14 +117,17 @@ def to_claimed(found: Any, vault: Vault) -> ClaimedDelivery:
     m = gather_options(found._mapping)
     account = open_account(found, vault)
     plain = {name: m[name] for name in ClaimedDelivery.__dataclass_fields__ if name in m}
-    sealed = m["checkpoint"]
+    sealed, own = m["checkpoint"], (OwnContent.from_dict(m["own"]) or _NOTHING) if m["own"] else _NOTHING
     return ClaimedDelivery(
         **{
             **plain,
             "state": State(m["state"]),
             "prepares": m["prepares_today"],
             "checkpoint": vault.open(sealed, m["id"]) if sealed else {},
-            "options": m["options"].get(account.platform, {}),
+            "caption": own.caption or m["caption"],
+            "media": own.media or m["media"],
+            "options": {**m["options"], **own.options}.get(account.platform, {}),
+            "first_comment": None if m["is_comment"] else own.first_comment or m["first_comment"],
             "account": account,
             "account_status": AccountStatus(m["account_status"]),
             "streaks": _read_streaks(m),
@@ -174,7 +188,8 @@ WITH due AS (
     RETURNING u.*
 ), attempt AS (
     INSERT INTO attempts (delivery_id, account_id, n, generation, fence)
-    SELECT d.id, d.account_id, 1 + (SELECT count(*) FROM attempts x WHERE x.delivery_id = d.id), d.generation, d.fence
+    SELECT d.id, CASE WHEN NOT is_comment THEN d.account_id END,
+           1 + (SELECT count(*) FROM attempts x WHERE x.delivery_id = d.id), d.generation, d.fence
     FROM d
     ON CONFLICT (delivery_id) WHERE closed_at IS NULL
     DO UPDATE SET fence = excluded.fence, generation = excluded.generation

@@ -12,6 +12,7 @@ arming share one transaction: the lock lasts until it ends, so a count sees what
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,7 +20,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import DailyPer
-from pipeline.store.database import row
+from pipeline.store.database import row, rows
 
 DAY = timedelta(days=1)
 
@@ -51,7 +52,7 @@ _ACCOUNTS = {
 
 def build_planned(accounts: str, due: str, drafts: str, most: str) -> str:
     """Return the SQL expression that counts the inbox drafts, or posts, of ``count_planned``, each part to ``most``."""
-    return f"""(SELECT count(*) FROM (SELECT FROM deliveries
+    return f"""(SELECT count(*) FROM (SELECT FROM post_deliveries
              WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
                AND due_at > {due} - interval '1 day' AND due_at <= {due} AND inbox_draft = {drafts}
              LIMIT {most}) AS planned)
@@ -96,6 +97,17 @@ def count_sent(c: Connection, account: UUID, quota: DailyQuota) -> int:
         drafts=quota.drafts,
     )
     return int(found.n) if found else 0
+
+
+def count_sent_by(c: Connection, accounts: Collection[UUID]) -> dict[tuple[UUID, bool], int]:
+    """Count what each account itself sent in the last 24 hours, by its id and whether it is inbox drafts."""
+    found = rows(
+        c,
+        f"""SELECT account_id, inbox_draft, count(*) AS n FROM attempts
+            WHERE account_id = ANY (CAST(:ids AS uuid[])) AND {SENT_WITHIN_A_DAY} GROUP BY account_id, inbox_draft""",
+        ids=list(accounts),
+    )
+    return {(r.account_id, r.inbox_draft): r.n for r in found}
 
 
 def count_planned(c: Connection, account: UUID, due_at: datetime, quota: DailyQuota) -> int:

@@ -80,7 +80,7 @@ FROM {source} WHERE {where} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
 """
 _SOME = f"""
 SELECT d.platform, coalesce(d.error ->> 'class', '') AS error_class, count(*) AS n
-FROM (SELECT * FROM deliveries WHERE state IN ('failed', 'blocked') ORDER BY id DESC LIMIT :n) d
+FROM (SELECT * FROM post_deliveries WHERE state IN ('failed', 'blocked') ORDER BY id DESC LIMIT :n) d
      JOIN posts p ON p.id = d.post_id
 WHERE {IS_DEAD} AND p.deleted_at IS NULL
 GROUP BY 1, 2

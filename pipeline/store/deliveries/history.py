@@ -74,19 +74,19 @@ SHOWN = 100
 FactsT = TypeVar("FactsT", Move, AttemptFacts)
 
 _MOVES = f"""
-SELECT d.id AS delivery_id, m.* FROM deliveries d CROSS JOIN LATERAL (
+SELECT d.id AS delivery_id, m.* FROM post_deliveries d CROSS JOIN LATERAL (
     SELECT {_MOVE} FROM moves WHERE delivery_id = d.id
     ORDER BY id DESC LIMIT :n) m
 WHERE d.post_id = :post
 """
 _ATTEMPTS = f"""
-SELECT d.id AS delivery_id, t.* FROM deliveries d CROSS JOIN LATERAL (
+SELECT d.id AS delivery_id, t.* FROM post_deliveries d CROSS JOIN LATERAL (
     SELECT {_ATTEMPT} FROM attempts WHERE delivery_id = d.id ORDER BY n DESC LIMIT :n) t
 WHERE d.post_id = :post
 """
 # LATERAL: a plan cached while the tables are small would scan the receipts when they have grown
 _RECEIPTS = """
-SELECT d.id AS delivery_id, r.line FROM deliveries d
+SELECT d.id AS delivery_id, r.line FROM post_deliveries d
 CROSS JOIN LATERAL (SELECT id FROM moves WHERE delivery_id = d.id ORDER BY id DESC LIMIT :n) m
 CROSS JOIN LATERAL (SELECT sequence, line FROM receipts WHERE move_id = m.id LIMIT 1) r
 WHERE d.post_id = :post ORDER BY m.id

@@ -27,7 +27,7 @@ def quote(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-_TO_SEND = quote(WAITING | {State.QUEUED})
+_CLAIMABLE = quote(WAITING | {State.QUEUED})
 _LOOKED_AT = quote(LOOKED_AT)
 IS_PAUSED = """(EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) OR EXISTS (
         SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
@@ -35,8 +35,8 @@ IS_PAUSED = """(EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.
 """Whether a pause holds the delivery ``d``."""
 HELD_FOR = f"""CASE
     WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
-    WHEN d.state NOT IN ({_TO_SEND}, {_LOOKED_AT}) THEN NULL
-    WHEN d.state IN ({_TO_SEND}) AND {IS_PAUSED} THEN '{Hold.PAUSED}'
+    WHEN d.state NOT IN ({_CLAIMABLE}, {_LOOKED_AT}) THEN NULL
+    WHEN d.state IN ({_CLAIMABLE}) AND {IS_PAUSED} THEN '{Hold.PAUSED}'
     WHEN {TOO_NEW} THEN '{Hold.NEWER_WORKER}'
     WHEN d.state IN ({_LOOKED_AT}) THEN d.held_for
     WHEN d.held_for IN ({quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, Reason, State, get_resume_state, require_move
+from pipeline.domain.delivery_error import LAST_LOOK
 from pipeline.store.canaries import TOO_NEW
 from pipeline.store.database import has_row, jsonb, read_all, row, rows
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message
@@ -103,6 +104,22 @@ FROM due WHERE x.id = due.id RETURNING x.id AS delivery, x.platform, x.generatio
 def dispatch_looks(c: Connection, limit: int, lease: timedelta) -> list[Message]:
     """Dispatch due looks without a lease; raising their fence makes earlier messages for the same look no-ops."""
     return read_all(c, Message, _DISPATCH_LOOKS, n=limit, lease=lease)
+
+
+def bring_look_forward(c: Connection, delivery: UUID, generation: int) -> bool:
+    """Make the next look of a delivery due; False if it is due or in progress, or its wait counts.
+
+    The wait for the look that proves absence counts, and one that a platform asked for.
+    """
+    return has_row(
+        c,
+        f"""UPDATE deliveries SET next_at = now(), updated_at = now()
+            WHERE id = :id AND generation = :generation AND state IN ('preparing', 'processing', 'unknown')
+              AND next_at > now() AND absent_at IS NULL
+              AND coalesce(error -> '{LAST_LOOK}' ->> 'class', error ->> 'class', '') <> 'RateLimited' RETURNING id""",
+        id=delivery,
+        generation=generation,
+    )
 
 
 def redispatch_lost(

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, Reason, State, require_move
+from pipeline.domain.own_content import find_next_due
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.database import row, rows
 
@@ -72,23 +73,29 @@ def lock_post(c: Connection, post: UUID) -> None:
 
 
 def recompute_post_status(c: Connection, post: UUID) -> PostStatus:
-    """Store and return the status that the accounts a post targets give it. The caller holds the post's lock."""
-    statuses = [
+    """Store and return the status that the accounts a post targets give it. The caller holds the post's lock.
+
+    Where they have content of their own, the due time is theirs too: that of the next one.
+    """
+    found = rows(
+        c,
+        f"""SELECT state, reason, due_at, now() AS now, own IS NOT NULL AS is_own FROM post_deliveries d
+            WHERE post_id = :id AND NOT {REMOVED}""",
+        id=post,
+    )
+    status = derive_post_status(
         apply_due_time(
             derive_account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now
         )
-        for r in rows(
-            c,
-            f"""SELECT state, reason, due_at, now() AS now FROM deliveries d
-                WHERE post_id = :id AND NOT {REMOVED}""",
-            id=post,
-        )
-    ]
-    status = derive_post_status(statuses)
+        for r in found
+    )
+    is_own = any(r.is_own for r in found)
     row(
         c,
-        """UPDATE posts SET status = :status, updated_at = now() WHERE id = :id AND status <> :status RETURNING id""",
+        """UPDATE posts SET status = :status, due_at = coalesce(:due, due_at), updated_at = now()
+           WHERE id = :id AND (status <> :status OR due_at <> :due) RETURNING id""",
         id=post,
         status=status,
+        due=find_next_due((r.due_at, State(r.state)) for r in found) if is_own else None,
     )
     return status

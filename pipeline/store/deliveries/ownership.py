@@ -41,7 +41,7 @@ class Scope:
 
 
 OPERATOR = Scope()
-_GOES_ELSEWHERE = f"""EXISTS (SELECT FROM deliveries o WHERE o.post_id = {{post}}
+_GOES_ELSEWHERE = f"""EXISTS (SELECT FROM post_deliveries o WHERE o.post_id = {{post}}
                        AND o.account_id <> ALL ({ACCOUNTS}))"""
 _OF_DELIVERIES = {
     "w": "d.workspace_id = :w",

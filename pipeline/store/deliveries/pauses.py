@@ -57,11 +57,10 @@ def pause(
     return found is not None
 
 
-def find_reason(c: Connection, scope: Scope, target: str) -> str | None:
-    """Return why a target is paused; None: it is not."""
-    found = row(
-        c, "SELECT why FROM pauses WHERE scope = :scope AND target = :target", scope=scope, target=target
-    )
+def find_reason(c: Connection, scope: Scope, target: str, *, lock: bool = False) -> str | None:
+    """Return why a target is paused; None: it is not. *lock*: nobody else changes it in the caller's transaction."""
+    sql = f"SELECT why FROM pauses WHERE scope = :scope AND target = :target {'FOR UPDATE' if lock else ''}"
+    found = row(c, sql, scope=scope, target=target)
     return None if found is None else str(found.why)
 
 
@@ -130,23 +129,23 @@ WITH RECURSIVE jobs AS (
 SELECT s.scope, s.target, s.name, s.workspace_id, s.why, s.who, s.since, held.n AS holds
 FROM shown s, LATERAL (SELECT count(*) AS n FROM (SELECT d.id FROM (
     SELECT w.* FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
-        SELECT * FROM deliveries
+        SELECT * FROM post_deliveries
         WHERE platform = CASE WHEN CAST(:mine AS uuid[]) IS NULL AND (s.scope, s.target) IN
                   (('all', ''), ('platform', k.platform)) THEN k.platform END
           AND state IN ('scheduled', 'retrying')) w
     UNION ALL
     SELECT w.* FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
-        SELECT * FROM deliveries
+        SELECT * FROM post_deliveries
         WHERE platform = CASE WHEN s.scope IN ('all', 'workspace') OR s.target = k.platform THEN k.platform END
           AND workspace_id = ANY(CASE s.scope WHEN 'workspace' THEN ARRAY[s.workspace_id]
                                  ELSE CAST(:mine AS uuid[]) END)
           AND state IN ('scheduled', 'retrying')) w
     UNION ALL
-    SELECT * FROM deliveries
+    SELECT * FROM post_deliveries
     WHERE account_id = CAST(CASE s.scope WHEN 'account' THEN s.target END AS uuid)
       AND state IN ('scheduled', 'retrying')
     UNION ALL
-    SELECT * FROM deliveries q WHERE state = 'queued' AND (s.scope, s.target) IN (('all', ''),
+    SELECT * FROM post_deliveries q WHERE state = 'queued' AND (s.scope, s.target) IN (('all', ''),
         ('platform', q.platform), ('workspace', q.workspace_id::text), ('account', q.account_id::text))
 ) d WHERE (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
       AND {HELD_FOR} = '{Hold.PAUSED}' LIMIT :cap) x) held
@@ -158,23 +157,26 @@ SELECT 'delivery', j.id::text, count(*) || ' deliveries', h.workspace_id, h.why,
 FROM jobs j
 CROSS JOIN LATERAL (
     SELECT p.why, p.since, d.workspace_id, {HELD_FOR} AS held_for
-    FROM paused_deliveries p CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE id = p.delivery_id LIMIT 1) d
+    FROM paused_deliveries p CROSS JOIN LATERAL (SELECT * FROM post_deliveries WHERE id = p.delivery_id LIMIT 1) d
     WHERE p.job_id = j.id AND d.state NOT IN ('published', 'failed', 'cancelled')
       AND (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
     LIMIT :cap) h
 GROUP BY j.id, h.workspace_id, h.why
-ORDER BY since, scope, target
+ORDER BY since, scope, target LIMIT :most
 """
 """Where a part does not concern a pause's scope, CASE compares the index with NULL: a condition on the scope alone is
 checked row by row."""
 
 
 def list_pauses(
-    c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
+    c: Connection,
+    workspaces: Collection[UUID] | None = None,
+    cap: int | None = None,
+    most: int | None = None,
 ) -> list[Pause]:
     """Return all pauses, or the pauses of these workspaces and the deliveries of theirs that they hold, oldest first.
 
-    *cap*: count no further.
+    *cap*: count no further. *most*: list no more.
     """
     mine = None if workspaces is None else list(workspaces)
-    return read_all(c, Pause, _PAUSES, platforms=list(Platform), mine=mine, cap=cap)
+    return read_all(c, Pause, _PAUSES, platforms=list(Platform), mine=mine, cap=cap, most=most)

@@ -177,7 +177,7 @@ def list_open_breakers(
         c,
         OpenBreaker,
         f"""SELECT h.platform, h.opened_at, h.probe_at, h.why, (SELECT count(*) FROM (
-                      SELECT FROM deliveries d
+                      SELECT FROM post_deliveries d
                       WHERE d.state IN ('scheduled', 'retrying') AND d.platform = h.platform
                         AND d.next_at <= now() + interval '10 minutes' AND {HELD_FOR} = '{Hold.BREAKER}'
                         AND {own}

@@ -1,22 +1,23 @@
-"""Published deliveries that lack something: a cover that is set once the post is live, a URL that is not known yet.
+"""Published deliveries that lack something: what is done only once the post is live, a URL that is not known yet.
 
-A cover has one row per delivery, written before it is armed, which keeps URL and facts: an edit of the post after that
-changes nothing.
+A follow-up (a cover, a playlist, a first comment) has one row per delivery and kind, written before the delivery is
+armed, which keeps what it needs: an edit of the post after that changes nothing. A first comment is a visible call, so
+doing it adds a delivery of its own kind, which is armed and looked at as any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from adapters.contract import MediaFacts
-from pipeline.store.database import has_row, jsonb, row, rows
+from pipeline.domain.level import LEVELS
+from pipeline.store.database import has_row, jsonb, new_id, row, rows
 from pipeline.store.deliveries.claim import (
     CLAIMED_COLUMNS,
     CLAIMED_JOIN,
@@ -27,72 +28,111 @@ from pipeline.store.deliveries.claim import (
 from pipeline.store.vault import Vault
 
 KEPT_TRYING = timedelta(days=1)
-"""How long after publishing a cover is tried."""
+"""How long after publishing a follow-up is tried."""
+FollowUpKind = Literal["cover", "playlist", "comment"]
+FollowUps = Mapping[FollowUpKind, Mapping[str, Any]]
+"""By kind what it needs: a cover its ``url`` and ``facts``, a playlist its ``id``, a first comment its ``text``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DueCover:
-    """A cover to set now, and the published delivery it belongs to."""
+class DueFollowUp:
+    """A follow-up to do now, and the published delivery it belongs to."""
 
     claimed: ClaimedDelivery
-    url: str
-    facts: Mapping[str, Any]
+    kind: FollowUpKind
+    what: Mapping[str, Any]
     is_last: bool
     """No further try follows."""
 
 
-def record_cover(c: Connection, delivery: UUID, url: str, facts: MediaFacts) -> None:
-    """Record the cover of a delivery that is about to be armed; a later arm replaces it."""
-    row(
+def record_follow_ups(c: Connection, delivery: UUID, wanted: FollowUps) -> None:
+    """Record what is done once a delivery that is about to be armed is live; a later arm replaces it."""
+    rows(
         c,
-        """INSERT INTO covers (delivery_id, url, facts) VALUES (:id, :url, CAST(:facts AS jsonb))
-           ON CONFLICT (delivery_id) DO UPDATE SET url = excluded.url, facts = excluded.facts, next_at = now(),
-               tries = 0, set_at = NULL, failed_at = NULL, error = NULL
-           RETURNING delivery_id""",
+        """WITH dropped AS (
+               DELETE FROM follow_ups WHERE delivery_id = :id AND NOT CAST(:wanted AS jsonb) ? kind)
+           INSERT INTO follow_ups (delivery_id, kind, what)
+           SELECT :id, key, value FROM jsonb_each(CAST(:wanted AS jsonb))
+           ON CONFLICT (delivery_id, kind) DO UPDATE SET what = excluded.what, next_at = now(),
+               tries = 0, done_at = NULL, failed_at = NULL, error = NULL
+           RETURNING kind""",
         id=delivery,
-        url=url,
-        facts=jsonb(asdict(facts)),
+        wanted=jsonb(wanted),
     )
 
 
-def claim_covers(c: Connection, vault: Vault, limit: int) -> list[DueCover]:
-    """Claim covers of published deliveries; each is tried again after a minute, then after twice as long each time."""
+def claim_follow_ups(c: Connection, vault: Vault, limit: int) -> list[DueFollowUp]:
+    """Claim what is due of published deliveries.
+
+    Each is tried again after a minute, then after twice as long each time.
+    """
     due = rows(
         c,
         """WITH due AS (
-               SELECT v.delivery_id, d.published_at FROM covers v
-               JOIN deliveries d ON d.id = v.delivery_id JOIN accounts a ON a.id = d.account_id
-               WHERE v.set_at IS NULL AND v.failed_at IS NULL AND v.next_at <= now()
+               SELECT f.delivery_id, f.kind, d.published_at FROM follow_ups f
+               JOIN post_deliveries d ON d.id = f.delivery_id JOIN accounts a ON a.id = d.account_id
+               WHERE f.done_at IS NULL AND f.failed_at IS NULL AND f.next_at <= now()
                  AND d.state = 'published' AND d.remote_id IS NOT NULL AND a.status = 'active'
-               ORDER BY v.next_at LIMIT :n FOR UPDATE OF v SKIP LOCKED)
-           UPDATE covers v SET tries = tries + 1,
+               ORDER BY f.next_at LIMIT :n FOR UPDATE OF f SKIP LOCKED)
+           UPDATE follow_ups f SET tries = tries + 1,
                next_at = now() + least(interval '1 hour', interval '1 minute' * 2 ^ least(tries, 6))
-           FROM due WHERE v.delivery_id = due.delivery_id
-           RETURNING v.delivery_id, v.url, v.facts, due.published_at < now() - CAST(:kept AS interval) AS is_last""",
+           FROM due WHERE f.delivery_id = due.delivery_id AND f.kind = due.kind
+           RETURNING f.delivery_id, f.kind, f.what, due.published_at < now() - CAST(:kept AS interval) AS is_last""",
         n=limit,
         kept=KEPT_TRYING,
     )
     found = rows(
         c,
-        f"SELECT {CLAIMED_COLUMNS} FROM deliveries d {CLAIMED_JOIN} WHERE d.id = ANY(CAST(:ids AS uuid[]))",
-        ids=[r.delivery_id for r in due],
+        f"SELECT {CLAIMED_COLUMNS} FROM post_deliveries d {CLAIMED_JOIN} WHERE d.id = ANY(CAST(:ids AS uuid[]))",
+        ids=list({r.delivery_id for r in due}),
     )
     claimed = {one.id: one for one in to_claimed_batch(found, vault)}
     return [
-        DueCover(claimed=claimed[r.delivery_id], url=r.url, facts=r.facts, is_last=r.is_last)
+        DueFollowUp(claimed=claimed[r.delivery_id], kind=r.kind, what=r.what, is_last=r.is_last)
         for r in due
         if r.delivery_id in claimed
     ]
 
 
-def settle_cover(c: Connection, delivery: UUID, error: str | None, *, is_final: bool) -> None:
-    """Store the result of a try. Without an error the cover is set; with a final one it is not tried again."""
+_ADD_COMMENT = """
+WITH d AS (
+    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level, own,
+                            is_comment)
+    SELECT :id, post_id, workspace_id, account_id, platform, 'scheduled', now(), now(), :level, CAST(:own AS jsonb),
+           true
+    FROM deliveries WHERE id = :post
+    ON CONFLICT (post_id, account_id, is_comment) DO NOTHING RETURNING id, state
+)
+INSERT INTO moves (delivery_id, mover, target, generation, fence) SELECT id, 'ingest', state, 0, 0 FROM d
+RETURNING delivery_id
+"""
+
+
+def add_comment(c: Connection, claimed: ClaimedDelivery, text: str) -> bool:
+    """Add the delivery of the first comment on a live post; False if it was sent before a restore, perhaps.
+
+    Adding it twice adds one.
+    """
+    before = "SELECT epoch FROM restores WHERE accepted_at >= (SELECT coalesce(armed_at, published_at) FROM deliveries"
+    if has_row(c, f"{before} WHERE id = :id) LIMIT 1", id=claimed.id):
+        return False
+    own = {"caption": text, "media": {"type": "text"}, claimed.account.platform: {}}
+    level = LEVELS["first_comment"]
+    row(c, _ADD_COMMENT, id=new_id(), post=claimed.id, level=level, own=jsonb(own))
+    return True
+
+
+def settle_follow_up(
+    c: Connection, delivery: UUID, kind: FollowUpKind, error: str | None, *, is_final: bool
+) -> None:
+    """Store the result of a try. Without an error it is done; with a final one it is not tried again."""
     row(
         c,
-        """UPDATE covers SET error = :error, set_at = CASE WHEN CAST(:error AS text) IS NULL THEN now() END,
+        """UPDATE follow_ups SET error = :error, done_at = CASE WHEN CAST(:error AS text) IS NULL THEN now() END,
                   failed_at = CASE WHEN CAST(:error AS text) IS NOT NULL AND :final THEN now() END
-           WHERE delivery_id = :id RETURNING delivery_id""",
+           WHERE delivery_id = :id AND kind = :kind RETURNING delivery_id""",
         id=delivery,
+        kind=kind,
         error=error,
         final=is_final,
     )
@@ -107,7 +147,7 @@ def list_without_url(c: Connection, vault: Vault, limit: int) -> list[ClaimedDel
     """Return deliveries whose URL is pending and whose next lookup is due; intervals grow."""
     found = rows(
         c,
-        f"""SELECT {CLAIMED_COLUMNS} FROM deliveries d {CLAIMED_JOIN}
+        f"""SELECT {CLAIMED_COLUMNS} FROM post_deliveries d {CLAIMED_JOIN}
             WHERE {URL_PENDING} AND d.next_at <= now() AND a.status = 'active'
             ORDER BY d.next_at LIMIT :n""",
         n=limit,

@@ -140,14 +140,14 @@ def release(
 _LATE = """
 (SELECT d.id, d.post_id, d.state, d.generation, p.on_late
  FROM posts p, LATERAL (
-     SELECT * FROM deliveries WHERE post_id = p.id AND state IN ('scheduled', 'retrying') AND next_at <= now()
+     SELECT * FROM post_deliveries WHERE post_id = p.id AND state IN ('scheduled', 'retrying') AND next_at <= now()
        AND error ->> 'code' IS DISTINCT FROM 'expired' OFFSET 0) d
  WHERE p.on_late <> 'publish' AND p.expires_at < now() AND p.status IN ('scheduled', 'pending', 'retry')
  LIMIT :n)
 UNION ALL  -- the policy of the workspace, for posts without their own
 (SELECT d.id, d.post_id, d.state, d.generation, w.on_late
  FROM workspaces w, unnest(CAST(:platforms AS text[])) AS one (platform), LATERAL (
-     SELECT * FROM deliveries x
+     SELECT * FROM post_deliveries x
      WHERE x.platform = one.platform AND x.workspace_id = w.id AND x.state IN ('scheduled', 'retrying')
        AND x.next_at <= now() AND x.due_at < now() - w.late_after AND x.error ->> 'code' IS DISTINCT FROM 'expired'
        AND EXISTS (SELECT FROM posts WHERE id = x.post_id AND expires_at IS NULL)

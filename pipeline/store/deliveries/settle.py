@@ -84,7 +84,7 @@ class Settlement:
         require_move(origin, self.mover, verdict.state)
         status = derive_account_status(verdict.state, verdict.reason)
         # the post has this delivery's status if it has no other one; pending, the most urgent status, wins in any case
-        known = (
+        known = not claimed.is_comment and (
             changes_public_status(claimed, verdict, origin) if claimed.alone else status is PostStatus.PENDING
         )
         return _to_values(vault, claimed, verdict, self.not_before) | {
@@ -211,6 +211,7 @@ def needs_post_lock(claimed: ClaimedDelivery, verdict: Verdict, origin: State) -
     status = derive_account_status(verdict.state, verdict.reason)
     return (
         not claimed.alone
+        and not claimed.is_comment  # it counts in no status
         and status is not PostStatus.PENDING
         and changes_public_status(claimed, verdict, origin)
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import WAITING, State
+from pipeline.domain.post import NO_TIME
 from pipeline.domain.release_forecast import Waiting
 from pipeline.store.database import read_all
 from pipeline.store.deliveries.daily_quota import SENT_WITHIN_A_DAY
@@ -37,9 +38,10 @@ def list_to_release(
         Waiting,
         f"""SELECT d.account_id AS account, d.platform, d.due_at AS due, d.inbox_draft AS drafts,
                    {IS_PAUSED} AS paused, false AS is_new
-            FROM deliveries d
+            FROM post_deliveries d
             WHERE (d.account_id = ANY(CAST(:accounts AS uuid[])) OR d.platform = ANY(CAST(:apps AS text[])))
-              AND d.state IN ({_TO_RELEASE}) AND d.due_at < coalesce(CAST(:until AS timestamptz), 'infinity')""",
+              AND d.state IN ({_TO_RELEASE}) AND d.due_at < coalesce(CAST(:until AS timestamptz), :none)""",
+        none=NO_TIME,
         accounts=list(accounts),
         apps=list(apps),
         until=until,

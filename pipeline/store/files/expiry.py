@@ -59,7 +59,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
                WHERE f.object IS NOT NULL AND f.removed_at IS NULL AND f.stored_at < now() - :keep
                  AND NOT EXISTS (
                      SELECT FROM derived_file_uses u JOIN posts p ON p.id = u.post_id
-                     JOIN deliveries d ON d.post_id = p.id
+                     JOIN post_deliveries d ON d.post_id = p.id
                      WHERE u.file_id = f.id AND {_IS_UNSETTLED})
                  AND NOT EXISTS (
                      SELECT FROM checks k WHERE k.workspace_id = f.workspace_id
@@ -69,7 +69,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
                        AND k.url_sha256 = sha256(convert_to(f.url, 'UTF8')) AND k.verdict = 'good'
                        AND (k.decided_at > now() - :keep OR EXISTS (
                            SELECT FROM ({select_pinning_posts("k.id")}) pin JOIN posts p ON p.id = pin.post_id
-                           JOIN deliveries d ON d.post_id = p.id
+                           JOIN post_deliveries d ON d.post_id = p.id
                            WHERE {_IS_UNSETTLED})))
                ORDER BY f.stored_at LIMIT :n FOR UPDATE SKIP LOCKED)
            RETURNING id""",

@@ -6,11 +6,13 @@ complete, so cleaning up after a crash needs no listing of the storage.
 A derived file is an image that was made to fit a platform, from a file whose SHA-256 a check found: a row of ``files``
 with ``source_sha256``, named by a hash of source and rule. It counts to no quota and is in no list. It is kept while a
 post that uses it is unsettled; one that storage has lost is made again.
+
+A thumbnail is a row with ``check_id``, which ``thumbnails.py`` has alone: nothing here finds, lists or counts it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -59,7 +61,7 @@ class Content:
 
 
 COLUMNS = "id, workspace_id, name, url, content_type, filename, created_at, object, size, sha256"
-_STORED = "object IS NOT NULL AND removed_at IS NULL"
+_STORED = "object IS NOT NULL AND removed_at IS NULL AND check_id IS NULL"
 
 
 def open_file(
@@ -94,7 +96,7 @@ def count_waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> 
     return read_number(
         c,
         """SELECT count(*) AS n FROM files WHERE workspace_id = :w AND object IS NULL
-             AND source_sha256 IS NULL AND created_at > now() - :within""",
+             AND source_sha256 IS NULL AND check_id IS NULL AND created_at > now() - :within""",
         w=workspace,
         within=within,
     )
@@ -106,7 +108,7 @@ def sum_bytes(c: Connection, workspace: UUID) -> int:
         c,
         """SELECT coalesce(sum(size), 0) AS used FROM (
                SELECT size FROM files
-               WHERE workspace_id = :w AND removed_at IS NULL AND source_sha256 IS NULL
+               WHERE workspace_id = :w AND removed_at IS NULL AND source_sha256 IS NULL AND check_id IS NULL
                UNION ALL SELECT size FROM imports WHERE workspace_id = :w AND removed_at IS NULL) stored""",
         w=workspace,
     )
@@ -213,11 +215,15 @@ def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) 
     return {r.name for r in found}
 
 
+KINDS: Mapping[str, str] = {"image": "image/%", "video": "video/%", "document": "application/pdf"}
+"""What a list of files may be narrowed to, and the patterns of its content types."""
+
+
 def list_files(
     c: Connection, caller: Caller, *, kind: str | None, limit: int, offset: int
 ) -> tuple[list[File], int]:
-    """Return a page of the stored files a key may see, newest first, and their number. ``kind``: image or video."""
-    of_kind = where_given({"kind": "content_type LIKE :kind || '/%'"}, kind=kind)
+    """Return a page of the stored files a key may see, newest first, and their number. ``kind``: one of KINDS."""
+    of_kind = where_given({"kind": "content_type LIKE :kind"}, kind=kind and KINDS[kind])
     requested = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL") & of_kind
     found = rows(
         c,

@@ -6,7 +6,7 @@ the same step, the second changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.bulk_import import WORKING, ImportState
+from pipeline.domain.post import NO_TIME
 from pipeline.domain.release_forecast import Waiting
 from pipeline.store import jobs
 from pipeline.store.array_literals import write_ids, write_times
@@ -22,8 +23,8 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.database import insert, jsonb, read_all, require_row, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
-from pipeline.store.posts.options import Options
-from pipeline.store.selection import Keyset
+from pipeline.store.posts.options import OWN_CAPTION, OWN_MEDIA, DraftOptions
+from pipeline.store.selection import Keyset, where_given
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,8 @@ class Import:
     time_zone: str
     text_encoding: str | None
     dates: str | None
+    blank: str | None
+    """The time of rows without one."""
     columns: Mapping[str, str]
     accounts: Sequence[str]
     object: str
@@ -70,6 +73,11 @@ class Import:
     created_at: datetime
 
     @property
+    def title(self) -> str:
+        """Return its name; one that was sent without a name is called by its format."""
+        return self.name or f"{self.format.upper()} file"
+
+    @property
     def is_removed(self) -> bool:
         """Return True if its file and rows are gone, or will be as a user has deleted them."""
         return self.deleted_at is not None or self.removed_at is not None
@@ -87,7 +95,7 @@ _WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
     """Record an upload, and the object that may be in storage from now on. It is visible once it is finished.
 
-    *options*: name, encoding, strict, updates, time_zone, text_encoding, dates, columns, accounts.
+    *options*: name, encoding, strict, updates, time_zone, text_encoding, dates, blank, columns, accounts.
     """
     own: dict[str, Any] = {"workspace_id": caller.workspace_id, "key_id": caller.stored_key}
     mappings = {name: jsonb(options.get(name, {})) for name in ("columns", "media")}
@@ -154,6 +162,43 @@ def list_imports(
     return [_to_import(r) for r in found]
 
 
+def list_newest(
+    c: Connection,
+    within: Collection[UUID] | None,
+    *,
+    limit: int,
+    before: tuple[datetime, UUID] | None = None,
+) -> list[tuple[Import, str | None]]:
+    """Return a page of the imports of these workspaces, newest first; *within* None: of all.
+
+    Each with who sent it, a user or a key by its name; None: the audit does not say any more.
+
+    The newest of each workspace are read along its index, and merged.
+    """
+    after = _NEWEST.start_after(before)
+    own = where_given(
+        {"within": "w.id = ANY (CAST(:within AS uuid[]))"}, within=None if within is None else list(within)
+    )
+    found = rows(
+        c,
+        f"""SELECT x.*, coalesce((SELECT k.name FROM keys k WHERE k.id = x.key_id), (
+                SELECT a.actor_name FROM audit a
+                WHERE a.subject = x.id::text AND a.kind = 'import' AND a.verb = 'create' LIMIT 1)) AS who
+            FROM workspaces w, LATERAL (
+                SELECT {_COLUMNS} FROM imports WHERE workspace_id = w.id AND size IS NOT NULL AND {after}
+                ORDER BY {_NEWEST.order} LIMIT :n) x
+            WHERE {own} ORDER BY {_NEWEST.sort_by(["x.created_at", "x.id"])} LIMIT :n""",
+        n=limit,
+        **(own & after).values,
+    )
+    return [(_to_import(r), r.who) for r in found]
+
+
+def rename(c: Connection, identity: UUID, name: str) -> None:
+    """Give an import another name."""
+    row(c, "UPDATE imports SET name = :name WHERE id = :id RETURNING id", id=identity, name=name)
+
+
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +260,7 @@ def _end(c: Connection, identity: UUID, column: str) -> None:
 
 
 def _to_import(found: Any) -> Import:
-    values = dict(found._mapping)
+    values = {name: found._mapping[name] for name in Import.__dataclass_fields__}
     paused = values["paused_from"]
     return Import(
         **{
@@ -246,29 +291,36 @@ def change_state(
     jobs.change(c, JOBS, known.id, state=state, paused_from=paused_from, **changes)
 
 
-_ADDED = """
+_ADDED = f"""
 added AS (
-    SELECT r.number, a AS account, coalesce(r.due_at, now()) AS due,
-           md5(r.body ->> 'caption' || jsonb_strip_nulls(r.body -> 'media')::text) AS content
-    FROM import_rows r, unnest(r.accounts) a
-    WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.action = 'create' AND r.post_id IS NULL),
+    SELECT r.number, a AS account,
+           coalesce(CASE WHEN e.own ->> 'scheduled_at' NOT LIKE 'auto%'
+                    THEN CAST(e.own ->> 'scheduled_at' AS timestamptz) END, r.due_at, now()) AS due,
+           md5(coalesce(e.own ->> 'caption', r.body ->> 'caption')
+               || jsonb_strip_nulls(coalesce(e.own -> 'media', r.body -> 'media'))::text) AS content, e.own
+    FROM import_rows r CROSS JOIN unnest(r.accounts) a LEFT JOIN LATERAL (
+        SELECT jsonb_strip_nulls(x) AS own FROM jsonb_array_elements(r.body -> 'accounts') x
+        WHERE lower(x ->> 'id') = CAST(a AS text) LIMIT 1) e ON true
+    WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.action = 'create' AND r.post_id IS NULL
+          AND coalesce(r.due_at, now()) < '{NO_TIME}'),
 there AS (
-    SELECT d.account_id AS account, d.due_at AS due, d.post_id AS post, d.inbox_draft FROM deliveries d
+    SELECT d.id, d.account_id AS account, d.due_at AS due, d.post_id AS post, d.inbox_draft FROM post_deliveries d
     WHERE d.account_id IN (SELECT DISTINCT account FROM added) AND d.state IN ('accepted', 'scheduled', 'retrying'))
 """
 
 
-def list_new(c: Connection, identity: UUID, draft_options: Options) -> list[Waiting]:
+def list_new(c: Connection, identity: UUID, draft_options: DraftOptions) -> list[Waiting]:
     """Return what the import adds to each account.
 
-    ``draft_options``: by platform, the options of an inbox draft: a row that is not applied has no delivery yet.
+    ``draft_options``: a row that is not applied has no delivery yet that says whether it is an inbox draft.
     """
     return read_all(
         c,
         Waiting,
         f"""WITH {_ADDED}
             SELECT x.id AS account, x.platform, due,
-                   coalesce(r.body -> x.platform @> (CAST(:draft_options AS jsonb) -> x.platform), false) AS drafts,
+                   coalesce(coalesce(added.own -> x.platform, r.body -> x.platform) @> ANY (ARRAY(
+                        SELECT jsonb_array_elements(CAST(:draft_options AS jsonb) -> x.platform))), false) AS drafts,
                    EXISTS (SELECT FROM pauses WHERE (scope, target) IN (('all', ''), ('platform', x.platform),
                        ('workspace', x.workspace_id::text), ('account', x.id::text))) AS paused, true AS is_new
             FROM added JOIN import_rows r ON r.import_id = :id AND r.number = added.number
@@ -286,8 +338,8 @@ def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
             SELECT account, sum(n)::bigint AS posts FROM (
                 SELECT account, count(*) FILTER (WHERE is_new) AS n
                 FROM (SELECT account, content, true AS is_new FROM added
-                      UNION ALL SELECT t.account, md5(p.caption || jsonb_strip_nulls(p.media)::text), false
-                      FROM there t JOIN posts p ON p.id = t.post) every_one
+                      UNION ALL SELECT t.account, md5({OWN_CAPTION} || jsonb_strip_nulls({OWN_MEDIA})::text), false
+                      FROM there t JOIN post_deliveries d ON d.id = t.id JOIN posts p ON p.id = t.post) every_one
                 GROUP BY account, content HAVING count(*) > 1) same
             GROUP BY account HAVING sum(n) > 0""",
         id=identity,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -157,6 +158,31 @@ def list_rows(
     return _list(c, requested, identity, after, limit)
 
 
+class RowGroup(StrEnum):
+    """Rows that are looked at together."""
+
+    REFUSED = "refused"
+    WARNED = "warned"
+    """Not refused, with warnings."""
+    CHANGES = "changes"
+    """They edit a post that is there."""
+    REST = "rest"
+    """Neither refused nor warned."""
+
+
+_IN_GROUP: Mapping[RowGroup, str] = {
+    RowGroup.REFUSED: "verdict = 'rejected'",
+    RowGroup.WARNED: "warnings IS NOT NULL",
+    RowGroup.CHANGES: "action = 'update'",
+    RowGroup.REST: "verdict <> 'rejected' AND warnings IS NULL",
+}
+
+
+def list_group(c: Connection, identity: UUID, group: RowGroup, after: int, limit: int) -> list[RowRecord]:
+    """Return the next rows of a group after a number, in order."""
+    return _list(c, _IN_GROUP[group], identity, after, limit)
+
+
 def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
     """Store the results of applying rows: verdict, action, issues and post."""
     rows(
@@ -205,12 +231,29 @@ FROM import_rows r LEFT JOIN LATERAL (
      LATERAL (SELECT CASE
          WHEN r.action = 'create' AND p.post_id IS NOT NULL THEN 'taken'
          WHEN r.post_id IS NOT NULL AND p.post_id IS DISTINCT FROM r.post_id THEN 'gone'
-         WHEN r.verdict = 'accepted' AND r.due_at < now() - interval '30 seconds' THEN 'late'
+         WHEN r.verdict = 'accepted' AND r.due_at < now() - interval '30 seconds'
+              AND NOT coalesce(r.body ->> 'scheduled_at' LIKE 'auto%', false) THEN 'late'
          WHEN r.verdict = 'accepted' AND EXISTS (
              SELECT FROM accounts a WHERE a.id = ANY(r.accounts) AND a.status = 'inactive') THEN 'inactive'
          END AS why) found
 WHERE r.import_id = :id AND r.identity IS NOT NULL AND found.why IS NOT NULL
 """
+
+
+def list_found_times(c: Connection, identity: UUID, accounts: Collection[UUID]) -> dict[UUID, list[datetime]]:
+    """Return the free posting times that rows of an import were given when they were planned, by account."""
+    found = rows(
+        c,
+        """SELECT a AS account, r.due_at FROM import_rows r CROSS JOIN unnest(r.accounts) a
+           WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.body ->> 'scheduled_at' LIKE 'auto%'
+             AND a = ANY (CAST(:accounts AS uuid[]))""",
+        id=identity,
+        accounts=list(accounts),
+    )
+    times: dict[UUID, list[datetime]] = {}
+    for r in found:
+        times.setdefault(r.account, []).append(r.due_at)
+    return times
 
 
 def list_stale(c: Connection, workspace: UUID, identity: UUID, limit: int) -> list[StaleRow]:
@@ -243,7 +286,7 @@ def release_tokens(c: Connection, workspace: UUID, tokens: Collection[str], post
     rows(
         c,
         f"""UPDATE replays SET released = true WHERE {ours} AND NOT EXISTS (
-                SELECT FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
+                SELECT FROM post_deliveries d JOIN attempts a ON a.delivery_id = d.id
                 WHERE d.post_id = replays.post_id AND a.armed_at IS NOT NULL) RETURNING token""",
         **given,
     )

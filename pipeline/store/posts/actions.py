@@ -7,7 +7,7 @@ delivery's row: they run before, and their result is read here, or after, and fi
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,22 +17,16 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
-from pipeline.domain.receipt import content_sha256
+from pipeline.domain.own_content import OwnContent, find_base_due
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import insert, jsonb, new_id, row, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED, lock_post
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.insert_batch import NewDelivery
-from pipeline.store.posts.options import (
-    ASSIGNMENTS,
-    CONTENT,
-    Options,
-    PostContent,
-    gather_options,
-    to_columns,
-)
+from pipeline.store.posts.options import CONTENT, PostContent, gather_options
 from pipeline.store.posts.pins import to_check
+from pipeline.store.posts.texts import forget_text
 from pipeline.store.vault import Vault, VaultError
 
 log = logging.getLogger("slipway.actions")
@@ -68,6 +62,15 @@ class LockedDelivery:
     error: Mapping[str, Any] | None
     removed: bool
     """An edit took the account off the post."""
+    edits: int
+    """How often its post was edited."""
+    tokens: Sequence[str]
+    """By which repeats of its post are recognised."""
+    own: OwnContent | None
+    """What its account has of its own."""
+    paused_by: UUID | None
+    """The steering job that paused it by itself; None: it is not paused so."""
+    paused_why: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,19 +86,33 @@ class LockedPost(PostContent):
     """In id order."""
     checks: Mapping[int, Check]
 
+    @property
+    def own(self) -> Mapping[UUID, OwnContent]:
+        """The contents of single accounts that the post still has, by account."""
+        kept = [part for part in self.deliveries if part.state is not State.CANCELLED]
+        return {part.account_id: part.own for part in kept if part.own is not None}
+
+    @property
+    def base_due_at(self) -> datetime:
+        """The time of the accounts without one of their own."""
+        kept = [(part.own, part.due_at, part.state) for part in self.deliveries if not part.removed]
+        return find_base_due(self.due_at, kept)
+
 
 _POST = f"""
 SELECT {CONTENT}, expires_at, external_id, now() AS now,
-       (SELECT coalesce(max(level), 1) FROM deliveries WHERE post_id = :id) AS level
+       (SELECT coalesce(max(level), 1) FROM post_deliveries WHERE post_id = :id) AS level
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
 
 _DELIVERIES = f"""
 SELECT d.id, d.account_id, d.platform, d.state, d.reason, d.generation, d.due_at, d.armed_at IS NOT NULL AS armed,
-       d.checkpoint, d.error, {REMOVED} AS removed, coalesce(tried.open_end, false) AS resumes,
+       d.checkpoint, d.error, d.own, {REMOVED} AS removed, coalesce(tried.open_end, false) AS resumes,
        coalesce(tried.open_end AND tried.absent_at > now() - CAST(:may_be_live AS interval), false) AS may_be_live,
-       {IS_PROVEN_LIVE} AS is_proven_live
-FROM deliveries d LEFT JOIN LATERAL (
+       {IS_PROVEN_LIVE} AS is_proven_live, h.job_id AS paused_by, h.why AS paused_why,
+       (SELECT count(*) FROM rewrites WHERE post_id = :id) AS edits,
+       ARRAY(SELECT token FROM replays WHERE post_id = :id) AS tokens
+FROM post_deliveries d LEFT JOIN paused_deliveries h ON h.delivery_id = d.id LEFT JOIN LATERAL (
     SELECT max(closed_at) FILTER (WHERE outcome = 'absent') AS absent_at,
            bool_or(outcome = 'absent') AND (array_agg(outcome ORDER BY n DESC))[1] <> 'failed'
                AND d.checkpoint IS NOT NULL AS open_end
@@ -122,7 +139,7 @@ def read(
     if found is None:
         return None
     if lock:
-        rows(c, "SELECT id FROM deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
+        rows(c, "SELECT id FROM post_deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
     deliveries = [_to_delivery(r) for r in rows(c, _DELIVERIES, id=post, may_be_live=MAY_BE_LIVE_FOR)]
     if accounts is not None and any(d.account_id not in accounts for d in deliveries):
         return None
@@ -138,56 +155,14 @@ def _to_delivery(r: Any) -> LockedDelivery:
             "platform": Platform(m["platform"]),
             "state": State(m["state"]),
             "reason": Reason(m["reason"]) if m["reason"] else None,
+            "own": OwnContent.from_dict(m["own"]),
         }
-    )
-
-
-def rewrite(
-    c: Connection,
-    post: LockedPost,
-    *,
-    caption: str,
-    media: Mapping[str, Any],
-    music_url: str | None,
-    options: Options,
-    ai_generated: bool,
-    due_at: datetime,
-) -> None:
-    """Replace a post's content and due time, and schedule its rechecks again.
-
-    A hash of the old content is stored: receipts are written later and refer to what an account got.
-    """
-    old = content_sha256(post.caption, post.media)
-    insert(c, "rewrites", post_id=post.id, content_sha256=old, due_at=post.due_at)
-    row(
-        c,
-        f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
-                   due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
-            WHERE id = :id RETURNING id""",
-        id=post.id,
-        caption=caption,
-        media=jsonb(dict(media)),
-        music=music_url,
-        due=due_at,
-        **to_columns(options, ai_generated=ai_generated),
-    )
-
-
-def mark_deliveries(c: Connection, post: LockedPost, level: int, drafts: Collection[Platform]) -> None:
-    """Store with a post's deliveries the level of its content and, for these platforms, that it is an inbox draft."""
-    rows(
-        c,
-        """UPDATE deliveries SET level = :level, inbox_draft = (platform = ANY(:drafts))
-           WHERE post_id = :id RETURNING id""",
-        id=post.id,
-        level=level,
-        drafts=list(drafts),
     )
 
 
 _MOVE = """
 WITH d AS (
-    UPDATE deliveries SET
+    UPDATE post_deliveries SET
         state = :target, reason = NULL, held_for = NULL, lease_until = NULL,
         generation = generation + 1, fence = fence + 1, due_at = :due, next_at = :next,
         spent = 0, crashes = 0, surprises = 0, looks = 0,
@@ -276,11 +251,6 @@ def _save_old_handle(c: Connection, vault: Vault, part: LockedDelivery) -> None:
     )
 
 
-def was_rewritten(c: Connection, post: UUID) -> bool:
-    """Return True if an edit has replaced the post's content or time."""
-    return row(c, "SELECT post_id FROM rewrites WHERE post_id = :id LIMIT 1", id=post) is not None
-
-
 def add_delivery(
     c: Connection,
     post: LockedPost,
@@ -295,10 +265,10 @@ def add_delivery(
         c,
         """WITH d AS (
                INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, level, inbox_draft,
-                                       due_at, next_at, error)
+                                       due_at, next_at, error, own)
                VALUES (:id, :post, :w, :account, :platform, :state,
-                       (SELECT max(level) FROM deliveries WHERE post_id = :post), :inbox_draft,
-                       :due, :next, CAST(:error AS jsonb))
+                       (SELECT max(level) FROM post_deliveries WHERE post_id = :post), :inbox_draft,
+                       :due, :next, CAST(:error AS jsonb), CAST(:own AS jsonb))
                RETURNING id, state
            )
            INSERT INTO moves (delivery_id, mover, target, generation, fence, why)
@@ -314,11 +284,13 @@ def add_delivery(
         next=new.next_at,
         why=why,
         error=jsonb(None if error is None else dict(error)),
+        own=jsonb(None if new.own is None else new.own.to_dict()),
     )
 
 
 def hide_post(c: Connection, post: UUID) -> None:
-    """Hide a post from all readers; its rows stay as evidence."""
+    """Hide a post from all readers; its rows stay as evidence, but for the text that searches read."""
+    forget_text(c, post)
     row(c, "UPDATE posts SET deleted_at = now(), updated_at = now() WHERE id = :id RETURNING id", id=post)
 
 

@@ -14,12 +14,15 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import SETTLED
+from pipeline.domain.own_content import OwnContent
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.array_literals import write_ids, write_texts
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import row, rows
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 from pipeline.store.posts.pins import to_check
+from pipeline.store.posts.views import SCHEDULED_AT
+from pipeline.store.selection import where_given
 
 MOST = 5_000
 """Posts that are looked at."""
@@ -48,6 +51,7 @@ class Replay:
     fingerprint: bytes
     status: str
     due_at: datetime
+    scheduled_at: datetime
     deleted: bool
     now: datetime
 
@@ -62,22 +66,28 @@ class OpenPost:
     music_url: str | None
     options: Options
     ai_generated: bool
+    first_comment: str | None
     due_at: datetime
     accounts: Sequence[AccountRow]
+    dues: Mapping[UUID, datetime]
+    """By account."""
+    own: Mapping[UUID, OwnContent]
     checks: Mapping[int, Check]
 
 
 def select_current(replay: str) -> str:
     """Return SQL for whether an equal body is a repeat: within the window, and the post is as its request asked for.
 
+    It is so again if its cancel was undone by a transaction that this statement waited for, and does not see.
     ``replay``: a row of ``replays``. Uses the parameter ``window``.
     """
     # no EXISTS: of many rows that is planned as a hash of the whole table
     return f"""({replay}.created_at > now() - CAST(:window AS interval) AND (
+        (NOT pg_visible_in_snapshot({replay}.kept_in, pg_current_snapshot())) IS TRUE OR (
         SELECT p.deleted_at IS NULL AND p.status NOT IN ('canceled', 'failed')
                AND (SELECT true FROM rewrites WHERE post_id = p.id LIMIT 1) IS NULL
-               AND (SELECT true FROM deliveries WHERE post_id = p.id AND state = 'cancelled' LIMIT 1) IS NULL
-        FROM posts p WHERE p.id = {replay}.post_id) IS NOT FALSE)"""
+               AND (SELECT true FROM post_deliveries WHERE post_id = p.id AND state = 'cancelled' LIMIT 1) IS NULL
+        FROM posts p WHERE p.id = {replay}.post_id) IS NOT FALSE))"""
 
 
 def select_repeat(replay: str) -> str:
@@ -103,11 +113,11 @@ def find_replays(
     found = rows(
         c,
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
-        f"""SELECT r.workspace_id, r.token, r.post_id, r.fingerprint, p.status, p.due_at,
+        f"""SELECT r.workspace_id, r.token, r.post_id, r.fingerprint, p.status, p.due_at, p.scheduled_at,
                    p.deleted_at IS NOT NULL AS deleted, now() AS now
             FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
                  LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
-                 LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
+                 LATERAL (SELECT *, {SCHEDULED_AT} FROM posts p WHERE id = r.post_id LIMIT 1) p
             WHERE {select_repeat("r")}""",
         w=write_ids(w for w, _ in tokens),
         t=write_texts(t for _, t in tokens),
@@ -120,11 +130,36 @@ def find_replays(
             fingerprint=bytes(r.fingerprint),
             status=r.status,
             due_at=r.due_at,
+            scheduled_at=r.scheduled_at,
             deleted=r.deleted,
             now=r.now,
         )
         for r in found
     }
+
+
+def find_posts_sent_as(c: Connection, external_id: str, workspaces: Collection[UUID] | None) -> list[UUID]:
+    """Return the posts that keys of these workspaces (None: of all) have sent with this ``external_id``.
+
+    A key that is restricted to accounts has tokens of its own (``Caller.realm``); all of them are looked for.
+    """
+    own = where_given(
+        {"w": "{0} = ANY (CAST(:w AS uuid[]))"}, w=None if workspaces is None else list(workspaces)
+    )
+    found = rows(
+        c,
+        # LATERAL and LIMIT: as above
+        f"""SELECT r.post_id FROM (
+                SELECT id AS workspace, 'id:' || CAST(:id AS text) AS token FROM workspaces
+                WHERE {str(own).format("id")}
+                UNION SELECT workspace_id, format('bound:%s:%s', left(encode(sha256(decode(
+                    replace(array_to_string(accounts, ''), '-', ''), 'hex')), 'hex'), 32), CAST(:id AS text))
+                FROM keys WHERE accounts IS NOT NULL AND {str(own).format("workspace_id")}) x,
+            LATERAL (SELECT post_id FROM replays WHERE workspace_id = x.workspace AND token = x.token LIMIT 1) r""",
+        id=external_id,
+        **own.values,
+    )
+    return [r.post_id for r in found]
 
 
 def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
@@ -138,15 +173,20 @@ def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
         ids=ids,
     )
     accounts: dict[UUID, list[AccountRow]] = {}
+    dues: dict[UUID, dict[UUID, datetime]] = {}
+    own: dict[UUID, dict[UUID, OwnContent]] = {}
     for r in rows(
         c,
-        f"""SELECT d.post_id, a.* FROM deliveries d,
+        f"""SELECT d.post_id, d.due_at, d.own, a.* FROM post_deliveries d,
                    LATERAL (SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = d.account_id LIMIT 1) a
             WHERE d.post_id = ANY(:ids::uuid[]) AND d.state <> ALL (:settled) ORDER BY d.id""",
         ids=ids,
         settled=[*map(str, SETTLED)],
     ):
         accounts.setdefault(r.post_id, []).append(to_account_row(r))
+        dues.setdefault(r.post_id, {})[r.id] = r.due_at
+        if (content := OwnContent.from_dict(r.own)) is not None:
+            own.setdefault(r.post_id, {})[r.id] = content
     checks: dict[UUID, dict[int, Check]] = {}
     for r in rows(
         c,
@@ -157,6 +197,12 @@ def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
     ):
         checks.setdefault(r.post_id, {})[r.position] = to_check(r)
     return [
-        OpenPost(**gather_options(r._mapping), accounts=accounts.get(r.id, ()), checks=checks.get(r.id, {}))
+        OpenPost(
+            **gather_options(r._mapping),
+            accounts=accounts.get(r.id, ()),
+            dues=dues.get(r.id, {}),
+            own=own.get(r.id, {}),
+            checks=checks.get(r.id, {}),
+        )
         for r in contents
     ]

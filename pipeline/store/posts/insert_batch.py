@@ -13,6 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.own_content import OwnContent
+from pipeline.domain.post import NO_TIME
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.array_literals import (
     write_bytes,
@@ -41,6 +43,7 @@ class NewPost:
     music_url: str | None
     options: Options
     ai_generated: bool = False
+    first_comment: str | None = None
     level: int = 1
     due_at: datetime
     expires_at: datetime | None
@@ -66,6 +69,9 @@ class NewDelivery:
     state: str
     next_at: datetime
     inbox_draft: bool = False
+    due_at: datetime | None = None
+    """None: when its post is due."""
+    own: OwnContent | None = None
 
 
 def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
@@ -86,7 +92,10 @@ def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, A
     return {r.id: (r.version, to_account_row(r)) for r in rows(c, sql, ids=write_ids(ids))}
 
 
-_ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS) + ", :ai_generated::boolean[]"
+_ARRAYS = (
+    ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS)
+    + ", :ai_generated::boolean[], :first_comment::text[]"
+)
 
 _TAKEN = f"""
     INSERT INTO replays (workspace_id, token, fingerprint, post_id)
@@ -107,7 +116,8 @@ WITH taken AS ({_TAKEN}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
                        on_late, status, external_id, request_id, import_id)
-    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external, request, import
+    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late,
+           CASE WHEN due < '{NO_TIME}' THEN 'scheduled' ELSE 'draft' END, external, request, import
     FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
                 :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[], :late::text[],
                 :external::text[], :request::text[], :import::uuid[])
@@ -116,11 +126,12 @@ post AS (
     RETURNING id, workspace_id, due_at),
 delivery AS (
     INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level,
-                            inbox_draft)
-    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next, level, draft
+                            inbox_draft, own)
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, due, next, level, draft, own
     FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
-                :d_next::timestamptz[], :d_level::smallint[], :d_draft::boolean[])
-         AS x (id, p, account, platform, state, next, level, draft)
+                :d_next::timestamptz[], :d_level::smallint[], :d_draft::boolean[],
+                :d_due::timestamptz[], :d_own::jsonb[])
+         AS x (id, p, account, platform, state, next, level, draft, due, own)
     JOIN post ON post.id = (:id::uuid[])[x.p]
     RETURNING id, state),
 moved AS (
@@ -185,6 +196,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "music": write_texts([p.music_url for p in posts]),
         **{platform.value: write_jsons([p.options.get(platform) for p in posts]) for platform in PLATFORMS},
         "ai_generated": write_words([p.ai_generated for p in posts]),
+        "first_comment": write_texts([p.first_comment for p in posts]),
         "due": write_times([p.due_at for p in posts]),
         "expires": write_times([p.expires_at for p in posts]),
         "late": write_words([p.on_late for p in posts]),
@@ -196,7 +208,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
 
 def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     """Deliveries and pins; each refers to its post by the position in the list."""
-    parts = [(i, p.level, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
+    parts = [(i, p, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
         "d_id": write_ids([d.id for *_, d in parts]),
@@ -205,8 +217,10 @@ def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "d_platform": write_words([d.platform for *_, d in parts]),
         "d_state": write_words([d.state for *_, d in parts]),
         "d_next": write_times([d.next_at for *_, d in parts]),
-        "d_level": write_words([level for _, level, _ in parts]),
+        "d_level": write_words([p.level for _, p, _ in parts]),
         "d_draft": write_words([d.inbox_draft for *_, d in parts]),
+        "d_due": write_times([d.due_at or p.due_at for _, p, d in parts]),
+        "d_own": write_jsons([None if d.own is None else d.own.to_dict() for *_, d in parts]),
         "c_post": write_words([i for i, _, _ in pins]),
         "c_position": write_words([n for _, n, _ in pins]),
         "c_check": write_ids([check for _, _, check in pins]),

@@ -6,7 +6,7 @@ in ``PLATFORMS``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ from pipeline.store.database import jsonb
 
 Options = Mapping[Platform, Mapping[str, Any]]
 """A post's options by platform; a platform whose section was not sent is missing."""
+DraftOptions = Mapping[Platform, Sequence[Mapping[str, Any]]]
+"""By platform the options that leave an inbox draft, each by itself; a platform without drafts is missing."""
 
 PLATFORMS = (
     Platform.TIKTOK,
@@ -29,10 +31,22 @@ PLATFORMS = (
     Platform.LINKEDIN,
 )
 """The platforms that have a column."""
-_NAMES = (*PLATFORMS, "ai_generated")
+_NAMES = (*PLATFORMS, "ai_generated", "first_comment")
 COLUMNS = ", ".join(_NAMES)
 SECTION = "CASE d.platform " + " ".join(f"WHEN '{name}' THEN p.{name}" for name in PLATFORMS) + " END"
 """The options that a post ``p`` stores for the platform of its delivery ``d``."""
+_TITLES = ", ".join(f"o.{name} ->> 'title'" for name in PLATFORMS)
+_OWN_TITLES = ", ".join(f"v.own -> '{name}' ->> 'title'" for name in PLATFORMS)
+_OWN_WORDS = f"""(SELECT string_agg(concat_ws(E'\\n', v.own ->> 'caption', {_OWN_TITLES}), E'\\n' ORDER BY v.id)
+    FROM post_deliveries v WHERE v.post_id = o.id AND v.own IS NOT NULL)"""
+SEARCHED = f"lower(concat_ws(E'\\n', o.caption, o.external_id, {_TITLES}, {_OWN_WORDS}))"
+"""Where a search looks for a text, of a post ``o``: its words, and those of single accounts."""
+OWN_CAPTION = "coalesce(d.own ->> 'caption', p.caption)"
+OWN_MEDIA = "coalesce(d.own -> 'media', p.media)"
+"""What a delivery ``d`` of a post ``p`` publishes."""
+REWRITTEN = "w.own -> CAST(d.id AS text)"
+"""What a row ``w`` of ``rewrites`` has of a delivery ``d`` that differed from its post: content_sha256 and due_at."""
+REWRITTEN_DUE = f"coalesce(CAST({REWRITTEN} ->> 'due_at' AS timestamptz), w.due_at)"
 ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _NAMES)
 """For an UPDATE; ``to_columns`` has the values."""
 
@@ -52,6 +66,7 @@ class PostContent:
     music_url: str | None
     options: Options
     ai_generated: bool
+    first_comment: str | None
     due_at: datetime
 
 
@@ -63,7 +78,9 @@ def gather_options(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def to_columns(options: Options, *, ai_generated: bool) -> dict[str, Jsonb | bool | None]:
+def to_columns(
+    options: Options, *, ai_generated: bool, first_comment: str | None
+) -> dict[str, Jsonb | bool | str | None]:
     """Return the values of the option columns, by their names."""
     sections = {platform.value: jsonb(options.get(platform)) for platform in PLATFORMS}
-    return {**sections, "ai_generated": ai_generated}
+    return {**sections, "ai_generated": ai_generated, "first_comment": first_comment}

@@ -84,7 +84,7 @@ _MAX_UUID = UUID(int=2**128 - 1)
 
 _BY_ACCOUNT = f"""
     SELECT DISTINCT made, post FROM unnest({ACCOUNTS}) AS one (account), LATERAL (
-        SELECT created_at AS made, post_id AS post FROM deliveries WHERE account_id = one.account
+        SELECT created_at AS made, post_id AS post FROM post_deliveries WHERE account_id = one.account
         AND created_at >= :from_at AND (created_at, post_id) < (:to_at, :to_id)
         ORDER BY created_at DESC, post_id DESC LIMIT :many) x
     ORDER BY made DESC, post DESC LIMIT :many"""
@@ -121,7 +121,7 @@ ORDER BY created_at + interval '0' DESC, id DESC LIMIT :n
 _STATUS_IS_RARER = f"""
 SELECT p.n < (SELECT count(*) FROM (
     SELECT FROM unnest({ACCOUNTS}) AS one (account), LATERAL (
-        SELECT FROM deliveries WHERE account_id = one.account LIMIT least(p.n + 1, :most)) x
+        SELECT FROM post_deliveries WHERE account_id = one.account LIMIT least(p.n + 1, :most)) x
     LIMIT least(p.n + 1, :most)) d) AS rarer
 FROM (SELECT coalesce(sum(n), 0) AS n FROM post_counts WHERE workspace_id = :w AND status = :status) p
 """

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State, require_move
 from pipeline.store.database import insert, jsonb, read_all, row, rows
+from pipeline.store.posts.options import OWN_CAPTION
 
 CHUNK = 1000
 
@@ -113,13 +114,14 @@ WITH d AS (
         looks = 0, error = CAST(:error AS jsonb), updated_at = now()
     FROM unnest(CAST(:ids AS uuid[]), CAST(:origins AS text[])) AS o (id, origin)
     WHERE x.id = o.id AND x.state = o.origin
-    RETURNING x.id, x.account_id, x.generation, x.fence, x.armed_at, o.origin
+    RETURNING x.id, x.account_id, x.is_comment, x.generation, x.fence, x.armed_at, o.origin
 ), still_open AS (
     UPDATE attempts SET armed_at = coalesce(attempts.armed_at, d.armed_at), generation = d.generation, fence = d.fence
     FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING delivery_id
 ), attempt AS (
     INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at)
-    SELECT d.id, d.account_id, 1 + (SELECT count(*) FROM attempts y WHERE y.delivery_id = d.id), d.generation, d.fence,
+    SELECT d.id, CASE WHEN NOT d.is_comment THEN d.account_id END,
+           1 + (SELECT count(*) FROM attempts y WHERE y.delivery_id = d.id), d.generation, d.fence,
            d.armed_at
     FROM d WHERE NOT EXISTS (SELECT FROM attempts y WHERE y.delivery_id = d.id AND y.closed_at IS NULL)
 ), move AS (
@@ -130,9 +132,9 @@ SELECT id FROM d
 """
 
 
-_FIND_TWINS = """
+_FIND_TWINS = f"""
 UPDATE doubted SET twin = true FROM (
-    SELECT x.delivery_id, count(*) OVER (PARTITION BY d.account_id, p.caption) AS n
+    SELECT x.delivery_id, count(*) OVER (PARTITION BY d.account_id, {OWN_CAPTION}) AS n
     FROM doubted x JOIN deliveries d ON d.id = x.delivery_id JOIN posts p ON p.id = d.post_id WHERE x.epoch = :epoch) t
 WHERE doubted.epoch = :epoch AND doubted.delivery_id = t.delivery_id AND t.n > 1 RETURNING doubted.delivery_id
 """
@@ -182,7 +184,9 @@ def mark_unknown(
         row(
             c,
             """UPDATE posts SET status = 'pending', updated_at = now()
-               WHERE id = ANY(CAST(:ids AS uuid[])) AND status <> 'pending' RETURNING id""",
+               WHERE id = ANY(CAST(:ids AS uuid[])) AND status <> 'pending'
+                 AND EXISTS (SELECT FROM post_deliveries d WHERE d.post_id = posts.id AND d.state = 'unknown')
+               RETURNING id""",
             ids=posts,
         )
     row(c, _FIND_TWINS, epoch=epoch)

@@ -68,6 +68,15 @@ class SettledCount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WorkspaceCount:
+    """How many were published or failed in a workspace, and how many of them failed."""
+
+    workspace_id: UUID
+    settled: int
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Counting:
     """How far moves are counted: moves committed by ``until``, of deliveries that settled from ``since`` on."""
 
@@ -118,17 +127,33 @@ def add_settled(c: Connection, counts: Mapping[Span, int]) -> None:
 
 _SETTLED = """
 SELECT starts_at, platform, kind, label, CAST(sum(n) AS bigint) AS n FROM settled_counts
-WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes AND starts_at >= :since
+WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes AND starts_at >= :since AND starts_at < :until
 GROUP BY starts_at, platform, kind, label ORDER BY starts_at, platform, kind, label
+"""
+_BY_WORKSPACE = """
+SELECT workspace_id, CAST(sum(n) AS bigint) AS settled,
+       CAST(coalesce(sum(n) FILTER (WHERE kind = 'failed'), 0) AS bigint) AS failed
+FROM settled_counts
+WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes AND starts_at >= :since AND starts_at < :until
+  AND kind IN ('published', 'failed')
+GROUP BY workspace_id ORDER BY failed DESC, settled DESC, workspace_id LIMIT :n
 """
 
 
 def list_settled(
-    c: Connection, workspaces: Collection[UUID] | None, minutes: int, since: datetime
+    c: Connection, workspaces: Collection[UUID] | None, minutes: int, since: datetime, until: datetime
 ) -> list[SettledCount]:
-    """Return the counts of some workspaces, or of all (None), in spans that begin at *since* or later."""
+    """Return the counts of some workspaces, or of all (None), in spans that begin from *since* to before *until*."""
     ids = [ALL_WORKSPACES] if workspaces is None else list(workspaces)
-    return read_all(c, SettledCount, _SETTLED, ids=ids, minutes=minutes, since=since)
+    return read_all(c, SettledCount, _SETTLED, ids=ids, minutes=minutes, since=since, until=until)
+
+
+def rank_failed(
+    c: Connection, workspaces: Collection[UUID], minutes: int, since: datetime, until: datetime, *, limit: int
+) -> list[WorkspaceCount]:
+    """Return the workspaces in which most failed in these spans, those with most failures first."""
+    values = {"ids": list(workspaces), "minutes": minutes, "since": since, "until": until}
+    return read_all(c, WorkspaceCount, _BY_WORKSPACE, **values, n=limit)
 
 
 def read_counting(c: Connection) -> Counting:

@@ -5,6 +5,7 @@ A job is locked while a post has its turn, so two workers that have the same job
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +15,11 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
-from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.domain.hold import Hold
+from pipeline.domain.level import find_job_level
+from pipeline.domain.steering import RAISES_GENERATION, Arguments, SteeringState, Verb
 from pipeline.store.auth.keys import Caller
+from pipeline.store.canaries import STEERING_LEVEL
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.deliveries.selection import ListFilter
@@ -47,11 +51,22 @@ class SteeringJob:
     created_at: datetime
     waits_for: Sequence[UUID]
     """Earlier jobs of the same deliveries that have not ended."""
+    held_for: Hold | None
+    """``newer_worker``: no running worker understands it."""
+    ended_at: datetime | None
 
 
 _EARLIER = """SELECT e.id FROM steering_jobs e WHERE e.id = ANY (steering_jobs.waits_for) AND e.state = 'working'
               AND steering_jobs.state = 'working'"""
-_COLUMNS = ", ".join(SteeringJob.__dataclass_fields__).replace("waits_for", f"ARRAY({_EARLIER}) AS waits_for")
+_HELD_FOR = f"""CASE WHEN state IN ('selecting', 'working') AND level > 1 AND level > {STEERING_LEVEL}
+                    THEN '{Hold.NEWER_WORKER}' END"""
+_ENDED = "CASE WHEN state NOT IN ('selecting', 'working') THEN touched_at END"
+_EXPRESSIONS = {
+    "waits_for": f"ARRAY({_EARLIER}) AS waits_for",
+    "held_for": f"{_HELD_FOR} AS held_for",
+    "ended_at": f"{_ENDED} AS ended_at",
+}
+_COLUMNS = ", ".join(_EXPRESSIONS.get(name, name) for name in SteeringJob.__dataclass_fields__)
 
 
 def dump_filter(chosen: ListFilter) -> dict[str, Any]:
@@ -86,8 +101,8 @@ def create_job(
     """Store a job of what was counted under this token, and return its id; None if no such count is kept."""
     found = row(
         c,
-        """INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, state, counted)
-           SELECT :id, :w, :key, :verb, :arguments, :filter, :token, 'working', cardinality(deliveries)
+        """INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, state, level, counted)
+           SELECT :id, :w, :key, :verb, :arguments, :filter, :token, 'working', :level, cardinality(deliveries)
            FROM steering_counts WHERE workspace_id = :w AND token = :token RETURNING id""",
         id=identity or new_id(),
         w=caller.workspace_id,
@@ -96,9 +111,54 @@ def create_job(
         arguments=jsonb(arguments.to_dict()),
         filter=jsonb(dump_filter(chosen)),
         token=token,
+        level=find_job_level(verb, dump_filter(chosen), arguments.to_dict()),
     )
     made: UUID | None = None if found is None else found.id
     return made
+
+
+def create_undo(c: Connection, caller: Caller, undone: SteeringJob) -> UUID:
+    """Store the job that undoes what an ended one did, with a receipt for each delivery as that left it.
+
+    Its token follows from the other job, so that there is one undo of each. The caller has locked the jobs.
+    """
+    made, arguments = new_id(), Arguments(undoes=undone.id, undone=undone.verb).to_dict()
+    row(
+        c,
+        """WITH done AS (
+               SELECT * FROM steering_receipts WHERE job_id = :undone AND outcome = 'done'
+           ), job AS (
+               INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, state, level,
+                                          counted, selected, posts)
+               SELECT :id, workspace_id, :key, 'undo', :arguments, filter, :token, 'working', :level,
+                      n.deliveries, n.deliveries, n.posts
+               FROM steering_jobs, (SELECT count(*) AS deliveries, count(DISTINCT post_id) AS posts FROM done) n
+               WHERE id = :undone
+           ), receipts AS (
+               INSERT INTO steering_receipts (job_id, delivery_id, post_id, due_at, generation)
+               SELECT :id, delivery_id, post_id, due_at, generation + :raised FROM done
+           )
+           SELECT 1 AS one""",
+        id=made,
+        undone=undone.id,
+        key=caller.stored_key,
+        arguments=jsonb(arguments),
+        token=_compute_undo_token(undone.id),
+        level=find_job_level(Verb.UNDO, dump_filter(undone.filter), arguments),
+        raised=int(undone.verb in RAISES_GENERATION),
+    )
+    return made
+
+
+def find_undo(c: Connection, undone: SteeringJob) -> SteeringJob | None:
+    """Return the job that undoes another one, whichever key asked for it; None: none does."""
+    sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = :w AND token = :token"
+    found = row(c, sql, w=undone.workspace_id, token=_compute_undo_token(undone.id))
+    return None if found is None else _to_job(found)
+
+
+def _compute_undo_token(undone: UUID) -> str:
+    return hashlib.sha256(f"undo {undone}".encode()).hexdigest()
 
 
 def find_job(
@@ -204,6 +264,7 @@ def _to_job(found: Any) -> SteeringJob:
             "arguments": Arguments.from_dict(values["arguments"]),
             "filter": _FILTERS.validate_python({**values["filter"], "workspace": values["workspace_id"]}),
             "state": SteeringState(values["state"]),
+            "held_for": None if values["held_for"] is None else Hold(values["held_for"]),
         }
     )
 
@@ -213,5 +274,5 @@ JOBS = JobTable(
     noun="job",
     columns=_COLUMNS,
     to_job=_to_job,
-    working=f"state IN ('selecting', 'working') AND NOT EXISTS ({_EARLIER})",
+    working=f"state IN ('selecting', 'working') AND level <= :level AND NOT EXISTS ({_EARLIER})",
 )

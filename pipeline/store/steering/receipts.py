@@ -14,35 +14,52 @@ from sqlalchemy import Connection
 
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import plan_and_read, read_all, row, rows, run_many
+from pipeline.store.database import jsonb, plan_and_read, read_all, row, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import POSTED, ListFilter, select_posted
+from pipeline.store.posts.undo_log import Before, Befores, dump_before, load_before
 from pipeline.store.selection import Keyset, Where, where, where_given
 from pipeline.store.steering.jobs import SteeringJob
 
 
 def pause_deliveries(c: Connection, ids: Sequence[UUID], job: UUID, why: str) -> None:
     """Pause deliveries, whose rows the caller has locked."""
-    rows(
+    pause_each(c, dict.fromkeys(ids, (job, why)))
+
+
+def pause_each(c: Connection, paused: Mapping[UUID, tuple[UUID, str]]) -> frozenset[UUID]:
+    """Pause locked deliveries, each by a job and for a reason; return those that were not paused before."""
+    found = rows(
         c,
         """INSERT INTO paused_deliveries (delivery_id, job_id, why)
-           SELECT id, :job, :why FROM unnest(CAST(:ids AS uuid[])) AS id
+           SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:jobs AS uuid[]), CAST(:whys AS text[]))
            ON CONFLICT DO NOTHING RETURNING delivery_id""",
-        ids=list(ids),
-        job=job,
-        why=why,
+        ids=[*paused],
+        jobs=[job for job, _ in paused.values()],
+        whys=[why for _, why in paused.values()],
     )
+    return frozenset(r.delivery_id for r in found)
 
 
-def resume_deliveries(c: Connection, ids: Sequence[UUID]) -> None:
-    """Resume deliveries: what the pause held is not taken for late, and their streaks of unavailability end."""
-    rows(
+def pause_again(c: Connection, befores: Befores, ids: Collection[UUID]) -> frozenset[UUID]:
+    """Pause these deliveries again, as they were paused before; return those that were not paused by now."""
+    found = {one: (befores[one].paused_by, befores[one].paused_why) for one in ids if one in befores}
+    return pause_each(c, {one: (job, why) for one, (job, why) in found.items() if job and why is not None})
+
+
+def resume_deliveries(c: Connection, ids: Sequence[UUID], *, only: UUID | None = None) -> frozenset[UUID]:
+    """Resume deliveries: what the pause held is not taken for late, and their streaks of unavailability end.
+
+    *only*: those that this job paused. Returns those that were paused.
+    """
+    found = rows(
         c,
         """WITH lifted AS (
-               DELETE FROM paused_deliveries WHERE delivery_id = ANY (CAST(:ids AS uuid[])) RETURNING delivery_id, since
+               DELETE FROM paused_deliveries WHERE delivery_id = ANY (CAST(:ids AS uuid[]))
+                 AND job_id = coalesce(CAST(:only AS uuid), job_id) RETURNING delivery_id, since
            ), streaks AS (
-               UPDATE deliveries d SET unavailable_since = NULL FROM lifted
+               UPDATE post_deliveries d SET unavailable_since = NULL FROM lifted
                WHERE d.id = lifted.delivery_id AND d.state IN ('scheduled', 'retrying')
                  AND d.unavailable_since IS NOT NULL
            )
@@ -50,7 +67,9 @@ def resume_deliveries(c: Connection, ids: Sequence[UUID]) -> None:
            SELECT 'delivery', delivery_id::text, since, clock_timestamp() FROM lifted
            ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at RETURNING target""",
         ids=list(ids),
+        only=only,
     )
+    return frozenset(UUID(r.target) for r in found)
 
 
 _UNSETTLED = "d.state NOT IN ('published', 'failed', 'cancelled')"
@@ -74,13 +93,14 @@ def _build_pending(*verbs: Verb) -> str:
                  AND j.verb IN ({", ".join(f"'{verb}'" for verb in verbs)}) AND r.outcome IS NULL"""
 
 
-_RETRIED = f"d.id IN ({_build_pending(Verb.RETRY, Verb.REPLAY)})"
+_RETRIED = f"d.id IN ({_build_pending(Verb.RETRY, Verb.REPLAY, Verb.UNDO)})"
 _SELECTS: Mapping[Verb, str] = {
     **_ACTS_ON,
     Verb.CANCEL: f"({_UNSETTLED} OR {_RETRIED})",
     Verb.RESCHEDULE: f"({_UNSETTLED} OR {_RETRIED})",
     Verb.PAUSE: f"({_UNSETTLED} AND NOT {_PAUSED} OR {_RETRIED} OR d.id IN ({_build_pending(Verb.RESUME)}))",
-    Verb.RESUME: f"d.id IN (SELECT delivery_id FROM paused_deliveries UNION ALL {_build_pending(Verb.PAUSE)})",
+    Verb.RESUME: f"""d.id IN (SELECT delivery_id FROM paused_deliveries UNION ALL {_build_pending(Verb.PAUSE)}
+                             UNION ALL {_build_pending(Verb.UNDO)} AND j.arguments ->> 'undone' = 'resume')""",
 }
 """The deliveries that a verb selects: it can act on them, or will when the jobs before it have acted."""
 
@@ -188,7 +208,7 @@ def select(c: Connection, job: UUID) -> None:
                INSERT INTO steering_receipts (job_id, delivery_id, post_id, due_at, generation)
                SELECT :job, d.id, d.post_id, p.due_at, s.generation
                FROM counted, unnest(counted.deliveries, counted.generations) AS s (id, generation)
-               JOIN deliveries d ON d.id = s.id JOIN posts p ON p.id = d.post_id
+               JOIN post_deliveries d ON d.id = s.id JOIN posts p ON p.id = d.post_id
                RETURNING post_id
            )
            UPDATE steering_jobs SET (selected, posts) = (SELECT count(*), count(DISTINCT post_id) FROM made)
@@ -235,13 +255,17 @@ def wait(c: Connection, job: UUID) -> None:
 
 
 def carry(c: Connection, job: UUID, done: Collection[UUID]) -> None:
-    """Let jobs that wait for a job know deliveries as it left them: what it did is no change to them."""
+    """Let jobs that wait for a job know deliveries as it left them: what it did is no change to them.
+
+    To an undo it is one: it undoes nothing that changed since.
+    """
     rows(
         c,
         """UPDATE steering_receipts r SET generation = d.generation
-           FROM steering_jobs later, steering_receipts mine JOIN deliveries d ON d.id = mine.delivery_id
+           FROM steering_jobs later, steering_receipts mine JOIN post_deliveries d ON d.id = mine.delivery_id
            WHERE mine.job_id = :job AND mine.delivery_id = ANY (CAST(:done AS uuid[]))
              AND later.state = 'working' AND :job = ANY (later.waits_for) AND r.job_id = later.id
+             AND later.verb <> 'undo'
              AND r.delivery_id = mine.delivery_id AND r.outcome IS NULL
              AND r.generation = mine.generation AND d.generation <> mine.generation RETURNING r.delivery_id""",
         job=job,
@@ -274,7 +298,7 @@ def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
         c,
         Receipt,
         # by the keys of the deliveries: a walk along the job's receipts takes longer the more there are
-        """SELECT r.* FROM (SELECT id FROM deliveries WHERE post_id = :post OFFSET 0) d, LATERAL (
+        """SELECT r.* FROM (SELECT id FROM post_deliveries WHERE post_id = :post OFFSET 0) d, LATERAL (
                SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
                WHERE job_id = :id AND delivery_id = d.id LIMIT 1) r
            WHERE r.outcome IS NULL ORDER BY r.delivery_id""",
@@ -283,17 +307,39 @@ def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
     )
 
 
-def settle(c: Connection, job: UUID, why: Mapping[UUID, str | None]) -> None:
-    """Store what became of deliveries: the reason of each that was skipped, None of one that was done."""
+def settle(c: Connection, job: UUID, why: Mapping[UUID, str | None], befores: Befores) -> None:
+    """Store what became of deliveries: the reason of each that was skipped, None of one that was done.
+
+    *befores*: the deliveries before that, for an undo.
+    """
+    kept = {one: jsonb(dump_before(before)) for one, before in befores.items() if why.get(one, "") is None}
     run_many(
         c,
-        """UPDATE steering_receipts SET outcome = :outcome, why = :why
+        """UPDATE steering_receipts SET outcome = :outcome, why = :why, before = :before, settled_at = clock_timestamp()
            WHERE job_id = :job AND delivery_id = :id AND coalesce(outcome, '') = '' RETURNING delivery_id""",
         [
-            {"job": job, "id": identity, "outcome": "done" if reason is None else "skipped", "why": reason}
+            {
+                "job": job,
+                "id": identity,
+                "outcome": "done" if reason is None else "skipped",
+                "why": reason,
+                "before": kept.get(identity),
+            }
             for identity, reason in why.items()
         ],
     )
+
+
+def read_befores(c: Connection, job: UUID, deliveries: Collection[UUID]) -> dict[UUID, Before]:
+    """Return these deliveries as they were before a job acted on them."""
+    found = rows(
+        c,
+        """SELECT delivery_id, before FROM steering_receipts
+           WHERE job_id = :job AND delivery_id = ANY (CAST(:ids AS uuid[])) AND before IS NOT NULL""",
+        job=job,
+        ids=list(deliveries),
+    )
+    return {r.delivery_id: load_before(r.before) for r in found}
 
 
 _BY_DELIVERY = Keyset({"delivery_id": "uuid"})
@@ -319,6 +365,8 @@ def list_receipts(
 def has_generation(c: Connection, generations: Mapping[UUID, int]) -> bool:
     """Return True if every delivery has the generation that is given for it."""
     found = rows(
-        c, "SELECT id, generation FROM deliveries WHERE id = ANY (CAST(:ids AS uuid[]))", ids=[*generations]
+        c,
+        "SELECT id, generation FROM post_deliveries WHERE id = ANY (CAST(:ids AS uuid[]))",
+        ids=[*generations],
     )
     return {r.id: r.generation for r in found} == generations

@@ -15,6 +15,7 @@ from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.domain.webhook import SCHEDULING
 from pipeline.store.database import read_all, rows
 from pipeline.store.moves import MoveFacts
+from pipeline.store.posts.views import SCHEDULED_AT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +71,12 @@ class Occurrence:
     details: Mapping[str, Any]
 
 
-_POSTS = """
-SELECT i.id AS post_id, p.external_id, p.due_at, d.id, d.account_id, d.platform, d.url, d.delivered_as,
+_POSTS = f"""
+SELECT i.id AS post_id, p.external_id, p.scheduled_at, d.id, d.account_id, d.platform, d.url, d.delivered_as,
        d.published_at, d.state, d.reason, d.error
 FROM unnest(CAST(:ids AS uuid[])) AS i (id)
-JOIN LATERAL (SELECT * FROM posts WHERE id = i.id LIMIT 1) p ON true
-JOIN LATERAL (SELECT * FROM deliveries WHERE post_id = i.id OFFSET 0) d ON true ORDER BY d.id
+JOIN LATERAL (SELECT *, {SCHEDULED_AT} FROM posts p WHERE id = i.id LIMIT 1) p ON true
+JOIN LATERAL (SELECT * FROM post_deliveries WHERE post_id = i.id OFFSET 0) d ON true ORDER BY d.id
 """
 
 
@@ -104,7 +105,10 @@ def _to_post(some: Sequence[Any]) -> EventPost:
     }
     first = some[0]
     return EventPost(
-        id=first.post_id, external_id=first.external_id, scheduled_at=first.due_at, deliveries=deliveries
+        id=first.post_id,
+        external_id=first.external_id,
+        scheduled_at=first.scheduled_at,
+        deliveries=deliveries,
     )
 
 
@@ -118,10 +122,10 @@ JOIN LATERAL (
     SELECT min(g.id) AS first, max(g.id) AS last, array_agg(DISTINCT g.mover) AS movers, max(g.id) FILTER (
                WHERE g.mover = ANY(CAST(:movers AS text[]))
                  OR g.target = ANY(CAST(:settled AS text[])) AND g.origin IS DISTINCT FROM g.target) AS turning
-    FROM (SELECT id FROM deliveries WHERE post_id = m.post_id OFFSET 0) d
+    FROM (SELECT id FROM post_deliveries WHERE post_id = m.post_id OFFSET 0) d
     CROSS JOIN LATERAL (SELECT * FROM moves WHERE delivery_id = d.id AND xmin = own.transaction OFFSET 0) g
 ) span ON span.turning = m.id
-JOIN LATERAL (SELECT * FROM deliveries WHERE post_id = m.post_id OFFSET 0) d ON true
+JOIN LATERAL (SELECT * FROM post_deliveries WHERE post_id = m.post_id OFFSET 0) d ON true
 LEFT JOIN LATERAL (
     SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation AS is_removed
     FROM moves e

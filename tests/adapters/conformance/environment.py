@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,8 +20,9 @@ from adapters.contract import Account, Adapter, Credentials, Draft, Media, Platf
 from adapters.registry import ADAPTERS
 from config.settings import Settings
 from pipeline.wiring import build_platform_settings
-from tests.adapters.conformance.post_cases import PADDED_SAMPLES, PostCase, make_facts
+from tests.adapters.conformance.post_cases import PADDED_SAMPLES, PostCase, find_media_kind, make_facts
 from tests.conftest import free_ports
+from tests.forked_program import ForkedProgram, start_program
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -43,8 +43,12 @@ class Environment:
     more_settings: Mapping[Platform, PlatformSettings] = field(default_factory=dict)
     """Settings of platforms that ``config.settings`` does not have."""
     _session: requests.Session = field(default_factory=requests.Session)
+    """The client of the control API; it reads no proxies from the environment at each of thousands of requests."""
     _ledger: list[Record] = field(default_factory=list)
     _read: dict[str, int] = field(default_factory=lambda: {"ledger": 0, "state": 0})
+
+    def __post_init__(self) -> None:
+        self._session.trust_env = False
 
     @property
     def base(self) -> str:
@@ -116,6 +120,7 @@ class Environment:
             caption=f"Conformance {unique.hex} #one #two",
             kind=post_case.draft_kind,
             media=tuple(self.make_media(post_case, name) for name in post_case.files),
+            title="Conformance" if post_case.draft_kind == "document" else None,
             options=dict(post_case.options),
             music_url=link,
             track=post_case.track,
@@ -124,7 +129,6 @@ class Environment:
     def make_media(self, post_case: PostCase, name: str) -> Media:
         """Return one of the sandbox's samples; its stream yields exact ranges in pieces, as the relay does."""
         path = self.folder / "media" / name
-        video = name.endswith(".mp4")
 
         def stream(first: int, length: int) -> Iterator[bytes]:
             with path.open("rb") as file:
@@ -136,7 +140,7 @@ class Environment:
 
         return Media(
             url=f"http://127.0.0.1:{self.media_port}/media/{name}",
-            kind="video" if video else "image",
+            kind=find_media_kind(name),
             facts=make_facts(name, path.stat().st_size, hides_dimensions=post_case.hides_dimensions),
             stream=stream,
         )
@@ -178,22 +182,21 @@ class Environment:
 def run_sandbox(folder: Path, module: str = "adapters.sandbox", **more: Any) -> Iterator[Environment]:
     """Run a sandbox at instant pace without quotas; fail unless it exits with status 0."""
     port, media_port = free_ports(2)
-    command = [sys.executable, "-m", module, "--port", str(port), "--media-port", str(media_port)]
-    command += ["--folder", str(folder), "--pace", "instant", "--no-quotas"]
+    words = ["--port", str(port), "--media-port", str(media_port), "--folder", str(folder)]
+    words += ["--pace", "instant", "--no-quotas"]
     variables = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
-    process = subprocess.Popen(command, env=variables, cwd=ROOT)
+    process = start_program(module, *words, environment=variables, log=folder / "sandbox.log")
     environment = Environment(folder=folder, port=port, media_port=media_port, **more)
     try:
         _wait_until_up(process, f"{environment.base}/control/health")
         _make_padded_samples(folder / "media")
         yield environment
-        process.terminate()
-        assert process.wait(120) == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0, (folder / "sandbox.log").read_text()
     finally:
         environment._session.close()
-        if process.poll() is None:
-            process.kill()
-            process.wait(120)
+        process.send_signal(signal.SIGKILL)
+        process.wait(120)
 
 
 def _make_padded_samples(media: Path) -> None:
@@ -203,7 +206,7 @@ def _make_padded_samples(media: Path) -> None:
         (media / name).write_bytes(sample + empty.to_bytes(4, "big") + b"free" + bytes(empty - 8))
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
+def _wait_until_up(process: ForkedProgram, url: str) -> None:
     def is_up() -> bool:
         assert process.poll() is None, "the sandbox ended by itself"
         try:

@@ -109,7 +109,9 @@ def _list_linkedin_rows() -> Iterator[ErrorCase]:
 TABLE_CASES: Mapping[str, Callable[[], Iterator[ErrorCase]]] = {
     "tiktok creator photos, public": _list_creator_rows,
     "tiktok business video": _list_business_rows,
+    "tiktok business draft of a video": _list_business_rows,
     "instagram image": lambda: _list_graph_rows(INSTAGRAM),
+    "instagram story, video": lambda: _list_graph_rows(INSTAGRAM),
     "facebook feed post": lambda: _list_graph_rows(FACEBOOK),
     "facebook reel": lambda: _list_graph_rows(FACEBOOK),
     "youtube video": _list_youtube_rows,
@@ -265,7 +267,9 @@ UNDOCUMENTED_RESPONSES: tuple[CannedResponse, ...] = (
 UNLISTED_CODE_RESPONSES: Mapping[str, CannedResponse] = {
     "tiktok creator photos, public": _tiktok_error(UNLISTED_CODE),
     "tiktok business video": _business_error(98765),
+    "tiktok business draft of a video": _business_error(98765),
     "instagram image": _graph_error(98765, 98765),
+    "instagram story, video": _graph_error(98765, 98765),
     "facebook feed post": _graph_error(98765),
     "facebook reel": _graph_error(98765),
     "youtube video": _google_error(UNLISTED_CODE),

@@ -45,11 +45,24 @@ class PostCase:
         return f"{self.platform} {self.kind}" + (f", {self.variant}" if self.variant else "")
 
     @property
-    def draft_kind(self) -> Literal["video", "slideshow"]:
+    def draft_kind(self) -> Literal["video", "slideshow", "text", "document"]:
         """Return the form that the request's media would have."""
-        return "video" if self.files[0].endswith(".mp4") else "slideshow"
+        if not self.files:
+            return "text"
+        kind = find_media_kind(self.files[0])
+        return "slideshow" if kind == "image" else kind
 
 
+def find_media_kind(name: str) -> Literal["image", "video", "document"]:
+    """Return what a sample is, by its name."""
+    if name.endswith(".mp4"):
+        return "video"
+    return "document" if name.endswith(".pdf") else "image"
+
+
+TEXT: Sequence[str] = ()
+DOCUMENT = ("sample.pdf",)
+LINK = {"link": "https://example.com/news?a=1"}
 PHOTO, PHOTOS = ("sample-1.jpg",), ("sample-1.jpg", "sample-2.jpg", "sample-3.jpg")
 VIDEO, LARGE = ("sample.mp4",), ("sample-large.mp4",)
 PADDED_SAMPLES = {"sample-2mb.mp4": 2_200_000, "sample-5mb.mp4": 5_000_000}
@@ -63,7 +76,8 @@ CHARTED = Track(
     link="https://www.tiktok.com/@ann/video/7300000000000000007",
 )
 PRIVATE, DRAFT = {"privacy_level": "SELF_ONLY"}, {"post_mode": "MEDIA_UPLOAD"}
-BOARD = {"default_board": True}
+INBOX, STORY = {"deliver_as": "inbox"}, {"placement": "story"}
+BOARD = {"default_board": True, "sections": ["5"]}
 
 
 def _tiktok(kind: str, files: Sequence[str], sandbox_platform: str = "tiktok", **more: Any) -> PostCase:
@@ -84,8 +98,8 @@ def _youtube(kind: str, files: Sequence[str], **more: Any) -> PostCase:
     return PostCase(platform=Platform.YOUTUBE, kind=kind, sandbox_platform="youtube", files=files, **more)
 
 
-def _pinterest(kind: str, files: Sequence[str], link: str | None = None) -> PostCase:
-    options = {} if link is None else {"link": link}
+def _pinterest(kind: str, files: Sequence[str], link: str | None = None, **options: str) -> PostCase:
+    options |= {} if link is None else {"link": link}
     return PostCase(
         platform=Platform.PINTEREST,
         kind=kind,
@@ -97,7 +111,7 @@ def _pinterest(kind: str, files: Sequence[str], link: str | None = None) -> Post
     )
 
 
-def _linkedin(kind: str, files: Sequence[str], author: str) -> PostCase:
+def _linkedin(kind: str, files: Sequence[str], author: str, **more: Any) -> PostCase:
     return PostCase(
         platform=Platform.LINKEDIN,
         kind=kind,
@@ -105,6 +119,7 @@ def _linkedin(kind: str, files: Sequence[str], author: str) -> PostCase:
         files=files,
         account_options={"kind": author},
         is_searched=author == "organization",
+        **more,
     )
 
 
@@ -114,6 +129,8 @@ POST_CASES: tuple[PostCase, ...] = (
     _tiktok("creator photos, public", PHOTOS, is_searched=True),
     _tiktok("creator photos, not public", PHOTO, options=PRIVATE),
     _tiktok("creator draft", PHOTO, options=DRAFT),
+    _tiktok("creator draft of a video", VIDEO, options=INBOX),
+    _tiktok("creator draft of a video", LARGE, variant="chunks", options=INBOX),
     _tiktok("business video", VIDEO, "tiktok_business", is_searched=True),
     _tiktok(
         "business video", VIDEO, "tiktok_business", variant="with a sound", track=CHARTED, is_searched=True
@@ -121,6 +138,7 @@ POST_CASES: tuple[PostCase, ...] = (
     _tiktok("business photos, public", PHOTOS, "tiktok_business", is_searched=True),
     _tiktok("business photos, not public", PHOTO, "tiktok_business", options=PRIVATE),
     _tiktok("business draft", PHOTO, "tiktok_business", options=DRAFT),
+    _tiktok("business draft of a video", VIDEO, "tiktok_business", options=INBOX),
     _instagram("image", PHOTO),
     _instagram("image", PHOTO, variant="facebook_login", connection="facebook_login"),
     _instagram("carousel", PHOTOS),
@@ -128,12 +146,35 @@ POST_CASES: tuple[PostCase, ...] = (
     _instagram(
         "reel", VIDEO, variant="bytes", connection="facebook_login", platform_options={"byte_upload": True}
     ),
+    _instagram("story, image", PHOTO, options=STORY),
+    _instagram("story, video", VIDEO, options=STORY),
+    _instagram(
+        "story, video",
+        VIDEO,
+        variant="bytes",
+        connection="facebook_login",
+        options=STORY,
+        platform_options={"byte_upload": True},
+    ),
     _facebook("feed post", PHOTO, variant="one photo"),
     _facebook("feed post", PHOTOS),
+    _facebook("feed post", TEXT, variant="text"),
+    _facebook("feed post", TEXT, variant="link", options=LINK),
     _facebook("feed post, direct", PHOTO, platform_options={"feed_mode": "direct"}, is_searched=True),
+    _facebook(
+        "feed post, direct",
+        TEXT,
+        variant="link",
+        options=LINK,
+        platform_options={"feed_mode": "direct"},
+        is_searched=True,
+    ),
     _facebook("reel", VIDEO),
     _facebook("reel", VIDEO, variant="bytes", platform_options={"byte_upload": True}),
     _facebook("video", VIDEO_2MB, hides_dimensions=True),
+    _facebook("story, photo", PHOTO, options=STORY),
+    _facebook("story, video", VIDEO, options=STORY),
+    _facebook("story, video", VIDEO, variant="bytes", options=STORY, platform_options={"byte_upload": True}),
     _youtube("video", VIDEO),
     _youtube("video", LARGE, variant="chunks"),
     _pinterest("image, with a link", PHOTO, "https://example.com/shop?a=1"),
@@ -142,12 +183,19 @@ POST_CASES: tuple[PostCase, ...] = (
     _pinterest("carousel, without a link", PHOTOS),
     _pinterest("video, with a link", VIDEO, "https://example.com/video"),
     _pinterest("video, without a link", VIDEO),
+    _pinterest("image, in a section", PHOTO, board_section_id="5"),
+    _pinterest("video, in a section", VIDEO, "https://example.com/video", board_section_id="5"),
     _linkedin("image of a member", PHOTO, "person"),
     _linkedin("images of a member", PHOTOS, "person"),
     _linkedin("video of a member", VIDEO_5MB, "person"),
+    _linkedin("document of a member", DOCUMENT, "person"),
+    _linkedin("text of a member", TEXT, "person"),
     _linkedin("image of an organization", PHOTO, "organization"),
     _linkedin("images of an organization", PHOTOS, "organization"),
     _linkedin("video of an organization", VIDEO_5MB, "organization"),
+    _linkedin("document of an organization", DOCUMENT, "organization"),
+    _linkedin("text of an organization", TEXT, "organization"),
+    _linkedin("text of an organization", TEXT, "organization", variant="link", options=LINK),
 )
 
 
@@ -158,6 +206,8 @@ def list_runnable_cases(adapters: Mapping[Platform, type[Adapter]] = ADAPTERS) -
 
 def make_facts(name: str, size: int, *, hides_dimensions: bool = False) -> MediaFacts:
     """Return the facts of the sandbox's samples, which adapters/sandbox/server.py creates."""
+    if name.endswith(".pdf"):
+        return MediaFacts(content_type="application/pdf", bytes=size, pages=3)
     if not name.endswith(".mp4"):
         return MediaFacts(content_type="image/jpeg", bytes=size, width=1080, height=1350)
     return MediaFacts(

@@ -17,7 +17,12 @@ from tests.adapters.conformance.post_cases import PHOTO, PostCase
 from tests.adapters.conformance.simulation import ContractViolation, DeliverySimulation, is_read
 
 HOUR = timedelta(hours=1)
-SHOW_NO_LENGTH = {"tiktok business video", "instagram reel", "linkedin video of an organization"}
+SHOW_NO_LENGTH = {
+    "tiktok business video",
+    "instagram reel",
+    "linkedin video of an organization",
+    "linkedin document of an organization",
+}
 """Of these only the number and the types of the files are shown, so that is what agrees."""
 FOUND, CANDIDATE, NEVER = "found in the list", "shown as a candidate", "cannot be asked"
 
@@ -99,8 +104,12 @@ def test_a_post_that_differs_is_a_candidate_and_an_empty_list_proves_nothing(
 def list_other_drafts(simulation: DeliverySimulation) -> list[Draft]:
     """Return drafts of other deliveries that differ from the live post in text, kind or files, as far as shown."""
     draft, post_case = simulation.draft, simulation.post_case
-    other, media = replace(draft, delivery_id=str(uuid4())), draft.media[0]
+    other = replace(draft, delivery_id=str(uuid4()))
     drafts = [replace(other, caption=f"{draft.caption} more")]
+    picture = simulation.environment.make_media(post_case, PHOTO[0])
+    if not draft.media:
+        return [*drafts, replace(other, kind="slideshow", media=(picture,))]
+    media = draft.media[0]
     if draft.kind == "slideshow":
         return [*drafts, replace(other, media=(*draft.media, media))]
     if f"{post_case.platform} {post_case.kind}" not in SHOW_NO_LENGTH:
@@ -108,6 +117,5 @@ def list_other_drafts(simulation: DeliverySimulation) -> list[Draft]:
         facts = replace(media.facts, duration=60.0, bytes=9_999_999)
         drafts.append(replace(other, media=(replace(media, facts=facts),)))
     if PostForm.IMAGE in simulation.make_worker()[0].capabilities.post_kinds:
-        picture = simulation.environment.make_media(post_case, PHOTO[0])
         drafts.append(replace(other, kind="slideshow", media=(picture,)))
     return drafts

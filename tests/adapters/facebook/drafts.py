@@ -78,6 +78,10 @@ def photos(count: int = 2) -> Draft:
     return Draft(delivery_id="d1", caption="Some pictures", kind="slideshow", media=media)
 
 
+def text(**options: str) -> Draft:
+    return Draft(delivery_id="d3", caption="Some words", kind="text", media=(), options=options)
+
+
 def reel(media: Media | None = None) -> Draft:
     return Draft(delivery_id="d2", caption="A reel", kind="video", media=(media or video(),))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.instagram import Instagram
+from adapters.listing import Asked
 from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.instagram.drafts import (
     ARMED,
@@ -75,6 +77,48 @@ def test_a_failed_read_never_unpublishes(server: ScriptedServer, instagram: Inst
 
 
 # --- armed, outcome unknown ----------------------------------------------------------------------------------------
+
+
+def story(media_id: str, media_type: str = "IMAGE", at: str = "2026-11-24T12:00:03+0000") -> str:
+    return (
+        f'{{"id":"{media_id}","timestamp":"{at}","permalink":"https://www.instagram.com/stories/casa/{media_id}/",'
+        f'"media_type":"{media_type}","media_product_type":"STORY"}}'
+    )
+
+
+STORY = replace(photo_post(), options={"placement": "story"})
+
+
+def test_a_story_is_found_by_its_type_and_time_among_the_stories(
+    server: ScriptedServer, instagram: Instagram
+) -> None:
+    """It has no caption: a video, an earlier story and another delivery's are not it."""
+    early = story("4", at="2026-11-24T11:59:00+0000")
+    server.enqueue(status("PUBLISHED"), listing(story("1", "VIDEO"), story("2"), story("3"), early))
+    result = instagram.look(STORY, account(), READY, ARMED, {"3"})
+    assert result == Published(remote_id="2", url="https://www.instagram.com/stories/casa/2/")
+    assert server.calls == [f"GET /graph/v25.0/{CONTAINER}", f"GET /graph/v25.0/{IG}/stories"]
+
+
+def test_two_stories_that_could_be_it_are_not_guessed_between(
+    server: ScriptedServer, instagram: Instagram
+) -> None:
+    server.enqueue(status("PUBLISHED"), listing(story("1"), story("2")))
+    assert isinstance(instagram.look(STORY, account(), READY, ARMED, NONE_TAKEN), Pending)
+    server.enqueue(status("PUBLISHED"), listing(story("1"), story("2")))
+    result = instagram.look(STORY, account(), {**READY, "listings": 5}, ARMED, NONE_TAKEN)
+    assert isinstance(result, Published)
+    assert (result.remote_id, result.url) == (CONTAINER, None)
+
+
+def test_stories_from_before_yesterday_are_no_longer_all_listed(
+    server: ScriptedServer, instagram: Instagram
+) -> None:
+    now = datetime.now(UTC)
+    server.enqueue(listing(), listing())
+    assert instagram.list_posts(STORY, account(), now - timedelta(hours=23)).asked is Asked.ALL
+    late = instagram.list_posts(STORY, account(), now - timedelta(hours=25))
+    assert (late.asked, late.reason) == (Asked.PART, "stories are listed for 24 hours only")
 
 
 def test_published_is_found_by_caption_and_time(server: ScriptedServer, instagram: Instagram) -> None:

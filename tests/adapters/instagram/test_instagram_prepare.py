@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +55,23 @@ def run(instagram: Instagram, draft: Draft, owner: Account, start: Mapping[str, 
 
 def created(container: str) -> str:
     return f'{{"id":"{container}"}}'
+
+
+@pytest.mark.parametrize(
+    ("post", "body"),
+    [
+        (photo_post(), {"media_type": "STORIES", "image_url": "https://cdn.example.com/1.jpg"}),
+        (reel(), {"media_type": "STORIES", "video_url": "https://cdn.example.com/v.mp4"}),
+    ],
+)
+def test_a_story_carries_its_file_and_its_label_only(
+    server: ScriptedServer, instagram: Instagram, post: Draft, body: dict[str, Any]
+) -> None:
+    server.enqueue(QUOTA, CREATED, FINISHED)
+    media = (replace(post.media[0], alt_text="A mug"),)
+    draft = replace(post, media=media, cover=1.0, ai_generated=True, options={"placement": "story"})
+    assert isinstance(run(instagram, draft, account(), {})[-1], Ready)
+    assert server.requests[1].json() == {**body, "is_ai_generated": True}
 
 
 def test_an_image_post_is_quota_container_polls_and_ready(

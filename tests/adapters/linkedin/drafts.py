@@ -124,6 +124,18 @@ def video(size: int = PART + 700, **facts: Any) -> Media:
     return build_media("video", replace(known, **facts))
 
 
+def text(**options: str) -> Draft:
+    return Draft(delivery_id="d1", caption=CAPTION, kind="text", media=(), options=options)
+
+
+def document(size: int = 5000, pages: int | None = 12, **facts: Any) -> Draft:
+    known = MediaFacts(content_type="application/pdf", bytes=size, pages=pages)
+    file = Media(
+        url="https://cdn.example.com/c.pdf", kind="document", facts=replace(known, **facts), stream=stream
+    )
+    return Draft(delivery_id="d1", caption=CAPTION, kind="document", media=(file,), title="Catalogue")
+
+
 def build_draft(*media: Media, caption: str = CAPTION) -> Draft:
     chosen = media or (image(),)
     return Draft(

@@ -11,7 +11,7 @@ from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn, client
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload
-from adapters.linkedin.wire import StartedImage, StartedVideo
+from adapters.linkedin.wire import StartedVideo, StartedWhole
 from adapters.oauth import TokenResponse
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import Reply, ScriptedServer
@@ -112,7 +112,7 @@ def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
     begun = StartedVideo.model_validate_json(video)
     assert_no_secrets(
         repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
-        repr(StartedImage.model_validate_json(m.IMAGE_STARTED)),
+        repr(StartedWhole.model_validate_json(m.IMAGE_STARTED)),
         repr(begun),
         repr(
             Checkpoint(

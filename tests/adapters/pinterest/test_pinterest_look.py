@@ -35,6 +35,24 @@ def test_a_lost_answer_is_found_by_its_mark(server: ScriptedServer, pinterest: P
     assert server.requests[1].query == {"page_size": "100"}
 
 
+def test_a_pin_in_a_section_is_sought_on_the_board_and_in_the_section(
+    server: ScriptedServer, pinterest: Pinterest
+) -> None:
+    """Some lists may show it twice: it is one pin."""
+    draft = m.post(link="https://shop.example.com/a", board_section_id="77")
+    shown = m.build_pin("2", link=MARKED, board_section_id="77")
+    for board in (m.page(), m.page(shown)):
+        server.enqueue(board, m.page(shown))
+        result = look(pinterest, draft)
+        assert (result.remote_id, result.is_searched) == ("2", True)
+    board, section = server.calls[:2]
+    assert board == f"GET /v5/boards/{m.BOARD}/pins"
+    assert section == f"GET /v5/boards/{m.BOARD}/sections/77/pins"
+    server.enqueue(m.page({**shown, "board_section_id": "78"}))
+    [listed] = pinterest.list_posts(draft, ACCOUNT, ARMED).posts
+    assert listed.same_kind is False
+
+
 @pytest.mark.parametrize(
     ("pin", "found"),
     [

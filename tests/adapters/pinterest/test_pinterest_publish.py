@@ -44,6 +44,42 @@ def test_an_image_needs_no_request_before_its_pin(server: ScriptedServer, pinter
     }
 
 
+SECTION = "77"
+IN_SECTION = m.post(board_section_id=SECTION)
+SECTION_PINS = f"GET /v5/boards/{m.BOARD}/sections/{SECTION}/pins"
+
+
+def test_a_section_is_read_before_its_pin(server: ScriptedServer, pinterest: Pinterest) -> None:
+    server.enqueue(m.page())
+    checkpoint = prepare_to_end(lambda: pinterest, IN_SECTION, ACCOUNT)
+    assert checkpoint == {"board_id": m.BOARD, "section_read": True}
+    server.enqueue(Reply(status=201, body=m.PIN))
+    pinterest.finalize(IN_SECTION, ACCOUNT, checkpoint)
+    assert server.calls == [SECTION_PINS, "POST /v5/pins"]
+    body = server.requests[1].json()
+    assert (body["board_id"], body["board_section_id"]) == (m.BOARD, SECTION)
+
+
+def test_a_section_that_the_board_does_not_have_is_refused_before_the_pin(
+    server: ScriptedServer, pinterest: Pinterest
+) -> None:
+    server.enqueue(Reply(status=404, body=m.build_error(50, "Board section not found.")))
+    with pytest.raises(Rejected) as refusal:
+        pinterest.prepare(IN_SECTION, ACCOUNT, {})
+    assert refusal.value.code == "section_not_found"
+    with pytest.raises(Unavailable):  # nor is the pin made without the read
+        pinterest.finalize(IN_SECTION, ACCOUNT, {"board_id": m.BOARD})
+    assert server.calls == [SECTION_PINS]
+
+
+def test_without_the_right_to_read_pins_the_section_is_not_checked(
+    server: ScriptedServer, pinterest: Pinterest
+) -> None:
+    refused = m.build_error(29, "You are not permitted to access that resource.")
+    server.enqueue(Reply(status=403, body=refused))
+    assert prepare_to_end(lambda: pinterest, IN_SECTION, ACCOUNT)["section_read"] is True
+
+
 def test_several_images_become_a_carousel_in_their_order(
     server: ScriptedServer, pinterest: Pinterest
 ) -> None:

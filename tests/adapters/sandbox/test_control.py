@@ -24,6 +24,7 @@ from tests.adapters.sandbox.process import CONTROL_TOKEN, ROOT, Sandbox, command
         ("POST", "tokens"),
         ("POST", "oauth/code"),
         ("POST", "apps"),
+        ("POST", "comments"),
         ("POST", "pace"),
         ("POST", "clock"),
         ("PUT", "media/x.jpg"),

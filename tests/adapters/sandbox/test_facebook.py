@@ -19,7 +19,12 @@ def page(quick: Sandbox) -> Facebook:
 def test_a_page_is_connected_as_a_page_and_its_token_has_no_end(page: Facebook) -> None:
     answer = page.account.answer
     assert (answer["connection"], "expires_in" in answer, "refresh_token" in answer) == ("page", False, False)
-    assert answer["scopes"] == ["pages_show_list", "pages_read_engagement", "pages_manage_posts"]
+    assert answer["scopes"] == [
+        "pages_show_list",
+        "pages_read_engagement",
+        "pages_manage_posts",
+        "pages_manage_engagement",
+    ]
 
 
 def test_photos_are_posted_in_two_steps_and_shown_once(page: Facebook) -> None:
@@ -43,6 +48,36 @@ def test_photos_are_posted_in_two_steps_and_shown_once(page: Facebook) -> None:
     assert [part["target"]["id"] for part in subattachments] == photos
     shown = page.call("GET", post, fields="permalink_url,attachments{media_type,target}").json()
     assert shown["permalink_url"] == entry["url"]
+
+
+def test_a_text_with_a_link_shows_a_card(page: Facebook) -> None:
+    link = "https://example.com/news?a=1"
+    made = page.call_page("POST", "feed", {"message": "words", "link": link, "published": False})
+    assert (made.status_code, page.published()) == (200, [])
+    assert page.publish(made.json()["id"]).ok
+    assert page.feed("other words").ok
+    (text, card) = page.published()
+    assert ("attachments" in text, card["attachments"]["data"]) == (
+        False,
+        [{"media_type": "link", "type": "share", "target": {"url": link}}],
+    )
+    assert [entry["extra"]["link"] for entry in page.sandbox.ledger()] == [link, None]
+
+
+@pytest.mark.parametrize(
+    ("link", "error"),
+    [
+        ("https://no-such-site.invalid/", (1609005, None)),
+        ("https://www.facebook.com/page", (100, 1609008)),
+        ("words", (100, 2061006)),
+    ],
+)
+def test_a_link_that_cannot_be_read_is_refused(
+    page: Facebook, link: str, error: tuple[int, int | None]
+) -> None:
+    answer = page.call_page("POST", "feed", {"message": "words", "link": link})
+    assert (answer.status_code, graph_error(answer)) == (400, error)
+    assert page.sandbox.ledger() == []
 
 
 @pytest.mark.parametrize("as_form", [True, False], ids=["form", "json"])
@@ -341,3 +376,60 @@ def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, video_
     assert page.status(video)["status"]["processing_phase"] == {"status": "in_progress"}
     page.sandbox.control_json("DELETE", f"faults/{fault}")
     assert page.wait_until_live(video)
+
+
+# --- stories ---------------------------------------------------------------------------------------------------------
+
+
+def list_stories(page: Facebook, **query: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = page.call_page("GET", "stories", **query).json()["data"]
+    return rows
+
+
+def test_an_unused_photo_becomes_a_story_once_and_is_in_no_other_list(page: Facebook) -> None:
+    key = page.photo()
+    answer = page.call_page("POST", "photo_stories", {"photo_id": key}).json()
+    assert answer["success"] is True
+    [row] = list_stories(page)
+    assert (row["post_id"], row["status"], row["media_id"]) == (answer["post_id"], "published", key)
+    assert row["post_id"] not in row["url"]
+    assert row.keys() == {"post_id", "status", "creation_time", "media_id", "url"}
+    assert page.published() == []
+    [entry] = page.sandbox.ledger("facebook")
+    assert (entry["kind"], entry["remote_id"], entry["url"]) == ("story", row["post_id"], row["url"])
+    again = page.call_page("POST", "photo_stories", {"photo_id": key})
+    assert graph_error(again)[0] == 1366051
+    attached = page.photo("sample-2.jpg")
+    page.create_unpublished("hej", attached)
+    assert graph_error(page.call_page("POST", "photo_stories", {"photo_id": attached}))[0] == 1366051
+    by_url = page.call_page("POST", "photo_stories", {"url": "https://cdn.example.com/1.jpg"})
+    assert graph_error(by_url)[0] == 1
+    assert len(page.sandbox.ledger("facebook")) == 1
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_story_is_over_after_a_day_and_listed_then_only_from_an_archive(
+    quick: Sandbox, *, archive: bool
+) -> None:
+    page = Facebook(sandbox=quick, account=quick.account("facebook", options={"archive": archive}))
+    page.call_page("POST", "photo_stories", {"photo_id": page.photo()})
+    quick.control_json("POST", "clock", {"advance_s": 86_401})
+    assert [row["status"] for row in list_stories(page)] == (["archived"] if archive else [])
+    assert list_stories(page, status="PUBLISHED") == []
+
+
+def test_a_video_becomes_a_story_and_lasts_a_minute_at_most(page: Facebook) -> None:
+    data = (page.sandbox.folder / "media" / "sample.mp4").read_bytes()
+    started = page.call_page("POST", "video_stories", {"upload_phase": "start"}).json()
+    page.send(started["upload_url"], data, 0, len(data))
+    answer = page.call_page(
+        "POST", "video_stories", {"upload_phase": "finish", "video_id": started["video_id"]}
+    ).json()
+    page.wait_until_live(started["video_id"])
+    [row] = list_stories(page)
+    assert (row["post_id"], row["media_id"]) == (answer["post_id"], started["video_id"])
+    again = page.call_page(
+        "POST", "video_stories", {"upload_phase": "finish", "video_id": started["video_id"]}
+    )
+    assert graph_error(again)[0] == 100
+    assert graph_error(page.call_page("POST", "video_stories", {"upload_phase": "pause"}))[0] == 100

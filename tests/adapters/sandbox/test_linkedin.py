@@ -1,11 +1,13 @@
 """LinkedIn on the sandbox: headers, authors, images, videos in parts, posts and duplicates."""
 
 from hashlib import sha256
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import requests
+from pypdf import PdfWriter
 
 from adapters.sandbox.linkedin import render
 from tests.adapters.sandbox.clients import LinkedIn
@@ -150,6 +152,65 @@ def test_a_member_can_write_images_but_not_read_them(person: LinkedIn) -> None:
     assert parse_error(person.list_posts()) == (403, "ACCESS_DENIED")
     urn = person.sandbox.ledger()[0]["remote_id"]
     assert parse_error(person.call("GET", f"posts/{quote(urn, safe='')}")) == (403, "ACCESS_DENIED")
+
+
+def write_pdf(pages: int, password: str = "") -> bytes:
+    made, writer = BytesIO(), PdfWriter()
+    for _ in range(pages):
+        writer.add_blank_page(200, 200)
+    if password:
+        writer.encrypt(password)
+    writer.write(made)
+    return made.getvalue()
+
+
+def test_a_document_is_sent_whole_and_posted_with_a_title(company: LinkedIn) -> None:
+    value = company.start_whole("documents")
+    urn = value["document"]
+    assert (urn[:16], company.state(urn)) == ("urn:li:document:", "WAITING_UPLOAD")
+    assert parse_error(company.post("early", media(urn, title="t"))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
+    document = company.document()
+    assert company.state(document) == "AVAILABLE"
+    assert parse_error(company.post("untitled", media(document))) == (400, "MISSING_FIELD")
+    assert company.post("titled", media(document, title="Catalogue")).status_code == 201
+    (entry,) = company.sandbox.ledger()
+    data = (company.sandbox.folder / "media" / "sample.pdf").read_bytes()
+    assert (entry["kind"], entry["media"][0]["sha256"]) == ("document", sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [write_pdf(301), write_pdf(1, "secret"), b"%PDF-1.7 damaged", b"no document"],
+    ids=["pages", "password", "damaged", "other"],
+)
+def test_a_document_that_breaks_a_rule_fails_in_processing(company: LinkedIn, data: bytes) -> None:
+    urn = company.document(data)
+    assert company.state(urn) == "PROCESSING_FAILED"
+    failed = company.post("x", media(urn, title="t"))
+    assert parse_error(failed) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
+
+
+def test_a_member_can_write_documents_of_300_pages_but_not_read_them(
+    person: LinkedIn, company: LinkedIn
+) -> None:
+    urn = person.document(write_pdf(300))
+    answer = person.call("GET", f"documents/{quote(urn, safe='')}")
+    assert parse_error(answer) == (403, "ACCESS_DENIED")
+    foreign = company.post("x", media(urn, title="t"))
+    assert parse_error(foreign) == (400, "INVALID_CONTENT_OWNERSHIP")
+    assert person.post("mine", media(urn, title="t")).status_code == 201
+
+
+def test_a_text_has_no_content_and_a_link_is_a_card_of_what_was_sent(company: LinkedIn) -> None:
+    assert company.post("words").status_code == 201
+    assert company.post("words", {"article": {"source": "https://example.com/a"}}).status_code == 201
+    assert parse_error(company.post("more", {"article": {"title": "t"}})) == (400, "MISSING_FIELD")
+    assert [entry["kind"] for entry in company.sandbox.ledger()] == ["text", "article"]
+    article, text = company.list_posts().json()["elements"]
+    assert ("content" in text, article["content"]) == (
+        False,
+        {"article": {"source": "https://example.com/a"}},
+    )
 
 
 def test_nobody_writes_for_others_or_shows_what_is_not_theirs(person: LinkedIn, company: LinkedIn) -> None:

@@ -235,3 +235,24 @@ def test_refresh_tokens_rotate(pinner: Pinterest) -> None:
     newest = vendor.refresh(pinner.sandbox, old).json()
     assert pinner.call("GET", "boards", token=newest["access_token"]).ok
     assert parse_error(vendor.refresh(pinner.sandbox, old)) == (400, 283)
+
+
+def test_a_pin_of_a_section_is_listed_there_and_not_on_the_board(pinner: Pinterest) -> None:
+    path = f"boards/{pinner.board}/sections"
+    made = pinner.call("POST", path, {"name": "Mugs"})
+    assert made.status_code == 201
+    section = made.json()["id"]
+    assert pinner.call("GET", path).json()["items"] == [{"id": section, "name": "Mugs"}]
+    pin = pinner.pin(board_section_id=section).json()
+    assert pin["board_section_id"] == section
+    assert pinner.list_pins()["items"] == []
+    [listed] = pinner.call("GET", f"{path}/{section}/pins").json()["items"]
+    assert listed["id"] == pin["id"]
+    other = pinner.call("POST", "boards", {"name": "Other"}).json()["id"]
+    for answer in (
+        pinner.pin(board_section_id="999"),
+        pinner.pin(board_id=other, board_section_id=section),
+        pinner.call("GET", f"boards/{other}/sections/{section}/pins"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, 50)
+    assert len(pinner.sandbox.ledger("pinterest")) == 1

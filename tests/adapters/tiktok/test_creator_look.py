@@ -100,6 +100,21 @@ def test_a_draft_in_the_inbox_is_delivered(server: ScriptedServer, tiktok: Make)
     )
 
 
+PUBLISHED_TWICE = examples.status("PUBLISH_COMPLETE").replace(
+    "[]", "[7212345678901234567,7212345678901234568]"
+)
+
+
+def test_a_draft_that_its_user_finished_twice_stays_a_draft_without_a_link(
+    server: ScriptedServer, tiktok: Make
+) -> None:
+    """Several posts may come of one publish id, so none of them is the delivery's."""
+    server.on("POST", STATUS, PUBLISHED_TWICE)
+    assert look(tiktok, photos(post_mode="MEDIA_UPLOAD"), PHOTO) == Published(
+        remote_id="p_pub_url~v2.123456789", delivered_as="inbox_draft"
+    )
+
+
 @pytest.mark.parametrize("state", ["PROCESSING_DOWNLOAD", "PROCESSING_UPLOAD", "SOMETHING_NEW"])
 def test_work_in_progress_is_waited_for(server: ScriptedServer, tiktok: Make, state: str) -> None:
     server.on("POST", STATUS, examples.status(state))

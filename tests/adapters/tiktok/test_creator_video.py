@@ -86,6 +86,30 @@ def test_small_video_takes_two_invisible_steps_and_one_visible_one(
     assert put.body == content(0, 1000)
 
 
+def test_a_draft_of_a_video_asks_for_no_settings_and_carries_the_video_only(
+    scripted: ScriptedServer, tiktok: Make
+) -> None:
+    inbox = "/tiktok/v2/post/publish/inbox/video/init/"
+    body = (
+        '{"data":{"publish_id":"v_inbox_file~v2-1.1","upload_url":"' + scripted.url + '/video/?upload_id=1"},'
+    )
+    scripted.on("POST", inbox, body + examples.OK + "}")
+    draft, who = video(options={"deliver_as": "inbox", "title": "T"}, bytes=BIG), account()
+
+    ready = prepare_until_ready(tiktok, draft, who)
+    assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
+
+    assert scripted.paths == [inbox, PUT, PUT]
+    assert scripted.requests[0].json() == {
+        "source_info": {
+            "source": "FILE_UPLOAD",
+            "video_size": BIG,
+            "chunk_size": 12_500_000,
+            "total_chunk_count": 2,
+        }
+    }
+
+
 def test_large_video_keeps_its_last_chunk_for_finalize(scripted: ScriptedServer, tiktok: Make) -> None:
     draft, who = video(bytes=BIG), account()
     ready = prepare_until_ready(tiktok, draft, who)

@@ -36,7 +36,7 @@ def build(clip: Draft, pictures: Draft) -> list[Any]:
 def test_the_declared_defaults_are_what_is_sent_for_absent_fields() -> None:
     """Requests with and without them are equal, so they have to be published alike."""
     defaults = dict(TikTokOptions.defaults)
-    assert defaults.keys() == TikTokOptions.model_fields.keys() - {"title", "description"}
+    assert defaults.keys() == TikTokOptions.model_fields.keys() - {"title", "description", "deliver_as"}
     assert build(video(options=defaults), photos(**defaults)) == build(video(), photos())
     for connection in ("creator", "business"):
         assert find_problems(video(options=defaults), connection) == find_problems(video(), connection)

@@ -6,6 +6,7 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from io import BytesIO
 from typing import Any
@@ -14,19 +15,30 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import Credentials
+from adapters.http import HttpClient
 from adapters.youtube import YouTube, limits, wire
+from adapters.youtube.comments import YouTubeComments
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
-from adapters.youtube.oauth import SCOPES
+from adapters.youtube.oauth import MANAGE_SCOPE, SCOPES
 from tests.adapters.drafts import ARMED
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.youtube import examples
-from tests.adapters.youtube.drafts import BIG, TOKEN, account, prepare_until_ready, slideshow_image, video
+from tests.adapters.youtube.drafts import (
+    BIG,
+    TOKEN,
+    account,
+    build_settings,
+    prepare_until_ready,
+    slideshow_image,
+    video,
+)
 from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 Json = Mapping[str, Any]
 UPLOAD = "/youtube/upload/youtube/v3/videos"
+THREADS = "/youtube/youtube/v3/commentThreads"
 THUMBNAIL = "/youtube/upload/youtube/v3/thumbnails/set"
 DOCUMENT = "discovery_cache/documents/youtube.v3.json"
 PROTOCOL = {"POST", "GET"}
@@ -58,6 +70,15 @@ def requests(
     youtube().look(draft, account(), done.checkpoint, ARMED, frozenset())  # type: ignore[union-attr]
     server.on("POST", THUMBNAIL, '{"kind":"youtube#thumbnailSetResponse","items":[]}')
     youtube().set_cover(account(), "dQw4w9WgXcQ", slideshow_image())
+    server.on("GET", "/youtube/youtube/v3/playlistItems", '{"items":[]}')
+    server.on("POST", "/youtube/youtube/v3/playlistItems", '{"kind":"youtube#playlistItem","id":"UExh"}')
+    youtube().add_to_playlist(account(), "dQw4w9WgXcQ", "PLabc")
+    server.on("POST", THREADS, '{"kind":"youtube#commentThread","id":"Ugx"}')
+    server.on("GET", THREADS, '{"items":[],"nextPageToken":"p2"}', '{"items":[]}')
+    commented = replace(draft, comment_on="dQw4w9WgXcQ")
+    adapter = YouTubeComments(HttpClient(), build_settings(server.url))
+    adapter.finalize(commented, account(), {})
+    adapter.look(commented, account(), {}, ARMED, frozenset())
     server.on("PUT", UPLOAD, Reply(status=404))
     youtube().look(draft, account(), ready, ARMED, frozenset())
     return server.requests
@@ -93,7 +114,10 @@ def test_every_kind_of_request_was_made(document: Json, requests: list[ReceivedR
     made = {method_of(document, seen)["id"] for seen in requests if seen.method in PROTOCOL}
     assert made == {
         "youtube.channels.list",
+        "youtube.commentThreads.insert",
+        "youtube.commentThreads.list",
         "youtube.playlistItems.list",
+        "youtube.playlistItems.insert",
         "youtube.thumbnails.set",
         "youtube.videos.insert",
         "youtube.videos.list",
@@ -135,8 +159,11 @@ def resource_schema(document: Json, method: Json) -> Json:
     return listed
 
 
-def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[ReceivedRequest]) -> None:
-    (seen,) = [one for one in requests if one.method == "POST" and one.path == UPLOAD]
+@pytest.mark.parametrize("path", [UPLOAD, THREADS])
+def test_the_body_of_an_insert_fits_its_schema(
+    document: Json, requests: list[ReceivedRequest], path: str
+) -> None:
+    (seen,) = [one for one in requests if one.method == "POST" and one.path == path]
     body = seen.json()
     check_value(document, {"$ref": method_of(document, seen)["request"]["$ref"]}, body)
     assert set(body) == set(seen.query["part"].split(",")), (
@@ -173,13 +200,18 @@ def test_the_schema_check_can_fail(document: Json, privacy: str) -> None:
 def test_our_scopes_exist_and_allow_every_request(document: Json, requests: list[ReceivedRequest]) -> None:
     assert set(SCOPES) <= set(document["auth"]["oauth2"]["scopes"])
     for seen in (one for one in requests if one.method in PROTOCOL):
-        assert set(SCOPES) & set(method_of(document, seen)["scopes"])
+        method = method_of(document, seen)
+        is_managed = method["id"] == "youtube.playlistItems.insert" or "commentThreads" in method["id"]
+        ours = {MANAGE_SCOPE} if is_managed else set(SCOPES)
+        assert ours & set(method["scopes"])
 
 
 MODELS = [
     wire.VideoListResponse,
     wire.ChannelListResponse,
     wire.PlaylistItemListResponse,
+    wire.CommentThreadListResponse,
+    wire.CommentThread,
 ]
 
 

@@ -20,8 +20,8 @@ from adapters.youtube.client import Client, Incomplete
 from adapters.youtube.errors import (
     FAILURES,
     OAUTH,
+    PLAYLIST_REASONS,
     PROCESSING_FAILURES,
-    REASONS,
     REJECTIONS,
     time_until_pacific_midnight,
 )
@@ -36,7 +36,7 @@ UPLOAD = "/youtube/upload/youtube/v3/videos"
 SECRETS = (TOKEN, REFRESH, APP_SECRET, examples.UPLOAD_ID)
 
 
-@pytest.mark.parametrize("table", [REASONS, FAILURES, PROCESSING_FAILURES, REJECTIONS, OAUTH])
+@pytest.mark.parametrize("table", [PLAYLIST_REASONS, FAILURES, PROCESSING_FAILURES, REJECTIONS, OAUTH])
 def test_every_row_is_a_sentence_and_a_word(table: Any) -> None:
     for case in table.values():
         assert case.message.endswith(".")

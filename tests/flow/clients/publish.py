@@ -20,6 +20,7 @@ from slipway_partner_api_client.models import (
     ContentType,
     CreatedPostResponse,
     DeliveredAs,
+    Document,
     ErrorCode,
     Failure,
     FileBody,
@@ -35,6 +36,7 @@ from slipway_partner_api_client.models import (
     Slideshow,
     State,
     StoredFileResponse,
+    Text,
     TikTokOptions,
     UpdatedPostResponse,
     UploadResponse,
@@ -90,7 +92,7 @@ def read(client: AuthenticatedClient, post: UUID) -> Post:
 
 def edit(client: AuthenticatedClient, post: UUID, caption: str) -> None:
     before = read(client, post)
-    assert_type(before.media, Slideshow | Video)
+    assert_type(before.media, Document | Slideshow | Text | Video)
     assert_type(before.tiktok, TikTokOptions | None)
     assert_type(before.pinterest, PinterestOptions | None)
     assert_type(before.youtube, YouTubeOptions | None)

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from pipeline.actions.steer_step import DeadLetterResult, steer_letters
+from pipeline.actions.steer_letters import DeadLetterResult, steer_letters
 from pipeline.actions.steering import Steering
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import Arguments, Verb
@@ -36,13 +36,6 @@ POISON = {
     "fault": "us",
     "message": "It crashed its worker 3 times.",
 }
-
-
-@pytest.fixture
-def home(core: CoreFixture) -> CoreFixture:
-    core.account("one")
-    core.decided()
-    return core
 
 
 def dead(
@@ -95,32 +88,32 @@ def discard(core: CoreFixture, letters: Sequence[UUID]) -> DeadLetterResult:
 
 
 @pytest.mark.parametrize("state", list(State))
-def test_failed_and_person_needed_are_dead_and_nothing_else_is(home: CoreFixture, state: State) -> None:
-    post = dead(home, state)
-    assert (ids(post)[0] in listed(home)) is (state in {State.FAILED, State.BLOCKED})
+def test_failed_and_person_needed_are_dead_and_nothing_else_is(ready: CoreFixture, state: State) -> None:
+    post = dead(ready, state)
+    assert (ids(post)[0] in listed(ready)) is (state in {State.FAILED, State.BLOCKED})
 
 
 @pytest.mark.parametrize("reason", [Reason.RECONNECT, Reason.IS_IT_LIVE])
-def test_what_waits_for_its_account_or_for_a_look_is_not_dead(home: CoreFixture, reason: Reason) -> None:
-    post = home.ledger.post([home.accounts["one"]])
-    home.ledger.put(post, State.BLOCKED, reason=reason, armed=reason is Reason.IS_IT_LIVE)
-    assert ids(post)[0] not in listed(home)
+def test_what_waits_for_its_account_or_for_a_look_is_not_dead(ready: CoreFixture, reason: Reason) -> None:
+    post = ready.ledger.post([ready.accounts["one"]])
+    ready.ledger.put(post, State.BLOCKED, reason=reason, armed=reason is Reason.IS_IT_LIVE)
+    assert ids(post)[0] not in listed(ready)
 
 
-def test_a_deleted_posts_letter_is_gone(home: CoreFixture) -> None:
-    post = dead(home)
-    home.ledger.update("posts", post.id, "deleted_at = now()")
-    assert listed(home) == []
+def test_a_deleted_posts_letter_is_gone(ready: CoreFixture) -> None:
+    post = dead(ready)
+    ready.ledger.update("posts", post.id, "deleted_at = now()")
+    assert listed(ready) == []
 
 
-def test_they_are_counted_by_what_they_died_of(home: CoreFixture) -> None:
+def test_they_are_counted_by_what_they_died_of(ready: CoreFixture) -> None:
     """The conditions of a filter: tests/pipeline/store/deliveries/test_queue.py."""
-    home.account("two", Platform.PINTEREST)
-    poison = dead(home, State.BLOCKED, POISON)
-    dead(home), dead(home, account="two")
-    assert listed(home, code="poison") == ids(poison)
-    with home.context.database.begin() as c:
-        found = count_causes(c, ListFilter(scope=scope_of(home)))
+    ready.account("two", Platform.PINTEREST)
+    poison = dead(ready, State.BLOCKED, POISON)
+    dead(ready), dead(ready, account="two")
+    assert listed(ready, code="poison") == ids(poison)
+    with ready.context.database.begin() as c:
+        found = count_causes(c, ListFilter(scope=scope_of(ready)))
     assert sorted((x.platform, x.error_class, x.letters) for x in found) == [
         ("pinterest", "Unavailable", 1),
         ("tiktok", "AdapterError", 1),
@@ -128,17 +121,17 @@ def test_they_are_counted_by_what_they_died_of(home: CoreFixture) -> None:
     ]
 
 
-def test_nobody_sees_or_touches_anothers(home: CoreFixture) -> None:
-    other = make_core(home.context, home.ledger)
+def test_nobody_sees_or_touches_anothers(ready: CoreFixture) -> None:
+    other = make_core(ready.context, ready.ledger)
     other.account("one")
     other.decided()
     theirs = dead(other)
     narrow = Scope(workspace=other.workspace, accounts=[new_id()])
-    for scope in (scope_of(home), narrow):
+    for scope in (scope_of(ready), narrow):
         assert ids(theirs)[0] not in listed(other, scope)
         for done in (
-            act(home.context, Verb.REPLAY, scope, ids(theirs)),
-            act(home.context, Verb.DISCARD, scope, ids(theirs), why="x"),
+            act(ready.context, Verb.REPLAY, scope, ids(theirs)),
+            act(ready.context, Verb.DISCARD, scope, ids(theirs), why="x"),
         ):
             assert (done.done, list(done.skipped)) == ([], ids(theirs))
     assert other.ledger.states(theirs) == [State.FAILED]
@@ -150,25 +143,25 @@ def test_nobody_sees_or_touches_anothers(home: CoreFixture) -> None:
 # --- again -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_one_is_sent_again_and_is_dead_no_more(home: CoreFixture) -> None:
-    post = dead(home)
-    assert replay(home, ids(post)).done == ids(post)
-    found = home.ledger.delivery(ids(post)[0])
+def test_a_failed_one_is_sent_again_and_is_dead_no_more(ready: CoreFixture) -> None:
+    post = dead(ready)
+    assert replay(ready, ids(post)).done == ids(post)
+    found = ready.ledger.delivery(ids(post)[0])
     assert (found.state, found.spent, found.generation, found.error) == ("scheduled", 0, 1, None)
     assert found.due_at < found.now, "its due time is the customer's"
-    assert listed(home) == []
-    moves = home.ledger.moves(ids(post)[0])
+    assert listed(ready) == []
+    moves = ready.ledger.moves(ids(post)[0])
     assert moves[-2:] == [("retry", "failed", "accepted"), ("reachability", "accepted", "scheduled")]
-    again = replay(home, ids(post))
+    again = replay(ready, ids(post))
     assert (again.done, list(again.skipped)) == ([], ids(post))
 
 
-def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home: CoreFixture) -> None:
-    post = home.ledger.post([home.accounts["one"]])
-    held = home.ledger.claimed(post)
+def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(ready: CoreFixture) -> None:
+    post = ready.ledger.post([ready.accounts["one"]])
+    held = ready.ledger.claimed(post)
     dead_now = "state = 'blocked', reason = 'person_needed', lease_until = NULL, crashes = 3"
-    home.ledger.change(held.id, dead_now)
-    with home.context.database.begin() as c:
+    ready.ledger.change(held.id, dead_now)
+    with ready.context.database.begin() as c:
         for target in ("queued", "queued", "blocked"):
             row(
                 c,
@@ -177,25 +170,25 @@ def test_a_blocked_one_goes_on_with_what_it_prepared_and_keeps_its_evidence(home
                 id=held.id,
                 target=target,
             )
-    assert replay(home, [held.id]).done == [held.id]
-    assert home.ledger.delivery(held.id).crashes == 0
-    with home.context.database.begin() as c:
+    assert replay(ready, [held.id]).done == [held.id]
+    assert ready.ledger.delivery(held.id).crashes == 0
+    with ready.context.database.begin() as c:
         assert count_crashes(c, held.id) == 3
-    assert home.ledger.states(post) == [State.RETRYING]
-    assert home.ledger.moves(held.id)[-1] == ("resume", "blocked", "retrying")
+    assert ready.ledger.states(post) == [State.RETRYING]
+    assert ready.ledger.moves(held.id)[-1] == ("resume", "blocked", "retrying")
 
 
-def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: CoreFixture) -> None:
-    mixed = [dead(home), dead(home, State.BLOCKED, POISON), dead(home), dead(home)]
-    with home.context.database.begin() as c:
+def test_they_go_out_one_after_the_other_over_all_replays_there_are(ready: CoreFixture) -> None:
+    mixed = [dead(ready), dead(ready, State.BLOCKED, POISON), dead(ready), dead(ready)]
+    with ready.context.database.begin() as c:
         row(c, "WITH gone AS (DELETE FROM paces) SELECT 1 AS one")
-    replay(home, ids(*mixed[:2]), 1)
-    replay(home, ids(*mixed[2:]), 1)
-    times = [home.ledger.delivery(d).next_at for d in ids(*mixed)]
+    replay(ready, ids(*mixed[:2]), 1)
+    replay(ready, ids(*mixed[2:]), 1)
+    times = [ready.ledger.delivery(d).next_at for d in ids(*mixed)]
     gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
     assert gaps == [60, 60, 60]
-    delay.release_due(home.context)
-    assert [home.ledger.state(d) for d in ids(*mixed)] == [
+    delay.release_due(ready.context)
+    assert [ready.ledger.state(d) for d in ids(*mixed)] == [
         State.QUEUED,
         State.RETRYING,
         State.SCHEDULED,
@@ -204,20 +197,20 @@ def test_they_go_out_one_after_the_other_over_all_replays_there_are(home: CoreFi
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.BLOCKED}))
-def test_nothing_but_a_dead_letter_is_replayed_or_discarded(home: CoreFixture, state: State) -> None:
-    post = dead(home, state)
-    before = home.ledger.delivery(ids(post)[0])
-    assert replay(home, ids(post)).done == []
-    assert discard(home, ids(post)).done == []
-    after = home.ledger.delivery(ids(post)[0])
+def test_nothing_but_a_dead_letter_is_replayed_or_discarded(ready: CoreFixture, state: State) -> None:
+    post = dead(ready, state)
+    before = ready.ledger.delivery(ids(post)[0])
+    assert replay(ready, ids(post)).done == []
+    assert discard(ready, ids(post)).done == []
+    after = ready.ledger.delivery(ids(post)[0])
     assert (after.state, after.generation, after.next_at) == (before.state, before.generation, before.next_at)
 
 
-def test_of_many_replays_at_once_one_sends_it_again(home: CoreFixture) -> None:
-    posts = [dead(home) for _ in range(4)]
-    done = together(*[lambda: replay(home, ids(*posts)).done] * 4)
+def test_of_many_replays_at_once_one_sends_it_again(ready: CoreFixture) -> None:
+    posts = [dead(ready) for _ in range(4)]
+    done = together(*[lambda: replay(ready, ids(*posts)).done] * 4)
     assert sorted(d for some in done for d in some) == sorted(ids(*posts))
-    assert {home.ledger.delivery(d).generation for d in ids(*posts)} == {1}
+    assert {ready.ledger.delivery(d).generation for d in ids(*posts)} == {1}
 
 
 # --- given up --------------------------------------------------------------------------------------------------------
@@ -228,24 +221,24 @@ def test_of_many_replays_at_once_one_sends_it_again(home: CoreFixture) -> None:
     [(State.FAILED, State.FAILED, "failed"), (State.BLOCKED, State.CANCELLED, "canceled")],
 )
 def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
-    home: CoreFixture, state: State, after: State, status: str
+    ready: CoreFixture, state: State, after: State, status: str
 ) -> None:
-    post = dead(home, state)
-    assert discard(home, ids(post)).done == ids(post)
-    assert listed(home) == []
-    assert (home.ledger.states(post), home.status(post.id)) == ([after], status)
-    with home.context.database.begin() as c:
+    post = dead(ready, state)
+    assert discard(ready, ids(post)).done == ids(post)
+    assert listed(ready) == []
+    assert (ready.ledger.states(post), ready.status(post.id)) == ([after], status)
+    with ready.context.database.begin() as c:
         [one] = list_discards(c, ids(post)[0])
     assert (one.why, one.who) == ("not worth it", "a test")
-    assert discard(home, ids(post)).done == []
-    assert replay(home, ids(post)).done == []
+    assert discard(ready, ids(post)).done == []
+    assert replay(ready, ids(post)).done == []
 
 
-def test_a_discarded_one_that_its_author_retries_may_die_again(home: CoreFixture) -> None:
+def test_a_discarded_one_that_its_author_retries_may_die_again(ready: CoreFixture) -> None:
     from pipeline.actions.cancel_delete_retry import retry
 
-    post = dead(home)
-    discard(home, ids(post))
-    assert retry(home.context, home.caller, [post.id]).ids == [post.id]
-    home.ledger.change(ids(post)[0], "state = 'failed'")
-    assert listed(home) == ids(post)
+    post = dead(ready)
+    discard(ready, ids(post))
+    assert retry(ready.context, ready.caller, [post.id]).ids == [post.id]
+    ready.ledger.change(ids(post)[0], "state = 'failed'")
+    assert listed(ready) == ids(post)

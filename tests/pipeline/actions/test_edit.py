@@ -21,10 +21,12 @@ from pipeline.stages import reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version
 from pipeline.stages.publish import publish
+from pipeline.stages.replay import Replayed
 from pipeline.store.accounts.grants import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.deliveries.arm import arm, save_checkpoint
+from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import pins as waiting
 from pipeline.store.posts.pins import pin_checks
@@ -45,14 +47,6 @@ CHANGEABLE = [
     State.RETRYING,
     State.BLOCKED,
 ]
-
-
-@pytest.fixture
-def ready(core: CoreFixture) -> CoreFixture:
-    """An account, and media with a fresh good check."""
-    core.account("one")
-    core.decided()
-    return core
 
 
 def change(core: CoreFixture, post: UUID, if_match: str | None = None, **fields: Any) -> EditResult:
@@ -572,7 +566,7 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: Co
     [check] = core.check_ids(VIDEO)
     new = checks_of(core, OTHER)
     with core.context.database.begin() as c:
-        late = "UPDATE posts SET due_at = now() - interval '1 hour' WHERE id = :id RETURNING id"
+        late = "UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE post_id = :id RETURNING id"
         row(c, late, id=post.id)
         taken = checks.read_checks(c, [check])[check]
     verdict = threading.Thread(
@@ -586,6 +580,28 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: Co
     verdict.join(120)
     states = [core.deliveries(one.id)[0].state for one in (post, patient)]
     assert states == ["accepted", "accepted"]
+
+
+def test_an_edit_that_another_change_overtakes_claims_its_key_once(core: CoreFixture) -> None:
+    """The media change under the post's lock, so the first try is given up: the second is no replay of it."""
+    core.account("one")
+    post = core.accept(core.request(scheduled_at=core.now() + HOUR))
+    new = checks_of(core, OTHER)
+    key = IdempotencyKey(key_id=new_id(), operation="test", value="one", request_sha256=b"same")
+    edited: list[EditResult] = []
+    send = partial(
+        edit, core.context, core.caller, post.id, Change(given=frozenset({"caption"}), caption="new"), key=key
+    )
+    other = threading.Thread(target=lambda: edited.append(send()))
+    with core.context.database.begin() as c:
+        assert steering.read(c, core.workspace, post.id, lock=True) is not None
+        pin_checks(c, post.id, {0: new})
+        other.start()
+        until(lambda: _is_waiting_for_lock(core) or None, 10)
+    other.join(120)
+    assert [one.id for one in edited] == [post.id]
+    with pytest.raises(Replayed):
+        send()
 
 
 def checks_of(core: CoreFixture, url: str) -> UUID:

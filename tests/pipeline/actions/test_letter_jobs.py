@@ -15,7 +15,8 @@ from pipeline.actions.cancel_delete_retry import LIVE, retry
 from pipeline.actions.dead_letters import MAY_BE_LIVE
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
-from pipeline.actions.steer_step import run_steering_step, steer_letters
+from pipeline.actions.steer_letters import steer_letters
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import Arguments, SteeringState, Verb

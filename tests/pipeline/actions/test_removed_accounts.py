@@ -37,7 +37,7 @@ def read(core: CoreFixture, post: Post) -> tuple[str, list[tuple[str, bool]]]:
         (State.SCHEDULED, State.FAILED, "scheduled"),
         (State.SCHEDULED, State.SCHEDULED, "scheduled"),
         (State.FAILED, State.FAILED, "failed"),
-        (State.RETRYING, State.BLOCKED, "scheduled"),
+        (State.RETRYING, State.BLOCKED, "retry"),
     ],
 )
 def test_a_removed_account_is_shown_and_does_not_count(

@@ -10,9 +10,11 @@ import pytest
 from adapters.contract import Platform
 from pipeline.actions import resolve as decide
 from pipeline.actions.resolve import CannotResolve
-from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery import LOOKED_AT, Reason, State
 from pipeline.stages.platform_limits import settle_window
+from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.database import new_id
+from pipeline.store.deliveries.lease import dispatch_looks
 from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
@@ -103,6 +105,17 @@ def test_the_platform_may_recognise_the_repetition(
     assert core.ledger.read_claimed(delivery).checkpoint == {"media": ["m"], "armed_before": True}
 
 
+def test_the_platform_may_recognise_the_repetition_of_a_post_without_a_handle(
+    core: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = core.context.adapters[Platform.TIKTOK]
+    monkeypatch.setattr(adapter, "capabilities", replace(adapter.capabilities, keeps=("media",)))
+    [delivery] = standing(core, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE).deliveries
+    core.ledger.change(delivery, "armed_deadline = now() - :long, checkpoint = NULL", long=LONG)
+    decide.publish_again(core.context, TESTER, delivery)
+    assert core.ledger.read_claimed(delivery).checkpoint == {"armed_before": True}
+
+
 @pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
 def test_a_person_lets_it_go_on(core: CoreFixture, state: State, *, armed: bool) -> None:
     post = standing(core, State.BLOCKED, armed=armed)
@@ -126,6 +139,51 @@ def test_nothing_else_waits_for_a_person(core: CoreFixture, state: State) -> Non
 def test_only_a_blocked_one_is_let_go_on(core: CoreFixture) -> None:
     with pytest.raises(CannotResolve, match="not blocked"):
         decide.resume(core.context, TESTER, standing(core, State.UNKNOWN).deliveries[0])
+
+
+@pytest.mark.parametrize("state", sorted(LOOKED_AT))
+def test_the_next_look_comes_at_once_and_is_recorded(core: CoreFixture, state: State) -> None:
+    post = standing(core, state)
+    [delivery] = post.deliveries
+    core.ledger.change(delivery, "next_at = now() + :long", long=LONG)
+    before = core.ledger.read_claimed(delivery)
+    decide.look_now(core.context, TESTER, delivery)
+    found = core.ledger.read_claimed(delivery)
+    assert core.ledger.state(delivery) is state
+    assert (found.generation, found.fence) == (before.generation, before.fence), "nothing else is changed"
+    with core.context.database.begin() as c:
+        due = {message.delivery for message in dispatch_looks(c, 1000, LONG)}
+        last = list_changes(c, AuditFilter(subject=str(post.id)), limit=1, newest_first=True)[0]
+    assert delivery in due
+    assert (last.verb, last.actor_name) == ("look", TESTER.name)
+    with pytest.raises(CannotResolve, match="due, in progress"):
+        decide.look_now(core.context, TESTER, delivery)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "absent_at = now()",
+        """error = '{"class": "OutcomeUnknown", "last_look": {"class": "RateLimited", "code": "slow"}}'""",
+        "next_at = now() - interval '1 second'",
+    ],
+)
+def test_a_wait_that_counts_is_not_cut_short(core: CoreFixture, wait: str) -> None:
+    [delivery] = standing(core, State.UNKNOWN).deliveries
+    core.ledger.change(delivery, "next_at = now() + :long", long=LONG)
+    core.ledger.change(delivery, wait)
+    before = core.ledger.delivery(delivery).next_at
+    with pytest.raises(CannotResolve, match="by itself"):
+        decide.look_now(core.context, TESTER, delivery)
+    assert core.ledger.delivery(delivery).next_at == before
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - LOOKED_AT))
+def test_what_is_not_looked_at_has_no_look(core: CoreFixture, state: State) -> None:
+    [delivery] = standing(core, state).deliveries
+    core.ledger.change(delivery, "next_at = now() + :long", long=LONG)
+    with pytest.raises(CannotResolve, match="can be looked at"):
+        decide.look_now(core.context, TESTER, delivery)
 
 
 def test_one_that_is_not_there(core: CoreFixture) -> None:

@@ -90,6 +90,14 @@ def test_a_draft_in_an_inbox_is_named_as_one(core: CoreFixture) -> None:
     assert ask(core, media=media, tiktok={"post_mode": "DIRECT_POST"}).kinds == ["photos"]
 
 
+def test_a_story_is_named_as_one(core: CoreFixture) -> None:
+    core.account("one", Platform.INSTAGRAM)
+    core.decided("https://media.example/1.jpg", "image")
+    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
+    assert ask(core, media=media, instagram={"placement": "story"}).kinds == ["story"]
+    assert ask(core, media=media, instagram={"placement": "feed"}).kinds == ["image"]
+
+
 def test_a_platform_without_a_kind_for_it_has_none(core: CoreFixture) -> None:
     core.account("one", Platform.YOUTUBE)
     core.decided("https://media.example/1.jpg", "image")

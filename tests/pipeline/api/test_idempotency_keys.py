@@ -28,6 +28,7 @@ MAKES_NOTHING_TWICE = {
     "deletePosts": "a deleted post stays deleted",
     "validatePost": "stores nothing",
     "stopSteeringJob": "a stopped job stays stopped",
+    "undoSteeringJob": "a job has one undo",
     "applyImport": "an import is applied once",
     "pauseImport": "a state of an import",
     "resumeImport": "a state of an import",
@@ -81,6 +82,11 @@ def _import(_server: Server, tenant: Tenant) -> tuple[str, Any]:
     return "/imports", write_lines(*_posts(tenant))
 
 
+def _draft(server: Server, tenant: Tenant) -> tuple[str, Any]:
+    made = server.post(video(tenant, draft=True, scheduled_at=None, caption=os.urandom(8).hex()), tenant.key)
+    return f"/posts/{made.json()['data']['id']}/schedule", {"scheduled_at": LATER}
+
+
 def _steer(server: Server, tenant: Tenant) -> tuple[str, Any]:
     assert send(server, tenant.key, "/posts/batch", {"posts": _posts(tenant)}).status_code == 200
     return "/posts/steer", {"verb": "pause", "filter": {"platform": "tiktok"}, "confirm": True}
@@ -103,6 +109,9 @@ CASES: Mapping[str, Case] = {
         build=_of_webhook("test"),
         other=lambda _: None,
         table="webhook_events e JOIN webhooks w ON w.id = e.webhook_id",
+    ),
+    "schedulePost": Case(
+        build=_draft, other=lambda _: {"scheduled_at": None}, table="audit WHERE verb = 'edit' AND"
     ),
     "createFile": Case(build=_file, other=lambda b: {**b, "filename": "cup.png"}, table="files"),
     "createPosts": Case(build=_batch, other=lambda b: {"posts": b["posts"][:2]}, table="posts"),
@@ -251,6 +260,23 @@ def test_a_refused_request_leaves_its_key_free(server: Server, tenant: Tenant) -
     assert send(server, tenant.key, "/posts/batch", bad, key).status_code == 400
     good = send(server, tenant.key, "/posts/batch", {**bad, "posts": bad["posts"][:1]}, key)
     assert (good.status_code, good.json()["data"]["accepted"]) == (200, 1)
+
+
+def test_a_repeated_scheduling_is_answered_with_the_post_as_it_is_now(server: Server, tenant: Tenant) -> None:
+    key, (path, body) = name(), _draft(server, tenant)
+    first = send(server, tenant.key, path, body, key).json()["data"]
+    identity = first["id"]
+    later = {"scheduled_at": "2091-01-01T00:00:00.000Z"}
+    assert ask(server, tenant.key, "PATCH", f"/posts/{identity}", later).ok
+    again = send(server, tenant.key, path, body, key)
+    assert {**again.json()["data"], "warnings": []} == {**first, **later, "warnings": []}
+    assert {one["code"] for one in again.json()["data"]["warnings"]} >= {"REACHABILITY_PENDING"}
+    assert again.headers["ETag"] == server.get(f"/posts/{identity}", tenant.key).headers["ETag"]
+    without = send(server, tenant.key, path, body)
+    assert (without.status_code, without.json()["error_code"]) == (400, "validation_failed")
+    assert send(server, tenant.key, "/posts/delete", {"postIds": [identity]}).ok
+    gone = send(server, tenant.key, path, body, key)
+    assert (gone.status_code, gone.json()["error_code"]) == (404, "not_found")
 
 
 def test_what_was_removed_since_is_not_made_again(server: Server, tenant: Tenant) -> None:

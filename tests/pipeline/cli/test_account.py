@@ -324,3 +324,45 @@ def test_no_file_crashes_the_reader_or_shows_the_token(noise: bytes, first: bool
     accounts, problems = read_accounts(b"\n".join(lines), "Acme")
     assert accounts or problems
     assert TOKEN not in repr(problems) + repr(accounts)
+
+
+def test_posting_times_are_shown_set_and_dropped(terminal: Terminal, workspace: str) -> None:
+    made = terminal.json("account add-sandbox tiktok --workspace", workspace, "--username", "with_times")
+    times = ("account times", made["id"])
+    usual = terminal.json(*times)
+    assert (usual["times"], usual["time_zone"], usual["most_a_day"]) == (
+        "daily 09:00 12:00 18:00",
+        "UTC",
+        None,
+    )
+    words = ("mon-fri 18:00 9:00; sat 10:00", "--time-zone", "europe/berlin", "--most-a-day", "2")
+    changed = terminal.json(*times, *words, "--least-gap", "90")
+    assert changed["times"] == "mon-fri 09:00 18:00; sat 10:00"
+    assert (changed["time_zone"], changed["most_a_day"], changed["least_gap_minutes"]) == (
+        "Europe/Berlin",
+        2,
+        90,
+    )
+    assert terminal.json(*times) == changed
+    kept = terminal.json(*times, "daily 07:00", "--usual")
+    assert (kept["times"], kept["time_zone"], kept["least_gap_minutes"]) == ("daily 07:00", "UTC", 60)
+    shown = dict(line.split(maxsplit=1) for line in terminal.text(*times).splitlines())
+    assert (shown["times"], shown["time_zone"]) == ("daily 07:00", "UTC")
+    assert "most_a_day" not in shown, "none is set"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("mo 09:00",), "'mo' is no day such as mon"),
+        (("daily 9",), "'9' is no time of day such as 09:00"),
+        (("--time-zone", "Europe/Berln"), "did you mean Europe/Berlin?"),
+    ],
+)
+def test_posting_times_that_cannot_be_read_are_refused(
+    terminal: Terminal, workspace: str, words: tuple[str, ...], why: str
+) -> None:
+    made = terminal.json("account add-sandbox tiktok --workspace", workspace, "--username", "times")
+    ended = terminal.run("account times", made["id"], *words)
+    assert ended.status == 2
+    assert why in ended.stderr

@@ -45,9 +45,9 @@ def create(sandbox: Stack, kind: str) -> dict[str, Any]:
     return {**made, "platform": kind.partition("_")[0], "scopes": " ".join(made.get("scopes") or ())}
 
 
-def write_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def write_csv(rows: Sequence[Mapping[str, Any]], *more: str) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
+    writer = csv.DictWriter(out, [*COLUMNS, *more], extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
@@ -280,3 +280,30 @@ def test_tokens_that_list_nothing_are_refused(sandbox: Stack, terminal: Terminal
     said = terminal.refusal("account discover facebook --workspace Nobody", stdin=stdin)
     assert "nothing was stored" in said
     assert "doesnotexist" not in said
+
+
+def test_a_row_sets_when_its_account_posts(
+    sandbox: Stack, terminal: Terminal, ledger: Ledger, workspace: UUID
+) -> None:
+    row = {**create(sandbox, "tiktok"), "times": "mon-fri 09:00", "most_a_day": "1"}
+    ended = terminal.run(
+        "account import - --workspace",
+        str(workspace),
+        "--yes",
+        "--json",
+        stdin=write_csv([row], "times", "most_a_day"),
+    )
+    assert ended.status == 0, ended
+    [stored] = list_stored(ledger, workspace)
+    assert stored.posting_times["most_a_day"] == 1
+    assert stored.posting_times["times"]["friday"] == ["09:00"]
+    row["times"] = "mon-fri 9"
+    refused = terminal.run(
+        "account import - --workspace",
+        str(workspace),
+        "--json",
+        stdin=write_csv([row], "times", "most_a_day"),
+    )
+    [problem] = json.loads(refused.stdout)
+    assert (problem["column"], problem["value"]) == ("times", "mon-fri 9")
+    assert problem["rule"] == "'9' is no time of day such as 09:00 or 18:30."

@@ -45,6 +45,7 @@ CHANGES_NOTHING = {
     "demo": "works through the API, or other commands",
     "flower": "a server",
     "live-check": "asks the platforms",
+    "live-post": "publishes at a platform: test_live_post",
     "migrate": "changes the form of the tables, and records it there",
     "post create": "a new post is its own record",
     "post validate": "stores no post",
@@ -87,8 +88,28 @@ class Scene:
             self.ledger.put(post, state, armed=state is State.UNKNOWN)
         return post
 
+    def draft(self) -> str:
+        media = ("--video", "https://cdn.example.com/v.mp4")
+        account = self.account()
+        made = self.terminal.json(
+            "post create --draft --workspace",
+            self.workspace,
+            "--account",
+            account,
+            "--caption",
+            account,
+            *media,
+        )
+        identity: str = made["id"]
+        return identity
+
     def delivery(self, state: State) -> str:
         return str(self.post(state).deliveries[0])
+
+    def looked_at(self) -> str:
+        post = self.post(State.UNKNOWN)
+        self.ledger.change(post.deliveries[0], "next_at = now() + interval '1 hour'")
+        return str(post.deliveries[0])
 
     def key(self) -> str:
         made: str = self.terminal.json("key create", self.workspace)["public_id"]
@@ -147,6 +168,12 @@ class Scene:
         until(revive, 60)
         return identity
 
+    def canceled(self) -> str:
+        """Return a job that has canceled a post."""
+        identity: str = self.terminal.json("steer cancel", *self.steer("cancel"))["job"]["id"]
+        until(lambda: self.terminal.json("steer show", identity)["state"] == "done", 60)
+        return identity
+
     def accept(self) -> Command:
         self.terminal.text("restore declare --since 1m")
         return "--nothing-sent", "a test"
@@ -168,9 +195,11 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "account discover": lambda s: ("facebook", "--workspace", s.workspace, "--yes"),
     "account import": lambda s: ("-", "--workspace", s.workspace, "--yes"),
     "account reconnect": lambda s: (s.account(), "--unchecked"),
+    "account times": lambda s: (s.account(), "daily 09:00"),
     "dead-letter discard": lambda s: (s.delivery(State.FAILED), "--why", "over"),
     "dead-letter replay": lambda s: (s.delivery(State.BLOCKED),),
     "delivery decide": lambda s: (s.delivery(State.UNKNOWN), "--live", "https://t.example/1"),
+    "delivery look": lambda s: (s.looked_at(),),
     "delivery resume": lambda s: (s.delivery(State.BLOCKED),),
     "import apply": lambda s: s.plan(),
     "import cancel": lambda s: (s.plan()[0],),
@@ -188,6 +217,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "post cancel": lambda s: (str(s.post().id),),
     "post delete": lambda s: (str(s.post().id),),
     "post edit": lambda s: (str(s.post().id), "--at", "3h"),
+    "post schedule": lambda s: (s.draft(),),
     "post retry": lambda s: (str(s.post(State.FAILED).id),),
     "restore accept": lambda s: s.accept(),
     "restore declare": lambda _: ("--since", "1m"),
@@ -197,6 +227,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "steer resume": lambda s: s.steer("resume"),
     "steer retry": lambda s: s.steer("retry"),
     "steer stop": lambda s: (s.steered(),),
+    "steer undo": lambda s: (s.canceled(),),
     "user create": lambda _: (f"u{new_id().hex[-8:]}", "--role", "viewer", "--workspace", "all"),
     "user disable": lambda s: (s.user(),),
     "user enable": lambda s: (s.user(),),
@@ -284,6 +315,15 @@ def test_a_command_that_is_refused_is_not_recorded(scene: Scene) -> None:
     ):
         assert scene.terminal.run(*words).status == 1, words
     assert list_since(scene.ledger, last) == []
+
+
+def test_names_of_columns_that_an_import_keeps_are_recorded(scene: Scene) -> None:
+    last = max((one.id for one in list_since(scene.ledger, 0)), default=0)
+    kept = ("--map", "Text=caption", "--save-as", "months")
+    scene.terminal.text("import plan", scene.month, "--workspace", scene.workspace, *kept)
+    [saved] = [one for one in list_since(scene.ledger, last) if one.kind == "import preset"]
+    assert (saved.verb, saved.subject, saved.actor_kind) == ("save", "months", "command line")
+    assert (saved.before, saved.after) == ({"columns": {}}, {"columns": {"Text": "caption"}})
 
 
 def test_the_sample_workspace_of_a_first_start_is_recorded(scene: Scene, tmp_path: Path) -> None:

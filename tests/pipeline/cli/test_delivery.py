@@ -69,7 +69,7 @@ def test_exactly_one_thing_is_said(terminal: Terminal, ledger: Ledger, words: tu
 def test_what_is_settled_or_nowhere_or_no_address_is_refused(terminal: Terminal, ledger: Ledger) -> None:
     post = ledger.fresh(State.PUBLISHED)
     delivery = str(post.deliveries[0])
-    assert "only unknown and blocked deliveries" in terminal.refusal("delivery decide", delivery, "--again")
+    assert "only blocked and unknown deliveries" in terminal.refusal("delivery decide", delivery, "--again")
     assert ledger.state(post.deliveries[0]) is State.PUBLISHED
     assert "`slipway delivery list`" in terminal.refusal("delivery decide nonsense --again")
     assert "https://" in terminal.refusal("delivery decide", delivery, "--live", "javascript:alert(1)")

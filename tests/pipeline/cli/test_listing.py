@@ -45,7 +45,16 @@ def test_every_filter_selects_and_none_means_all(terminal: Terminal, ledger: Led
     error = '{"code": "unavailable", "class": "Unavailable", "message": "It is down."}'
     ledger.change(failed.deliveries[0], "error = CAST(:e AS jsonb)", e=error)
     with ledger.database.begin() as c:
-        c.exec_driver_sql("UPDATE posts SET status = 'failed' WHERE id = %(i)s", {"i": failed.id})
+        c.exec_driver_sql(
+            "UPDATE posts SET status = 'failed', created_at = now() - interval '2 hours' WHERE id = %(i)s",
+            {"i": failed.id},
+        )
+        c.exec_driver_sql("UPDATE posts SET caption = 'Spring 100%%_SALE' WHERE id = %(i)s", {"i": later.id})
+        c.exec_driver_sql(
+            """INSERT INTO replays (workspace_id, token, fingerprint, post_id)
+               VALUES (%(w)s, 'id:order 7', '', %(i)s)""",
+            {"w": workspace, "i": blocked.id},
+        )
 
     within = ("--workspace", str(workspace))
     for words, posts in (
@@ -60,6 +69,12 @@ def test_every_filter_selects_and_none_means_all(terminal: Terminal, ledger: Led
         (("--due", "now..3h"), (later,)),
         (("--due", "-3h..-1h"), (failed,)),
         (("--due", "..now", "--platform", "tiktok"), (blocked,)),
+        (("--text", "SPRING 100%"), (later,)),
+        (("--text", "1_0"), ()),
+        (("--external-id", "order 7"), (blocked,)),
+        (("--external-id", "order"), ()),
+        (("--created", "..-1h"), (failed,)),
+        (("--created", "-1h..", "--text", "sale"), (later,)),
     ):
         assert listed(terminal, noun, *within, *words) == {str(post.id) for post in posts}, words
     assert listed(terminal, noun, "--account", str(linkedin)) == {str(failed.id)}, "without a workspace"
@@ -83,6 +98,23 @@ def test_pages_follow_each_other_without_a_gap(terminal: Terminal, ledger: Ledge
     told = terminal.run(*words)
     assert "There may be more: repeat with --after " in told.stderr
     assert "There may be more" not in terminal.run(*words[:-1], "9").stderr
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_pages_by_due_time_follow_each_other_too(terminal: Terminal, ledger: Ledger, noun: str) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    posts = [ledger.post([account], due=n * HOUR) for n in (4, 2, 1, 2, 3)]
+    words = (noun, "list", "--workspace", str(workspace), "--sort", "due", "--limit", "2")
+    seen: list[str] = []
+    after: tuple[str, ...] = ()
+    for _ in range(3):
+        page = terminal.json(*words, *after)
+        seen += [row["id" if noun == "post" else "post"] for row in page]
+        after = ("--after", page[-1]["id"])
+    assert sorted(seen) == sorted(str(post.id) for post in posts)
+    assert (seen[0], *seen[3:]) == (str(posts[2].id), str(posts[4].id), str(posts[0].id))
+    assert "begin with the first page" in terminal.refusal(*words, "--after", str(workspace))
 
 
 @pytest.mark.parametrize("noun", NOUNS)

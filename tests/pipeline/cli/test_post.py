@@ -18,6 +18,7 @@ from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.delivery import State
 from pipeline.imports.export import PAGE
 from pipeline.store.auth.workspaces import set_plan
+from pipeline.store.database import row
 from tests.fork_server_client import Result
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import HOUR, Ledger
@@ -115,6 +116,30 @@ def test_a_platforms_options_are_given_one_by_one(author: Author) -> None:
         assert said in author.terminal.refusal(*author.words("create", "--option", option))
 
 
+def test_what_an_account_has_of_its_own_is_given_field_by_field(author: Author) -> None:
+    youtube = str(author.ledger.account(author.workspace, Platform.YOUTUBE))
+    settings = (
+        "caption=Only there",
+        f"video={VIDEO}?own",
+        "scheduled_at=2091-01-01T00:00:00Z",
+        "youtube.title=T",
+    )
+    words = [word for setting in settings for word in ("--own", youtube, setting)]
+    named = [word for account in (author.accounts[0], youtube) for word in ("--account", account)]
+    made = author.create(*named, "--at", "2090-01-01T00:00:00Z", *words)
+    shown = {one["platform"]: one for one in author.show(made["id"])["deliveries"]}
+    own = ("caption", "media", "scheduled_at", "youtube")
+    assert {name: shown["youtube"][name] for name in own} == {
+        "caption": "Only there",
+        "media": {"type": "video", "url": f"{VIDEO}?own"},
+        "scheduled_at": "2091-01-01T00:00:00Z",
+        "youtube": {"title": "T"},
+    }
+    assert not shown["tiktok"].keys() & set(own)
+    refused = author.terminal.refusal(*author.words("create", "--own", youtube, "caption=x"))
+    assert "name the account by --account" in refused
+
+
 def test_the_same_post_twice_is_one_post(author: Author) -> None:
     words = (
         "--account",
@@ -137,7 +162,10 @@ def test_the_same_post_twice_is_one_post(author: Author) -> None:
     [
         (("--video", "http://x.example/v.mp4"), "media.url: Must be an https URL."),
         (("--account", "nobody"), "`slipway account list`"),
-        (("--video", VIDEO, "--image", VIDEO), "not both"),
+        (("--video", VIDEO, "--image", VIDEO), "Give one of --video, --image, --text and --document"),
+        (("--text", "--document", VIDEO), "Give one of --video, --image, --text and --document"),
+        (("--document", VIDEO), "media.title: "),
+        (("--title", "C"), "title goes with media"),
         ((), "accounts: "),
     ],
 )
@@ -182,6 +210,19 @@ def test_a_post_is_edited_at_once_or_not_at_all(author: Author) -> None:
         "cannot be changed"
         in author.terminal.run("post edit", made["id"], "--body", "-", stdin='{"external_id": "x"}').stderr
     )
+
+
+def test_the_time_of_a_scheduled_draft_is_said_by_the_clock_of_the_workspace(author: Author) -> None:
+    with author.ledger.database.begin() as c:
+        row(
+            c, "UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :w RETURNING id", w=author.workspace
+        )
+    words = ("--account", author.accounts[0], "--caption", "x", "--video", VIDEO, "--draft")
+    made = author.terminal.json(*author.words("create", *words))
+    at = ("--at", "2090-01-01T20:00:00Z")
+    shown = author.terminal.text("post schedule", made["id"], *at).splitlines()
+    assert shown[-1].split(maxsplit=1) == ["scheduled_at_local", "2090-01-02 05:00 Asia/Tokyo"]
+    assert ["scheduled_at", "2090-01-01T20:00:00.000Z"] in [line.split() for line in shown]
 
 
 def test_posts_of_several_workspaces_are_cancelled_and_each_other_one_has_its_reason(author: Author) -> None:
@@ -281,7 +322,7 @@ def test_it_has_the_filters_of_the_list() -> None:
         name: {option for parameter in command.params for option in parameter.opts}
         for name, command in group.commands.items()
     }
-    assert of["export"] == of["list"] - {"--limit", "--after"} | {"--format"}
+    assert of["export"] == of["list"] - {"--limit", "--after", "--sort"} | {"--format"}
 
 
 def test_every_post_of_a_workspace_is_written_once_newest_first(terminal: Terminal, ledger: Ledger) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from pipeline.broker.queues import IMPORTS
 from pipeline.domain.delivery import State
+from pipeline.domain.level import LEVEL
+from pipeline.store.canaries import record_canary
+from pipeline.store.database import row
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger, Post
 from tests.stack import Stack
@@ -74,6 +79,56 @@ def test_it_counts_first_and_acts_with_yes(terminal: Terminal, ledger: Ledger, w
     assert (receipt["delivery_id"], receipt["outcome"]) == (str(post.deliveries[0]), "done")
     shown_text = terminal.text("steer show", identity)
     assert f"account_id {account}" in shown_text
+
+
+def test_a_job_is_undone_by_its_id_within_ten_minutes(
+    terminal: Terminal, ledger: Ledger, worker: Stack
+) -> None:
+    assert worker is not None
+    account, post, _ = make(ledger)
+    where = ("--workspace", str(post.workspace), "--account", account, "--yes")
+    gone = terminal.json("steer cancel", *where)["job"]
+    finish(terminal, {"job": gone})
+    assert ledger.states(post) == [State.CANCELLED]
+    made = terminal.json("steer undo", gone["id"])
+    assert (made["verb"], made["arguments"]) == ("undo", {"undoes": gone["id"], "undone": "cancel"})
+    assert finish(terminal, {"job": made})["done"] == 1
+    assert ledger.states(post) == [State.ACCEPTED], "its media are checked again"
+    assert f"undoes {gone['id']}, undone cancel" in terminal.text("steer undo", gone["id"])
+    failed = terminal.refusal("steer undo", made["id"])
+    assert "The job's verb is undo, which has no undo." in failed
+
+
+def test_a_job_is_followed_without_a_terminal(terminal: Terminal, ledger: Ledger, worker: Stack) -> None:
+    assert worker is not None
+    account, post, _ = make(ledger)
+    where = ("--account", account, "--workspace", str(post.workspace))
+    assert "give --yes" in terminal.run("steer pause", *where, "--wait").stderr
+    ended = terminal.run("steer pause", *where, "--yes", "--wait", "--json")
+    job = json.loads(ended.stdout)["job"]
+    assert (job["state"], job["done"]) == ("done", 1)
+    assert ended.stderr.lstrip().startswith("pause: ")
+    undone = terminal.run("steer undo", job["id"], "--wait", "--json")
+    assert json.loads(undone.stdout)["state"] == "done"
+    assert undone.stderr.lstrip().startswith("undo: ")
+
+
+def test_a_job_that_waits_for_a_newer_worker_says_so(
+    terminal: Terminal, ledger: Ledger, worker: Stack
+) -> None:
+    assert worker is not None
+    account, post, _ = make(ledger)
+    where = ("--account", account, "--workspace", str(post.workspace))
+    job = finish(terminal, terminal.json("steer cancel", *where, "--yes"))
+    newer = "UPDATE steering_jobs SET state = 'working', level = :n WHERE id = :id RETURNING id"
+    with ledger.database.begin() as c:
+        record_canary(c, IMPORTS, LEVEL)
+        row(c, newer, n=LEVEL + 1, id=UUID(job["id"]))
+    assert ["held_for", "newer_worker"] in [
+        line.split() for line in terminal.text("steer show", job["id"]).splitlines()
+    ]
+    [listed] = terminal.json("steer list", *where[2:])
+    assert listed["held_for"] == "newer_worker"
 
 
 def test_a_resume_right_after_a_pause_resumes_all_and_both_are_listed(

@@ -51,7 +51,8 @@ def test_a_personal_workspace_has_an_owner(terminal: Terminal) -> None:
 
 
 def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal) -> None:
-    assert "did you mean Europe/Berlin?" in terminal.refusal("workspace create x --time-zone Europe/Berln")
+    refused = terminal.run("workspace create x --time-zone Europe/Berln")
+    assert (refused.status, "did you mean Europe/Berlin?" in refused.stderr) == (2, True)
     assert "`slipway workspace list`" in terminal.refusal("workspace set-plan nobody creator")
     assert "`slipway key list`" in terminal.refusal("key revoke slw_live_0")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from playwright.sync_api import Locator, Page
 
 SERIOUS = {"serious", "critical"}
 NARROW, WIDE = {"width": 390, "height": 844}, {"width": 1400, "height": 900}
+OF_COLOURS = ("color-contrast", "link-in-text-block")
+"""The rules of axe-core that the colour scheme can change: the elements of a page are the same in both."""
 MAX_TABS = 200
 """Presses of the Tab key until a control must have been reached."""
 SCREENSHOTS = "DASHBOARD_SCREENSHOTS"
@@ -22,10 +25,12 @@ def check_accessibility(page: Page, name: str = "") -> None:
     """Check the page as it is now, in both window sizes and colour schemes. *name*: of its screenshots."""
     for size in (NARROW, WIDE):
         page.set_viewport_size({"width": size["width"], "height": size["height"]})
-        _assert_nothing_is_cut_off(page)
+        assert_everything_is_within(page, f"{size['width']} px")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme="light" if scheme == "light" else "dark", reduced_motion="reduce")
-            _assert_no_serious_finding(page, f"{size['width']} px, {scheme}")
+            _assert_no_serious_finding(
+                page, f"{size['width']} px, {scheme}", OF_COLOURS if scheme == "dark" else ()
+            )
             if (folder := os.environ.get(SCREENSHOTS)) and name:
                 page.screenshot(path=Path(folder) / f"{name}-{size['width']}-{scheme}.png", full_page=True)
 
@@ -42,17 +47,33 @@ def press_tab_until(page: Page, control: Locator) -> None:
     raise AssertionError(f"{control} is not reached with the Tab key")
 
 
-def _assert_no_serious_finding(page: Page, where: str) -> None:
-    page.evaluate(_load_axe())
-    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+def _assert_no_serious_finding(page: Page, where: str, only: Sequence[str]) -> None:
+    """Run axe-core, or *only* these of its rules."""
+    if not page.evaluate("window.axe !== undefined"):
+        page.evaluate(_load("vendor/axe.min.js"))
+    options = {"resultTypes": ["violations"], **({"runOnly": [*only]} if only else {})}
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     serious = [_describe(one) for one in found["violations"] if one["impact"] in SERIOUS]
     assert serious == [], f"{where}: {json.dumps(serious, indent=2)}"
 
 
-def _assert_nothing_is_cut_off(page: Page) -> None:
-    """Assert that the page itself does not scroll sideways; a table in a region of its own may."""
+def assert_everything_is_within(page: Page, where: str) -> None:
+    """Assert that the page does not scroll sideways, and that no text or control leaves its card or covers another.
+
+    A table in a region of its own may scroll. Menus are opened one by one.
+    """
     excess = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert excess <= 0, f"the page is {excess} px wider than the window"
+    assert excess <= 0, f"{where}: {excess} px wider than the window"
+    found: list[str] = page.evaluate(_load("find_overflow.js"))
+    assert found == [], f"{where}: {json.dumps(found, indent=2, ensure_ascii=False)}"
+
+
+def assert_contrast(page: Page, where: str) -> None:
+    """Assert that text of every style that is seen has the contrast that WCAG AA asks for."""
+    page.evaluate(_load("vendor/axe.min.js"))
+    found: dict[str, Any] = page.evaluate(_load("check_contrast.js"))
+    bad = [_describe(one) for one in found["violations"]]
+    assert bad == [], f"{where}: {json.dumps(bad, indent=2)}"
 
 
 def _describe(finding: dict[str, Any]) -> dict[str, Any]:
@@ -61,5 +82,5 @@ def _describe(finding: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _load_axe() -> str:
-    return (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+def _load(script: str) -> str:
+    return (Path(__file__).parent / script).read_text()

@@ -51,7 +51,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium: Browser, site: Site) -> Iterator[Page]:
-    """A fresh page of the browser, logged in as an admin of all workspaces. A refused resource fails the test."""
+    """An empty page of the browser, logged in as an admin of all workspaces. A refused resource fails the test."""
     user = site.add_user({None: Role.ADMIN})
     with chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900}) as context:
         context.set_default_timeout(60_000)
@@ -63,6 +63,11 @@ def browser(chromium: Browser, site: Site) -> Iterator[Page]:
         )
         page.on("pageerror", lambda error: refused.append(str(error)))
         context.add_cookies([{"name": "slipway", "value": site.start_session(user), "url": site.url}])
-        page.goto("/dashboard/")
         yield page
     assert refused == []
+
+
+@pytest.fixture
+def home(browser: Page) -> None:
+    """The browser is on the first page: for tests that begin there, not by an address of their own."""
+    browser.goto("/dashboard/")

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urljoin
 from uuid import UUID
@@ -20,8 +21,12 @@ from tests.pipeline.api.running_server import Server, Tenant
 
 HOME, LOGIN = "/dashboard/", "/dashboard/login"
 PASSWORD = "correct horse battery"
-_HASH = hash_password(PASSWORD)
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+@cache
+def _hash() -> str:
+    return hash_password(PASSWORD)
 
 
 class Client(requests.Session):
@@ -61,7 +66,7 @@ class Site:
         """Add a user with these roles by workspace; None: in all workspaces."""
         login = login or f"user-{os.urandom(4).hex()}"
         with self.server.context.database.begin() as c:
-            identity = create_user(c, login, _HASH)
+            identity = create_user(c, login, _hash())
             for workspace, role in (roles or {}).items():
                 set_role(c, identity, workspace, role)
         return Someone(id=identity, login=login)
@@ -92,7 +97,7 @@ class Site:
     def start_session(self, user: Someone) -> str:
         """Start a session of the user and return its token."""
         with self.server.context.database.begin() as c:
-            stored = StoredPassword(user_id=user.id, password_hash=_HASH)
+            stored = StoredPassword(user_id=user.id, password_hash=_hash())
             token = start_session(c, stored, "127.0.0.1", "a browser")
         assert token is not None
         return token

@@ -14,8 +14,9 @@ from playwright.sync_api import Page, expect
 
 from adapters.contract import Platform
 from pipeline.domain.account import Role
-from pipeline.store.database import row
+from pipeline.store.database import row, rows
 from tests.pipeline.api.running_server import ABSENT, Tenant, serving
+from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, end_grant
 from tests.pipeline.dashboard.site import Client, Site
 
@@ -48,15 +49,21 @@ def show(client: Client, **query: object) -> str:
 
 
 def list_names(text: str) -> list[str]:
-    return re.findall(r'<th scope="row" class="text"><bdi>(.*?)</bdi>', text)
+    """Return the username of each row."""
+    return re.findall(
+        r'<li class="row of-account".*?<p class="clip second soft">\S+ <bdi>(.*?)</bdi>', text, re.DOTALL
+    )
 
 
 def test_what_needs_a_person_comes_first_with_what_hangs_on_it(http: Client, tenant: Tenant) -> None:
     text = show(http, workspace=tenant.workspace)
     assert [name[:4] for name in list_names(text)] == ["&lt;", "tikt", "inst"]
     assert HOSTILE not in text, "names and errors are escaped"
-    assert "2 active, 1 to reconnect, 0 taken out of use" in text
-    assert 'data-state="soon"' in text
+    assert "2 connected, 1 to connect again, 0 out of use" in text
+    assert text.count("Access ends soon</span>") == 1
+    assert re.findall(r'<h2 class="divider"><bdi>(.*?)</bdi></h2>', text)[0] == "Needs you"
+    main = text.partition("<dialog")[0]
+    assert len(re.findall(r'class="[^"]*\bsolid"', main)) == 1, "of the first that needs it"
     assert len(list_names(show(http, workspace=tenant.workspace, needs_person=1))) == 2
     assert len(list_names(show(http, workspace=tenant.workspace, platform="instagram"))) == 1
 
@@ -70,7 +77,10 @@ def test_posts_at_risk_lead_to_the_queue(site: Site, http: Client, tenant: Tenan
         "scheduled_at": "2035-01-01T00:00:00Z",
     }
     assert site.server.post(body, tenant.key).status_code == 201
-    assert f'<a href="/dashboard/queue?account={account}">1</a>' in show(http, workspace=tenant.workspace)
+    text = show(http, workspace=tenant.workspace)
+    [address] = re.findall(rf'href="(/dashboard/queue\?account={account}[^"]*)">1 post</a>', text)
+    assert "1 after its end" in text
+    assert len(re.findall('id="row-', http.get(address.replace("&amp;", "&")).text)) == 1
 
 
 def test_pages_have_each_account_once(site: Site, http: Client) -> None:
@@ -78,7 +88,7 @@ def test_pages_have_each_account_once(site: Site, http: Client) -> None:
     for n in range(60):
         add_named(site.server.context, tenant.workspace, f"name-{n:02}")
     first = show(http, workspace=tenant.workspace)
-    [link] = re.findall(r'<a href="([^"]+)" rel="next">', first)
+    [link] = re.findall(r'rel="next" href="([^"]+)"', first)
     second = http.get(link.replace("&amp;", "&")).text
     names = list_names(first) + list_names(second)
     assert len(names) == len(set(names)) == 62
@@ -86,7 +96,8 @@ def test_pages_have_each_account_once(site: Site, http: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"after": "0,1"}, {"after": "9,1," + ABSENT}, {"platform": "myspace"}, {"workspace": "x"}]
+    "query",
+    [{"after": "0,1"}, {"after": "9,a,tiktok," + ABSENT}, {"platform": "myspace"}, {"workspace": "x"}],
 )
 def test_a_query_that_is_none_is_refused(http: Client, query: dict[str, str]) -> None:
     assert http.get(PATH, params=query).status_code == 400
@@ -101,7 +112,8 @@ def test_others_see_their_workspaces_only_and_connect_only_as_operators(site: Si
         assert client.get(PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
         assert connect(client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
     with site.log_in(author) as client:
-        assert "Connect again" not in show(client)
+        assert f"{PATH}/connect" not in show(client)
+        assert "Pause" not in re.sub("Pauses|/pauses", "", show(client))
         assert connect(client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
 
 
@@ -114,7 +126,7 @@ def test_a_link_is_made_by_the_flow_that_there_is_and_says_who_made_it(site: Sit
     with site.log_in(user) as client:
         answer = connect(client, account=tenant.accounts["lost"], platform="linkedin")
         assert answer.status_code == 200, answer.text
-    [address] = re.findall(r'<a href="(https://[^"]+)" role="button"', answer.text)
+    [address] = re.findall(r'<a class="button solid" href="(https://[^"]+)"', answer.text)
     given = parse_qs(urlsplit(address.replace("&amp;", "&")).query)
     assert given["client_id"] == ["an-app"]
     assert given["redirect_uri"] == ["https://slipway.example/api/partner/v1/connect/linkedin/callback"]
@@ -135,6 +147,119 @@ def test_what_cannot_be_connected_is_refused_with_its_reason(http: Client, tenan
     assert [one.status_code for one in (unknown, other, none, strange, missing)] == [404, 404, 500, 400, 400]
     assert "SLIPWAY_YOUTUBE__APP_ID" in none.text
     assert all(p in missing.text for p in Platform)
+
+
+def list_pauses(site: Site) -> set[tuple[str, str, str]]:
+    with site.server.context.database.begin() as c:
+        return {(r.scope, r.target, r.why) for r in rows(c, "SELECT scope, target, why FROM pauses")}
+
+
+def test_a_platform_of_one_client_is_paused_in_one_action_and_goes_on_account_by_account(
+    site: Site, tenant: Tenant
+) -> None:
+    other = site.server.tenant()
+    tiktok = UUID(tenant.accounts["tiktok"])
+    second = add_named(site.server.context, tenant.workspace, "second", Platform.TIKTOK)
+    with site.log_in(site.add_user({tenant.workspace: Role.OPERATOR}, login="kim")) as client:
+        here = f"{PATH}?workspace={tenant.workspace}"
+        form = {"what": f"accounts:{tenant.workspace}/tiktok", "why": "new logo", "next": here}
+        answer = client.post("/dashboard/pauses", form, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (303, here), (
+            "without `of` there is no undo"
+        )
+        assert list_pauses(site) == {("account", str(one), "new logo") for one in (tiktok, second)}
+        shown = show(client, workspace=tenant.workspace)
+        assert shown.count("Paused</span>") == shown.count("Resume</button>") == 2
+        lift = {"scope": "account", "target": str(tiktok), "next": here}
+        assert client.post("/dashboard/pauses/end", lift, allow_redirects=False).headers["Location"] == here
+        assert list_pauses(site) == {("account", str(second), "new logo")}
+        for what, status in {
+            f"accounts:{other.workspace}/tiktok": 404,
+            f"accounts:{tenant.workspace}/pinterest": 404,
+            f"accounts:{tenant.workspace}/myspace": 400,
+            f"accounts:{tenant.workspace}": 400,
+            "accounts:/tiktok": 400,
+        }.items():
+            assert client.post("/dashboard/pauses", {"what": what, "why": "w"}).status_code == status, what
+    with site.log_in(site.add_user({tenant.workspace: Role.AUTHOR})) as client:
+        assert client.post("/dashboard/pauses", form).status_code == 403
+    with site.server.context.database.begin() as c:
+        found = rows(
+            c,
+            """SELECT verb, subject FROM audit WHERE actor_name = 'kim' AND kind = 'pause' ORDER BY at, id""",
+        )
+    paused = {("pause", f"account {one}") for one in (tiktok, second)}
+    assert {(r.verb, r.subject) for r in found} == {*paused, ("lift", f"account {tiktok}")}
+
+
+def test_pauses_that_were_made_there_are_undone_together_once_and_by_an_operator(
+    site: Site, tenant: Tenant
+) -> None:
+    add_named(site.server.context, tenant.workspace, "second", Platform.TIKTOK)
+    user = site.add_user({tenant.workspace: Role.OPERATOR}, login="lou")
+    with site.log_in(user) as client, site.log_in(site.add_user({tenant.workspace: Role.AUTHOR})) as author:
+        here = f"{PATH}?workspace={tenant.workspace}"
+        form = {
+            "what": f"accounts:{tenant.workspace}/tiktok",
+            "why": "new logo",
+            "next": here,
+            "of": str(tenant.workspace),
+        }
+        shown = client.post("/dashboard/pauses", form)
+        assert shown.url.startswith(f"{site.url}{here}&of={tenant.workspace}&undo=")
+        fields = dict(re.findall(r'name="(of|next)" value="([^"]+)"', shown.text.partition('id="toast"')[2]))
+        audits = re.findall(r'name="undo" value="(\d+)"', shown.text)
+        assert (len(audits), fields) == (2, {"of": str(tenant.workspace), "next": here})
+        assert "toast" not in author.get(shown.url).text
+        undo = {**fields, "undo": audits}
+        assert author.post("/dashboard/pauses/undo", undo).status_code == 403
+        answer = client.post("/dashboard/pauses/undo", undo, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (303, here)
+        assert "new colours" not in {why for _, _, why in list_pauses(site)}
+        assert 'id="toast"' not in client.get(shown.url).text
+        assert client.post("/dashboard/pauses/undo", undo).status_code == 409
+        for wrong, status in (
+            ({"undo": "x"}, 404),
+            ({"undo": "99999999"}, 404),
+            ({"of": ABSENT}, 404),
+            ({"of": ""}, 404),
+        ):
+            assert client.post("/dashboard/pauses/undo", {**undo, **wrong}).status_code == status, wrong
+        history = client.get(f"/dashboard/history?client={tenant.workspace}").text
+        assert history.count("undid the pause of") == 2
+
+
+@pytest.mark.parametrize("place", ["https://evil.example/", "//evil.example", "/dashboard/../../evil"])
+def test_a_form_leads_to_a_page_of_this_site(http: Client, place: str) -> None:
+    lift = {"scope": "account", "target": http_account(http), "next": place}
+    answer = http.post("/dashboard/pauses/end", lift, allow_redirects=False)
+    assert answer.headers["Location"] == "/dashboard/pauses"
+
+
+def http_account(client: Client) -> str:
+    """Return an account that is shown."""
+    return str(re.findall(r'id="account-([^"]+)"', show(client))[0])
+
+
+@pytest.mark.usefixtures("home")
+def test_a_person_pauses_a_clients_platform_in_three_clicks(
+    browser: Page, site: Site, tenant: Tenant
+) -> None:
+    browser.get_by_role("link", name="Accounts").first.click()
+    browser.goto(f"{PATH}?workspace={tenant.workspace}&platform=instagram")
+    browser.get_by_text("Pause…").click()
+    expect(browser.get_by_label("Why")).to_be_focused()
+    browser.keyboard.type("the client asked")
+    browser.get_by_role("button", name=re.compile("Instagram of")).click()
+    expect(browser.get_by_role("button", name="Resume")).to_be_visible()
+    assert ("account", tenant.accounts["instagram"], "the client asked") in list_pauses(site)
+    expect(browser.get_by_role("status").filter(has_text="Paused")).to_contain_text(
+        re.compile(r"9:\d\d left")
+    )
+    check_accessibility(browser, "accounts")
+    browser.get_by_role("button", name="Undo").click()
+    expect(browser.get_by_text("Pause…")).to_be_visible()
+    assert list_pauses(site) & {("account", tenant.accounts["instagram"], "the client asked")} == set()
 
 
 def test_a_hostile_name_stays_text(browser: Page, tenant: Tenant) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.assets import LOCK, PACKAGES, ROOT, compute_integrity, extract
 from tests.pipeline.dashboard.site import Site
 
 OWN = ROOT / "pipeline" / "dashboard" / "static"
-MAX_OWN_JAVASCRIPT = 200
+MAX_OWN_JAVASCRIPT = 500
 """Lines."""
 
 
@@ -33,8 +34,9 @@ def test_the_vendored_files_are_those_of_the_lock() -> None:
 def test_every_vendored_library_has_its_licence_beside_it() -> None:
     for folder in {package.folder for package in PACKAGES}:
         code = {path.name.partition(".")[0] for path in folder.glob("*.min.*")}
-        assert code
-        assert {path.name.partition(".")[0] for path in folder.glob("*LICENSE*")} == code
+        assert code or (folder / "LICENSE").exists() or (folder / "LICENSE.md").exists()
+        if code:
+            assert {path.name.partition(".")[0] for path in folder.glob("*LICENSE*")} == code
 
 
 def test_another_tarball_is_noticed(tmp_path: Path) -> None:
@@ -51,6 +53,12 @@ def test_another_tarball_is_noticed(tmp_path: Path) -> None:
 def test_own_javascript_stays_small() -> None:
     lines = {path.name: path.read_text().count("\n") for path in OWN.glob("*.js")}
     assert sum(lines.values()) < MAX_OWN_JAVASCRIPT, lines
+
+
+def test_there_is_one_stylesheet_of_our_own_and_no_block_of_it_stays_open() -> None:
+    assert [path.name for path in OWN.glob("*.css")] == ["dashboard.css"]
+    depths = [*accumulate({"{": 1, "}": -1}.get(one, 0) for one in (OWN / "dashboard.css").read_text())]
+    assert (min(depths), max(depths), depths[-1]) == (0, 2, 0), "a rule in a block of a query, and no deeper"
 
 
 def test_a_file_is_cached_for_ever_under_its_hash_and_sent_anew_under_another(site: Site) -> None:
@@ -97,32 +105,8 @@ def test_the_package_holds_templates_and_static_files(tmp_path: Path) -> None:
     assert files <= names
 
 
+@pytest.mark.usefixtures("home")
 def test_the_libraries_work_under_the_policy_of_the_pages(browser: Page) -> None:
     """The fixture fails the test if the browser refuses a style or a script."""
-    for name in ("event-calendar.min.js", "uplot.min.js"):
-        browser.evaluate(LOAD, ["script", static(f"vendor/{name}")])
-    for name in ("event-calendar.min.css", "uplot.min.css"):
-        browser.evaluate(LOAD, ["link", static(f"vendor/{name}")])
-    drawn = browser.evaluate(
-        """() => {
-            const place = document.querySelector("main");
-            const options = {view: "timeGridWeek", events: [{start: new Date(), end: new Date(), title: "<img>"}]};
-            EventCalendar.create(place.appendChild(document.createElement("div")), options);
-            new uPlot({width: 300, height: 200, series: [{}, {stroke: "red"}]}, [[1, 2, 3], [3, 1, 2]],
-                      place.appendChild(document.createElement("div")));
-            const days = document.querySelectorAll(".ec-event, .ec-day").length;
-            return [days > 0, place.querySelectorAll("canvas").length];
-        }"""
-    )
-    assert drawn == [True, 1]
+    assert browser.evaluate("typeof Idiomorph.morph") == "function"
     assert browser.evaluate("htmx.config.allowEval") is False
-    assert browser.evaluate("getComputedStyle(document.querySelector('.u-wrap')).position") == "relative"
-
-
-LOAD = """([tag, address]) => new Promise((done, failed) => {
-    const element = document.createElement(tag);
-    element.onload = done;
-    element.onerror = failed;
-    Object.assign(element, tag === "link" ? {rel: "stylesheet", href: address} : {src: address});
-    document.head.appendChild(element);
-})"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,19 +10,22 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import serving
+from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, write_rows
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Client, Site, Someone
 from tests.pipeline.dashboard.test_accounts_page import APP
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import send, start
 from tests.pipeline.dashboard.test_sessions import end, find_id
+from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
 
-CHANGES_NOTHING = {"/queue/count": "counts"}
+CHANGES_NOTHING = {"/clock": "a cookie of the browser"}
 """Routes that are no GET and write no row, with the reason."""
 
 
@@ -40,16 +44,35 @@ class Scene:
 
     def steer(self) -> None:
         post = self.ledger.fresh(due=HOUR)
-        start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
+        start(self.site, self.client, action="cancel", scope="some", post=post.id)
+
+    def confirm(self) -> None:
+        post = self.ledger.fresh(State.FAILED)
+        start(self.site, self.client, action="replay", scope="some", post=post.id)
 
     def stop(self) -> None:
         post = self.ledger.fresh(due=HOUR)
-        [job] = start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
+        [job] = start(self.site, self.client, action="cancel", scope="some", post=post.id)
         self.send(f"/dashboard/jobs/{job}/stop", {}, 303)
+
+    def undo(self) -> None:
+        post = self.ledger.fresh(due=HOUR)
+        [job] = start(self.site, self.client, action="pause", scope="some", post=post.id)
+        for _ in range(2):
+            run_steering_step(self.site.server.context, job)
+        self.send("/dashboard/jobs/undo", {"id": str(job)}, 303)
 
     def reschedule(self) -> None:
         post, form = self.ledger.fresh(due=HOUR), {"scheduled_at": "2031-03-01T10:00:00Z", "version": "*"}
         done(press(self.client, post, "reschedule", form), post, "reschedule")
+
+    def undo_move(self) -> None:
+        post, form = self.ledger.fresh(due=HOUR), {"scheduled_at": "2031-03-01T10:00:00Z", "version": "*"}
+        done(press(self.client, post, "reschedule", form), post, "reschedule")
+        [undo] = re.findall(
+            r'action="([^"]+/undo/[0-9]+)"', self.client.get(f"/dashboard/posts/{post.id}").text
+        )
+        self.send(undo, {}, 303)
 
     def cancel(self) -> None:
         post = self.ledger.fresh(due=HOUR)
@@ -63,9 +86,32 @@ class Scene:
     def lift(self) -> None:
         self.send("/dashboard/pauses/end", {"scope": "account", "target": self.pause()}, 303)
 
+    def replace_file(self) -> None:
+        post = self.ledger.fresh(State.FAILED)
+        path = f"/dashboard/posts/{post.id}/deliveries/{post.deliveries[0]}/file?version=*&name=v.mp4"
+        headers = {"Content-Type": "video/mp4"}
+        assert self.client.post(path, data=samples.video(), headers=headers).status_code == 204
+
+    def undo_pause(self) -> None:
+        space = str(self.site.tenant.workspace)
+        form = {
+            "what": f"account:{self.ledger.account(self.site.tenant.workspace)}",
+            "why": "checking",
+            "of": space,
+        }
+        [audit] = re.findall(r"undo=([0-9]+)", self.client.post("/dashboard/pauses", form).url)
+        self.send("/dashboard/pauses/undo", {"of": space, "undo": audit}, 303)
+
     def connect(self) -> None:
         where = {"workspace": str(self.site.tenant.workspace), "platform": "linkedin"}
         self.send("/dashboard/accounts/connect", where, 200)
+
+    def drop(self) -> None:
+        drop(self.site, self.client, write_rows(good(1)))
+
+    def stop_import(self) -> None:
+        identity = drop(self.site, self.client, write_rows(good(1)))
+        self.send(f"{IMPORTS}/{identity}/cancel", {}, 303)
 
     def end_another(self) -> None:
         with self.site.log_in(self.user) as other:
@@ -91,11 +137,18 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/sessions/{session_id}/end": ("end session", Scene.end_another),
     "/deliveries/{delivery_id}/decide": ("resume post", Scene.decide),
     "/accounts/connect": ("begin sign-in", Scene.connect),
+    "/imports": ("create import", Scene.drop),
+    "/imports/{import_id}/{verb}": ("cancel import", Scene.stop_import),
     "/pauses": ("pause pause", Scene.pause),
     "/pauses/end": ("lift pause", Scene.lift),
+    "/pauses/undo": ("undo pause", Scene.undo_pause),
     "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
+    "/posts/{post_id}/deliveries/{delivery_id}/file": ("retry post", Scene.replace_file),
     "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
-    "/queue/start": ("cancel steering job", Scene.steer),
+    "/posts/{post_id}/undo/{change}": ("undo post", Scene.undo_move),
+    "/queue/count": ("cancel steering job", Scene.steer),
+    "/queue/start": ("replay steering job", Scene.confirm),
+    "/jobs/undo": ("undo steering job", Scene.undo),
     "/jobs/{job_id}/stop": ("stop steering job", Scene.stop),
 }
 """Path of a route that changes something -> what is recorded, and how a user gets there."""

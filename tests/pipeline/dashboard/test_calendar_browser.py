@@ -1,80 +1,80 @@
-"""The calendar in a browser: a card is dragged, goes back when that is refused, and the keyboard does the same."""
+"""The calendar in a browser: a post is dragged by mouse or finger, goes back when that is refused; keys do the same."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, Route, expect
 
 from pipeline.domain.delivery import State
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
-from tests.pipeline.store.ledger import Post
-from tests.waiting import until
+from tests.pipeline.dashboard.accessibility import NARROW, check_accessibility, press_tab_until
+from tests.pipeline.store.ledger import HOUR, Post
 
 HOSTILE = '<img src=x onerror="document.title=1">'
-WEEK = timedelta(days=7)
-HOUR_HEIGHT = 48
-"""Pixels of an hour: two slots of the library's default height."""
+DAY = timedelta(days=1)
+RELOAD = "document.body.dispatchEvent(new Event('slipway:posts'))"
+THIN = 90
+"""Pixels: no card is narrower."""
 
 
 def plan(core: CoreFixture, caption: str = "Drag me", due: datetime | None = None) -> Post:
-    """Store a post for noon, UTC, of the Tuesday of the week after next, whatever week it is."""
+    """Store a post for 12:15, UTC, of the Tuesday of the week after next, whatever week it is."""
     now = datetime.now(UTC)
-    monday = now - timedelta(days=now.weekday())
-    noon = (monday + timedelta(days=8)).replace(hour=12, minute=0, second=0, microsecond=0)
-    core.account("one")
-    core.decided()
-    accepted = core.accept(caption=caption, scheduled_at=due or noon)
+    tuesday = now + timedelta(days=15 - now.weekday())
+    if "one" not in core.accounts:
+        core.account("one")
+        core.decided()
+    at = due or tuesday.replace(hour=12, minute=15, second=0, microsecond=0)
+    accepted = core.accept(caption=caption, scheduled_at=at)
     return Post(
         id=accepted.id, workspace=core.workspace, deliveries=[d.id for d in core.deliveries(accepted.id)]
     )
 
 
-def open_calendar(
-    page: Page, core: CoreFixture, at: datetime, view: str = "timeGridWeek", zone: str = "UTC"
-) -> None:
-    place = f"/dashboard/calendar?workspace={core.workspace}&zone={zone}"
-    page.goto(f"{place}#{view}/{at:%Y-%m-%d}")
+def open_calendar(page: Page, core: CoreFixture, at: datetime, view: str = "week", **more: str) -> None:
+    query = {"workspace": core.workspace, "view": view, "date": at.date(), **more}
+    page.goto("/dashboard/calendar?" + "&".join(f"{name}={value}" for name, value in query.items()))
 
 
 def find_card(page: Page, caption: str = "Drag me") -> Locator:
-    card = page.locator(".ec-event:not(.ec-preview, .ec-ghost)", has_text=caption)
+    card = page.locator("#shown .entry", has_text=caption).first
     expect(card).to_be_visible()
     return card
 
 
-def find_place(page: Page) -> FloatRect:
-    """Return where the card is. It has no place for a moment when the calendar reads its posts again."""
-    return until(lambda: find_card(page).bounding_box(), 20, lambda: "the card has no place")
+def find_place(page: Page, to: str) -> Locator:
+    """Return the day or the hour of the calendar that this text names."""
+    return page.locator(f'[data-to="{to}"]')
 
 
-def find_grip(page: Page, card: Locator) -> tuple[float, float] | None:
-    """Return a point at the card's left edge where the page shows the card and nothing above it."""
-    box = card.bounding_box()
-    if box is None:
-        return None
-    point = box["x"] + 20, box["y"] + 8
-    is_shown = page.evaluate("([x, y]) => !!document.elementFromPoint(x, y)?.closest('.ec-event')", point)
-    if not is_shown:  # a calendar that reads its posts again scrolls back
-        card.evaluate("card => card.scrollIntoView({block: 'center'})")
-    return point if is_shown else None
+def measure(found: Locator) -> FloatRect:
+    box = found.bounding_box()
+    assert box is not None
+    return box
 
 
-def press(page: Page, card: Locator) -> tuple[float, float]:
-    """Hold a card by its left edge, and return where that is."""
-    x, y = until(lambda: find_grip(page, card), 20, lambda: "the card has no place where it is seen")
-    page.mouse.move(x, y)
+def lift(page: Page, card: Locator) -> None:
+    """Press a card with the mouse and move a little, so that it is dragged."""
+    box = measure(card)
+    page.mouse.move(box["x"] + 20, box["y"] + 12)
     page.mouse.down()
-    return x, y
+    page.mouse.move(box["x"] + 30, box["y"] + 20, steps=3)
+    expect(page.locator(".lifted")).to_be_visible()
 
 
-def drag(page: Page, card: Locator, *, right: float = 0, down: float = 0) -> None:
-    """Drag a card by its left edge."""
-    x, y = press(page, card)
-    page.mouse.move(x + 10, y + 10, steps=4)
-    page.mouse.move(x + right, y + down, steps=8)
+def carry(page: Page, to: Locator) -> None:
+    box = measure(to)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=6)
+    expect(page.locator(".target")).to_have_count(1)
+
+
+def drag(page: Page, card: Locator, to: Locator) -> None:
+    lift(page, card)
+    carry(page, to)
     page.mouse.up()
 
 
@@ -83,57 +83,81 @@ def due(core: CoreFixture, post: Post) -> datetime:
     return found
 
 
-def test_a_card_that_is_dragged_is_rescheduled(browser: Page, core: CoreFixture) -> None:
+def write_hour(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H}:00"
+
+
+def test_a_card_that_is_dragged_to_an_hour_keeps_its_minute_and_can_go_back(
+    browser: Page, core: CoreFixture
+) -> None:
     post = plan(core)
     before = due(core, post)
+    to = before + DAY + 2 * HOUR
+    plan(core, "Other", to)
     open_calendar(browser, core, before)
-    width = browser.locator(".ec-col-head").first.bounding_box()
-    assert width is not None
-    drag(browser, find_card(browser), right=width["width"], down=2 * HOUR_HEIGHT)
-    expect(browser.get_by_text("Rescheduled to")).to_be_visible()
-    assert due(core, post) == before + timedelta(days=1, hours=2)
-    find_card(browser)
-    assert "/dashboard/calendar" in browser.url
-    browser.get_by_role("link", name="Open the post").click()
-    expect(browser.get_by_role("heading", name="Post", exact=False).first).to_be_visible()
-
-
-def test_a_card_in_hand_is_not_replaced_by_what_was_read_before(browser: Page, core: CoreFixture) -> None:
-    post = plan(core)
-    before = due(core, post)
-    open_calendar(browser, core, before)
-    card = find_card(browser)
-    asked: list[Route] = []
-
-    def hold(route: Route) -> None:
-        asked.append(route)
-
-    browser.route("**/dashboard/calendar/posts*", hold)
-    with browser.expect_request("**/dashboard/calendar/posts*"):
-        browser.evaluate("document.body.dispatchEvent(new Event('slipway:posts'))")
-    x, y = press(browser, card)
-    held = card.element_handle()
-    with browser.expect_response("**/dashboard/calendar/posts*") as answer:
-        asked[0].continue_()
-    answer.value.finished()
-    browser.unroute("**/dashboard/calendar/posts*")
-    browser.mouse.move(x, y + HOUR_HEIGHT, steps=8)
-    assert held.evaluate("card => card.isConnected")
+    lift(browser, find_card(browser))
+    carry(browser, find_place(browser, write_hour(to)))
+    expect(browser.locator(".lifted")).to_contain_text(f"{to:%a, %d %b %Y} 14:15")
     browser.mouse.up()
-    expect(browser.get_by_text("Rescheduled to")).to_be_visible()
-    assert due(core, post) == before + timedelta(hours=1)
-    expect(find_card(browser)).to_contain_text("13:00")
+    expect(browser.locator("#moved")).to_contain_text(f"Moved to {to:%a, %d %b %Y} 14:15.")
+    assert due(core, post) == to
+    expect(find_place(browser, write_hour(to)).locator(".entry", has_text="Drag me")).to_be_visible()
+    assert "/dashboard/calendar" in browser.url
+    browser.get_by_role("button", name="Undo").click()
+    expect(browser.locator("#moved")).to_contain_text(f"Moved to {before:%a, %d %b %Y} 12:15.")
+    assert due(core, post) == before
+    expect(find_place(browser, write_hour(before)).locator(".entry", has_text="Drag me")).to_be_visible()
 
 
 def test_in_the_month_a_card_keeps_its_time_of_day(browser: Page, core: CoreFixture) -> None:
     post = plan(core)
     before = due(core, post)
-    open_calendar(browser, core, before, "dayGridMonth")
-    width = browser.locator(".ec-col-head").first.bounding_box()
-    assert width is not None
-    drag(browser, find_card(browser), right=2 * width["width"])
-    expect(browser.get_by_text("Rescheduled to")).to_be_visible()
-    assert due(core, post) == before + timedelta(days=2)
+    to = before + DAY if (before + DAY).month == before.month else before - DAY
+    open_calendar(browser, core, before, "month")
+    drag(browser, find_card(browser), find_place(browser, f"{to:%Y-%m-%d}"))
+    expect(browser.locator("#moved")).to_contain_text("Moved to")
+    assert due(core, post) == to
+
+
+@pytest.mark.usefixtures("home")
+def test_a_finger_lifts_a_card_with_a_long_press(chromium: Browser, browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    before = due(core, post)
+    plan(core, "Other", before + HOUR)
+    state, origin = browser.context.storage_state(), browser.url.partition("/dashboard")[0]
+    phone: Any = {"viewport": NARROW, "has_touch": True, "is_mobile": True}
+    with chromium.new_context(base_url=origin, storage_state=state, **phone) as context:
+        page = context.new_page()
+        open_calendar(page, core, before, "day")
+        start, end = measure(find_card(page)), measure(find_place(page, write_hour(before + HOUR)))
+        finger = context.new_cdp_session(page)
+
+        def touch(kind: str, *at: float) -> None:
+            points = [{"x": at[0], "y": at[1]}] if at else []
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", start["x"] + 60, start["y"] + 12)
+        expect(page.locator(".lifted")).to_be_visible()
+        touch("touchMove", end["x"] + 60, end["y"] + 20)
+        expect(page.locator(".lifted")).to_contain_text("13:15")
+        touch("touchEnd")
+        expect(page.locator("#moved")).to_contain_text("13:15.")
+    assert due(core, post) == before + HOUR
+
+
+@pytest.mark.usefixtures("home")
+def test_a_finger_opens_the_form_of_a_card(chromium: Browser, browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    state, origin = browser.context.storage_state(), browser.url.partition("/dashboard")[0]
+    phone: Any = {"viewport": NARROW, "has_touch": True, "is_mobile": True}
+    with chromium.new_context(base_url=origin, storage_state=state, **phone) as context:
+        page = context.new_page()
+        open_calendar(page, core, due(core, post), "day")
+        find_card(page).get_by_role("button", name="Move").tap()
+        page.get_by_label("New time, UTC").fill("2030-01-02T09:30")
+        page.get_by_role("dialog").get_by_role("button", name="Move").tap()
+        expect(page.locator("#moved")).to_contain_text("Moved to Wed, 02 Jan 2030 09:30.")
+    assert due(core, post) == datetime(2030, 1, 2, 9, 30, tzinfo=UTC)
 
 
 ARMED = "armed_at = now(), armed_deadline = now() + interval '1 minute', working_since = now()"
@@ -147,112 +171,259 @@ EDITED = "spent = spent + 1, error = NULL, last_attempted_at = now()"
         (EDITED, "The post has changed since you read it"),
     ],
 )
-def test_a_card_goes_back_when_its_post_may_not_be_moved(
+def test_a_card_stays_when_its_post_may_not_be_moved(
     browser: Page, core: CoreFixture, meanwhile: str, words: str
 ) -> None:
     post = plan(core)
     core.ledger.put(post, State.PUBLISHING)
     before = due(core, post)
+    plan(core, "Other", before + HOUR)
     # an open calendar that hears of the change in time shows a card that cannot be dragged
     browser.route("**/dashboard/events*", lambda route: route.abort())
     open_calendar(browser, core, before)
-    card, place = find_card(browser), find_place(browser)
+    card = find_card(browser)
     core.ledger.change(post.deliveries[0], meanwhile)
-    drag(browser, card, down=2 * HOUR_HEIGHT)
+    drag(browser, card, find_place(browser, write_hour(before + HOUR)))
     expect(browser.get_by_text(words)).to_be_visible()
-    until(lambda: find_place(browser) == place, 20, lambda: "the card does not go back")
+    expect(browser.get_by_role("button", name="Undo")).to_be_hidden()
+    expect(find_place(browser, write_hour(before)).locator(".entry", has_text="Drag me")).to_be_visible()
     assert due(core, post) == before
 
 
-def test_a_new_post_appears_on_an_open_calendar(browser: Page, core: CoreFixture) -> None:
-    post = plan(core, "First")
-    open_calendar(browser, core, due(core, post))
-    find_card(browser, "First")
-    core.accept(caption="Second", scheduled_at=due(core, post) + timedelta(hours=2))
-    find_card(browser, "Second")
-
-
-def test_a_card_whose_post_is_over_stays_where_it_is(browser: Page, core: CoreFixture) -> None:
+def test_a_lost_answer_is_said(browser: Page, core: CoreFixture) -> None:
     post = plan(core)
-    core.ledger.put(post, State.CANCELLED)
+    before = due(core, post)
+    plan(core, "Other", before + HOUR)
+    open_calendar(browser, core, before)
+    browser.route("**/reschedule", lambda route: route.abort())
+    drag(browser, find_card(browser), find_place(browser, write_hour(before + HOUR)))
+    expect(browser.get_by_text("There was no answer.")).to_be_visible()
+    assert due(core, post) == before
+
+
+def test_a_card_in_hand_is_not_replaced_by_what_was_read_before(browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    before = due(core, post)
+    plan(core, "Other", before + HOUR)
+    browser.route("**/dashboard/events*", lambda route: route.abort())
+    open_calendar(browser, core, before)
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    browser.route("**/dashboard/calendar*", hold)
+    with browser.expect_request("**/dashboard/calendar*"):
+        browser.evaluate(RELOAD)
+    lift(browser, find_card(browser))
+    core.ledger.update("posts", post.id, "caption = 'Renamed'")
+    with browser.expect_response("**/dashboard/calendar*") as answer:
+        asked[0].continue_()
+    answer.value.finished()
+    browser.unroute("**/dashboard/calendar*")
+    carry(browser, find_place(browser, write_hour(before + HOUR)))
+    expect(find_card(browser)).to_have_class(re.compile("entry blue"))
+    browser.mouse.up()
+    expect(browser.get_by_text("The post has changed since you read it")).to_be_visible()
+    find_card(browser, "Renamed")
+    assert due(core, post) == before
+
+
+def test_a_drag_that_is_given_up_moves_nothing(browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    plan(core, "Other", due(core, post) + HOUR)
     open_calendar(browser, core, due(core, post))
-    card, place = find_card(browser), find_place(browser)
     asked: list[str] = []
     browser.on("request", lambda request: asked.append(request.method))
-    drag(browser, card, down=2 * HOUR_HEIGHT)
-    assert find_place(browser) == place
+    place = find_place(browser, write_hour(due(core, post) + HOUR))
+    lift(browser, find_card(browser))
+    carry(browser, place)
+    browser.keyboard.press("Escape")
+    expect(browser.locator(".lifted, .target")).to_have_count(0)
+    browser.mouse.up()
+    lift(browser, find_card(browser))
+    carry(browser, find_place(browser, write_hour(due(core, post))))
+    browser.mouse.up()
+    expect(browser.locator(".lifted")).to_have_count(0)
+    core.ledger.put(post, State.CANCELLED)
+    browser.reload()
+    box = measure(find_card(browser))
+    browser.mouse.move(box["x"] + 20, box["y"] + 12)
+    browser.mouse.down()
+    browser.mouse.move(box["x"] + 60, box["y"] + 90, steps=6)
+    assert browser.locator(".lifted").count() == 0
+    browser.mouse.up()
     assert "POST" not in asked
+    assert "/dashboard/calendar" in browser.url
 
 
-def test_the_clocks_are_those_of_the_chosen_zone_whatever_the_browsers_do(
+def test_a_new_post_appears_and_the_focus_stays(browser: Page, core: CoreFixture) -> None:
+    post = plan(core, "First")
+    open_calendar(browser, core, due(core, post), "day")
+    link = find_card(browser, "First").get_by_role("link")
+    link.focus()
+    core.accept(caption="Second", scheduled_at=due(core, post) - timedelta(minutes=10))
+    find_card(browser, "Second")
+    expect(link).to_be_focused()
+    expect(link).to_have_text("First")
+
+
+def test_a_click_opens_the_day_beside_the_month_with_an_address_of_its_own(
+    browser: Page, core: CoreFixture
+) -> None:
+    posts = [plan(core, f"Post {n}") for n in range(5)]
+    day = due(core, posts[0])
+    open_calendar(browser, core, day, "month")
+    browser.locator(f"#d{day:%Y-%m-%d}").click()
+    panel = browser.get_by_role("complementary", name=f"{day:%A} {day.day} {day:%B}")
+    expect(panel.get_by_role("link", name="Post 4")).to_be_visible()
+    expect(browser.locator(f"#d{day:%Y-%m-%d}")).to_have_attribute("aria-current", "date")
+    assert f"day={day:%Y-%m-%d}" in browser.url
+    drag(browser, panel.locator(".entry").first, find_place(browser, f"{day + DAY:%Y-%m-%d}"))
+    expect(browser.locator("#moved")).to_contain_text("Moved to")
+    assert sorted(due(core, post) for post in posts) == [*[day] * 4, day + DAY]
+    browser.reload()
+    expect(panel.locator(".entry")).to_have_count(4)
+    panel.get_by_role("link", name="Next day").click()
+    following = day + DAY
+    beside = browser.get_by_role("complementary", name=f"{following:%A} {following.day} {following:%B}")
+    expect(beside.locator(".entry")).to_have_count(1)
+    beside.get_by_role("link", name="Close").click()
+    expect(browser.locator("#day")).to_be_hidden()
+    assert "day=" not in browser.url
+
+
+@pytest.mark.usefixtures("home")
+def test_without_scripts_the_day_is_a_page(chromium: Browser, browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    state, origin = browser.context.storage_state(), browser.url.partition("/dashboard")[0]
+    with chromium.new_context(base_url=origin, storage_state=state, java_script_enabled=False) as context:
+        page = context.new_page()
+        open_calendar(page, core, due(core, post), "month")
+        page.locator(f"#d{due(core, post):%Y-%m-%d}").click()
+        expect(page.get_by_role("complementary").get_by_role("link", name="Drag me")).to_be_visible()
+
+
+@pytest.mark.usefixtures("home")
+def test_the_clock_is_that_of_the_session_whatever_the_browsers_does(
     chromium: Browser, browser: Page, core: CoreFixture
 ) -> None:
     """In New York, clocks skip 02:30 on 14 March 2027; in Berlin they do not."""
     post = plan(core, due=datetime(2027, 3, 13, 23, 30, tzinfo=UTC))  # 00:30 in Berlin
-    state = browser.context.storage_state()
-    origin = browser.url.partition("/dashboard")[0]
-    with chromium.new_context(
-        base_url=origin,
-        storage_state=state,
-        timezone_id="America/New_York",
-        viewport={"width": 1400, "height": 1000},
-    ) as context:
-        page = context.new_page()
-        open_calendar(page, core, datetime(2027, 3, 14, tzinfo=UTC), zone="Europe/Berlin")
-        expect(page.get_by_text("clocks in Europe/Berlin (UTC+0")).to_be_visible()
-        card = find_card(page, "00:30 Drag me")
-        drag(page, card, down=2 * HOUR_HEIGHT)
-        expect(page.get_by_text("Rescheduled to 2027-03-14 02:30 Europe/Berlin")).to_be_visible()
-        find_card(page, "02:30 Drag me")
+    plan(core, "Other", datetime(2027, 3, 14, 1, 0, tzinfo=UTC))
+    with open_in_berlin(chromium, browser) as page:
+        open_calendar(page, core, datetime(2027, 3, 14, tzinfo=UTC))
+        drag(page, find_card(page), find_place(page, "2027-03-14T02:00"))
+        expect(page.locator("#moved")).to_contain_text("Moved to Sun, 14 Mar 2027 02:30.")
+        expect(find_card(page)).to_contain_text("02:30")
+        page.context.close()
     assert due(core, post) == datetime(2027, 3, 14, 1, 30, tzinfo=UTC)
 
 
+@pytest.mark.usefixtures("home")
+def test_an_hour_that_comes_twice_is_two_places(chromium: Browser, browser: Page, core: CoreFixture) -> None:
+    night = datetime(2027, 10, 30, 22, tzinfo=UTC)  # midnight in Berlin, where clocks go back at 03:00
+    post = plan(core, due=night + timedelta(minutes=15))
+    for n in (2, 3):
+        plan(core, f"Other {n}", night + n * HOUR)
+    with open_in_berlin(chromium, browser) as page:
+        open_calendar(page, core, datetime(2027, 10, 31, tzinfo=UTC))
+        for hours, offset in {3: "+01:00", 2: "+02:00"}.items():
+            place = find_place(page, f"2027-10-31T02:00{offset}")
+            drag(page, find_card(page), place)
+            expect(place.locator(".entry", has_text="Drag me")).to_contain_text("02:15")
+            assert due(core, post) == night + hours * HOUR + timedelta(minutes=15)
+        page.context.close()
+
+
+def open_in_berlin(chromium: Browser, browser: Page) -> Page:
+    """Return a page of a browser in New York whose session has the clock of Berlin."""
+    state, origin = browser.context.storage_state(), browser.url.partition("/dashboard")[0]
+    size: Any = {"viewport": {"width": 1400, "height": 1000}}
+    context = chromium.new_context(
+        base_url=origin, storage_state=state, timezone_id="America/New_York", **size
+    )
+    zone: Any = [{"name": "slipway-zone", "value": "Europe/Berlin", "url": origin}]
+    context.add_cookies(zone)
+    return context.new_page()
+
+
+@pytest.mark.usefixtures("home")
 def test_the_zone_of_the_browser_is_the_first_that_is_shown(
     chromium: Browser, browser: Page, core: CoreFixture
 ) -> None:
-    cookies = [one for one in browser.context.cookies() if one["name"] != "slipway-zone"]
+    cookies: Any = [one for one in browser.context.cookies() if one["name"] != "slipway-zone"]
     origin = browser.url.partition("/dashboard")[0]
     with chromium.new_context(base_url=origin, timezone_id="Asia/Tokyo") as context:
-        context.add_cookies(cookies)  # type: ignore[arg-type]  # as the browser gave them
+        context.add_cookies(cookies)
         page = context.new_page()
         page.goto("/dashboard/")
         page.get_by_role("link", name="Calendar").click()
-        expect(page.get_by_text("clocks in Asia/Tokyo (UTC+09:00 now)")).to_be_visible()
+        expect(page.locator("#shown")).to_have_attribute("data-zone", "Asia/Tokyo")
 
 
-def test_the_keyboard_alone_reschedules_a_post(browser: Page, core: CoreFixture) -> None:
+def test_the_keyboard_alone_walks_opens_and_moves(browser: Page, core: CoreFixture) -> None:
     post = plan(core)
-    open_calendar(browser, core, due(core, post))
-    find_card(browser)
+    at = due(core, post)
+    for caption, due_at in {"Later": at + HOUR, "Next day": at + DAY, "Far": at + DAY + HOUR}.items():
+        plan(core, caption, due_at)
+    open_calendar(browser, core, at)
     press_tab_until(browser, find_card(browser).get_by_role("link"))
+    for key, caption in {
+        "ArrowDown": "Later",
+        "ArrowRight": "Far",
+        "ArrowUp": "Next day",
+        "ArrowLeft": "Drag me",
+    }.items():
+        browser.keyboard.press(key)
+        expect(find_card(browser, caption).get_by_role("link")).to_be_focused()
+    browser.keyboard.press("e")
+    field = browser.get_by_label("New time, UTC")
+    expect(field).to_have_value(f"{at:%Y-%m-%dT%H:%M}")
+    field.fill("2020-01-02T09:30")
+    field.press("Enter")
+    expect(browser.get_by_role("dialog").get_by_role("alert")).to_contain_text("in the past")
+    field.fill(f"{at + 2 * DAY:%Y-%m-%dT%H:%M}")
+    field.press("Enter")
+    expect(browser.locator("#moved")).to_contain_text("Moved to")
+    assert due(core, post) == at + 2 * DAY
+    expect(find_place(browser, write_hour(at + 2 * DAY)).locator(".entry")).to_contain_text("Drag me")
+    link = find_card(browser).get_by_role("link")
+    link.focus()
     browser.keyboard.press("Enter")
-    expect(browser.get_by_role("button", name="Reschedule")).to_be_visible()
-    press_tab_until(browser, browser.get_by_label("New time"))
-    browser.keyboard.type("01022030")
-    browser.keyboard.press("Tab")
-    browser.keyboard.type("0930AM")
-    browser.keyboard.press("Enter")
-    expect(browser.get_by_text("Rescheduled.")).to_be_visible()
-    assert due(core, post) == datetime(2030, 1, 2, 9, 30, tzinfo=UTC)
+    expect(browser).to_have_url(re.compile(f"/dashboard/posts/{post.id}"))
 
 
-def test_hostile_captions_stay_text_in_the_calendar_and_on_the_page(browser: Page, core: CoreFixture) -> None:
+def test_in_the_month_arrows_go_by_day(browser: Page, core: CoreFixture) -> None:
+    open_calendar(browser, core, datetime(2029, 1, 1, tzinfo=UTC), "month")
+    browser.locator("#d2029-01-12").focus()
+    for key, day in {"ArrowRight": 13, "ArrowDown": 20, "ArrowLeft": 19, "ArrowUp": 12}.items():
+        browser.keyboard.press(key)
+        expect(browser.locator(f"#d2029-01-{day}")).to_be_focused()
+    browser.keyboard.press("Enter")
+    expect(browser.get_by_role("complementary")).to_contain_text("Nothing goes out on this day.")
+
+
+def test_hostile_captions_stay_text(browser: Page, core: CoreFixture) -> None:
     post = plan(core, HOSTILE)
-    for view in ("timeGridWeek", "dayGridMonth", "listWeek"):
+    for view in ("week", "month", "day"):
         open_calendar(browser, core, due(core, post), view)
-        browser.reload()
-        find_card(browser, HOSTILE)
-        assert browser.locator("img").count() == 0
+        find_card(browser, HOSTILE[:20])
+        assert browser.locator("main img").count() == 0
         assert browser.title().startswith("Calendar")
-    find_card(browser, HOSTILE).get_by_role("link").click()
-    expect(browser.get_by_text(HOSTILE)).to_be_visible()
-    assert browser.title().startswith("Post")
+    browser.get_by_role("button", name="Move").click()
+    expect(browser.get_by_role("dialog")).to_contain_text(HOSTILE[:20])
+    assert browser.title().startswith("Calendar")
 
 
 def test_the_pages_fit_and_have_no_serious_barrier(browser: Page, core: CoreFixture) -> None:
-    post = plan(core)
-    for view in ("timeGridWeek", "dayGridMonth", "listWeek"):
-        open_calendar(browser, core, due(core, post), view)
-        browser.reload()
-        find_card(browser)
-        check_accessibility(browser, f"calendar-{view}")
+    posts = [plan(core, f"Post {n}") for n in range(9)]
+    core.ledger.put(posts[0], State.FAILED)
+    day = due(core, posts[0])
+    for name, more in {"week": {}, "month": {}, "day": {}, "panel": {"day": str(day.date())}}.items():
+        open_calendar(browser, core, day, "month" if more else name, **more)
+        check_accessibility(browser, f"calendar-{name}")
+        for width in (1440, 1100, 1099, 900, 390):
+            browser.set_viewport_size({"width": width, "height": 800})
+            cards = browser.locator("#shown .entry:visible").all()
+            assert all(measure(card)["width"] >= THIN for card in cards), (name, width)

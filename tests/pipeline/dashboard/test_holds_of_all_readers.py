@@ -179,14 +179,14 @@ def read_command_line(scene: Scene) -> Seen:
 
 
 def read_queue_page(scene: Scene) -> Seen:
-    """Return each delivery's hold as the queue's filter finds it."""
+    """Return the hold of each post's delivery as the queue's filter finds it."""
     seen: dict[str, str | None] = {}
     for reason in (*Hold, "none"):
         query = {"account": str(scene.account), "reason": str(reason)}
         page = scene.http.get("/dashboard/queue", params=query)
         assert page.status_code == 200
-        for found in re.findall(r'<tr id="row-([0-9a-f-]+)"', page.text):
-            seen[scene.name(found)] = None if reason == "none" else str(reason)
+        for found in re.findall(r'<li class="row queue" id="row-([0-9a-f-]+)"', page.text):
+            seen[scene.name_post(found)] = None if reason == "none" else str(reason)
     return seen
 
 
@@ -216,7 +216,7 @@ def test_the_list_of_pauses_counts_what_readers_see_held(scene: Scene, what: str
         page = scene.http.get("/dashboard/pauses").text
     held = sum(hold is not None for hold in HOLDS[what].values())
     assert listed["holds"] == held
-    assert re.search(rf'data-label="Holds"><a [^>]*>{held}</a>', page)
+    assert re.search(rf'class="holds"><a [^>]*>{held} posts?</a>', page)
 
 
 @pytest.mark.parametrize("what", HOLDS)

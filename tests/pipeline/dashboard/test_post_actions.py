@@ -13,6 +13,7 @@ import requests
 
 from pipeline.domain.account import Plan, Role, Subscription
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.post import NO_TIME
 from pipeline.stages.post_state import compute_version
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.workspaces import set_plan
@@ -20,6 +21,7 @@ from pipeline.store.database import rows
 from pipeline.store.posts.views import read_post
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.site import Client, Site
+from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import Post
 
 DAY = timedelta(days=1)
@@ -77,7 +79,23 @@ def test_a_form_gives_a_post_the_time_of_a_zones_clocks(http: Client, core: Core
     form = {"local_time": "2030-07-01T09:00", "time_zone": "Europe/Berlin", "version": version(core, post)}
     done(press(http, post, "reschedule", form), post, "reschedule")
     assert due(core, post) == datetime(2030, 7, 1, 7, tzinfo=UTC)
-    assert "Rescheduled." in http.get(f"/dashboard/posts/{post.id}?did=reschedule").text
+    assert "Moved." in http.get(f"/dashboard/posts/{post.id}?did=reschedule").text
+
+
+def test_the_same_form_sends_a_draft_on_its_way(http: Client, core: CoreFixture) -> None:
+    post = planned(core)
+    with core.ledger.database.begin() as c:
+        for table, more in (
+            ("posts", ", status = 'draft' WHERE id = :id"),
+            ("deliveries", " WHERE post_id = :id"),
+        ):
+            rows(c, f"UPDATE {table} SET due_at = :none{more} RETURNING id", id=post.id, none=NO_TIME)  # noqa: S608
+    shown = http.get(f"/dashboard/posts/{post.id}").text
+    assert 'name="local_time" value=""' in shown
+    assert "9999" not in shown.partition('<details class="fold"')[0]
+    form = {"local_time": "2030-07-01T09:00", "time_zone": "UTC", "version": version(core, post)}
+    done(press(http, post, "reschedule", form), post, "reschedule")
+    assert due(core, post) == datetime(2030, 7, 1, 9, tzinfo=UTC)
 
 
 def test_the_calendars_script_gets_json(http: Client, core: CoreFixture) -> None:
@@ -99,7 +117,7 @@ def test_a_post_that_is_being_sent_stays_as_it_is(http: Client, core: CoreFixtur
     before = due(core, post)
     answer = press(http, post, "reschedule", form)
     assert answer.status_code == 409
-    assert "being sent, or may be live already; nothing was changed" in answer.text
+    assert "on TikTok is being sent, or may be live already; nothing was changed" in answer.text
     script = press(http, post, "reschedule", form, headers={"Accept": "application/json"})
     assert (script.status_code, script.json()["code"]) == (409, "post_in_flight")
     assert due(core, post) == before
@@ -183,7 +201,8 @@ def test_a_person_says_that_it_is_live(http: Client, core: CoreFixture) -> None:
     done(press(http, post, "live", {"url": "https://a.example/1"}), post, "live")
     assert core.ledger.states(post) == [State.PUBLISHED]
     again = press(http, post, "live", {"url": "https://a.example/2"})
-    assert (again.status_code, "only unknown and blocked deliveries" in again.text) == (409, True)
+    assert (again.status_code, "only blocked and unknown posts" in again.text) == (409, True)
+    assert str(post.deliveries[0]) not in again.text.partition('role="alert" class')[2].partition("</div>")[0]
 
 
 def test_a_candidate_is_chosen_with_one_button(http: Client, core: CoreFixture) -> None:
@@ -227,13 +246,24 @@ def test_a_blocked_delivery_is_resumed(http: Client, core: CoreFixture) -> None:
     assert core.ledger.states(post) == [State.RETRYING]
 
 
+def test_a_post_whose_outcome_is_open_is_looked_up_now(http: Client, core: CoreFixture) -> None:
+    post = planned(core)
+    core.ledger.put(post, State.UNKNOWN)
+    assert "/look" in http.get(f"/dashboard/posts/{post.id}").text
+    done(press(http, post, "look"), post, "look")
+    page = http.get(f"/dashboard/posts/{post.id}").text
+    assert "/look" not in page
+    assert "had the platform looked at" in page
+    assert press(http, post, "look").status_code == 409
+
+
 def test_a_pause_holds_one_delivery_until_it_ends(http: Client, core: CoreFixture) -> None:
     post = core.ledger.post([core.account("one"), core.account("two")], due=DAY)
     done(press(http, post, "pause", {"why": "<b>wait</b>"}), post, "pause")
     assert list_paused(core, post) == [(post.deliveries[0], "<b>wait</b>")]
     page = http.get(f"/dashboard/posts/{post.id}").text
     assert "&lt;b&gt;wait&lt;/b&gt;" in page
-    assert "paused by a user" in page
+    assert "Paused by itself: “&lt;b&gt;wait&lt;/b&gt;”" in page
     assert press(http, post, "pause", {"why": "x" * 501}).status_code == 400
     again = press(http, post, "pause")
     assert (again.status_code, "It changed in the meantime" in again.text) == (409, True)
@@ -294,9 +324,93 @@ def test_each_role_does_what_it_may(site: Site, core: CoreFixture, role: Role, m
             assert answer.status_code == (303 if verb in may else 403), verb
         post = planned(core)
         core.ledger.put(post, State.FAILED)
-        for verb in ("live", "again", "resume", "unpause"):
+        for verb in ("live", "again", "resume", "unpause", "look"):
             answer = press(visitor, post, verb, AGREED)
             assert (answer.status_code == 403) is (role < Role.OPERATOR), verb
+
+
+# --- replace a file --------------------------------------------------------------------------------------------------
+
+
+def send_file(
+    http: Client, post: Post, data: bytes, kind: str = "video/mp4", **query: str
+) -> requests.Response:
+    """Send a file for the post's first delivery, as the page's script does."""
+    path = f"/dashboard/posts/{post.id}/deliveries/{post.deliveries[0]}/file"
+    given = {"name": "v2.mp4", "version": "*", **query}
+    return http.post(path, data=data, params=given, headers={"Content-Type": kind})
+
+
+def read_media(core: CoreFixture, post: Post) -> Mapping[str, Any]:
+    with core.context.database.begin() as c:
+        view = read_post(c, core.workspace, post.id)
+    assert view is not None
+    return view.media
+
+
+def count_files(core: CoreFixture) -> int:
+    with core.context.database.begin() as c:
+        return len(rows(c, "SELECT id FROM files WHERE workspace_id = :w", w=core.workspace))
+
+
+def test_a_file_is_replaced_and_only_its_account_is_tried_again(
+    site: Site, http: Client, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one"), core.account("two")], State.FAILED, due=DAY)
+    shown = http.get(f"/dashboard/posts/{post.id}").text
+    assert shown.count("Replace file and retry") == 2
+    answer = send_file(http, post, samples.video(), version=version(core, post))
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (
+        204,
+        f"/dashboard/posts/{post.id}?did=file",
+    )
+    assert core.ledger.states(post) == [State.ACCEPTED, State.FAILED]
+    media = read_media(core, post)
+    assert media["type"] == "video"
+    assert media["url"].startswith(f"{site.url}/files/")
+    assert "the file is replaced" in http.get(answer.headers["HX-Redirect"]).text.lower()
+    with core.context.database.begin() as c:
+        verbs = [one.verb for one in list_changes(c, AuditFilter(subject=str(post.id)), limit=9)]
+    assert verbs == ["edit", "retry"]
+
+
+def test_one_of_several_files_is_replaced_in_its_place(site: Site, http: Client, core: CoreFixture) -> None:
+    post = planned(core)
+    core.ledger.put(post, State.FAILED)
+    urls = [f"https://media.example/{n}.jpg" for n in range(3)]
+    media = json.dumps({"type": "slideshow", "urls": urls})
+    core.ledger.update("posts", post.id, "media = CAST(:m AS jsonb)", m=media)
+    assert send_file(http, post, samples.image("JPEG"), "image/jpeg", place="1").status_code == 204
+    first, new, last = read_media(core, post)["urls"]
+    assert (first, last) == (urls[0], urls[2])
+    assert new.startswith(f"{site.url}/files/")
+    assert core.ledger.states(post) == [State.ACCEPTED]
+
+
+def test_a_file_that_cannot_take_the_place_changes_nothing(
+    site: Site, http: Client, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one"), core.account("two")], State.FAILED, due=DAY)
+    before = read_media(core, post)
+    with site.log_in(site.add_user({core.workspace: Role.VIEWER})) as viewer:
+        assert send_file(viewer, post, samples.video()).status_code == 403
+        assert "Replace file" not in viewer.get(f"/dashboard/posts/{post.id}").text
+    for status, answer in (
+        (422, send_file(http, post, b"words", "text/plain")),
+        (415, send_file(http, post, samples.image("PNG"))),
+        (404, send_file(http, post, samples.video(), place="1")),
+        (404, send_file(http, post, samples.video(), place="x")),
+    ):
+        assert answer.status_code == status, answer.text
+    assert count_files(core) == 1, "the one whose bytes were of another type: maintenance removes it"
+    assert send_file(http, post, samples.video(), version='"old"').status_code == 412
+    live = Post(id=post.id, workspace=core.workspace, deliveries=[post.deliveries[1]])
+    core.ledger.put(live, State.PUBLISHED)
+    number = count_files(core)
+    answer = send_file(http, post, samples.video())
+    assert (answer.status_code, count_files(core)) == (400, number), "it is refused before the file is sent"
+    assert "Replace file" not in http.get(f"/dashboard/posts/{post.id}").text
+    assert (read_media(core, post), core.ledger.states(post)) == (before, [State.FAILED, State.PUBLISHED])
 
 
 def test_strangers_and_wrong_addresses_are_not_found(site: Site, http: Client, core: CoreFixture) -> None:

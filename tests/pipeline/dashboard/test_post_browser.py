@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from uuid import UUID
 
 from playwright.sync_api import Page, expect
 
 from pipeline.domain.delivery import Reason, State
+from pipeline.store.audit import record_change
+from tests.actors import TESTER
 from tests.pipeline.api.running_server import BASE
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
@@ -22,7 +25,7 @@ DAY = timedelta(days=1)
 
 def open_post(page: Page, post: Post) -> None:
     page.goto(f"/dashboard/posts/{post.id}")
-    expect(page.get_by_role("heading", name="What happened").first).to_be_visible()
+    expect(page.get_by_role("heading", name="History")).to_be_visible()
 
 
 def notify(page: Page, post: Post) -> None:
@@ -45,11 +48,18 @@ def test_a_page_with_all_that_can_be_is_readable_and_harmless(browser: Page, cor
     core.ledger.change(post.deliveries[2], "url = 'https://www.tiktok.com/@ann/video/1'")
     core.ledger.update("posts", post.id, "caption = :t", t=HOSTILE)
     open_post(browser, post)
-    assert browser.locator("img, main script").count() == 0
+    assert browser.locator("main img, main script").count() == 0
     assert browser.title().startswith("Post")
-    link = browser.get_by_role("link", name="https://www.tiktok.com/@ann/video/1")
+    link = browser.get_by_role("link", name="Open")
+    assert link.get_attribute("href") == "https://www.tiktok.com/@ann/video/1"
     assert link.get_attribute("rel") == "noopener noreferrer"
     check_accessibility(browser, "post")
+    for fold in browser.locator("main details:not(.menu)").all():
+        fold.evaluate("fold => (fold.open = true)")
+    check_accessibility(browser, "post-open")
+    browser.goto(f"/dashboard/deliveries/{post.deliveries[1]}/decide")
+    check_accessibility(browser, "decide")
+    assert browser.locator("main img, main script").count() == 0
 
 
 def test_an_own_image_is_shown(browser: Page, site: Site, core: CoreFixture) -> None:
@@ -68,21 +78,58 @@ def test_an_own_image_is_shown(browser: Page, site: Site, core: CoreFixture) -> 
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
+def test_the_media_are_a_carousel_in_order_that_the_keyboard_scrolls(
+    browser: Page, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one")], due=DAY)
+    urls = [f"https://cdn{n}.example/a.jpg" for n in range(3)]
+    media = json.dumps({"type": "slideshow", "urls": urls})
+    core.ledger.update("posts", post.id, "media = CAST(:m AS jsonb)", m=media)
+    open_post(browser, post)
+    carousel = browser.get_by_role("list", name="Media, 3 in order")
+    expect(carousel.locator("li")).to_have_text(
+        [re.compile(rf"File at cdn{n}.example\s+{n + 1} of 3") for n in range(3)]
+    )
+    before = carousel.bounding_box()
+    carousel.focus()
+    browser.keyboard.press("ArrowRight")
+    browser.wait_for_function("() => document.querySelector('.carousel').scrollLeft > 0")
+    assert carousel.bounding_box() == before
+
+
+def test_the_page_of_all_changes_is_readable_and_leads_to_the_post(browser: Page, core: CoreFixture) -> None:
+    post = core.ledger.post([core.account("one")], due=DAY)
+    core.ledger.update("posts", post.id, "caption = :t", t=HOSTILE)
+    with core.context.database.begin() as c:
+        sides = {"caption": "a"}, {"caption": HOSTILE}
+        record_change(c, TESTER, "edit", "post", post.id, core.workspace, *sides)
+    browser.goto(f"/dashboard/history?client={core.workspace}")
+    line = browser.get_by_role("listitem").filter(has_text="changed the caption")
+    expect(line).to_contain_text(HOSTILE)
+    check_accessibility(browser, "history")
+    line.get_by_role("link").last.click()
+    expect(browser.get_by_role("region", name="History")).to_contain_text("changed the caption from “a”")
+    assert browser.locator("main img, main script").count() == 0
+
+
 def test_the_page_follows_what_happens_and_keeps_what_is_being_typed(
     browser: Page, core: CoreFixture
 ) -> None:
     post = core.ledger.post([core.account("one"), core.account("two")], due=DAY)
     open_post(browser, post)
     first, second = (browser.get_by_role("article").nth(n) for n in range(2))
+    second.get_by_label("More about").click()
     second.get_by_text("Pause", exact=True).first.click()
     second.get_by_label("Why").fill("The client asked")
     core.ledger.put(Post(id=post.id, workspace=core.workspace, deliveries=[post.deliveries[0]]), State.FAILED)
     notify(browser, post)
-    expect(first.get_by_role("button", name="Retry")).to_be_visible()
+    expect(first.get_by_role("button", name="Try again")).to_be_visible()
     expect(second.get_by_label("Why")).to_have_value("The client asked")
     second.get_by_role("button", name="Pause").click()
-    expect(browser.get_by_role("status")).to_have_text("Paused.")
-    expect(second.get_by_text("The client asked")).to_be_visible()
+    expect(browser.get_by_role("status").filter(has_text="Paused.")).to_be_visible()
+    expect(browser.get_by_text("Paused by itself: “The client asked”.")).to_be_visible()
+    history = browser.get_by_role("region", name="History")
+    expect(history.get_by_text("“The client asked”")).to_be_visible()
 
 
 def test_the_keyboard_alone_retries_a_failed_post(browser: Page, core: CoreFixture) -> None:
@@ -94,10 +141,31 @@ def test_the_keyboard_alone_retries_a_failed_post(browser: Page, core: CoreFixtu
     )
     core.ledger.put(post, State.FAILED)
     open_post(browser, post)
-    press_tab_until(browser, browser.get_by_role("button", name="Retry"))
+    press_tab_until(browser, browser.get_by_role("button", name="Try again"))
     browser.keyboard.press("Enter")
-    expect(browser.get_by_role("status")).to_have_text("Queued for retry.")
+    expect(browser.get_by_role("status").filter(has_text="It is tried again.")).to_be_visible()
     assert core.ledger.states(post) == [State.SCHEDULED]
+
+
+def test_a_file_is_replaced_as_soon_as_it_is_chosen(browser: Page, core: CoreFixture) -> None:
+    post = core.ledger.post([core.account("one")], State.FAILED, due=DAY)
+    open_post(browser, post)
+    check_accessibility(browser, "post-file")
+    field = browser.get_by_label("Replace file and retry")
+    wrong = {"name": "v.mp4", "mimeType": "video/mp4", "buffer": samples.image("PNG")}
+    field.set_input_files(wrong)  # type: ignore[arg-type]
+    expect(browser.get_by_role("alert")).to_contain_text("video/mp4")
+    assert core.ledger.states(post) == [State.FAILED]
+    field.set_input_files({**wrong, "buffer": samples.video()})  # type: ignore[arg-type]
+    expect(browser.get_by_role("status").filter(has_text="The file is replaced")).to_be_visible()
+    assert core.ledger.states(post) == [State.ACCEPTED]
+
+
+def test_the_key_e_opens_the_form_that_moves_the_post(browser: Page, core: CoreFixture) -> None:
+    post = core.ledger.post([core.account("one")], due=DAY)
+    open_post(browser, post)
+    browser.keyboard.press("e")
+    expect(browser.get_by_label("New time")).to_be_focused()
 
 
 def test_a_refusal_is_shown_on_the_page(browser: Page, core: CoreFixture) -> None:

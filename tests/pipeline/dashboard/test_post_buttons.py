@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from pipeline.dashboard.actions import BY_VERB, find_next, list_buttons
+from pipeline.dashboard.actions import BY_VERB, find_next, list_buttons, list_verbs
 from pipeline.dashboard.app import PAGES
 from pipeline.domain.account import Role
-from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery import LOOKED_AT, Reason, State
 from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action
+from pipeline.store.deliveries.pauses import pause
+from pipeline.store.deliveries.queue_posts import read_queued_posts
 from pipeline.store.posts.views import DeliveryView
+from tests.pipeline.store.ledger import HOUR, Ledger
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 ARMED = frozenset({State.PROCESSING, State.UNKNOWN})
@@ -63,6 +67,34 @@ def test_an_operator_has_the_buttons_that_do_something(delivery: DeliveryView, e
     assert verbs(delivery) == expected
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_what_waits_for_its_next_look_is_looked_at_now(state: State) -> None:
+    waits = replace(view(state), next_at=NOW)
+    assert ("look" in verbs(waits)) == (state in LOOKED_AT)
+    assert "look" not in verbs(waits, Role.AUTHOR)
+
+
+def test_the_queue_offers_the_verbs_that_the_page_of_a_post_has(ledger: Ledger) -> None:
+    post = ledger.fresh(due=HOUR, accounts=2)
+
+    def list_all(role: Role = Role.OPERATOR) -> set[str]:
+        with ledger.database.begin() as c:
+            [found] = read_queued_posts(c, [post.id], None)
+        return {str(verb) for verb in list_verbs(found.deliveries, role)}
+
+    assert list_all() == {"reschedule", "pause", "cancel"}
+    assert list_all(Role.VIEWER) == set()
+    with ledger.database.begin() as c:
+        pause(c, "workspace", str(post.workspace), "test")
+    assert list_all() == {"reschedule", "pause", "cancel"}, (
+        "only the pauses of posts end with the verb of posts"
+    )
+    ledger.change(post.deliveries[0], "state = 'failed'")
+    assert list_all(Role.AUTHOR) == {"retry", "reschedule", "cancel"}
+    ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
+    assert list_all() == {"reschedule", "pause", "cancel"}
+
+
 def test_a_paused_delivery_can_go_on_and_not_be_paused_again() -> None:
     assert verbs(view(State.SCHEDULED), is_paused=True) == {"unpause", "cancel"}
 
@@ -80,7 +112,7 @@ ACTIONS = (*(rule.action for rule in RULES.values() if rule.action), LIFT_OWN)
 def test_every_step_of_an_action_is_a_button_or_a_page() -> None:
     steps = {step for action in ACTIONS for step in action.steps}
     assert {step for step in steps if not step.startswith("/")} <= BY_VERB.keys()
-    paths = {entry.path for entry, _ in PAGES if entry is not None}
+    paths = {f"/dashboard{route.path}" for _, routes in PAGES for route in routes}
     assert {step for step in steps if step.startswith("/")} <= paths
 
 

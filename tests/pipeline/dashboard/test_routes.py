@@ -15,8 +15,11 @@ from pipeline.dashboard.app import PAGES, create_dashboard
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.page import REQUIRED_ROLES
 from pipeline.domain.account import Role
+from pipeline.domain.bulk_import import Action
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Arguments, Verb
+from pipeline.imports.columns import Columns, Format
+from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.sessions import list_sessions
 from pipeline.store.database import new_id, row
@@ -24,10 +27,13 @@ from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.api.running_server import ABSENT
 from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site, Someone
+from tests.pipeline.dashboard.thumbnails import add_thumbnail
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 OPEN = {"/login", "/static/{digest}/{name:path}"}
 """Paths of the only routes that need no session."""
+SESSIONS = "/dashboard/sessions"
+"""A page of few statements."""
 SAFE = {"GET", "HEAD"}
 ROUTES = [
     (method, route)
@@ -114,7 +120,7 @@ def test_with_too_small_a_role_it_is_refused(site: Site, method: str, route: Rou
 def test_from_another_site_it_is_refused(logged_in: Client, method: str, route: Route, origin: str) -> None:
     answer = send(logged_in, method, route, Origin=origin)
     assert (answer.status_code, "another site" in answer.text) == (403, True)
-    assert logged_in.get(HOME, allow_redirects=False).status_code == 200
+    assert logged_in.get(SESSIONS, allow_redirects=False).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "route"), CHANGING)
@@ -137,7 +143,7 @@ def test_without_the_token_of_the_session_it_is_refused(
     for token in tokens:
         answer = send(logged_in, method, route, **{"X-CSRF-Token": token})
         assert (answer.status_code, "out of date" in answer.text) == (403, True), token
-    assert logged_in.get(HOME, allow_redirects=False).status_code == 200
+    assert logged_in.get(SESSIONS, allow_redirects=False).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "route"), PROTECTED)
@@ -233,58 +239,76 @@ def ids(site: Site, ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
         account = row(c, "SELECT account_id FROM deliveries WHERE id = :id", id=post.deliveries[0])
     assert account
     foreign = {
+        "name": add_thumbnail(context, post.workspace),
         "post_id": post.id,
         "delivery_id": post.deliveries[0],
         "job_id": job.id,
+        "change": 2**40,
         "session_id": session,
+        "import_id": store_file(context, caller, ImportOptions(), Columns([]), [b"{}\n"], Format.NDJSON).id,
         "workspace": post.workspace,
         "account": account.account_id,
     }
     return {k: str(v) for k, v in foreign.items()}, {k: str(new_id()) for k in foreign}
 
 
-VERBS = ("live", "again", "resume", "retry", "unpause", "pause", "cancel", "nothing")
+IMPORT_VERBS = (*Action, "rename")
+VERBS = ("live", "again", "look", "resume", "retry", "unpause", "pause", "cancel", "nothing")
 CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/jobs/{job_id}", {}, 404),
     ("POST", "/jobs/{job_id}/stop", {}, 404),
+    ("POST", "/jobs/undo", {"id": "{job_id}"}, 404),
+    ("POST", "/posts/{post_id}/undo/{change}", {}, 404),
     ("GET", "/deliveries/{delivery_id}/decide", {}, 404),
     *(("POST", "/deliveries/{delivery_id}/decide", {"decision": d}, 404) for d in (*DECISIONS, "nothing")),
     ("GET", "/posts/{post_id}", {}, 404),
+    ("GET", "/thumbnails/{name}", {}, 404),
     ("POST", "/posts/{post_id}/reschedule", {}, 404),
     *(("POST", "/posts/{post_id}/deliveries/{delivery_id}/" + verb, {}, 404) for verb in VERBS),
+    ("POST", "/posts/{post_id}/deliveries/{delivery_id}/file", {}, 404),
+    ("GET", "/imports/{import_id}", {}, 404),
+    ("GET", "/imports/{import_id}/forecast", {}, 404),
+    *(("POST", "/imports/{import_id}/" + verb, {}, 404) for verb in (*IMPORT_VERBS, "nothing")),
+    ("GET", "/imports?workspace={workspace}", {}, 404),
+    ("POST", "/imports?workspace={workspace}", {}, 404),
+    ("GET", "/imports/sample.csv?workspace={workspace}", {}, 404),
     # one that has ended is no error, and cannot be told from one that never was
     ("POST", "/sessions/{session_id}/end", {}, 303),
     ("GET", "/calendar?workspace={workspace}", {}, 404),
-    ("GET", "/calendar/posts?workspace={workspace}&start=2026-12-01&end=2026-12-08", {}, 404),
+    ("GET", "/calendar?view=week&date=2026-12-01&workspace={workspace}", {}, 404),
     ("GET", "/accounts?workspace={workspace}", {}, 404),
     ("GET", "/numbers?workspace={workspace}", {}, 404),
+    ("GET", "/numbers/month?client={workspace}", {}, 404),
+    ("GET", "/numbers/month.csv?client={workspace}", {}, 404),
+    ("GET", "/history?client={workspace}", {}, 404),
     ("POST", "/accounts/connect", {"workspace": "{workspace}", "platform": "tiktok"}, 404),
     ("POST", "/accounts/connect", {"account": "{account}", "platform": "tiktok"}, 404),
     ("POST", "/pauses", {"what": "account:{account}", "why": "x"}, 404),
     ("POST", "/pauses", {"what": "workspace:{workspace}", "why": "x"}, 404),
     ("POST", "/pauses/end", {"scope": "account", "target": "{account}"}, 404),
     ("POST", "/pauses/end", {"scope": "workspace", "target": "{workspace}"}, 404),
+    ("POST", "/pauses/undo", {"of": "{workspace}", "undo": "1"}, 404),
     # lists in which nothing is found
+    ("GET", "/accounts?of={workspace}&undo=1", {}, 200),
     ("GET", "/jobs?id={job_id}", {}, 200),
     ("GET", "/pauses?account={account}", {}, 200),
     ("GET", "/queue?account={account}", {}, 200),
     ("GET", "/queue?workspace={workspace}", {}, 400),
     ("GET", "/queue?q={post_id}", {}, 200),
-    ("POST", "/queue/count", {"action": "cancel", "delivery": "{delivery_id}"}, 200),
+    ("POST", "/queue/count", {"action": "cancel", "post": "{post_id}"}, 200),
     ("POST", "/queue/count", {"action": "cancel", "scope": "all", "filter": "workspace={workspace}"}, 400),
     (
         "POST",
         "/queue/start",
-        {"action": "cancel", "delivery": "{delivery_id}", "token": "{workspace}:x"},
+        {"action": "cancel", "post": "{post_id}", "token": "{workspace}:x"},
         400,
     ),
 ]
 
 
 def test_every_route_with_an_id_is_called_with_ids_of_others() -> None:
-    called = {
-        (method, re.sub("/(" + "|".join(VERBS) + ")$", "/{verb}", path)) for method, path, _, _ in CALLS
-    }
+    verbs = "|".join((*VERBS, *IMPORT_VERBS))
+    called = {(method, re.sub(f"/({verbs})$", "/{verb}", path)) for method, path, _, _ in CALLS}
     assert {(m, r.path) for m, r in ROUTES if r.param_convertors and r.path not in OPEN} <= called
 
 

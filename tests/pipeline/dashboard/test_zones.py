@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeline.dashboard.calendar import format_offset, format_wall_time, split_days, split_hours
+from pipeline.dashboard.clock import format_offset, format_wall_time, split_days, split_hours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -40,6 +40,15 @@ def test_only_tiktok_keeps_a_draft_in_an_inbox() -> None:
     tiktok = models[Platform.TIKTOK]
     assert tiktok is not None
     assert not tiktok.is_inbox_draft({"post_mode": "DIRECT_POST"})
+    assert tiktok.is_inbox_draft({"deliver_as": "inbox", "disable_duet": True})
+
+
+def test_a_story_is_a_kind_of_its_own_where_a_platform_has_stories() -> None:
+    models = {platform: adapter.post_options for platform, adapter in ADAPTERS.items()}
+    asked = {p: model.find_kind({"placement": "story"}) for p, model in models.items() if model}
+    assert {p for p, kind in asked.items() if kind == "story"} == {Platform.INSTAGRAM, Platform.FACEBOOK}
+    can = ADAPTERS[Platform.INSTAGRAM].capabilities
+    assert find_kind(can, PostForm.VIDEO, is_inbox_draft=False, asked="story") == "story"
 
 
 def test_every_platform_takes_videos_and_all_but_youtube_take_images() -> None:

@@ -141,6 +141,8 @@ def test_429_and_503_with_a_time_hold_the_whole_webhook(
         (P.FAILED, P.FAILED, "edit", None),
         (P.PARTIAL, P.POSTED, "edit", E.POST_POSTED),
         (None, P.FAILED, "ingest", E.POST_FAILED),
+        (None, P.DRAFT, "ingest", None),
+        (P.DRAFT, P.SCHEDULED, "edit", E.POST_SCHEDULED),
     ],
 )
 def test_a_post_tells_what_its_status_becomes(

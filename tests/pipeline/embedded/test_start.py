@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -118,22 +117,18 @@ def keep_backlog(folder: Path) -> Iterator[Mapping[str, int]]:
             running.result()
 
 
-def test_a_stack_with_a_backlog_is_ready_while_its_workers_are_busy() -> None:
-    with place_in() as place:
+def test_in_a_folder_of_any_name_a_stack_with_a_backlog_is_ready_while_its_workers_are_busy() -> None:
+    with place_in("two words, Grüße, a,b'c\"d%e&f#g") as place:
         with up(place) as first:
+            assert first.summary["warnings"] == []
+            publish(first)
+            out, stderr_text = command(place, "sandbox", "faults", "--json").communicate(timeout=120)
+            assert out.strip() == "[]", stderr_text
             folder = Path(first.summary["folder"])
         with keep_backlog(folder) as lengths, up(place) as second:
             assert second.summary["warnings"] == []
             assert lengths.keys() == BACKLOG.keys()
             assert all(lengths.values()), f"the backlog was too small: {lengths}"
-
-
-def test_a_data_folder_may_have_any_name() -> None:
-    with place_in("two words, Grüße, a,b'c\"d%e&f#g") as place, up(place) as running:
-        assert running.summary["warnings"] == []
-        publish(running)
-        out, stderr_text = command(place, "sandbox", "faults", "--json").communicate(timeout=120)
-        assert out.strip() == "[]", stderr_text
 
 
 def kill(data: Path, name: str, times: int) -> None:
@@ -144,21 +139,19 @@ def kill(data: Path, name: str, times: int) -> None:
         until(lambda pid=pid: read_pid(data, name) != pid, 60)  # type: ignore[misc]
 
 
-def test_a_worker_that_dies_while_starting_is_restarted_and_the_stack_stays_up() -> None:
+def test_a_worker_that_dies_is_restarted_and_one_that_keeps_dying_is_named_and_holds_nothing_up() -> None:
     with place_in() as place:
         data = place.folder / "data"
-        with up(place, partial(kill, data, "worker-publish", 1)) as running:
-            assert running.summary["warnings"] == []
-        assert "worker-publish     | was killed by signal 9; it is restarted in 1 s." in place.log.read_text()
 
+        def kill_workers() -> None:
+            kill(data, "worker-publish", 1)
+            kill(data, "worker-upkeep", MAX_ENDS)
 
-def test_a_worker_that_keeps_dying_does_not_hold_up_the_stack_and_is_named() -> None:
-    with place_in() as place:
-        data = place.folder / "data"
-        with up(place, partial(kill, data, "worker-upkeep", MAX_ENDS)) as running:
+        with up(place, kill_workers) as running:
             assert running.summary["warnings"] == ["worker-upkeep is not ready yet."]
             publish(running)
             until(lambda: "worker-upkeep      | is ready now." in place.log.read_text(), 2 * LONGEST_PAUSE)
+        assert "worker-publish     | was killed by signal 9; it is restarted in 1 s." in place.log.read_text()
 
 
 def test_an_api_that_cannot_start_ends_the_stack_with_the_reason() -> None:

@@ -27,14 +27,8 @@ from tests.waiting import until
 
 
 @pytest.fixture
-def other() -> Iterator[Place]:
-    """A place where nothing was started."""
-    with place_in() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
+    """A place where nothing was started."""
     with place_in() as made:
         yield made
 
@@ -83,111 +77,118 @@ def dashboard_opens(summary: dict[str, Any]) -> bool:
         return answer.url == summary["dashboard"] and answer.ok
 
 
-def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_without_a_trace(
-    place: Place,
-) -> None:
-    with up(place) as running:
-        summary = running.summary
-        assert status(f"{summary['api']}/healthz") == 200
-        assert status(summary["reference"]) == 200
-        assert status(summary["flower"]) == 401
-        assert status(summary["flower"], auth=(summary["flower_user"], summary["flower_password"])) == 200
-        assert dashboard_opens(summary)
-        of_flower = psutil.Process(running.pid_of("flower")).environ()
-        assert not of_flower["SLIPWAY_SETTINGS_FILE"]
-        assert not of_flower.keys() & {"SLIPWAY_VAULT__KEYS", "SLIPWAY_STORE__URL"}
-        assert status(f"{summary['sandbox']}/control/faults") == 401
-        assert status(f"{summary['media']}/media/sample.mp4") == 200
-        assert len(summary["accounts"]) == 6
-        assert f"Bearer {summary['key']}" in summary["curl"]
-        assert "'$(date +%T)'" in summary["curl"], "pasted again, an equal body would be the same post"
-        for private in ("settings.env", "run/settings.env", "seed.json", "dashboard.json"):
-            assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
-
-        second = command(place, "up")
-        _, stderr_text = second.communicate(timeout=120)
-        assert second.returncode == 1
-        assert f"already runs on {summary['folder']} (process {running.process.pid})" in stderr_text
-
-        for name in ("api", "postgres", "worker-publish"):
-            killed = running.pid_of(name)
-            os.kill(killed, signal.SIGKILL)
-            is_restarted = partial(is_another, running, name, killed)
-            until(is_restarted, 30, lambda name=name: name)  # type: ignore[misc]
-        until(lambda: status(f"{summary['api']}/healthz") == 200, 30)
-
-        processes = {
-            c.pid: read_start_id(c.pid) for c in psutil.Process(running.process.pid).children(recursive=True)
-        }
-        running.processes.update(processes)
-        running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(60) == 0
-        assert left(place, running) == []
+def require_served(running: Running) -> None:
+    """Check every address and password of the summary, and who may read its secrets."""
+    summary = running.summary
+    assert status(f"{summary['api']}/healthz") == 200
+    assert status(summary["reference"]) == 200
+    assert status(summary["flower"]) == 401
+    assert status(summary["flower"], auth=(summary["flower_user"], summary["flower_password"])) == 200
+    assert dashboard_opens(summary)
+    of_flower = psutil.Process(running.pid_of("flower")).environ()
+    assert not of_flower["SLIPWAY_SETTINGS_FILE"]
+    assert not of_flower.keys() & {"SLIPWAY_VAULT__KEYS", "SLIPWAY_STORE__URL"}
+    assert status(f"{summary['sandbox']}/control/faults") == 401
+    assert status(f"{summary['media']}/media/sample.mp4") == 200
+    assert len(summary["accounts"]) == 6
+    assert f"Bearer {summary['key']}" in summary["curl"]
+    assert "'$(date +%T)'" in summary["curl"], "pasted again, an equal body would be the same post"
+    for private in ("settings.env", "run/settings.env", "seed.json", "dashboard.json"):
+        assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
 
 
-def test_a_command_in_another_terminal_orders_a_fault_as_the_readme_writes_it(place: Place) -> None:
-    with up(place):
-        elsewhere = {
-            k: v for k, v in place.environment.items() if k == "SLIPWAY_FOLDER" or not k.startswith(PREFIX)
-        }
-        told = Place(folder=place.folder, environment=elsewhere, ports=place.ports)
-        words = ["sandbox", "fault", "tiktok", "finalize", "effect-then-drop", "--times", "1"]
-        out, stderr_text = command(told, *words).communicate(timeout=120)
-        assert "is on" in out, stderr_text
-        out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=120)
-        assert [(f["platform"], f["step"], f["fault"], f["left"]) for f in json.loads(out)] == [
-            ("tiktok", "finalize", "effect-then-drop", 1)
-        ]
-        _, stderr_text = command(told, "sandbox", "fault", "tiktok", "finalise", "drop").communicate(
-            timeout=30
-        )
-        assert "step must be one of" in stderr_text
+def refuse_second_start(place: Place, running: Running) -> None:
+    second = command(place, "up")
+    _, stderr_text = second.communicate(timeout=120)
+    assert second.returncode == 1
+    assert f"already runs on {running.summary['folder']} (process {running.process.pid})" in stderr_text
 
 
-def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is_still_there(
+def order_fault(place: Place) -> None:
+    """Order a fault in another terminal, as the README writes it."""
+    elsewhere = {
+        k: v for k, v in place.environment.items() if k == "SLIPWAY_FOLDER" or not k.startswith(PREFIX)
+    }
+    told = Place(folder=place.folder, environment=elsewhere, ports=place.ports)
+    words = ["sandbox", "fault", "tiktok", "finalize", "effect-then-drop", "--times", "1"]
+    out, stderr_text = command(told, *words).communicate(timeout=120)
+    assert "is on" in out, stderr_text
+    out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=120)
+    assert [(f["platform"], f["step"], f["fault"], f["left"]) for f in json.loads(out)] == [
+        ("tiktok", "finalize", "effect-then-drop", 1)
+    ]
+    _, stderr_text = command(told, "sandbox", "fault", "tiktok", "finalise", "drop").communicate(timeout=30)
+    assert "step must be one of" in stderr_text
+
+
+def kill_services(running: Running) -> None:
+    """Kill services until each is restarted, and note the processes that run then."""
+    for name in ("api", "postgres", "worker-publish"):
+        killed = running.pid_of(name)
+        os.kill(killed, signal.SIGKILL)
+        is_restarted = partial(is_another, running, name, killed)
+        until(is_restarted, 30, lambda name=name: name)  # type: ignore[misc]
+    until(lambda: status(f"{running.summary['api']}/healthz") == 200, 30)
+    now = psutil.Process(running.process.pid).children(recursive=True)
+    running.processes.update({child.pid: read_start_id(child.pid) for child in now})
+
+
+def kill_all(running: Running) -> None:
+    for pid in [running.process.pid, *running.processes]:
+        if read_start_id(pid) in {running.processes.get(pid), read_start_id(running.process.pid)}:
+            with suppress(ProcessLookupError):  # it ended by itself, its supervisor being gone
+                os.kill(pid, signal.SIGKILL)
+    running.process.wait()
+
+
+def stop(place: Place, running: Running, number: signal.Signals) -> None:
+    """Stop the stack; nothing is left of it."""
+    running.process.send_signal(number)
+    assert running.process.wait(60) == 0
+    assert left(place, running) == []
+
+
+def test_kills_of_the_supervisor_of_everything_and_of_services_are_survived_and_a_stop_leaves_no_trace(
     place: Place,
 ) -> None:
     with up(place) as first:
+        require_served(first)
+        refuse_second_start(place, first)
+        order_fault(place)
         first.process.kill()
         first.process.wait()
         # Not waited for: the next start has to cope with what is still ending.
         with up(place) as second:
-            assert second.summary["key"] == first.summary["key"]
-            assert second.summary["flower_password"] == first.summary["flower_password"]
-            assert second.summary["dashboard_password"] == first.summary["dashboard_password"]
+            for kept in ("key", "flower_password", "dashboard_password"):
+                assert second.summary[kept] == first.summary[kept], kept
             assert dashboard_opens(second.summary)
-            for pid in [second.process.pid, *second.processes]:
-                if read_start_id(pid) in {second.processes.get(pid), read_start_id(second.process.pid)}:
-                    with suppress(ProcessLookupError):  # it ended by itself, its supervisor being gone
-                        os.kill(pid, signal.SIGKILL)
-            second.process.wait()
+            kill_all(second)
         with up(place) as third:
             assert third.summary["accounts"] == first.summary["accounts"]
             until(lambda: may_send(third), 30, lambda: "a kill is no restore")
-            third.process.send_signal(signal.SIGTERM)
-            assert third.process.wait(60) == 0
-            assert left(place, third) == []
+            kill_services(third)
+            stop(place, third, signal.SIGTERM)
     assert left(place, first) == []
     assert left(place, second) == []
 
 
-def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the_stack(other: Place) -> None:
+def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the_stack(place: Place) -> None:
     """All four are taken; two of them are set in the environment, and two in the folder's file."""
     moved = ("SLIPWAY_FLOWER__PORT", "SLIPWAY_SANDBOX__MEDIA_URL")
-    data = Path(other.environment["SLIPWAY_FOLDER"])
+    data = Path(place.environment["SLIPWAY_FOLDER"])
     data.mkdir(mode=0o700)
     file = data / "settings.env"
-    file.write_text("".join(f"{name}={other.environment[name]}\n" for name in moved))
-    environment = {name: value for name, value in other.environment.items() if name not in moved}
-    here = replace(other, environment=environment)
+    file.write_text("".join(f"{name}={place.environment[name]}\n" for name in moved))
+    environment = {name: value for name, value in place.environment.items() if name not in moved}
+    here = replace(place, environment=environment)
     with ExitStack() as held:
-        for port in other.ports:
+        for port in place.ports:
             holder = held.enter_context(socket.socket())
             holder.bind(("127.0.0.1", port))
             holder.listen()
         out, stderr_text = command(here, "up").communicate(timeout=120)
         names = ("the API", "Flower", "the sandbox", "the sandbox's media host")
-        for port, name in zip(other.ports, names, strict=True):
+        for port, name in zip(place.ports, names, strict=True):
             assert f"Port {port} ({name}) is taken by process {os.getpid()}" in stderr_text
         assert "Traceback" not in stderr_text
         assert out == ""
@@ -198,6 +199,8 @@ def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the
             else:
                 here.environment[name] = value
         with up(here) as running:
-            for url in (running.summary["api"], running.summary["flower"], running.summary["sandbox"]):
-                assert urlsplit(url).port not in other.ports
+            urls = [running.summary[name] for name in ("api", "flower", "sandbox", "media")]
+            for url in urls[:3]:
+                assert urlsplit(url).port not in place.ports
                 assert status(url + "/") is not None
+            stop(replace(here, ports=[urlsplit(url).port or 0 for url in urls]), running, signal.SIGINT)

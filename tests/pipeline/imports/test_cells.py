@@ -24,6 +24,7 @@ from pipeline.imports.export import write_csv, write_template
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import build_xlsx
 
+PDF = {"type": "document", "url": "https://x.y/C.PDF?a=1", "title": "C"}
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 
 
@@ -125,6 +126,29 @@ def test_a_cell_that_cannot_be_read_is_named(
     assert row.body is None
     assert [issue["path"] for issue in row.issues] == [path]
     assert message in row.issues[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "media"),
+    [
+        ("media_type", ["Text"], {"type": "text"}),
+        ("media_urls media.title", ["https://x.y/C.PDF?a=1", "C"], PDF),
+        ("media_type media_urls media.title", ["document", "https://x.y/C.PDF?a=1", "C"], PDF),
+    ],
+)
+def test_a_text_is_named_and_a_document_known_by_its_name(
+    files: Files, names: str, cells: list[str], media: dict[str, str]
+) -> None:
+    row = read_one(files, f"{names} scheduled_at", [*cells, "now"])
+    assert (row.issues, row.body) == ([], {"media": media})
+    assert [format_row(COLUMNS, names.split(), row.body)[-1]] == [
+        cells[-1].lower() if len(cells) == 1 else "C"
+    ]
+
+
+def test_a_document_has_one_url(files: Files) -> None:
+    row = read_one(files, "media_type media_urls scheduled_at", ["document", "a|b", "now"])
+    assert [issue["message"] for issue in row.issues] == ["A document has one URL; there are 2."]
 
 
 def test_the_issues_of_a_row_are_listed(files: Files) -> None:
@@ -245,7 +269,8 @@ _BY_KIND: dict[Kind, st.SearchStrategy[Any]] = {
 }
 
 
-_FREE = sorted(COLUMNS.by_name.keys() - {"media_type", "media_urls", "accounts"})
+_FREE = sorted(set(COLUMNS.names) & COLUMNS.by_name.keys() - {"media_type", "media_urls", "accounts"})
+_ENTRY = st.fixed_dictionaries({"id": st.uuids().map(str)}, optional={"caption": _TEXT})
 
 
 @st.composite
@@ -255,7 +280,7 @@ def build_body(draw: st.DrawFn) -> dict[str, Any]:
     is_video = draw(st.booleans())
     body: dict[str, Any] = {
         "media": {"type": "video", "url": urls[0]} if is_video else {"type": "slideshow", "urls": urls},
-        "accounts": draw(st.lists(st.uuids().map(lambda one: {"id": str(one)}), min_size=1, max_size=3)),
+        "accounts": draw(st.lists(_ENTRY, min_size=1, max_size=3)),
         "scheduled_at": draw(st.sampled_from(["2026-12-01T09:00:00Z", "2026-12-01T09:00:00.123+02:00"])),
     }
     for name in draw(st.sets(st.sampled_from(_FREE), max_size=8)):

@@ -24,6 +24,11 @@ def test_a_line_is_the_body_of_a_post(files: Files) -> None:
     assert (row.body, row.source, row.number, row.line) == (POST, line, 1, 2)
 
 
+_NO_TIME = (
+    "It has no time. Fill scheduled_at; write now to publish at once, or auto for the next free posting time."
+)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -36,8 +41,8 @@ def test_a_line_is_the_body_of_a_post(files: Files) -> None:
         ('{"a": "b', "The line is not JSON: Unterminated string starting at column 7."),
         ('{"a": "\0"}', "The line is not JSON: Invalid control character at column 8."),
         ("17", "The line must be a JSON object."),
-        ("{}", "It has no time. Fill scheduled_at; write now to publish at once."),
-        ('{"scheduled_at": null}', "It has no time. Fill scheduled_at; write now to publish at once."),
+        ("{}", _NO_TIME),
+        ('{"scheduled_at": null}', _NO_TIME),
         ('{"scheduled_at": "now", "post_id": 7}', "Must be the id of a post."),
         (
             '{"caption": "' + "x" * 10_000_000 + '"}',

@@ -42,14 +42,6 @@ LONG = 600.0
 """Seconds: more than any of these imports takes."""
 
 
-@pytest.fixture
-def ready(core: CoreFixture) -> CoreFixture:
-    """A workspace with an account, whose video has a good check."""
-    core.account("one")
-    core.decided()
-    return core
-
-
 def work(core: CoreFixture, identity: UUID, seconds: float = LONG) -> Import:
     run_step(core.context, identity, build_post_format(core.context.settings), seconds=seconds)
     return find_import(core, identity)

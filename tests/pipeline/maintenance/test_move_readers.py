@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
+from pipeline.maintenance.index_texts import index_texts
 from pipeline.maintenance.read_moves import append_receipts, export_moves
 from pipeline.runtime.context import Context
 from pipeline.store import moves, receipts
-from pipeline.store.database import row
+from pipeline.store.database import read_number, row
 from pipeline.store.moves import Reader, Reading, Watermark, lock_position, read_live
 from tests.crash_table import Crashes, get_points
 from tests.pipeline.core_fixture import CoreFixture
@@ -34,7 +35,7 @@ PUBLISHED = ("deliveries_settled", "", "published", "tiktok")
 
 
 class Case(NamedTuple):
-    """A reader that stores its position. ``find_number``: how many final moves it has read."""
+    """A reader that stores its position. ``find_number``: how many final moves, or new posts, it has read."""
 
     name: Reader
     run: Callable[[Context], int]
@@ -44,6 +45,11 @@ class Case(NamedTuple):
     def drain(self, core: CoreFixture) -> None:
         """Run until nothing is left: the session of a killed process holds its lock until the server notices."""
         until(lambda: (self.run(core.context), is_done(core, self.name))[1], 20)
+
+
+def count_texts(core: CoreFixture) -> int:
+    with core.context.database.begin() as c:
+        return read_number(c, "SELECT count(*) FROM post_texts")
 
 
 EXPORT = Case(
@@ -58,7 +64,13 @@ RECEIPTS = Case(
     lambda context: append_receipts(context, batch=15, batches=100),
     lambda core: len(read_receipts(core)),  # which verifies the chain
 )
-READERS = pytest.mark.parametrize("case", [EXPORT, RECEIPTS], ids=lambda case: case.name)
+TEXTS = Case(
+    "texts",
+    index_texts,
+    lambda context: index_texts(context, span=15, most=1500),
+    count_texts,
+)
+READERS = pytest.mark.parametrize("case", [EXPORT, RECEIPTS, TEXTS], ids=lambda case: case.name)
 
 
 # --- several at once, and what commits late --------------------------------------------------------------------------

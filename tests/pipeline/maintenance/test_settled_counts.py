@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.errors import Rejected
 from pipeline.actions import cancel_delete_retry as steer
-from pipeline.store.database import rows
+from pipeline.store.database import new_id, rows
 from pipeline.store.moves import MoveFacts
 from pipeline.store.rollups import settled_counts
 from pipeline.store.rollups.settled_counts import (
@@ -20,6 +20,7 @@ from pipeline.store.rollups.settled_counts import (
     add_settled,
     find_start,
     list_settled,
+    rank_failed,
     read_counting,
 )
 from pipeline.webhooks.count_moves import fold_settled
@@ -34,7 +35,8 @@ NOON = datetime(2026, 11, 27, 12, 34, 56, tzinfo=UTC)
 
 def count(core: CoreFixture, workspaces: list[UUID] | None, minutes: int) -> Counter[tuple[str, str, str]]:
     with core.context.database.begin() as c:
-        found = list_settled(c, workspaces, minutes, datetime.now(UTC) - timedelta(days=2))
+        now = datetime.now(UTC)
+        found = list_settled(c, workspaces, minutes, now - timedelta(days=2), now)
     counted = Counter[tuple[str, str, str]]()
     for one in found:
         counted[one.platform, one.kind, one.label] += one.n
@@ -133,6 +135,39 @@ def test_a_page_reads_the_rows_of_its_workspaces_and_span_only(core: CoreFixture
     )
     with core.context.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE settled_counts")
-    since = datetime.now(UTC) - timedelta(days=1)
-    read = count_read(core.ledger, settled_counts._SETTLED, ids=[core.workspace], minutes=HOUR, since=since)
-    assert 20 <= read <= 24
+    now = datetime.now(UTC)
+    values = {"ids": [core.workspace], "minutes": HOUR, "since": now - timedelta(days=1), "until": now}
+    assert 20 <= count_read(core.ledger, settled_counts._SETTLED, **values) <= 24
+    assert 20 <= count_read(core.ledger, settled_counts._BY_WORKSPACE, **values, n=6) <= 24
+
+
+def test_workspaces_are_ranked_by_what_failed_in_the_span_only(core: CoreFixture) -> None:
+    now = datetime.now(UTC)
+    first, second, quiet, other = (new_id() for _ in range(4))
+    counts = {
+        (first, 1, "failed", "Rejected"): 2,
+        (first, 1, "published", ""): 1,
+        (second, 1, "failed", "Rejected"): 2,
+        (second, 2, "failed", "TooLate"): 1,
+        (second, 1, LATENESS, "1.0"): 50,
+        (second, 1, "cancelled", ""): 50,
+        (first, 30, "failed", "Rejected"): 50,
+        (quiet, 1, "published", ""): 9,
+        (other, 1, "failed", "Rejected"): 99,
+    }
+    with core.context.database.begin() as c:
+        add_settled(
+            c,
+            {
+                Span(who, HOUR, find_start(now - timedelta(hours=h), HOUR), "tiktok", kind, label): n
+                for (who, h, kind, label), n in counts.items()
+            },
+        )
+        found = rank_failed(c, [first, second, quiet], HOUR, now - timedelta(hours=12), now, limit=3)
+        assert [(one.workspace_id, one.failed, one.settled) for one in found] == [
+            (second, 3, 3),
+            (first, 2, 3),
+            (quiet, 0, 9),
+        ]
+        assert len(rank_failed(c, [first, second], HOUR, now - timedelta(hours=12), now, limit=1)) == 1
+        assert rank_failed(c, [], HOUR, now - timedelta(hours=12), now, limit=3) == []

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from pipeline.media.storage import BucketStorage
@@ -27,6 +26,8 @@ class BucketServer:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
+        from moto.server import ThreadedMotoServer  # half a second that few test processes need
+
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
         self._server.start()
         _, self._port = self._server.get_host_and_port()

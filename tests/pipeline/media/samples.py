@@ -97,13 +97,13 @@ def animation(form: str) -> bytes:
     return out.getvalue()
 
 
-def bomb() -> bytes:
-    """Return a PNG of a few bytes that claims 60,000 x 60,000 pixels."""
+def bomb(side: int = 60_000) -> bytes:
+    """Return a PNG of a few bytes that claims so many pixels a side."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     )

@@ -281,4 +281,6 @@ def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(
 
     site.routes[path] = answer
     assert run_check(mine.context, check) == "good"
-    assert mine.messages(REACHABILITY) == before + 1
+    assert mine.messages(REACHABILITY) == before + 2, (
+        "for another process, and for the slot that makes a thumbnail"
+    )

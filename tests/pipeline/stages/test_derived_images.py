@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,6 @@ from PIL import Image
 
 from adapters.contract import Draft, Platform
 from adapters.errors import Rejected, StorageFault, Unavailable
-from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.maintenance.expire import expire_files
 from pipeline.media.probe.probe import NoRoom
@@ -31,20 +29,11 @@ from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries.claim import ClaimedDelivery, claim
 from pipeline.store.files import files as store
-from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.single_check import run_check
 from tests.pipeline.store.ledger import LEASE
-
-
-@pytest.fixture(scope="module")
-def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
-    here = {"SLIPWAY_SANDBOX__URL": site.origin, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}
-    built = build_context(load(module_environment | here))
-    yield built
-    built.database.close()
 
 
 def check_image(core: CoreFixture, url: str) -> UUID:

@@ -5,7 +5,6 @@ Their public URLs lead to a closed port, so whatever is read did not come over t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -13,7 +12,6 @@ import pytest
 
 from adapters.contract import Media
 from adapters.errors import Rejected, Unavailable
-from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.maintenance.prepare_ahead import recheck_media
 from pipeline.media.storage import FolderStorage
@@ -24,25 +22,14 @@ from pipeline.store.checks import checks
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.claim import claim
 from pipeline.store.files import files as store
-from pipeline.wiring import build_context
-from tests.conftest import free_ports
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, status
 from tests.pipeline.single_check import run_check
 from tests.pipeline.store.ledger import LEASE, Ledger
 
-
-@pytest.fixture(scope="module")
-def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
-    here = {
-        "SLIPWAY_SANDBOX__URL": site.origin,
-        "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
-        "SLIPWAY_FILES__PUBLIC_URL": f"http://127.0.0.1:{free_ports(1)[0]}",
-    }
-    built = build_context(load(module_environment | here))
-    yield built
-    built.database.close()
+CONTEXT_SETTINGS = {"SLIPWAY_FILES__PUBLIC_URL": "http://127.0.0.1:9"}
+"""Nothing listens there."""
 
 
 def uploaded(core: CoreFixture, data: bytes, kind: str = "video/mp4") -> str:

@@ -30,14 +30,6 @@ SLIDESHOW = {"type": "slideshow", "urls": IMAGES}
 SECOND = timedelta(seconds=1)
 
 
-@pytest.fixture
-def ready(core: CoreFixture) -> CoreFixture:
-    """An account, and media with a fresh good check."""
-    core.account("one")
-    core.decided()
-    return core
-
-
 # --- taken -----------------------------------------------------------------------------------------------------------
 
 

@@ -37,14 +37,6 @@ from tests.stack import until
 NEW = {"type": "video", "url": "https://media.example/never-seen.mp4"}
 
 
-@pytest.fixture
-def ready(core: CoreFixture) -> CoreFixture:
-    """An account, and media with a fresh good check."""
-    core.account("one")
-    core.decided()
-    return core
-
-
 def ingest(core: CoreFixture, *requests: PostRequest) -> list[Any]:
     batch = [Submission(caller=core.caller, request=request) for request in requests]
     return list(BatchIngest(core.context).ingest(batch))

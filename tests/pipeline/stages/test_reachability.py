@@ -230,7 +230,7 @@ def test_patience_ends_a_grace_after_the_posts_time_and_each_post_has_its_own(
     with context.database.begin() as c:
         row(
             c,
-            "UPDATE posts SET due_at = due_at - interval '5 minutes' WHERE id = :id RETURNING id",
+            "UPDATE deliveries SET due_at = due_at - interval '5 minutes' WHERE post_id = :id RETURNING id",
             id=new.id,
         )
     assert run_check(context, check) == "unanswered"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,13 +22,13 @@ from pipeline.domain.delivery_error import PLATFORM, STORAGE
 from pipeline.domain.explanation import Explanation
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
-from pipeline.maintenance.finish_published import set_covers
+from pipeline.maintenance.finish_published import follow_up
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import find_unreachable
 from pipeline.stages.publish import publish
 from pipeline.store.checks import checks
 from pipeline.store.counters.counters import STORAGE_FAULT, read_counters
-from pipeline.store.deliveries.published import record_cover
+from pipeline.store.deliveries.published import record_follow_ups
 from pipeline.wiring import build_context
 from tests.conftest import free_ports
 from tests.pipeline.core_fixture import CoreFixture
@@ -256,12 +256,12 @@ def test_a_cover_waits_for_storage_beyond_its_day(core: CoreFixture) -> None:
     [delivery] = post.deliveries
     core.ledger.change(delivery, "remote_id = 'v1', published_at = now() - interval '2 days'")
     with core.context.database.begin() as c:
-        record_cover(
-            c, delivery, "https://media.example/c.png", MediaFacts(content_type="image/png", bytes=9)
-        )
+        facts = asdict(MediaFacts(content_type="image/png", bytes=9))
+        wanted = {"url": "https://media.example/c.png", "facts": facts}
+        record_follow_ups(c, delivery, {"cover": wanted})
     before = count_alarms(core.context)
     away = Script(set_cover=raising(StorageFault("away")))
-    assert set_covers(with_script(core.context, away)) == 0
+    assert follow_up(with_script(core.context, away)) == 0
     assert count_alarms(core.context) == before + 1
-    core.run("UPDATE covers SET next_at = now() WHERE delivery_id = :id", id=delivery)
-    assert set_covers(with_script(core.context, Script())) == 1
+    core.run("UPDATE follow_ups SET next_at = now() WHERE delivery_id = :id", id=delivery)
+    assert follow_up(with_script(core.context, Script())) == 1

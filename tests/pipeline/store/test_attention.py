@@ -42,9 +42,14 @@ ARMED = COLUMNS_OF_STATE[State.UNKNOWN]
 RATE_LIMITED = """error = '{"class": "RateLimited", "code": "rate_limited"}'"""
 
 
-def matters(ledger: Ledger, within: Sequence[UUID] | None = None) -> Sequence[Matter]:
+def matters(
+    ledger: Ledger, within: Sequence[UUID] | None = None, *, by_account: bool = False
+) -> Sequence[Matter]:
     with ledger.database.begin() as c:
-        return [*attention.read_matters(c, queues=ALL_QUEUES, silent=SILENT, within=within)]
+        found = attention.read_matters(
+            c, queues=ALL_QUEUES, silent=SILENT, within=within, by_account=by_account
+        )
+        return [*found]
 
 
 def only(ledger: Ledger) -> Matter:
@@ -350,6 +355,75 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
     assert [m.reason for m in matters(ledger, [])] == ["platform"]
 
 
+# --- by account -----------------------------------------------------------------------------------------------------
+
+
+def test_by_account_each_has_what_waits_for_it_and_what_the_platform_said(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    lost, other = ledger.account(workspace), ledger.account(workspace)
+    blocked = ledger.post([lost], due=-HOUR)
+    ledger.put(blocked, State.BLOCKED, reason=Reason.RECONNECT)
+    planned = ledger.posts(2, [lost], due=HOUR)
+    ledger.post([lost], State.PUBLISHED, due=-DAY)
+    execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
+    waiting = ledger.post([other], due=DAY)
+    ledger.put(waiting, State.BLOCKED, reason=Reason.RECONNECT)
+    ledger.change(
+        waiting.deliveries[0],
+        """error = '{"class": "NeedsPerson", "platform_message": "Sign in.", "message": "No.", "fault": "us"}'""",
+    )
+    found = {m.account_id: m for m in matters(ledger, by_account=True)}
+    assert {(m.kind, m.count) for m in found.values()} == {(Kind.RECONNECT, 3), (Kind.BLOCKED, 1)}
+    first = ledger.delivery(blocked.deliveries[0])
+    assert (found[lost].due_at, found[lost].oldest) == (first.due_at, first.updated_at)
+    assert found[lost].next_due == ledger.delivery(planned[0].deliveries[0]).due_at
+    assert (found[lost].posts[0], len(found[lost].posts)) == (blocked.id, 2)
+    assert [(m.words, m.message, m.fault, m.posts) for m in found.values() if m.account_id == other] == [
+        ("Sign in.", "No.", "us", [waiting.id])
+    ]
+
+
+def test_by_account_the_same_deliveries_are_counted(ledger: Ledger) -> None:
+    spaces = [ledger.workspace() for _ in range(2)]
+    accounts = [ledger.account(space) for space in spaces for _ in range(2)]
+    for account in accounts:
+        ledger.post([account], State.FAILED)
+        ledger.posts(2, [account], State.UNKNOWN)
+        ledger.put(ledger.post([account]), State.BLOCKED, reason=Reason.IS_IT_LIVE)
+        ledger.post([account], due=-HOUR)
+        execute(
+            ledger, "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id", id=account
+        )
+    for within in (None, [spaces[0]]):
+        plain = {m.kind: m.count for m in matters(ledger, within)}
+        listed = matters(ledger, within, by_account=True)
+        assert plain == {kind: sum(m.count for m in listed if m.kind is kind) for kind in plain}
+        own = set(accounts[: 4 if within is None else 2])
+        for kind in (Kind.DEAD_LETTERS, Kind.UNKNOWN, Kind.BLOCKED, Kind.GRANT_ENDING):
+            assert {m.account_id for m in listed if m.kind is kind} == own
+    [late] = [m for m in matters(ledger, by_account=True) if m.kind is Kind.OVERDUE]
+    assert (late.account_id, late.count) == (None, 4), "late ones of several accounts have one cause"
+    lone = ledger.workspace()
+    account = ledger.account(lone)
+    ledger.post([account], due=-HOUR)
+    [late] = matters(ledger, [lone], by_account=True)
+    assert late.account_id == account
+
+
+def test_by_account_so_many_of_a_kind_are_listed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "POSTS", 2)
+    workspace = ledger.workspace()
+    for _ in range(attention.ROWS + 2):
+        account = ledger.account(workspace)
+        ledger.post([account], State.FAILED)
+        ledger.posts(3, [account], due=DAY)
+        execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=account)
+    found = matters(ledger, by_account=True)
+    for kind in (Kind.RECONNECT, Kind.DEAD_LETTERS):
+        assert len([m for m in found if m.kind is kind]) == attention.ROWS
+    assert {(m.count, m.is_capped) for m in found if m.kind is Kind.RECONNECT} == {(2, True)}
+
+
 # --- reads -----------------------------------------------------------------------------------------------------------
 
 
@@ -371,11 +445,12 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
     # an hour: on a busy machine, what is due when it is stored is overdue by a minute when it is read
     values: dict[str, Any] = {"overdue": HOUR, "held": HELD, "ending": ENDING}
-    names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS")
-    for name, within in product(names, (None, [ledger.workspace()], [failed.workspace])):
-        sql = attention.restrict(getattr(attention, name), within)
+    names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_WITHDRAWN", "_LATE", "_GRANTS")
+    scopes = (None, [ledger.workspace()], [failed.workspace])
+    for name, within, by_account in product(names, scopes, (False, True)):
+        sql = attention.restrict(getattr(attention, name), within, by_account=by_account)
         cap = attention.CAP if within is None else attention.WIDE
-        values |= {"within": within, "cap": cap, "walk": cap}
+        values |= {"within": within, "cap": cap, "walk": cap, "rows": 50, "most": 1000}
         given = {key: value for key, value in values.items() if f":{key}" in sql}
         assert count_read(ledger, sql, **given) < 50, (name, within)
 

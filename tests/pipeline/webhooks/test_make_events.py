@@ -10,17 +10,19 @@ import pytest
 from adapters.contract import Published
 from adapters.errors import CredentialsRevoked, OutcomeUnknown, Rejected
 from pipeline.actions import cancel_delete_retry as steer
+from pipeline.api.http.timestamp import format_timestamp
 from pipeline.domain.delivery import State
+from pipeline.domain.own_content import OwnContent
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.auth.keys import Caller, Terms, create_key, find_caller
 from pipeline.store.database import new_id
 from pipeline.store.imports.imports import begin_upload
 from pipeline.store.webhooks.facts import take_occurrences
-from tests.pipeline.actions.test_edit import change
+from tests.pipeline.actions.test_edit import change, view
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.test_export_moves import accept, publish
 from tests.pipeline.scripted_adapter import Script, raising
-from tests.pipeline.store.ledger import HOUR
+from tests.pipeline.store.ledger import HOUR, Post
 from tests.pipeline.webhooks.receiver import Receiver
 
 LIVE = "https://t.example/1"
@@ -88,6 +90,46 @@ def test_a_post_tells_its_life_in_order(receiver: Receiver) -> None:
         ("posted", LIVE),
         ("failed", None),
     }
+
+
+def test_events_and_repeats_name_the_time_that_readers_see(receiver: Receiver) -> None:
+    """The first account is out, so that the post is due at the second's time next; readers see the first's."""
+    core = receiver.core
+    receiver.subscribe()
+    core.decided()
+    ids = [core.account(name) for name in ("first", "second")]
+    later = core.now() + HOUR
+    request = core.request(account_ids=ids, own={ids[1]: OwnContent(scheduled_at=later)})
+    made = core.accept(request)
+    post = Post(id=made.id, workspace=core.workspace, deliveries=[d.id for d in core.deliveries(made.id)])
+    publish(core, live(core), post)
+    receiver.send()
+    assert receiver.read("SELECT due_at FROM posts WHERE id = :id", id=post.id)[0].due_at == later
+    times = {event["type"]: event["data"]["scheduled_at"] for event in receiver.got()}
+    shown = format_timestamp(view(core, post.id).scheduled_at)
+    assert times == {"post.scheduled": shown, "delivery.published": shown}
+    again = core.accept(request)
+    assert (again.duplicate, format_timestamp(again.scheduled_at)) == (True, shown)
+
+
+def test_a_draft_makes_no_event_until_it_is_scheduled_or_canceled(receiver: Receiver) -> None:
+    core = receiver.core
+    receiver.subscribe()
+    core.decided()
+    account = core.account("one")
+    first, second = (core.accept(account_ids=[account], draft=True, caption=text).id for text in "ab")
+    change(core, first, caption="better")
+    receiver.send()
+    assert receiver.got() == []
+    due_at = core.now() + HOUR
+    change(core, first, scheduled_at=due_at, schedules=True)
+    assert steer.cancel(core.context, core.caller, [second]).ids
+    receiver.send()
+    told = [(e["type"], e["data"]["post_id"], e["data"]["scheduled_at"]) for e in receiver.got()]
+    assert sorted(told, reverse=True) == [
+        ("post.scheduled", str(first), format_timestamp(due_at)),
+        ("post.canceled", str(second), None),
+    ], "events are in order for each post, not among posts"
 
 
 @pytest.mark.parametrize(

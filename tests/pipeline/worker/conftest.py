@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,10 @@ import pytest
 from config.settings import Settings
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
+from tests.forked_program import ForkedProgram, start_program
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import Ledger
-
-ROOT = Path(__file__).parents[3]
+from tests.pipeline.worker.processes import Start
 
 
 @pytest.fixture
@@ -31,23 +30,17 @@ def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
 
 
 @pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     """Start ``celery NAME WORDS`` with more environment variables. Its log: 0.log for the first, 1.log, …"""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[ForkedProgram] = []
 
-    def starting(*words: str, **more: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / f"{len(started)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "pipeline.worker.app", *words, "-l", "WARNING"],
-                env={**environment, **more},
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        started.append(process)
-        return process
+    def starting(*words: str, **more: str) -> ForkedProgram:
+        command = ("celery", "-A", "pipeline.worker.app", *words, "-l", "WARNING")
+        log = tmp_path / f"{len(started)}.log"
+        started.append(start_program(*command, environment={**environment, **more}, log=log))
+        return started[-1]
 
     yield starting
     for process in started:
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.wait()

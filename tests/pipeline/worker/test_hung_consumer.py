@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from pipeline.domain.delivery import State
 from pipeline.store.deliveries.claim import Message
 from pipeline.worker.liveness import STALLED_EXIT_STATUS
 from tests.crash_table import Crashes
+from tests.forked_program import ForkedProgram
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.worker.processes import Start, start_worker
 from tests.stack import until
 
 
-def start_hanging(start: Start, queue: str, hangs: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start_hanging(start: Start, queue: str, hangs: Mapping[str, str]) -> ForkedProgram:
     """Start a worker with one slot for one queue that hangs at a failpoint."""
     return start_worker(start, queue, queue, slots=1, armed={"SLIPWAY_WORKER__DEAF": "4", **hangs})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.store.database import rows
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.conftest import free_ports
+from tests.forked_program import ForkedProgram
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.worker.broker_messages import SAMPLES, BrokerMessage, put, sent
@@ -40,7 +41,7 @@ class Worker:
 
     core: CoreFixture
     client: redis.Redis
-    process: subprocess.Popen[bytes]
+    process: ForkedProgram
     log: Path
 
     def done(self) -> bool:
@@ -78,7 +79,7 @@ def worker(
     process = start_worker(start, "worker", *ALL_QUEUES, armed=environment)
     client = create_redis_client(settings.broker.url.get_secret_value())
     yield Worker(core=core, client=client, process=process, log=tmp_path / "0.log")
-    process.terminate()
+    process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     client.close()
     ledger.database.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,6 +32,7 @@ from pipeline.store.database import rows
 from pipeline.store.deliveries.claim import Message
 from pipeline.worker.ticker import create_ticker
 from tests.crash_table import Crashes, get_points
+from tests.forked_program import ForkedProgram
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
 from tests.pipeline.worker.processes import Start, start_worker
@@ -44,7 +44,7 @@ SOON = timedelta(seconds=10)
 """Far more than the two and three seconds that are promised, and less than the 15 s of an ordinary transaction."""
 
 
-def is_stopped(process: subprocess.Popen[bytes]) -> bool:
+def is_stopped(process: ForkedProgram) -> bool:
     return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
 
 

@@ -118,6 +118,9 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_workspace ON audit (workspace_id, at, id) WHERE workspace_id IS NOT NULL;
 CREATE INDEX audit_subject ON audit (subject, at, id) WHERE subject IS NOT NULL;
+-- the page of the history, which leaves uploads out: there are more of them than of all other changes
+CREATE INDEX audit_history ON audit (workspace_id, at, id) WHERE kind <> 'file';
+CREATE INDEX audit_person ON audit (workspace_id, actor_name, at, id) WHERE kind <> 'file';
 
 CREATE FUNCTION audit_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -135,6 +138,16 @@ BEGIN
     RETURN OLD;
 END $$;
 CREATE TRIGGER audit_expires BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_expires();
+
+-- What an undo of a change of a post needs and the audit does not keep: whole texts, URLs with their queries
+CREATE TABLE undo_log (
+    audit_id bigint PRIMARY KEY,
+    post_id uuid NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    undo jsonb NOT NULL  -- the edit that undoes it
+);
+CREATE INDEX undo_log_post ON undo_log (post_id, audit_id);
+CREATE INDEX undo_log_expiring ON undo_log (made_at);
 
 
 -- Accounts at the platforms -------------------------------------------------------------------------------------------
@@ -163,6 +176,7 @@ CREATE TABLE accounts (
     refresh_rotates boolean,  -- a refresh gave another refresh token than it took; NULL: not seen yet
     refresh_after timestamptz,  -- no refresh ahead of the end before this time
     unanswered integer NOT NULL DEFAULT 0,  -- refreshes in a row that left and were never answered
+    posting_times jsonb NOT NULL DEFAULT '{}',  -- what is missing is as usual: domain/posting_times.py
     UNIQUE (workspace_id, platform, connection, remote_id)
 );
 CREATE INDEX accounts_ends ON accounts (least(expires_at, refresh_expires_at)) WHERE status = 'active';
@@ -206,10 +220,11 @@ CREATE TABLE posts (
     music_url text,
     tiktok jsonb,
     pinterest jsonb,
-    due_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,  -- when the next of its deliveries is due
     expires_at timestamptz,
     on_late text NOT NULL DEFAULT 'publish' CHECK (on_late IN ('publish', 'skip', 'hold')),
-    status text NOT NULL CHECK (status IN ('pending', 'scheduled', 'posted', 'failed', 'partial', 'retry', 'canceled')),
+    status text NOT NULL CHECK (
+        status IN ('draft', 'pending', 'scheduled', 'posted', 'failed', 'partial', 'retry', 'canceled')),
     source text NOT NULL DEFAULT 'partner_api',
     -- unique among the keys that see the same posts, which is for replays to know: a restricted key that met a unique
     -- index here would learn of a post that it must not see
@@ -223,6 +238,7 @@ CREATE TABLE posts (
     facebook jsonb,
     linkedin jsonb,
     ai_generated boolean NOT NULL DEFAULT false,
+    first_comment text,
     request_id text,  -- of the request that made it
     import_id uuid  -- no foreign key: the receipt of an import may be deleted
 ) WITH (fillfactor = 85);
@@ -236,6 +252,8 @@ CREATE INDEX posts_due ON posts (due_at) WHERE status = 'scheduled' AND deleted_
 -- minute; the others leave them out: two more entries per new post cost POST /posts a sixth of its rate (measured).
 CREATE INDEX posts_waiting_by_due ON posts (workspace_id, due_at, id)
     WHERE status = 'scheduled' AND deleted_at IS NULL;
+-- with `posts_due`, the queue of somebody who sees very many workspaces runs by time; a new post has no entry here
+CREATE INDEX posts_begun_by_due ON posts (due_at) WHERE deleted_at IS NULL AND status <> 'scheduled';
 CREATE INDEX posts_by_due ON posts (workspace_id, due_at, id) WHERE deleted_at IS NULL AND status <> 'scheduled';
 CREATE INDEX posts_import ON posts (import_id, id) WHERE import_id IS NOT NULL;
 
@@ -247,17 +265,36 @@ CREATE TABLE replays (
     created_at timestamptz NOT NULL DEFAULT now(),
     fingerprint bytea NOT NULL,  -- of the canonical body
     released boolean NOT NULL DEFAULT false,  -- a rollback gave it back to imports: the next one may take it
+    kept_in xid8,  -- the transaction that undid a cancel of the post: a statement that began before it sees it too
     PRIMARY KEY (workspace_id, token)
 );
+CREATE INDEX replays_post ON replays (post_id);
 
 -- what a post said until an edit: a receipt that is written after the edit needs it
 CREATE TABLE rewrites (
     post_id uuid NOT NULL,
     until timestamptz NOT NULL DEFAULT clock_timestamp(),
     content_sha256 text NOT NULL,
-    due_at timestamptz NOT NULL
+    due_at timestamptz NOT NULL,
+    own jsonb  -- delivery -> content_sha256 and due_at, of those with content or another time of their own
 );
 CREATE INDEX rewrites_post ON rewrites (post_id, until);
+
+-- What a search reads of a post: its words in lower case. A maintenance job fills it (store/posts/texts.py), so storing a
+-- post costs nothing. No foreign key: it would lock the post of each text.
+CREATE TABLE post_texts (
+    post_id uuid PRIMARY KEY,
+    workspace_id uuid NOT NULL,
+    text text NOT NULL
+);
+-- All sequences of three characters. pg_trgm has those of letters, as LC_CTYPE knows them: with builtin C.UTF-8 it is C,
+-- and a text in Japanese or Arabic has none.
+CREATE FUNCTION trigrams(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(array_agg(DISTINCT found[1]), '{}')
+    FROM generate_series(1, 3) AS start, regexp_matches(substr($1, start), '...', 'g') AS found
+$$;
+-- the workspace too, so that what is frequent elsewhere makes no search in it longer
+CREATE INDEX post_texts_trigrams ON post_texts USING gin ((trigrams(text) || CAST(workspace_id AS text)));
 
 CREATE TABLE deliveries (
     id uuid PRIMARY KEY,
@@ -300,7 +337,9 @@ CREATE TABLE deliveries (
     held_for text,
     level smallint NOT NULL DEFAULT 1,  -- the lowest level of code that understands all of its post
     inbox_draft boolean NOT NULL DEFAULT false,  -- the options of its post leave a draft: a daily quota of its own
-    UNIQUE (post_id, account_id),
+    own jsonb,  -- what its entry of the request carries of its own; the rest is the post's (domain/own_content.py)
+    is_comment boolean NOT NULL DEFAULT false,  -- the first comment below the account's post, not the post
+    UNIQUE (post_id, account_id, is_comment),
     CONSTRAINT blocked_says_why CHECK ((state = 'blocked') = (reason IS NOT NULL)),
     CONSTRAINT published_has_time CHECK ((state = 'published') = (published_at IS NOT NULL)),
     CONSTRAINT after_the_visible_call CHECK (state NOT IN ('processing', 'unknown') OR armed_at IS NOT NULL),
@@ -331,10 +370,13 @@ CREATE INDEX deliveries_account ON deliveries (account_id, created_at DESC, post
 CREATE INDEX deliveries_by_due ON deliveries (account_id, due_at, post_id)
     WHERE state NOT IN ('accepted', 'scheduled', 'retrying');
 
+-- what lists, counts, quotas and forecasts read: a first comment counts in none of them
+CREATE VIEW post_deliveries AS SELECT * FROM deliveries WHERE NOT is_comment;
+
 CREATE TABLE attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     delivery_id uuid NOT NULL REFERENCES deliveries,
-    account_id uuid NOT NULL,
+    account_id uuid,  -- whose daily limits it counts towards; none of a first comment
     n integer NOT NULL,
     generation integer NOT NULL,
     fence bigint NOT NULL,
@@ -382,18 +424,20 @@ CREATE TABLE old_handles (
 CREATE INDEX old_handles_delivery ON old_handles (delivery_id);
 CREATE INDEX old_handles_account ON old_handles (account_id, left_at);
 
--- a cover that a platform takes only once the post is live; written before the post is armed
-CREATE TABLE covers (
-    delivery_id uuid PRIMARY KEY REFERENCES deliveries,
-    url text NOT NULL,
-    facts jsonb NOT NULL,  -- what the pinned check of the URL found
+-- what is done at a platform once the post is live (its cover, its playlist); written before the post is armed
+CREATE TABLE follow_ups (
+    delivery_id uuid NOT NULL REFERENCES deliveries,
+    kind text NOT NULL CHECK (kind IN ('cover', 'playlist', 'comment')),
+    -- of a cover its url and the facts that the pinned check found; of a playlist its id; of a first comment its text
+    what jsonb NOT NULL,
     next_at timestamptz NOT NULL DEFAULT now(),
     tries integer NOT NULL DEFAULT 0,
-    set_at timestamptz,
+    done_at timestamptz,
     failed_at timestamptz,
-    error text  -- why it is not set; the delivery stays published
+    error text,  -- why it is not done; the delivery stays published
+    PRIMARY KEY (delivery_id, kind)
 );
-CREATE INDEX covers_due ON covers (next_at) WHERE set_at IS NULL AND failed_at IS NULL;
+CREATE INDEX follow_ups_due ON follow_ups (next_at) WHERE done_at IS NULL AND failed_at IS NULL;
 
 -- dead letters that an operator discarded; of one generation, as a delivery that is sent again may fail again
 CREATE TABLE discards (
@@ -411,7 +455,7 @@ CREATE TABLE discards (
 CREATE TABLE checks (
     id uuid PRIMARY KEY,
     workspace_id uuid NOT NULL,
-    purpose text NOT NULL CHECK (purpose IN ('image', 'video', 'music')),
+    purpose text NOT NULL CHECK (purpose IN ('image', 'video', 'document', 'music')),
     url text NOT NULL,
     url_sha256 bytea NOT NULL,
     verdict text CHECK (verdict IN ('good', 'refused', 'unanswered')),
@@ -446,7 +490,7 @@ CREATE TRIGGER checks_are_final BEFORE UPDATE ON checks FOR EACH ROW EXECUTE FUN
 
 CREATE TABLE post_checks (
     post_id uuid NOT NULL REFERENCES posts,
-    position integer NOT NULL,  -- of the media; -1 is the music
+    position integer NOT NULL,  -- of the media; -1 is the music, -2 a cover, from 98 on media of single accounts
     check_id uuid NOT NULL REFERENCES checks,
     PRIMARY KEY (post_id, position)
 );
@@ -492,12 +536,14 @@ CREATE TABLE files (
     stored_at timestamptz,
     removed_at timestamptz,  -- it may not be used any more; the row goes when its bytes are gone
     source_sha256 bytea,  -- of the file that this one is derived from; NULL: a client uploaded it
+    check_id uuid REFERENCES checks,  -- whose thumbnail it is; its URL is that of the check, and kept as long
     CHECK ((object IS NULL) = (stored_at IS NULL) AND (object IS NULL) = (size IS NULL)
            AND (object IS NULL) = (sha256 IS NULL)),
     CHECK (removed_at IS NULL OR object IS NOT NULL)
 );
 CREATE INDEX files_newest ON files (workspace_id, created_at DESC, id DESC)
-    WHERE object IS NOT NULL AND removed_at IS NULL;
+    WHERE object IS NOT NULL AND removed_at IS NULL AND check_id IS NULL;
+CREATE UNIQUE INDEX files_thumbnail ON files (check_id) WHERE check_id IS NOT NULL;
 CREATE INDEX files_waiting ON files (workspace_id, created_at) WHERE object IS NULL;
 CREATE INDEX files_abandoned ON files (created_at) WHERE object IS NULL;
 CREATE INDEX files_oldest ON files (stored_at) WHERE object IS NOT NULL;
@@ -607,11 +653,13 @@ CREATE TABLE steering_jobs (
     id uuid PRIMARY KEY,
     workspace_id uuid NOT NULL REFERENCES workspaces,
     key_id uuid REFERENCES keys,  -- NULL: the command line
-    verb text NOT NULL CHECK (verb IN ('cancel', 'retry', 'reschedule', 'pause', 'resume', 'replay', 'discard')),
+    verb text NOT NULL CHECK (verb IN (
+        'cancel', 'retry', 'reschedule', 'pause', 'resume', 'replay', 'discard', 'undo')),
     arguments jsonb NOT NULL,
     filter jsonb NOT NULL CONSTRAINT filter_is_not_empty CHECK (filter <> '{}'),  -- an empty one would select all
     token text NOT NULL,  -- of the count that was confirmed: a repeated request finds its job
     state text NOT NULL DEFAULT 'selecting' CHECK (state IN ('selecting', 'working', 'done', 'failed', 'stopped')),
+    level smallint NOT NULL DEFAULT 1,  -- the lowest level of code that understands it
     counted bigint NOT NULL,  -- deliveries that the filter selected when it was confirmed
     selected bigint NOT NULL DEFAULT 0,  -- deliveries with a receipt
     posts bigint NOT NULL DEFAULT 0,  -- of the selected deliveries
@@ -639,10 +687,13 @@ CREATE TABLE steering_receipts (
     generation integer NOT NULL,
     outcome text CHECK (outcome IN ('done', 'skipped')),
     why text,
+    before jsonb,  -- the delivery before it was acted on, for an undo
+    settled_at timestamptz,  -- right after what was done: the last edit of the post before is the job's own
     PRIMARY KEY (job_id, delivery_id),
     CONSTRAINT skipped_says_why CHECK ((outcome IS NOT DISTINCT FROM 'skipped') = (why IS NOT NULL))
 ) WITH (fillfactor = 75);
 CREATE INDEX steering_receipts_open ON steering_receipts (job_id, due_at, post_id) WHERE outcome IS NULL;
+CREATE INDEX steering_receipts_post ON steering_receipts (post_id);  -- the history of a post
 
 -- what a count selected: its token acts on these deliveries, as they were
 CREATE TABLE steering_counts (
@@ -675,6 +726,7 @@ CREATE TABLE imports (
     time_zone text NOT NULL,
     text_encoding text,  -- NULL: found out from the file
     dates text CHECK (dates IN ('dmy', 'mdy', 'ymd')),  -- their order; NULL: found out from all of them
+    blank text CHECK (blank = 'auto'),  -- the time of rows without one; NULL: they are refused
     columns jsonb NOT NULL,  -- ours by what the header calls them; "" for one that is not read
     accounts text[] NOT NULL,  -- of rows that name none
     media jsonb NOT NULL DEFAULT '{}',  -- URLs of media by the names that rows have for them
@@ -733,6 +785,7 @@ CREATE TABLE import_rows (
 -- has the first and the last row of an identity at its ends, whatever the planner counts
 CREATE INDEX import_rows_identities ON import_rows (import_id, identity, number) WHERE identity IS NOT NULL;
 CREATE INDEX import_rows_verdict ON import_rows (import_id, verdict, number) WHERE verdict <> 'accepted';
+CREATE INDEX import_rows_noted ON import_rows (import_id, number) WHERE warnings IS NOT NULL OR action = 'update';
 
 CREATE TABLE import_presets (
     workspace_id uuid NOT NULL REFERENCES workspaces,
@@ -862,15 +915,15 @@ CREATE TABLE receipt_heads (
 -- How far each reader has read the moves (store/moves.py). Ids of moves are given before their transactions end, so
 -- an id that was seen proves nothing of smaller ones until every transaction that could have taken one of those has ended.
 CREATE TABLE move_progress (
-    reader text PRIMARY KEY CHECK (reader IN ('export', 'receipts')),
-    done bigint NOT NULL DEFAULT 0,  -- every move up to here is exported, or has its receipt
+    reader text PRIMARY KEY CHECK (reader IN ('export', 'receipts', 'texts')),
+    done bigint NOT NULL DEFAULT 0,  -- every move up to here is exported, or has its receipt, or its post's text
     proven bigint NOT NULL DEFAULT 0,  -- no move up to here can turn up any more
     seen bigint NOT NULL DEFAULT 0,  -- will be proven when none of these writes any more
     writers text[] NOT NULL DEFAULT '{}',
     seen_at timestamptz NOT NULL DEFAULT now(),
     exported_at timestamptz NOT NULL DEFAULT now()  -- what had been committed by then is read
 ) WITH (fillfactor = 50);
-INSERT INTO move_progress (reader) VALUES ('export'), ('receipts');
+INSERT INTO move_progress (reader) VALUES ('export'), ('receipts'), ('texts');
 
 
 -- Counters and totals -------------------------------------------------------------------------------------------------

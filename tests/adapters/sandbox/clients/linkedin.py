@@ -28,8 +28,11 @@ class LinkedIn:
         return requests.request(method, url, params=query, json=body, headers=headers, timeout=30)
 
     def start_image(self, **more: Any) -> dict[str, Any]:
+        return self.start_whole("images", **more)
+
+    def start_whole(self, kind: str, **more: Any) -> dict[str, Any]:
         body = {"initializeUploadRequest": {"owner": self.urn, **more}}
-        answer = self.call("POST", "images", body, action="initializeUpload")
+        answer = self.call("POST", kind, body, action="initializeUpload")
         assert answer.ok, answer.text
         value: dict[str, Any] = answer.json()["value"]
         return value
@@ -43,6 +46,12 @@ class LinkedIn:
         data = (self.sandbox.folder / "media" / name).read_bytes()
         assert self.put_image(value, data).status_code == 201
         return str(value["image"])
+
+    def document(self, data: bytes | None = None) -> str:
+        value = self.start_whole("documents")
+        data = data or (self.sandbox.folder / "media" / "sample.pdf").read_bytes()
+        assert self.put_image(value, data).status_code == 201
+        return str(value["document"])
 
     def start_video(self, size: int, **more: Any) -> dict[str, Any]:
         given = {"owner": self.urn, "fileSizeBytes": size, "uploadCaptions": False, "uploadThumbnail": False}
@@ -68,8 +77,7 @@ class LinkedIn:
         return str(value["video"])
 
     def state(self, urn: str) -> str:
-        sort = "images" if ":image:" in urn else "videos"
-        answer = self.call("GET", f"{sort}/{quote(urn, safe='')}")
+        answer = self.call("GET", f"{urn.split(':')[2]}s/{quote(urn, safe='')}")
         assert answer.ok, answer.text
         return str(answer.json()["status"])
 

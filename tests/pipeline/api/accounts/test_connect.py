@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from adapters.contract import Platform
-from pipeline.api.accounts.oauth_pages import NAMES
+from pipeline.domain.account import PLATFORM_NAMES
 from pipeline.store.accounts.oauth_sessions import CLI
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
@@ -328,4 +328,4 @@ def test_no_state_code_or_token_is_in_the_servers_log(home: OAuthWorkspace) -> N
 
 
 def test_every_platform_has_a_name_on_the_pages() -> None:
-    assert set(NAMES) == {p.value for p in Platform}
+    assert set(PLATFORM_NAMES) == {p.value for p in Platform}

@@ -326,17 +326,20 @@ def test_what_one_workspace_uploads_another_never_sees_listed(server: Server, te
 def test_the_list_is_filtered_and_paged(server: Server, tenant: Tenant) -> None:
     urls = [uploaded(server, tenant, padded(200 + n)) for n in range(3)]
     video = uploaded(server, tenant, samples.video(), "video/mp4")
+    document = uploaded(server, tenant, b"%PDF-1.7 of a catalogue", "application/pdf")
+    assert document.endswith(".pdf")
     opened(server, tenant)  # not uploaded, so not listed
 
     def found(query: str) -> list[str]:
         return [file["url"] for file in listed(server, tenant, query)["files"]]
 
-    assert found("") == [video, *reversed(urls)]
+    assert found("") == [document, video, *reversed(urls)]
+    assert found("?type=document") == [document]
     assert found("?type=image") == [*reversed(urls)]
     assert found("?type=video&context=media-upload") == [video]
     assert found("?context=ai-studio,media-upload") == found("?context=all") == found("")
     assert found("?context=ai-studio") == []
-    assert found("?limit=2&offset=1") == [urls[2], urls[1]]
+    assert found("?limit=2&offset=2") == [urls[2], urls[1]]
     assert listed(server, tenant, "?limit=1&type=image&context=all") | {"files": []} == {
         "files": [],
         "total": 3,

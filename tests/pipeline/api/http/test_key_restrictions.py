@@ -21,6 +21,7 @@ LATER = "2090-01-01T00:00:00Z"
 READING = {
     "explainPost",
     "exportPosts",
+    "getAccount",
     "getImport",
     "getImportForecast",
     "listImportPresets",
@@ -66,7 +67,7 @@ def operations(server: Server) -> Iterator[tuple[str, str, str]]:
         for method, operation in item.items():
             if operation.get("security"):
                 address = path.replace("{post_id}", ABSENT).replace("{platform}", "tiktok")
-                for name in ("{import_id}", "{job_id}", "{webhook_id}"):
+                for name in ("{import_id}", "{job_id}", "{webhook_id}", "{account_id}"):
                     address = address.replace(name, NO_JOB)
                 assert "{" not in address, f"{path}: fill in its parameter here"
                 yield operation["operationId"], method.upper(), address
@@ -138,6 +139,9 @@ def test_a_post_out_of_sight_is_answered_exactly_as_one_that_is_not_there(
         seen = ask(server, bound, "PATCH", f"/posts/{post}", body)
         assert seen.content == ask(server, bound, "PATCH", f"/posts/{ABSENT}", body).content
         assert code(seen) == (404, "not_found")
+    seen = ask(server, bound, "POST", f"/posts/{post}/schedule", {})
+    assert seen.content == ask(server, bound, "POST", f"/posts/{ABSENT}/schedule", {}).content
+    assert code(seen) == (404, "not_found")
     for part in ("", "/explain"):
         seen = server.get(f"/posts/{post}{part}", bound)
         assert seen.content == server.get(f"/posts/{ABSENT}{part}", bound).content
@@ -149,7 +153,15 @@ def test_a_post_out_of_sight_is_answered_exactly_as_one_that_is_not_there(
 
 
 def test_every_operation_on_a_post_is_asked_above(server: Server) -> None:
-    asked = {"explainPost", "getPost", "updatePost", "retryPosts", "cancelPosts", "deletePosts"}
+    asked = {
+        "explainPost",
+        "getPost",
+        "updatePost",
+        "schedulePost",
+        "retryPosts",
+        "cancelPosts",
+        "deletePosts",
+    }
     assert {name for name, _, address in operations(server) if ABSENT in address} <= asked
 
 

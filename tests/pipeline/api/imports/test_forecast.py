@@ -80,7 +80,8 @@ def test_inbox_drafts_have_a_quota_of_their_own_and_what_was_sent_that_day_count
     done = apply(importer, importer.plan(*write(0, 4, "MEDIA_UPLOAD"), *write(4, 9, "DIRECT_POST")))
     send_on_the_day(importer, draft=True, outcomes=["published", "refused", None])
     send_on_the_day(importer, draft=False, outcomes=["published"] * 3)
-    rows = [*write(10, 13, "MEDIA_UPLOAD"), *write(20, 23, "DIRECT_POST")]
+    inbox = importer.body(12, tiktok={"deliver_as": "inbox"}, scheduled_at="2031-05-04T10:12:00Z")
+    rows = [*write(10, 12, "MEDIA_UPLOAD"), inbox, *write(20, 23, "DIRECT_POST")]
     found = forecast(importer, importer.plan(*rows))
     assert [(d["delivered_as"], d["posts"], d["before"], d["fits"]) for d in found["days"]] == [
         ("post", 3, 8, 3),

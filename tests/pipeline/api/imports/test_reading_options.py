@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 from PIL import Image
 
+from pipeline.store.database import rows
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.running_server import ask
 
@@ -61,9 +62,21 @@ def test_a_map_is_kept_by_its_name_and_used_for_the_next_file(importer: Importer
         "ayrshare": False,
         "Acme": True,
     }
+    plan(importer, text, preset="Acme", save_as="Acme")
+    changed = {"Post": "caption", "When": "local_time", "Owner": ""}
+    assert list_saves(importer) == [("save", "Acme", {}, changed)], "the same again is no change"
     plan(importer, "caption\nHello\n", save_as="Acme")
+    assert list_saves(importer)[1:] == [("delete", "Acme", changed, {})]
     listed = importer.server.get("/imports/presets", importer.tenant.key).json()["data"]["presets"]
     assert [one["name"] for one in listed] == ["publer", "ayrshare"], "an empty one removes it"
+
+
+def list_saves(importer: Importer) -> list[tuple[str, str, Any, Any]]:
+    """Return the recorded changes of the workspace's presets: verb, name, and the columns before and after."""
+    sql = "SELECT * FROM audit WHERE kind = 'import preset' AND workspace_id = :w ORDER BY id"
+    with importer.server.context.database.begin() as c:
+        found = rows(c, sql, w=importer.tenant.workspace)
+    return [(one.verb, one.subject, one.before["columns"], one.after["columns"]) for one in found]
 
 
 @pytest.mark.parametrize(

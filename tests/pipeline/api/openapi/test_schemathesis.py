@@ -54,6 +54,7 @@ def test_the_server_keeps_what_the_specification_promises(
     settings = {
         **environment,
         "SLIPWAY_API__PUBLIC_URL": "https://posts.example.com",
+        "SLIPWAY_WORKER__SILENT": "3600",  # no worker runs that renews the epoch, and /readyz would say so
         **{
             f"SLIPWAY_{p.name}__{kind}APP_ID": "an-app"
             for p in Platform

@@ -120,9 +120,10 @@ def test_head_tells_the_type_and_reads_nothing(server: Server, tenant: Tenant) -
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
 
 
-@pytest.fixture
-def large(server: Server, tenant: Tenant) -> Tenant:
-    """A tenant with 2,000 posts of 20 KB: more than lies in the buffers of a connection."""
+@pytest.fixture(scope="module")
+def large(server: Server) -> Tenant:
+    """A tenant with 2,000 posts of 20 KB: more than lies in the buffers of a connection. Tests leave them unchanged."""
+    tenant = server.tenant()
     urls = [f"https://cdn.example.com/{n}.jpg?{'x' * 1980}" for n in range(10)]
     media = {"type": "slideshow", "urls": urls}
     for _ in range(4):
@@ -154,11 +155,20 @@ def test_pages_are_read_as_the_client_reads(server: Server, large: Tenant) -> No
     with export(server, large.key, stream=True) as answer:
         stream = answer.iter_lines(chunk_size=1024)
         first = json.loads(next(stream))
-        with server.context.database.begin() as c:
-            deleted = "UPDATE posts SET deleted_at = now() WHERE workspace_id = :w RETURNING id"
-            rows(c, deleted, w=large.workspace)
-        found = [first, *map(json.loads, stream)]
+        set_deleted(server, large, deleted=True)
+        try:
+            found = [first, *map(json.loads, stream)]
+        finally:
+            set_deleted(server, large, deleted=False)
     assert PAGE <= len(found) < 2000
+
+
+def set_deleted(server: Server, tenant: Tenant, *, deleted: bool) -> None:
+    changed = (
+        "UPDATE posts SET deleted_at = CASE WHEN :deleted THEN now() END WHERE workspace_id = :w RETURNING id"
+    )
+    with server.context.database.begin() as c:
+        assert len(rows(c, changed, w=tenant.workspace, deleted=deleted)) == 2000
 
 
 def test_a_key_has_four_exports_at_once_and_one_less_when_a_client_hangs_up(

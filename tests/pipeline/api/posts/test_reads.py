@@ -171,6 +171,8 @@ def test_the_accounts_of_a_workspace_are_the_active_ones(server: Server) -> None
             "display_name": "tiktok user",
             "status": "active",
             "workspace_id": str(tenant.workspace),
+            "health": "ok",
+            "grant_ends_at": None,
         }
     ]
 

@@ -19,6 +19,8 @@ ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 OTHER = "6b0c8c9c-55ac-4fcb-85ec-70b5a8b0d089"
 VIDEO = {"type": "video", "url": "https://cdn.example.com/v.mp4"}
 SLIDES = {"type": "slideshow", "urls": ["https://cdn.example.com/1.jpg", "https://cdn.example.com/2.jpg"]}
+TEXT = {"type": "text"}
+PDF = {"type": "document", "url": "https://cdn.example.com/c.pdf", "title": "Catalogue"}
 RULES = Rules(media_origins=frozenset({"http://127.0.0.1:9100"}))
 GONE = object()
 
@@ -73,6 +75,15 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"media": {"type": "gif"}}, "media.type", "literal_error", "'slideshow'"),
     ({"media": {"type": ["video"]}}, "media.type", "literal_error", ""),
     ({"media": {"type": None}}, "media.type", "literal_error", ""),
+    ({"media": {"type": "text", "url": "https://x.y/v.mp4"}}, "media.url", "extra_forbidden", ""),
+    ({"media": {"type": "document", "url": PDF["url"]}}, "media.title", "missing", "required"),
+    ({"media": {**PDF, "title": " \u200b"}}, "media.title", "blank", "no visible"),
+    ({"media": {**PDF, "title": "t" * 401}}, "media.title", "string_too_long", "400"),
+    ({"media": {**PDF, "url": "http://x.y/c.pdf"}}, "media.url", "url_parsing", "https"),
+    ({"media": {**PDF, "alt_texts": ["a"]}}, "media.alt_texts", "extra_forbidden", ""),
+    ({"facebook": {"link": "https://x.y"}}, "facebook.link", "exclusive", "text alone"),
+    ({"linkedin": {"link": "https://x.y"}, "media": PDF}, "linkedin.link", "exclusive", "text alone"),
+    ({"linkedin": {"link": "x.y"}, "media": TEXT}, "linkedin.link", "url_parsing", ""),
     ({"media": {"type": "video"}}, "media.url", "missing", ""),
     ({"media": {"type": "slideshow"}}, "media.urls", "missing", ""),
     ({"media": {**VIDEO, "urls": []}}, "media.urls", "extra_forbidden", "did you mean `url`?"),
@@ -184,6 +195,12 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
         "'DIRECT_POST' or 'MEDIA_UPLOAD'",
     ),
     ({"tiktok": {"post_mode": "MEDIA_UPLOAD"}}, "tiktok.post_mode", "exclusive", "slideshow only"),
+    (
+        {"tiktok": {"deliver_as": "inbox"}, "media": SLIDES},
+        "tiktok.deliver_as",
+        "exclusive",
+        "Use post_mode MEDIA_UPLOAD",
+    ),
     ({"tiktok": {"privacy_level": "PRIVATE"}}, "tiktok.privacy_level", "literal_error", "SELF_ONLY"),
     ({"tiktok": {"disable_duet": "true"}}, "tiktok.disable_duet", "bool_type", "true or false, not a string"),
     ({"tiktok": {"disable_duet": 1}}, "tiktok.disable_duet", "bool_type", "not a number"),
@@ -258,6 +275,14 @@ TAKEN: list[dict[str, Any]] = [
     {"external_id": "e" * 128},
     {"tiktok": {"post_mode": "MEDIA_UPLOAD"}, "media": SLIDES},
     {"tiktok": {"post_mode": None, "title": "", "user_consent": True}},
+    {"media": TEXT},
+    {
+        "media": {**TEXT},
+        "facebook": {"link": "http://x.y/a"},
+        "linkedin": {"link": "https://x.y", "title": "t"},
+    },
+    {"media": {**PDF, "title": "t" * 400}},
+    {"media": PDF, "linkedin": {"link": None}},
     {"on_late": None},
     {"on_late": "hold", "expires_at": "2027-02-01T15:00:00Z"},
 ]

@@ -12,9 +12,12 @@ import requests
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.actions.steering import steer as start
+from pipeline.broker.queues import IMPORTS
 from pipeline.domain.account import Plan, Subscription
+from pipeline.domain.level import LEVEL
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import Terms, create_key, read_caller
+from pipeline.store.canaries import record_canary
 from pipeline.store.database import rows
 from pipeline.store.deliveries.selection import ListFilter
 from tests.pipeline.api.imports.importing import Importer
@@ -209,6 +212,23 @@ def test_jobs_are_listed_page_by_page_and_stopped(server: Server, tenant: Tenant
     for absent, who in ((ABSENT, tenant.key), (resume["id"], server.tenant().key)):
         assert server.send("POST", f"{BASE}/posts/steer/{absent}/stop", who, b"").status_code == 404
     assert server.get(f"/posts/steer/{resume['id']}", tenant.key).json()["data"]["state"] == "working"
+
+
+def test_a_job_that_waits_for_a_newer_worker_says_so(server: Server, tenant: Tenant) -> None:
+    post(server, tenant)
+    body = {"verb": "pause", "filter": {"platform": "tiktok"}, "confirm": True}
+    job = steer(server, tenant.key, body).json()["data"]["job"]
+    assert job["held_for"] is None
+    with server.context.database.begin() as c:
+        record_canary(c, IMPORTS, LEVEL)
+        rows(
+            c,
+            "UPDATE steering_jobs SET level = :n WHERE id = :id RETURNING id",
+            n=LEVEL + 1,
+            id=UUID(job["id"]),
+        )
+    shown = server.get(f"/posts/steer/{job['id']}", tenant.key).json()["data"]
+    assert (shown["state"], shown["held_for"]) == ("working", "newer_worker")
 
 
 def test_other_workspaces_are_neither_selected_nor_shown(server: Server, tenant: Tenant) -> None:

@@ -88,6 +88,11 @@ def _edit_of_a_newer_server(scene: Scene) -> requests.Response:
     return _send(scene, "PATCH", f"/posts/{post}", {"caption": "New"})
 
 
+def _undo_an_undo(scene: Scene) -> requests.Response:
+    undone = _send(scene, "POST", f"/posts/steer/{scene.names['steering_job']}/undo").json()["data"]["id"]
+    return _send(scene, "POST", f"/posts/steer/{undone}/undo")
+
+
 def _reconnect_inactive(scene: Scene) -> requests.Response:
     other = scene.server.tenant()
     account = other.accounts["tiktok"]
@@ -127,6 +132,7 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "409 create_failed": _reuse_external_id,
     "409 post_in_flight": _edit_while_sending,
     "409 newer_version": _edit_of_a_newer_server,
+    "409 cannot_undo": _undo_an_undo,
     "409 external_id_immutable": lambda s: _edit(s, {"external_id": "order-1043"}),
     "409 import_state": lambda s: _send(s, "POST", f"/imports/{s.names['import']}/resume"),
     "409 plan_changed": _apply_another_plan,

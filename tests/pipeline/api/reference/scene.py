@@ -28,12 +28,15 @@ ORDER = (
     "metrics",
     "getSubscription",
     "listAccounts",
+    "getAccount",
+    "changeTimes",
     "validatePost",
     "createPost",
     "getPost",
     "explainPost",
     "listPosts",
     "updatePost",
+    "schedulePost",
     "retryPosts",
     "cancelPosts",
     "deletePosts",
@@ -44,6 +47,7 @@ ORDER = (
     "getSteeringJob",
     "stopSteeringJob",
     "listSteeringReceipts",
+    "undoSteeringJob",
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
     "createImport",
@@ -129,7 +133,7 @@ class Scene:
 
 
 def arrange(server: Server) -> Scene:
-    """Make a workspace with a failed post and one to delete."""
+    """Make a workspace with a failed post, one to delete and a draft."""
     tenant = server.tenant(platforms=(Platform.TIKTOK, Platform.INSTAGRAM))
     names = {
         "tiktok_account": tenant.accounts["tiktok"],
@@ -137,8 +141,9 @@ def arrange(server: Server) -> Scene:
         "time": f"{datetime.now(UTC).year + 3}-02-01T15:00:00Z",
         "workspace": str(tenant.workspace),
     }
-    for name in ("failed_post", "deleted_post"):
-        body = video(tenant, caption=f"Our old mug ({name.split('_')[0]})", scheduled_at=names["time"])
+    for name in ("failed_post", "deleted_post", "draft_post"):
+        time = {"draft": True} if name == "draft_post" else {"scheduled_at": names["time"]}
+        body = video(tenant, caption=f"Our old mug ({name.split('_')[0]})", **time)
         names[name] = server.post(body, tenant.key).json()["data"]["id"]
     fail(server, names["failed_post"])
     variables = {"SLIPWAY_URL": server.url, "SLIPWAY_KEY": tenant.key}

@@ -12,7 +12,8 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.app import create_app
 from pipeline.api.openapi.codes import ACCOUNT_ERRORS, CODES, WARNINGS
-from pipeline.api.reference.markup import to_html
+from pipeline.api.openapi.rules import RULES
+from pipeline.api.reference.page import read_tasks
 from pipeline.wiring import list_capabilities, list_post_options
 from tests.config.test_alerts import ALERTS
 from tests.pipeline.api.reference.scene import fail
@@ -21,6 +22,10 @@ from tests.pipeline.api.running_server import ABSENT, ROOT, Server, Tenant, vide
 
 VOID = {"meta", "br", "link", "input"}
 PAGES = ("/", "/docs", "/reference", "/runbooks")
+OWN = "/reference/"
+"""Where the files of the reference are; the other pages have none."""
+OF_OPERATORS = {"replayDeadLetters", "discardDeadLetters"}
+"""Operations of the other document, which has no page."""
 OF_PAGES = {"code_refused", "login_failed", "login_locked"}
 """Codes of the OAuth pages, and of lines in the log about logins, which no program reads."""
 
@@ -35,6 +40,7 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.hrefs: list[str] = []
         self.words: list[str] = []
+        self.labels: list[str] = []
         self.feed(text)
         assert not self.open
 
@@ -44,7 +50,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        assert not [name for name in given if name in {"src", "style"} or name.startswith("on")]
+        assert not [name for name in given if name == "style" or name.startswith("on")]
+        assert given.get("src", OWN).startswith(OWN)  # type: ignore[union-attr]
+        self.labels += [value for name, value in attrs if name == "aria-label" and value]
         self.tags.add(tag)
         self.open += [] if tag in VOID else [tag]
         self.ids += [value for name, value in attrs if name == "id" and value]
@@ -76,16 +84,18 @@ def test_a_page_is_whole_and_loads_nothing(server: Server, path: str) -> None:
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     policy = answer.headers["Content-Security-Policy"]
+    own = r"style-src 'self'; script-src 'self'" if path == "/reference" else r"style-src 'sha256-[\w+/=]+'"
     assert re.fullmatch(
-        r"default-src 'none'; style-src 'sha256-[\w+/=]+'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'",
-        policy,
+        rf"default-src 'none'; {own}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", policy
     )
     page = Page(answer.text)
-    assert not page.tags & {"script", "img", "link", "iframe", "form", "input"}
+    assert not page.tags & {"img", "iframe", "form"}
+    if path != "/reference":
+        assert not page.tags & {"script", "link", "input"}
+        assert "prefers-color-scheme: dark" in answer.text
     assert len(page.ids) == len(set(page.ids))
     assert 'name="viewport"' in answer.text
-    assert "prefers-color-scheme: dark" in answer.text
+    assert "<script>" not in answer.text
 
 
 def test_every_link_leads_somewhere(server: Server, reference: Page) -> None:
@@ -128,8 +138,63 @@ def test_the_reference_shows_the_whole_document(server: Server, reference: Page)
     assert all(release["version"] in reference.text for release in spec["info"]["x-changelog"])
     names = [o["operationId"] for item in spec["paths"].values() for o in item.values()]
     assert set(names) <= set(reference.ids)
-    for language in ("curl", "Python", "TypeScript"):
-        assert reference.words.count(language) == len(names)
+    for name in [*names, *(task.title for task in read_tasks())]:
+        for language in ("curl", "Python", "TypeScript"):
+            assert f"{name}, {language}" in reference.labels
+    for item in spec["paths"].values():
+        for operation in item.values():
+            assert all(
+                f"{operation['operationId']}-{p['name']}" in reference.ids
+                for p in operation.get("parameters", ())
+            )
+    for field in ("caption", "media-video-url", "media-slideshow-urls", "tiktok-post_mode", "external_id"):
+        assert f"createPost-body-{field}" in reference.ids
+
+
+def test_every_rule_and_what_it_refuses_are_shown(reference: Page) -> None:
+    shown = strip(reference.text)
+    for rule in RULES:
+        if set(rule.at) <= OF_OPERATORS:
+            continue
+        assert strip(rule.rule) in shown, rule.rule
+        if not rule.at[0].startswith(("error:", "platform:")):
+            assert all(strip(one.replace("{}", "…")) in shown for one in rule.says), rule.says
+
+
+def strip(text: str) -> str:
+    """Return the letters of a text: Markdown and markup aside."""
+    return re.sub(r"[\W_]+", "", text)
+
+
+def test_no_type_is_anything(reference: Page) -> None:
+    kinds = "string|integer|number|boolean|object|array of|in the"
+    assert not re.findall(rf"\b(?:any|unknown)\b(?=, (?:required|{kinds}))", reference.text)
+
+
+def test_the_reference_is_markdown_and_an_index_for_programs_too(server: Server, reference: Page) -> None:
+    markdown, index = visit(server, "/reference.md"), visit(server, "/llms.txt")
+    assert markdown.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    assert index.headers["Content-Type"] == "text/plain; charset=utf-8"
+    spec: dict[str, Any] = visit(server, "/openapi.json").json()
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            assert f"### {operation['operationId']}: {method.upper()} {path}\n" in markdown.text
+            assert operation["x-repeat"] in markdown.text
+            assert f"({server.url}/reference#{operation['operationId']})" in index.text
+    for task in read_tasks():
+        assert all(
+            f"```\n{text}\n```"
+            in markdown.text.replace("```sh", "```").replace("```python", "```").replace("```ts", "```")
+            for text in task.samples.values()
+        )
+        assert f"({server.url}/reference#{task.id})" in index.text
+        assert task.id in reference.ids
+    for code in (*CODES, *ACCOUNT_ERRORS, *WARNINGS):
+        assert f"- `{code}`: " in markdown.text
+    for link in re.findall(r"\]\((\S+)\)", index.text):
+        target, _, fragment = link.removeprefix(server.url).partition("#")
+        assert visit(server, target).status_code == 200
+        assert not fragment or fragment in reference.ids
 
 
 # --- codes -----------------------------------------------------------------------------------------------------------
@@ -212,7 +277,7 @@ def test_the_tables_show_the_adapters_limits_and_options(reference: Page) -> Non
         "duration 3 s to 30 min any",  # LinkedIn
         "duration at most 12 h any",  # YouTube
         "width : height 0.75 to 1.91 any",  # Instagram
-        "duration of a Short at most 3 min not enforced any",
+        "duration of a Short at most 3 min (not enforced) any",
         "side at least 360 pixels business",  # TikTok
         "images of a carousel 2 to 5 any",  # Pinterest
     ],
@@ -230,7 +295,9 @@ def test_the_documents_are_named_where_people_look() -> None:
     assert "/reference" in (ROOT / "README.md").read_text()
 
 
-def test_prose_knows_paragraphs_bold_and_code_and_escapes_the_rest() -> None:
-    assert to_html("**One.** `a <b>`\n\n<two>\n") == (
-        "<p><b>One.</b> <code>a &lt;b&gt;</code></p>\n<p>&lt;two&gt;</p>"
-    )
+def test_a_task_has_samples_in_each_language() -> None:
+    assert len(read_tasks()) >= 8
+    for task in read_tasks():
+        assert [*task.samples] == ["curl", "Python", "TypeScript"], task.title
+    first = read_tasks()[0]
+    assert all(len([line for line in text.splitlines() if line]) <= 10 for text in first.samples.values())

@@ -16,7 +16,7 @@ from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
 from tests.pipeline.media import samples
 
-MEMORY = ProbeMemory(705_000_000)
+MEMORY = ProbeMemory(906_000_000)
 SECONDS = 30.0
 RED, WHITE = (200, 30, 30), (255, 255, 255)
 Size = tuple[int, int]
@@ -190,8 +190,8 @@ def test_what_is_damaged_hostile_or_of_another_type_is_refused(make: Callable[[]
 
 
 def test_conversions_wait_for_memory_of_their_own() -> None:
-    memory = ProbeMemory(705_000_000)
-    assert sum(size * n for size, n in memory.parts.items()) <= 705_000_000
+    memory = ProbeMemory(906_000_000)
+    assert sum(size * n for size, n in memory.parts.items()) <= 906_000_000
     with memory.reserve(CONVERSION_MEMORY, 1), pytest.raises(NoRoom):
         convert(io.BytesIO(samples.image("PNG")), plan((64, 32)), memory, SECONDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -14,11 +15,19 @@ from pipeline.media.probe import probe_client
 from pipeline.media.probe.containers import Container, sniff
 from pipeline.media.probe.probe_client import ProbeMemory, get_probe_memory
 from pipeline.media.probe.probe_pool import Ending
-from pipeline.media.probe.probe_worker import CONVERSION_MEMORY, CPU_SECONDS, MEMORY, SMALL_MEMORY
+from pipeline.media.probe.probe_worker import (
+    CONVERSION_MEMORY,
+    CPU_SECONDS,
+    MEMORY,
+    SMALL_MEMORY,
+    THUMBNAIL_MEMORY,
+)
 from pipeline.media.probe.video_index import MAX_DEPTH, MAX_INDEX_BOXES, MAX_SAMPLES
 from pipeline.media.url_policy import Refused, Unanswered
 from tests.pipeline.media import hostile_files, samples
 
+Make = Callable[[], bytes]
+"""Makes a file when its test runs: some take a second, and every pytest worker collects them all."""
 SECONDS = 60
 MEBIBYTE = 1024**2
 SMALLEST = ProbeMemory(MEMORY + SMALL_MEMORY)
@@ -61,38 +70,40 @@ def test_twenty_million_samples_in_three_kilobytes_are_refused_before_ffmpeg_see
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    ("make", "reason"),
     [
-        (hostile_files.with_fragment(20_000_000), "its index lists 20,000,000 samples"),
+        (lambda: hostile_files.with_fragment(20_000_000), "its index lists 20,000,000 samples"),
         (
-            hostile_files.with_samples(1, replace={b"stco": hostile_files.full(b"stco", 50_000_000)}),
+            lambda: hostile_files.with_samples(1, replace={b"stco": hostile_files.full(b"stco", 50_000_000)}),
             "a table of its index has 50,000,000 entries",
         ),
         (
-            hostile_files.with_samples(
+            lambda: hostile_files.with_samples(
                 1, replace={b"stz2": b"", b"stss": hostile_files.full(b"stss", 2**32 - 1)}
             ),
             "a table of its index has 4,294,967,295 entries",
         ),
         (
-            hostile_files.with_samples(1, replace={b"stss": samples.box(b"free") * (MAX_INDEX_BOXES + 1)}),
+            lambda: hostile_files.with_samples(
+                1, replace={b"stss": samples.box(b"free") * (MAX_INDEX_BOXES + 1)}
+            ),
             f"its index consists of {MAX_INDEX_BOXES + 1:,} parts or more",
         ),
         (
-            hostile_files.with_samples(1, replace={b"stss": samples.box(b"cmov", bytes(100))}),
+            lambda: hostile_files.with_samples(1, replace={b"stss": samples.box(b"cmov", bytes(100))}),
             "its index is compressed",
         ),
         (
-            hostile_files.with_nested_boxes(5000),
+            lambda: hostile_files.with_nested_boxes(5000),
             f"its index is nested {MAX_DEPTH + 1} levels deep or more, and at most {MAX_DEPTH} are accepted",
         ),
-        (hostile_files.avi(MAX_SAMPLES + 1), "its index lists 3,500,001 samples"),
-        (hostile_files.avi_with_index_chunks(2_000_000), "its index lists 4,000,000 samples"),
-        (hostile_files.matroska_with_tags_at_the_end(9_000_000), "its index has 9,000,"),
-        (hostile_files.matroska(5_000_000), "its index has 10,000,348 bytes"),
-        (hostile_files.webp(9000, 9000), "it has 81,000,000 pixels, and at most 67,108,864"),
-        (hostile_files.webp(9000, 9000, picture=(64, 32)), "it is damaged"),
-        (samples.heic(9000, 9000), "it has 81,000,000 pixels, and at most 67,108,864"),
+        (lambda: hostile_files.avi(MAX_SAMPLES + 1), "its index lists 3,500,001 samples"),
+        (lambda: hostile_files.avi_with_index_chunks(2_000_000), "its index lists 4,000,000 samples"),
+        (lambda: hostile_files.matroska_with_tags_at_the_end(9_000_000), "its index has 9,000,"),
+        (lambda: hostile_files.matroska(5_000_000), "its index has 10,000,348 bytes"),
+        (lambda: hostile_files.webp(9000, 9000), "it has 81,000,000 pixels, and at most 67,108,864"),
+        (lambda: hostile_files.webp(9000, 9000, picture=(64, 32)), "it is damaged"),
+        (lambda: samples.heic(9000, 9000), "it has 81,000,000 pixels, and at most 67,108,864"),
     ],
     ids=[
         "fragment",
@@ -110,7 +121,8 @@ def test_twenty_million_samples_in_three_kilobytes_are_refused_before_ffmpeg_see
         "heic",
     ],
 )
-def test_an_index_or_picture_that_claims_too_much_is_refused_with_the_value(data: bytes, reason: str) -> None:
+def test_an_index_or_picture_that_claims_too_much_is_refused_with_the_value(make: Make, reason: str) -> None:
+    data = make()
     with pytest.raises(Refused, match=f"^{reason}"):
         _inspect(data)
     _, ending = _run(data)
@@ -129,21 +141,21 @@ def test_tables_of_several_tracks_and_fragments_are_added_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    "make",
     [
-        hostile_files.with_samples(MAX_SAMPLES),
-        hostile_files.with_full_tables(1_000_000),
-        hostile_files.with_fragment(MAX_SAMPLES - 30),
-        hostile_files.avi(2_000_000),
-        hostile_files.avi_with_index_chunks(2),
-        hostile_files.matroska_with_tags_at_the_end(1_000_000),
-        hostile_files.matroska(4_000_000),
+        lambda: hostile_files.with_samples(MAX_SAMPLES),
+        lambda: hostile_files.with_full_tables(1_000_000),
+        lambda: hostile_files.with_fragment(MAX_SAMPLES - 30),
+        lambda: hostile_files.avi(2_000_000),
+        lambda: hostile_files.avi_with_index_chunks(2),
+        lambda: hostile_files.matroska_with_tags_at_the_end(1_000_000),
+        lambda: hostile_files.matroska(4_000_000),
     ],
     ids=["samples", "every table", "fragment", "avi", "opendml", "tags", "cues"],
 )
-def test_the_dearest_files_that_are_accepted_fit_the_memory_of_a_probe(data: bytes) -> None:
+def test_the_dearest_files_that_are_accepted_fit_the_memory_of_a_probe(make: Make) -> None:
     """The limit is of address space. An index that did not fit would lose a part, and the facts with it."""
-    result, ending = _run(data)
+    result, ending = _run(make())
     assert (result.error, result.width, result.height) == (None, 320, 180)
     assert ending.memory <= MEMORY
     assert ending.cpu_seconds <= CPU_SECONDS
@@ -158,20 +170,20 @@ def test_a_file_that_needs_more_than_the_small_part_is_read_in_the_large_one() -
 
 
 @pytest.mark.parametrize(
-    "data",
+    "make",
     [
-        samples.video(),
-        samples.video(movflags="faststart"),
-        samples.video(movflags="frag_keyframe+empty_moov"),
-        samples.video("webm", "libvpx-vp9"),
-        samples.video("avi", "mpeg4"),
-        samples.video(noisy=True, frames=300),
-        *(samples.image(form) for form in ("JPEG", "PNG", "GIF", "WEBP", "AVIF")),
-        samples.heic(4032, 3024),
+        samples.video,
+        lambda: samples.video(movflags="faststart"),
+        lambda: samples.video(movflags="frag_keyframe+empty_moov"),
+        lambda: samples.video("webm", "libvpx-vp9"),
+        lambda: samples.video("avi", "mpeg4"),
+        lambda: samples.video(noisy=True, frames=300),
+        *(partial(samples.image, form) for form in ("JPEG", "PNG", "GIF", "WEBP", "AVIF")),
+        lambda: samples.heic(4032, 3024),
     ],
 )
-def test_usual_files_need_the_small_part_only(data: bytes) -> None:
-    assert _run(data, SMALL_MEMORY)[0].error is None
+def test_usual_files_need_the_small_part_only(make: Make) -> None:
+    assert _run(make(), SMALL_MEMORY)[0].error is None
 
 
 def test_a_process_that_allocates_past_its_part_ends_and_not_its_neighbours() -> None:
@@ -227,10 +239,11 @@ def test_small_reads_do_not_each_cost_the_worker_a_message() -> None:
 # --- all probes together ----------------------------------------------------------------------------------------------
 
 
-def test_the_default_gives_room_to_a_conversion_one_large_and_twenty_small_probes() -> None:
+def test_the_default_gives_room_to_a_conversion_a_thumbnail_one_large_and_twenty_small_probes() -> None:
     total = Settings().reachability.probe_memory
-    assert ProbeMemory(total).parts == {CONVERSION_MEMORY: 1, MEMORY: 1, SMALL_MEMORY: 21}
-    assert total >= CONVERSION_MEMORY + MEMORY + 21 * SMALL_MEMORY
+    parts = {CONVERSION_MEMORY: 1, MEMORY: 1, THUMBNAIL_MEMORY: 1, SMALL_MEMORY: 21}
+    assert ProbeMemory(total).parts == parts
+    assert total >= sum(size * n for size, n in parts.items())
     assert get_probe_memory(10**9) is get_probe_memory(10**9)
 
 

@@ -21,7 +21,7 @@ from tests.pipeline.media.servers import Answer, Handler, Site, drip, endless, f
 
 def _probe(site: Site, fetcher: Fetcher, answer: Answer, expected: Kind) -> MediaFacts:
     site.routes["/f.mp4"] = answer
-    return probe(fetcher, f"{site.origin}/f.mp4", expected)
+    return probe(fetcher, f"{site.origin}/f.mp4", expected).facts
 
 
 # --- real files -----------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_a_file_whose_hash_is_needed_is_read_whole(site: Site, fetcher: Fetcher,
         asked.append(facts)
         return True
 
-    facts = probe(fetcher, f"{site.origin}/f.png", "image", needs_hash=needs_hash)
+    facts = probe(fetcher, f"{site.origin}/f.png", "image", needs_hash=needs_hash).facts
     assert facts.sha256 == hashlib.sha256(data).hexdigest()
     assert [(one.bytes, one.sha256) for one in asked] == [(len(data), None)]
 
@@ -185,7 +185,7 @@ HTML = b"<!doctype html><title>Sign in</title>"
         (HTML, "text/html; charset=utf-8", "image", "content type text/html, not an image"),
         (HTML, "video/mp4", "video", "content type video/mp4, and the bytes are not those of a video"),
         (HTML, "<script>", "video", "no content type, and the bytes"),
-        (b"%PDF-1.7", "application/pdf", "image", "content type application/pdf, and the bytes"),
+        (b"%!PS", "application/postscript", "image", "content type application/postscript, and the bytes"),
         (b"ID3\x04", "audio/mpeg", "video", "content type audio/mpeg, and the bytes"),
         (b"", "video/mp4", "video", "the file is empty"),
         (samples.image("JPEG"), "video/mp4", "video", r"it is an image \(image/jpeg\), not a video"),

@@ -131,7 +131,7 @@ def _probes() -> list[psutil.Process]:
     return _fork_server().children()
 
 
-def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+def run_instead(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Replace probe processes by ones that run ``code``."""
     before = "import os, struct, sys, time\nREQUEST = struct.Struct('>cQI')\n"
 
@@ -175,7 +175,7 @@ def test_a_process_that_breaks_the_protocol_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     job_first = "os.read(0, 65536)\n"  # else it may end before it has received its job
-    _program(monkeypatch, job_first + READY + code)
+    run_instead(monkeypatch, job_first + READY + code)
     with pytest.raises(Refused, match="damaged"):
         probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20, MEMORY)
 
@@ -195,7 +195,7 @@ def test_a_process_that_never_ends_is_killed() -> None:
 
 
 def test_one_that_asks_for_nothing_and_never_answers_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    _program(monkeypatch, READY + "time.sleep(3600)")
+    run_instead(monkeypatch, READY + "time.sleep(3600)")
     with pytest.raises(Unanswered, match="within 0 s"):
         probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3, MEMORY)
 
@@ -240,7 +240,7 @@ def test_a_library_that_refuses_our_call_is_not_the_files_fault(
 def test_a_process_that_dies_before_it_is_ready_is_not_the_files_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _program(monkeypatch, "sys.exit(3)")
+    run_instead(monkeypatch, "sys.exit(3)")
     with pytest.raises(probe_pool.ProbeUnavailable, match="before it was ready"):
         probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20, MEMORY)
 

@@ -24,10 +24,11 @@ def workers(ledger: Ledger, count: int) -> list[Process]:
 
 
 def test_workers_that_claim_at_once_ask_a_host_for_four_files_together(ledger: Ledger) -> None:
+    hosts = ("one.example", "two.example")
+    workspaces = [(host, ledger.workspace()) for host in hosts for _ in range(SLOTS)]
     for n in range(10):
-        for host in ("one.example", "two.example"):
-            for _ in range(SLOTS):
-                opened(ledger, ledger.workspace(), host=f"{n}.{host}")
+        for host, workspace in workspaces:
+            opened(ledger, workspace, host=f"{n}.{host}")
         claimed = [one for found in together(*[w.claim_all for w in workers(ledger, 6)]) for one in found]
         assert Counter(one.host for one in claimed) == {f"{n}.one.example": 4, f"{n}.two.example": 4}
         assert len({one.check.id for one in claimed}) == 8

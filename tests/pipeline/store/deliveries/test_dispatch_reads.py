@@ -13,19 +13,19 @@ from tests.pipeline.store.plans import count_read
 MANY = 3000
 
 
-@pytest.fixture
-def busy(ledger: Ledger) -> Ledger:
+@pytest.fixture(scope="module")
+def busy(shared: Ledger) -> Ledger:
     """Many due deliveries and many dispatched looks, with fresh table statistics."""
-    account = ledger.account(ledger.workspace())
-    ledger.posts(MANY, [account])
-    ledger.posts(MANY, [account], State.PREPARING)
-    with ledger.database.begin() as c:
+    account = shared.account(shared.workspace())
+    shared.posts(MANY, [account])
+    shared.posts(MANY, [account], State.PREPARING)
+    with shared.database.begin() as c:
         c.exec_driver_sql(
             "UPDATE deliveries SET lease_until = now() + interval '5 minutes' WHERE state = 'preparing'"
         )
-    with ledger.database.once() as c:
+    with shared.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, workspaces")
-    return ledger
+    return shared
 
 
 def test_nothing_is_late_and_nothing_that_is_due_is_read_for_it(busy: Ledger) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, State
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message
-from pipeline.store.deliveries.lease import requeue_claimed, requeue_looks
+from pipeline.store.deliveries.lease import bring_look_forward, requeue_claimed, requeue_looks
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 AGO = "updated_at = now() - interval '1 hour', lease_until = now() + interval '3 minutes'"
@@ -103,3 +103,34 @@ def test_what_its_holder_is_storing_right_now_is_left_to_him(
     before = stands(shared, held)
     shared.while_locked(held.id, lambda: way(shared, held))
     assert stands(shared, held) == before
+
+
+# --- look now --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "change", "generation", "does"),
+    [
+        (State.UNKNOWN, "fence = 1", 0, True),
+        (State.PREPARING, "fence = 1", 0, True),
+        (State.UNKNOWN, "fence = 1", 1, False),
+        (State.SCHEDULED, "fence = 1", 0, False),
+        (State.UNKNOWN, "next_at = now() - interval '1 second'", 0, False),
+        (State.UNKNOWN, "absent_at = now()", 0, False),
+        (State.UNKNOWN, """error = '{"last_look": {"class": "RateLimited"}}'""", 0, False),
+        (State.PREPARING, """error = '{"class": "RateLimited"}'""", 0, False),
+    ],
+)
+def test_a_look_is_brought_forward_unless_its_wait_counts(
+    shared: Ledger, state: State, change: str, generation: int, *, does: bool
+) -> None:
+    [delivery], [other] = shared.fresh(state).deliveries, shared.fresh(state).deliveries
+    for one in (delivery, other):
+        shared.change(one, "next_at = now() + interval '1 hour'")
+    shared.change(delivery, change)
+    before = [shared.delivery(one).next_at for one in (delivery, other)]
+    with shared.database.begin() as c:
+        assert bring_look_forward(c, delivery, generation) is does
+    after = [shared.delivery(one).next_at for one in (delivery, other)]
+    assert after[1] == before[1], "of one delivery only"
+    assert (after[0] != before[0]) is does

@@ -189,7 +189,7 @@ def test_only_one_attempt_is_open_at_a_time(shared: Ledger) -> None:
 def test_a_post_has_one_delivery_per_account(shared: Ledger) -> None:
     workspace = shared.workspace()
     account = shared.account(workspace)
-    with pytest.raises(IntegrityError, match="deliveries_post_id_account_id_key"):
+    with pytest.raises(IntegrityError, match="deliveries_post_id_account_id_is_comment_key"):
         shared.post([account, account])
 
 

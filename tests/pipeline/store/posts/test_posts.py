@@ -16,6 +16,7 @@ from pipeline.store.posts import actions, idempotency
 from pipeline.store.posts import insert_batch as store
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
 from pipeline.store.posts.pages import list_posts
+from pipeline.store.posts.undo_log import delete_expired, keep_tokens, log_change
 from pipeline.store.posts.views import read_post
 from pipeline.store.rollups.count import count_by_status
 from tests.pipeline.store.ledger import HOUR, MEDIA, Ledger, together
@@ -302,3 +303,31 @@ def test_a_delivery_that_is_added_gets_the_level_of_its_post(shared: Ledger) -> 
         assert found is not None
         actions.add_delivery(c, found, new, due_at=now, why="a test")
     assert shared.delivery(new.id).level == 1
+
+
+def test_the_tokens_of_a_post_are_kept_if_it_has_all_of_them(ledger: Ledger) -> None:
+    workspace, elsewhere = ledger.workspace(), ledger.workspace()
+    mine, other = (new(ledger, ledger.account(workspace), token) for token in ("id:mine", "id:other"))
+    twin = new(ledger, ledger.account(elsewhere), "id:mine")
+    with ledger.database.begin() as c:
+        for post in (mine, other, twin):
+            store.store_posts(c, [post], WINDOW)
+        c.exec_driver_sql("UPDATE replays SET released = true")
+        assert not keep_tokens(c, mine.id, ["id:mine", "id:other"])
+        assert keep_tokens(c, mine.id, ["id:mine"])
+        assert keep_tokens(c, twin.id, [])
+        kept = c.exec_driver_sql("SELECT post_id FROM replays WHERE NOT released AND kept_in IS NOT NULL")
+        assert kept.scalars().all() == [mine.id]
+
+
+def test_old_changes_leave_the_log_oldest_first(ledger: Ledger) -> None:
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("DELETE FROM undo_log")
+        for audit in (1, 2, 3, 4):
+            log_change(c, audit, new_id(), {})
+        c.exec_driver_sql(
+            "UPDATE undo_log SET made_at = now() - audit_id * interval '1 hour' WHERE audit_id > 1"
+        )
+        assert delete_expired(c, 2) == 2
+        assert sorted(c.exec_driver_sql("SELECT audit_id FROM undo_log").scalars()) == [1, 2]
+        assert delete_expired(c, 2) == 1

@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from pipeline.domain.delivery import State
+from pipeline.domain.level import LEVEL
 from pipeline.store import jobs
 from pipeline.store.database import new_id, rows
+from pipeline.store.posts.undo_log import Before
 from pipeline.store.steering.jobs import JOBS, lock_job
-from pipeline.store.steering.receipts import pause_deliveries, resume_deliveries, settle
+from pipeline.store.steering.receipts import (
+    pause_deliveries,
+    pause_each,
+    read_befores,
+    resume_deliveries,
+    settle,
+)
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
 OVER = "lease_until = now() - interval '1 second'"
@@ -43,9 +51,9 @@ def change(ledger: Ledger, job: UUID, assignments: str) -> None:
     read(ledger, f"UPDATE steering_jobs SET {assignments} WHERE id = :id RETURNING id", id=job)
 
 
-def claims(ledger: Ledger, job: UUID) -> bool:
+def claims(ledger: Ledger, job: UUID, level: int = LEVEL) -> bool:
     with ledger.database.begin() as c:
-        return jobs.claim(c, JOBS, job, LEASE) is not None
+        return jobs.claim(c, JOBS, job, LEASE, level=level) is not None
 
 
 @pytest.fixture
@@ -80,6 +88,21 @@ def test_a_job_is_claimed_if_it_has_a_next_step_that_no_one_works_on(
 
 def test_of_eight_workers_one_claims_a_job(ledger: Ledger, pair: tuple[UUID, UUID]) -> None:
     assert sum(together(*[lambda: claims(ledger, pair[0])] * 8)) == 1
+
+
+def test_a_job_above_the_level_of_a_worker_is_left_to_newer_ones(
+    ledger: Ledger, pair: tuple[UUID, UUID]
+) -> None:
+    newer, plain = pair
+    change(ledger, newer, f"level = {LEVEL}, touched_at = now() - interval '1 hour'")
+    change(ledger, plain, "level = 1, touched_at = now() - interval '1 hour'")
+    assert not claims(ledger, newer, LEVEL - 1)
+    with ledger.database.begin() as c:
+        older = jobs.list_unclaimed(c, JOBS, timedelta(minutes=1), 10, LEVEL - 1)
+        assert older == [plain], "an older one does not put the newer job off either"
+        assert jobs.list_unclaimed(c, JOBS, timedelta(minutes=1), 10, LEVEL) == [newer]
+    assert claims(ledger, plain, LEVEL - 1)
+    assert claims(ledger, newer)
 
 
 def test_a_step_is_stored_with_its_own_job(ledger: Ledger, pair: tuple[UUID, UUID]) -> None:
@@ -136,7 +159,7 @@ def test_the_first_outcome_of_a_receipt_stays_and_no_other_is_stored_with_it(
             )
     for why in ("too late", None):
         with ledger.database.begin() as c:
-            settle(c, pair[0], {deliveries[0]: why})
+            settle(c, pair[0], {deliveries[0]: why}, {})
     found = read(
         ledger, "SELECT job_id, delivery_id, outcome, why FROM steering_receipts WHERE outcome IS NOT NULL"
     )
@@ -154,3 +177,37 @@ def test_a_pause_is_lifted_from_the_deliveries_that_are_named(ledger: Ledger) ->
     assert [r.delivery_id for r in read(ledger, "SELECT delivery_id FROM paused_deliveries")] == [ids[1]]
     streaks = [ledger.delivery(delivery).unavailable_since is not None for delivery in ids]
     assert streaks == [False, True, True], "that of an unknown delivery is no matter of a pause"
+
+
+def test_the_pause_of_one_job_is_lifted_and_an_earlier_pause_stays(ledger: Ledger) -> None:
+    ids = [ledger.fresh().deliveries[0] for _ in range(3)]
+    mine, other = new_id(), new_id()
+    with ledger.database.begin() as c:
+        pause_deliveries(c, ids[:1], mine, "mine")
+        assert pause_each(c, {ids[0]: (other, "late"), ids[1]: (other, "other")}) == {ids[1]}
+        assert resume_deliveries(c, ids, only=mine) == {ids[0]}
+        left = rows(c, "SELECT delivery_id, job_id, why FROM paused_deliveries")
+    assert [tuple(r) for r in left] == [(ids[1], other, "other")]
+    with ledger.database.begin() as c:
+        assert resume_deliveries(c, ids) == {ids[1]}
+
+
+def test_a_receipt_keeps_what_was_before_if_it_was_done(ledger: Ledger, pair: tuple[UUID, UUID]) -> None:
+    ids = sorted(new_id() for _ in range(3))
+    befores = {
+        one: Before(state=State.SCHEDULED, due_at=datetime.now(UTC), edits=n) for n, one in enumerate(ids)
+    }
+    for job in pair:
+        for delivery in ids:
+            read(
+                ledger,
+                """INSERT INTO steering_receipts (job_id, delivery_id, post_id, due_at, generation)
+                   VALUES (:job, :id, :id, now(), 0) RETURNING job_id""",
+                job=job,
+                id=delivery,
+            )
+    with ledger.database.begin() as c:
+        settle(c, pair[0], {ids[0]: None, ids[1]: "too late", ids[2]: None}, befores)
+        settle(c, pair[1], {ids[0]: None}, {})
+        assert read_befores(c, pair[0], ids[:2]) == {ids[0]: befores[ids[0]]}
+        assert read_befores(c, pair[1], ids) == {}

@@ -7,6 +7,7 @@ Beside each stand jobs of another workspace, jobs that have ended, those of anot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -111,6 +112,27 @@ def test_a_job_takes_and_awaits_what_earlier_ones_have_yet_to_do(world: World) -
     assert world.read()["earlier"].skipped == 1
 
 
+def test_an_undo_has_what_its_job_did_and_is_found_by_it(world: World, c: Connection) -> None:
+    world.add("done", [(A, 4), (B, 0), (C, 0)])
+    world.end_receipt("done", A)
+    world.assign("steering_receipts", "outcome = 'skipped', why = 'late'", f"delivery_id = '{B}'")
+    world.add("neighbour", [(D, 0)])
+    world.end_receipt("neighbour", D)
+    mine = become(c, world.workspace)
+    undone = jobs.find_job(c, mine, world.jobs["done"])
+    neighbour = jobs.find_job(c, mine, world.jobs["neighbour"])
+    assert undone is not None
+    assert neighbour is not None
+    made = jobs.create_undo(c, mine, replace(undone, verb=Verb.CANCEL))
+    found = jobs.find_undo(c, undone)
+    assert found is not None
+    assert (found.id, found.verb, found.selected, found.posts, found.counted) == (made, Verb.UNDO, 1, 1, 1)
+    assert jobs.find_undo(c, neighbour) is None
+    assert jobs.find_undo(c, replace(undone, workspace_id=world.other)) is None
+    [receipt] = receipts.list_receipts(c, made, limit=9)
+    assert (receipt.delivery_id, receipt.generation, receipt.outcome) == (A, 5, None), "a cancel raises it"
+
+
 def test_those_that_waited_know_what_was_done(world: World) -> None:
     at = [world.ledger.fresh().deliveries[0] for _ in range(4)]
     for delivery in at[:3]:
@@ -124,6 +146,7 @@ def test_those_that_waited_know_what_was_done(world: World) -> None:
     world.add("of another generation", [(at[0], 3)], waits)
     world.add("ended", [(at[0], 4)], f"{waits}, state = 'stopped'")
     world.add("not waiting", [(at[0], 4)])
+    world.add("an undo", [(at[0], 4)], f"{waits}, verb = 'undo'")
     before = world.read()
     with world.ledger.database.begin() as c:
         receipts.carry(c, world.jobs["done"], [at[0], at[1], at[3]])

@@ -1,0 +1,92 @@
+"""Rewrites of stored posts: an edit replaces content and times, under the locks of ``actions.read``.
+
+What an account has of its own is replaced with the level and the quota of its delivery, in one statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.own_content import OwnContent
+from pipeline.domain.receipt import content_sha256
+from pipeline.store.database import insert, jsonb, row, rows
+from pipeline.store.posts.actions import LockedPost
+from pipeline.store.posts.options import ASSIGNMENTS, Options, to_columns
+
+
+def rewrite(
+    c: Connection,
+    post: LockedPost,
+    *,
+    caption: str,
+    media: Mapping[str, Any],
+    music_url: str | None,
+    options: Options,
+    ai_generated: bool,
+    first_comment: str | None,
+    due_at: datetime,
+) -> None:
+    """Replace a post's content and due time, and schedule its rechecks again.
+
+    Hashes of the old content are stored: receipts are written later and refer to what an account got.
+    """
+    own = {
+        str(part.id): {"content_sha256": _hash(post, part.own), "due_at": part.due_at.isoformat()}
+        for part in post.deliveries
+        if part.own is not None or (post.own and part.due_at != post.due_at)
+    }
+    values: dict[str, Any] = {
+        "content_sha256": _hash(post, None),
+        "due_at": post.due_at,
+        "own": jsonb(own or None),
+    }
+    insert(c, "rewrites", post_id=post.id, **values)
+    row(
+        c,
+        f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
+                   due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
+            WHERE id = :id RETURNING id""",
+        id=post.id,
+        caption=caption,
+        media=jsonb(dict(media)),
+        music=music_url,
+        due=due_at,
+        **to_columns(options, ai_generated=ai_generated, first_comment=first_comment),
+    )
+
+
+def _hash(post: LockedPost, own: OwnContent | None) -> str:
+    own = own or OwnContent()
+    return content_sha256(own.caption or post.caption, own.media or post.media)
+
+
+def mark_deliveries(
+    c: Connection,
+    post: LockedPost,
+    level: int,
+    drafts: Collection[UUID],
+    own: Mapping[UUID, OwnContent | None],
+) -> None:
+    """Store with a post's deliveries the level of its content and, by account, inbox drafts and changed own content."""
+    rows(
+        c,
+        """UPDATE post_deliveries SET level = :level, inbox_draft = (account_id = ANY(CAST(:drafts AS uuid[]))),
+               own = CASE WHEN account_id = ANY(CAST(:changed AS uuid[]))
+                          THEN CAST(:own AS jsonb) -> CAST(account_id AS text) ELSE own END
+           WHERE post_id = :id RETURNING id""",
+        id=post.id,
+        level=level,
+        drafts=list(drafts),
+        changed=list(own),
+        own=jsonb({str(account): one.to_dict() for account, one in own.items() if one is not None}),
+    )
+
+
+def was_rewritten(c: Connection, post: UUID) -> bool:
+    """Return True if an edit has replaced the post's content or time."""
+    return row(c, "SELECT post_id FROM rewrites WHERE post_id = :id LIMIT 1", id=post) is not None

@@ -1,0 +1,276 @@
+"""What people come for, in a filled month: by clicks alone, which are counted, and by the keyboard alone.
+
+| task | begins at | clicks at most |
+|---|---|---|
+| why is it late | any page | 2 |
+| retry all that failed of an import | any page | 3 |
+| move to tomorrow | the post in the queue | 3 |
+| pause TikTok for one client | any page | 3 |
+| what goes out in the next hour | any page | 1 |
+| find by words | any page | 1 |
+| reconnect an account | Attention | 2 |
+| what a colleague changed | any page | 2 |
+| import a file, apply it and roll it back | any page | 6 |
+| undo | the page after a change | 1 |
+
+The field of a form that is chosen from, and the button that asks for a file, count as a click each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from adapters.contract import Platform
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.domain.delivery import State
+from pipeline.runtime.context import Context
+from pipeline.store.database import row, rows
+from pipeline.store.vault import Vault
+from tests.pipeline.api.running_server import serving
+from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, work, write_rows
+from tests.pipeline.dashboard.filled_month import Month, fill_month
+from tests.pipeline.dashboard.hands import Hand, Keys, Mouse
+from tests.pipeline.dashboard.site import Client, Site
+from tests.pipeline.dashboard.test_imports_page import apply
+from tests.pipeline.store.ledger import Ledger, Post
+
+APP = {"SLIPWAY_TIKTOK__APP_ID": "an-app", "SLIPWAY_API__PUBLIC_URL": "https://slipway.example"}
+MINUTE = timedelta(minutes=1)
+WHY = "The client checks the new logo."
+"""Of a pause of the month."""
+
+
+@pytest.fixture(scope="module")
+def site(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server with an app at TikTok."""
+    with serving({**module_environment, **APP}, tmp_path_factory.mktemp("use")) as server:
+        yield Site(server=server, tenant=server.tenant())
+
+
+@pytest.fixture(scope="module")
+def month(site: Site, module_database_url: str, vault_key: str) -> Iterator[Month]:
+    made = Ledger(module_database_url, Vault(vault_key))
+    yield fill_month(made)
+    made.database.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A filled month, and what arranges a task in it."""
+
+    site: Site
+    context: Context
+    ledger: Ledger
+    month: Month
+    http: Client
+    folder: Path
+
+    def add_post(self, account: UUID, platform: Platform, due: timedelta) -> tuple[Post, str]:
+        """Add a post; return it with its caption, which no other has."""
+        caption = f"Lantern walk {os.urandom(4).hex()}"
+        post = self.ledger.post([account], due=due, platform=platform)
+        self.ledger.update("posts", post.id, "caption = :t", t=caption)
+        return post, caption
+
+    def find_account(self, where: str) -> UUID:
+        with self.context.database.begin() as c:
+            found = row(c, f"SELECT id FROM accounts WHERE {where} ORDER BY username LIMIT 1")  # noqa: S608
+        assert found is not None
+        return UUID(str(found.id))
+
+    def work(self, job: UUID) -> None:
+        """Do a steering job, as a worker does."""
+        for _ in range(3):
+            run_steering_step(self.context, job)
+
+
+@pytest.fixture
+def scene(site: Site, context: Context, ledger: Ledger, month: Month, http: Client, tmp_path: Path) -> Scene:
+    return Scene(site=site, context=context, ledger=ledger, month=month, http=http, folder=tmp_path)
+
+
+def find_why_it_is_late(hand: Hand, scene: Scene) -> None:
+    paused = scene.find_account("id::text IN (SELECT target FROM pauses WHERE scope = 'account')")
+    _, caption = scene.add_post(paused, Platform.FACEBOOK, -20 * MINUTE)
+    hand.press(find_count(hand.page, "Late"))
+    late = find_row(hand.page, caption)
+    expect(late).to_contain_text(WHY)
+    expect(late).to_contain_text(re.compile(r"2\d min .*late"))
+    hand.open(late)
+    expect(hand.page.get_by_text(f"Paused with its account: “{WHY}”")).to_be_visible()
+
+
+def retry_what_failed_of_an_import(hand: Hand, scene: Scene) -> None:
+    name = f"{os.urandom(4).hex()}.csv"
+    identity = drop(scene.site, scene.http, write_rows(*map(good, range(3))), name=name)
+    apply(scene.context, scene.http, identity)
+    sql = "SELECT d.id FROM deliveries d JOIN posts p ON p.id = d.post_id WHERE p.import_id = :id ORDER BY 1 LIMIT 2"
+    with scene.context.database.begin() as c:
+        failed = [one.id for one in rows(c, sql, id=identity)]
+    for one in failed:
+        scene.ledger.change(
+            one, """state = 'failed', error = '{"class": "Unavailable", "code": "x", "message": "No."}'"""
+        )
+    go_to(hand, "Imports")
+    hand.open(find_row(hand.page, name))
+    hand.press(hand.page.get_by_role("button", name="Try 2 posts again"))
+    expect(hand.page.locator("#toast")).to_contain_text("0 of 2")
+    scene.work(read_job(hand.page))
+    assert {scene.ledger.state(one) for one in failed} == {State.ACCEPTED}
+
+
+def move_to_tomorrow(hand: Hand, scene: Scene) -> None:
+    post, caption = scene.add_post(
+        scene.find_account("platform = 'instagram'"), Platform.INSTAGRAM, 40 * MINUTE
+    )
+    before = scene.ledger.delivery(post.deliveries[0]).due_at
+    hand.page.goto(f"/dashboard/queue?text={post.id}")
+    hand.tick(find_row(hand.page, caption))
+    hand.press(hand.page.locator("summary", has_text="Move…"))
+    hand.press(hand.page.get_by_role("button", name="To tomorrow"))
+    expect(hand.page.locator("#toast")).to_contain_text("Moved 0 of 1")
+    scene.work(read_job(hand.page))
+    moved = scene.ledger.delivery(post.deliveries[0]).due_at - before
+    assert abs(moved - timedelta(days=1)) <= timedelta(hours=1), "at the same wall time"
+
+
+def pause_tiktok_for_one_client(hand: Hand, scene: Scene) -> None:
+    why = f"Their campaign waits {os.urandom(4).hex()}"
+    go_to(hand, "Accounts")
+    account = hand.page.locator(".row.of-account", has_text="Kita Ramen").filter(has_text="TikTok")
+    hand.press(account.locator("summary"))
+    expect(account.get_by_label("Why")).to_be_focused()
+    hand.page.keyboard.type(why)
+    hand.press(account.get_by_role("button", name="TikTok of"))
+    expect(account.get_by_role("button", name="Resume")).to_be_visible()
+    with scene.context.database.begin() as c:
+        ended = rows(c, "DELETE FROM pauses WHERE why = :why RETURNING scope", why=why)
+    assert [one.scope for one in ended] == ["account"]
+
+
+def see_the_next_hour(hand: Hand, scene: Scene) -> None:
+    _, caption = scene.add_post(scene.find_account("platform = 'youtube'"), Platform.YOUTUBE, 30 * MINUTE)
+    hand.press(find_count(hand.page, "Next hour"))
+    expect(find_row(hand.page, caption)).to_be_visible()
+
+
+def find_by_words(hand: Hand, scene: Scene) -> None:
+    post, caption = scene.add_post(
+        scene.find_account("platform = 'linkedin'"), Platform.LINKEDIN, 90 * MINUTE
+    )
+    hand.find(caption.upper())
+    expect(hand.page.locator(".row.queue")).to_have_attribute("id", f"row-{post.id}")
+
+
+def reconnect(hand: Hand, scene: Scene) -> None:
+    hand.page.context.route("https://www.tiktok.com/**", lambda route: route.fulfill(body="Sign in"))
+    lost = hand.page.get_by_role("region", name="Access withdrawn").locator(".row", has_text="TikTok").first
+    hand.press(lost.get_by_role("button", name="Connect"))
+    with hand.page.context.expect_page() as opened:
+        hand.press(hand.page.get_by_role("link", name="Go to TikTok"))
+    assert opened.value.url.startswith("https://www.tiktok.com/")
+    assert "client_key=an-app" in opened.value.url
+
+
+def see_what_a_colleague_changed(hand: Hand, scene: Scene) -> None:
+    go_to(hand, "History")
+    hand.press(hand.page.locator(".row.change .who", has_text="jonas").first)
+    expect(hand.page.get_by_text("Person: jonas")).to_be_visible()
+    changes = hand.page.locator(".row.change")
+    expect(changes.filter(has_text=re.compile(r"^\s*jonas moved it from .+ to "))).not_to_have_count(0)
+    expect(changes.filter(has_not_text=re.compile(r"^\s*jonas "))).to_have_count(0)
+
+
+def import_apply_and_roll_back(hand: Hand, scene: Scene) -> None:
+    file = scene.folder / "december.csv"
+    file.write_bytes(write_rows(*map(good, range(4))))
+    with scene.context.database.begin() as c:
+        client = row(c, "SELECT name FROM workspaces WHERE id = :id", id=scene.site.tenant.workspace)
+    assert client is not None
+    page = hand.page
+    go_to(hand, "Imports")
+    hand.choose(page.get_by_label("Client"), client.name)
+    hand.pick_file(page.locator("input[type=file]"), file)
+    page.wait_for_url(re.compile(f"{IMPORTS}/[0-9a-f-]{{36}}$"))
+    identity = UUID(page.url.rpartition("/")[2])
+    work(scene.context, identity)
+    hand.press(page.get_by_role("button", name="Schedule 4"))
+    expect(page.get_by_text("Being scheduled").first).to_be_visible()
+    work(scene.context, identity)
+    hand.press(page.locator("summary", has_text="Roll back…"))
+    hand.press(page.get_by_role("button", name="Roll back"))
+    expect(page.get_by_text("Being rolled back").first).to_be_visible()
+    assert work(scene.context, identity).result == {"created": 4, "cancelled": 4}
+
+
+def undo(hand: Hand, scene: Scene) -> None:
+    account = scene.find_account("platform = 'instagram'")
+    post, _ = scene.add_post(account, Platform.INSTAGRAM, 50 * MINUTE)
+    before, page = scene.ledger.delivery(post.deliveries[0]).due_at, hand.page
+    page.goto(f"/dashboard/queue?text={post.id}")
+    page.locator(f"#pick-{post.id}").check()
+    page.get_by_text("Move…").click()
+    page.get_by_role("button", name="To tomorrow").click()
+    scene.work(read_job(page))
+    assert scene.ledger.delivery(post.deliveries[0]).due_at > before
+    hand.press(page.locator("#toast").get_by_role("button", name="Undo"))
+    page.wait_for_url(lambda url: "job=" in url and str(post.id) not in url)
+    scene.work(read_job(page))
+    assert scene.ledger.delivery(post.deliveries[0]).due_at == before
+
+
+TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
+    "why is it late": (2, find_why_it_is_late),
+    "retry all failed of an import": (3, retry_what_failed_of_an_import),
+    "move to tomorrow": (3, move_to_tomorrow),
+    "pause TikTok for one client": (3, pause_tiktok_for_one_client),
+    "next hour": (1, see_the_next_hour),
+    "find by words": (1, find_by_words),
+    "reconnect": (2, reconnect),
+    "what a colleague changed": (2, see_what_a_colleague_changed),
+    "import, apply and roll back": (6, import_apply_and_roll_back),
+    "undo": (1, undo),
+}
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("task", TASKS)
+def test_it_is_done_by_so_many_clicks_alone(browser: Page, scene: Scene, task: str) -> None:
+    most, do = TASKS[task]
+    hand = Mouse(browser)
+    do(hand, scene)
+    assert hand.clicks == most
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("task", TASKS)
+def test_it_is_done_by_the_keyboard_alone(browser: Page, scene: Scene, task: str) -> None:
+    hand = Keys(browser)
+    TASKS[task][1](hand, scene)
+    assert hand.clicks == 0
+
+
+def go_to(hand: Hand, title: str) -> None:
+    hand.press(hand.page.get_by_role("navigation", name="Pages").get_by_role("link", name=title))
+
+
+def find_count(page: Page, label: str) -> Locator:
+    return page.get_by_role("region", name="Right now").get_by_role("link", name=re.compile(f"^{label} "))
+
+
+def find_row(page: Page, words: str) -> Locator:
+    return page.locator("main .row", has_text=words)
+
+
+def read_job(page: Page) -> UUID:
+    page.wait_for_url(re.compile("job="))
+    return UUID(page.url.rpartition("job=")[2])
