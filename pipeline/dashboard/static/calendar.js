@@ -11,8 +11,10 @@ const load = () => {
 const reload = () => (timer ??= setTimeout(load, Math.max(0, readAt + 1000 - Date.now())));
 document.body.addEventListener("slipway:posts", reload);
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  if (held && detail.target.id === "shown") detail.shouldSwap = false;
-  if (held) reload();
+  const isLate = !detail.boosted && detail.pathInfo.requestPath !== location.href; // another day was opened meanwhile
+  if (detail.target.id !== "shown" || !(held || isLate)) return;
+  detail.shouldSwap = false;
+  reload();
 });
 
 // Wall times as the server writes them: of a day, or of an hour, with the offset of one that the clock shows twice.

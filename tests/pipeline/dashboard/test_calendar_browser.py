@@ -229,6 +229,33 @@ def test_a_card_in_hand_is_not_replaced_by_what_was_read_before(browser: Page, c
     assert due(core, post) == before
 
 
+def test_a_day_that_was_opened_is_not_replaced_by_a_late_answer(browser: Page, core: CoreFixture) -> None:
+    day = due(core, plan(core, "First"))
+    plan(core, "Second", day + DAY)
+    browser.route("**/dashboard/events*", lambda route: route.abort())
+    open_calendar(browser, core, day, "month", day=f"{day:%Y-%m-%d}")
+    asked: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    browser.route("**/dashboard/calendar*", hold_first)
+    with browser.expect_request("**/dashboard/calendar*"):
+        browser.evaluate(RELOAD)
+    browser.get_by_role("link", name="Next day").click()
+    panel = browser.get_by_role("complementary")
+    expect(panel.get_by_role("link", name="Second")).to_be_visible()
+    browser.evaluate(
+        "void (window.late = new Promise((done) => addEventListener('htmx:afterRequest', done)))"
+    )
+    asked[0].continue_()
+    browser.evaluate("window.late.then(() => null)")
+    assert panel.get_by_role("link").all_inner_texts()[-2:] == ["Second", "Show in queue"]
+    assert f"day={day + DAY:%Y-%m-%d}" in browser.url
+
+
 def test_a_drag_that_is_given_up_moves_nothing(browser: Page, core: CoreFixture) -> None:
     post = plan(core)
     plan(core, "Other", due(core, post) + HOUR)
