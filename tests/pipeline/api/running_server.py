@@ -173,9 +173,9 @@ def _answers(server: Server, process: ForkedProgram) -> bool:
 
 
 def video(tenant: Tenant, platform: str = "tiktok", **more: Any) -> dict[str, Any]:
-    """Build a valid body of a post."""
+    """Build a valid body of a post. No two are equal: 32 random bits were, once in 2,000 runs of 2,000 posts."""
     return {
-        "caption": f"A video {os.urandom(4).hex()}",
+        "caption": f"A video {os.urandom(8).hex()}",
         "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
         "accounts": [{"id": tenant.accounts[platform]}],
         **more,

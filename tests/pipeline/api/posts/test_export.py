@@ -16,7 +16,7 @@ from pipeline.imports.export import PAGE
 from pipeline.runtime.interpreter import zstd
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import row, rows
-from tests.pipeline.api.posts.test_batch import LATER, results, send
+from tests.pipeline.api.posts.test_batch import LATER, codes, results, send
 from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
 
 PATH = f"{BASE}/posts/export"
@@ -127,7 +127,8 @@ def large(server: Server) -> Tenant:
     urls = [f"https://cdn.example.com/{n}.jpg?{'x' * 1980}" for n in range(10)]
     media = {"type": "slideshow", "urls": urls}
     for _ in range(4):
-        send(server, tenant.key, [video(tenant, media=media, scheduled_at=LATER) for _ in range(500)])
+        posts = [video(tenant, media=media, scheduled_at=LATER) for _ in range(500)]
+        assert codes(send(server, tenant.key, posts)) == [(201, None)] * 500
     return tenant
 
 
