@@ -26,9 +26,11 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import MUSIC
+from pipeline.stages.mandate import refuse_beyond_mandate
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_account_status, compute_status
 from pipeline.stages.reachability import advance_post
+from pipeline.stages.replay import read_content
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.move import recompute_post_status
@@ -225,6 +227,7 @@ def retry_within(
     if seen is None:
         raise Refusal(404, "not_found", "There is no such post.")
     requested, _ = _find_failed(seen, account_ids)
+    refuse_sending_again(caller, seen, requested)
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, open_checks(context, c, seen, requested))
     post = _lock_post(c, caller, post_id)
@@ -268,6 +271,12 @@ def _explain_left(post: LockedPost, part: LockedDelivery) -> str:
 # --- the part that retry and replay share ----------------------------------------------------------------------------
 
 LIVE = "The platform shows the failed post live: look at the account. It is not sent again."
+
+
+def refuse_sending_again(caller: Caller, post: LockedPost, failed: Iterable[LockedDelivery]) -> None:
+    """Raise Refusal 403 if the key may not send these deliveries now, or at their time if that is to come."""
+    dues = {p.account_id: max(p.due_at, post.now) for p in failed}
+    refuse_beyond_mandate(caller, read_content(post), dues, post.now)
 
 
 def open_checks(

@@ -20,6 +20,7 @@ from pipeline.actions.cancel_delete_retry import (
     cancel_deliveries,
     open_checks,
     pin_checks,
+    refuse_sending_again,
 )
 from pipeline.actions.post_changes import record_move, record_states
 from pipeline.domain.audit import Actor
@@ -29,6 +30,7 @@ from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages.reachability import advance_post
+from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.dead_letters import Cause, DeadLetter
 from pipeline.store.deliveries.lease import resume_blocked
@@ -113,6 +115,7 @@ def _lock_letter(
 def replay_within(
     context: Context,
     c: Connection,
+    caller: Caller,
     scope: Scope,
     delivery: UUID,
     actor: Actor,
@@ -126,14 +129,15 @@ def replay_within(
     """
     gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
     dead_letter = _read_letter(c, delivery, scope)
-    if dead_letter.state == State.BLOCKED:
-        _resume(c, dead_letter, scope, gap, actor)
-        return ()
     seen = steering.read(c, dead_letter.workspace_id, dead_letter.post_id, lock=False)
     if seen is None:
         raise Skipped("Its post was deleted.")
-    # lock order: checks, then the post, as a verdict does
     requested = [p for p in seen.deliveries if p.id == delivery]
+    refuse_sending_again(caller, seen, requested)
+    if dead_letter.state == State.BLOCKED:
+        _resume(c, dead_letter, scope, gap, actor)
+        return ()
+    # lock order: checks, then the post, as a verdict does
     opened = open_checks(context, c, seen, requested, bulk=True)
     checks = media_checks.lock_checks(c, dead_letter.workspace_id, opened)
     _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)

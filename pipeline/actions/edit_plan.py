@@ -22,6 +22,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import MUSIC
+from pipeline.stages.mandate import refuse_beyond_mandate
 from pipeline.stages.post_request import PostContent
 from pipeline.stages.post_state import compute_status
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
@@ -130,6 +131,8 @@ def plan_edit(context: Context, c: Connection, caller: Caller, post: LockedPost,
     for refusal in rules.find_media_conflicts(context, content):
         raise refusal
     going = {a.id: a for a in accounts if a.id not in out}
+    changed = {i: dues[i] for i in going if not _is_left(post, change, content, i, dues[i])}
+    refuse_beyond_mandate(caller, content, changed, post.now)
     rules.refuse_problems(context, caller, content, list(going.values()), {})
     music = rules.parse_music_link(context, content.music_url)
     requested = media_checks.list_links(content.media, music, content.own.values())
@@ -242,13 +245,18 @@ def _refuse_due(
     """Raise Refusal if the undo would make a delivery due that it changes."""
     if change.undoes is None:
         return
-    restores = change.undoes.restores
-    part = next((one for one in post.deliveries if one.account_id == account), None)
-    is_restored = part is not None and part.id in restores
-    is_left = part is not None and (content.own.get(account), due_at) == (part.own, part.due_at)
-    only_others = (restores and not change.given) or (is_left and change.given <= _ENTRIES_ALONE)
-    if is_restored or not only_others:
+    if not _is_left(post, change, content, account, due_at):
         change.undoes.refuse_due(due_at, post.now)
+
+
+def _is_left(post: LockedPost, change: Change, content: PostContent, account: UUID, due_at: datetime) -> bool:
+    """Return True if the edit changes neither the content nor the time of an account, and restores nothing there."""
+    part = next((one for one in post.deliveries if one.account_id == account), None)
+    restores = frozenset() if change.undoes is None else change.undoes.restores
+    if part is None or part.id in restores:
+        return False
+    is_same = (content.own.get(account), due_at) == (part.own, part.due_at)
+    return bool(restores and not change.given) or (is_same and change.given <= _ENTRIES_ALONE)
 
 
 def _refuse_no_move(change: Change, times: Sequence[datetime | None]) -> None:

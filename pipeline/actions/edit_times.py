@@ -12,6 +12,7 @@ from pipeline.actions.post_changes import Change, Undoing
 from pipeline.domain.delivery import SETTLED, State
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.posting_times import AutoTime
+from pipeline.stages.mandate import find_earliest
 from pipeline.stages.posting_times import find_times, lock_taken
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
@@ -34,7 +35,7 @@ def fix_times(c: Connection, caller: Caller, post: LockedPost, change: Change) -
         if part.state not in SETTLED and part.due_at in taken.get(part.account_id, ()):
             taken[part.account_id].remove(part.due_at)
     known = {i: auto for i, auto in asked.items() if i in accounts}
-    found = find_times(known, accounts, caller.time_zone, taken, post.now)
+    found = find_times(known, accounts, caller.time_zone, taken, find_earliest(caller, post.now))
     if len(found) == 1 and not own and "accounts" not in change.given:
         return replace(change, auto=None, scheduled_at=next(iter(found.values())))
     timed = {i: replace(own.get(i) or OwnContent(), scheduled_at=at, auto=None) for i, at in found.items()}

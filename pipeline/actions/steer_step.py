@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -249,10 +250,9 @@ def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool
 
 
 def _replay(turn: Turn) -> None:
-    def work(scope: Scope, delivery: UUID, actor: Actor) -> None:
-        turn.checks = dead_letters.replay_within(
-            turn.context, turn.c, scope, delivery, actor, per_minute=turn.job.arguments.per_minute
-        )
+    def work(*letter: Any) -> None:
+        pace = turn.job.arguments.per_minute
+        turn.checks = dead_letters.replay_within(turn.context, turn.c, turn.caller, *letter, per_minute=pace)
 
     _deal(turn, work)
 

@@ -19,6 +19,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import list_urls
+from pipeline.stages.mandate import find_earliest, find_excess
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import PostRequest, Refusal
@@ -121,10 +122,14 @@ def _resolve_times(
     asked = {i: auto for i, auto in request.autos.items() if i in known}
     if asked:
         taken = dict(list_taken(c, list(asked), now - LOOK_BACK))
-        request = set_times(request, find_times(asked, known, caller.time_zone, taken, now))
+        request = set_times(
+            request, find_times(asked, known, caller.time_zone, taken, find_earliest(caller, now))
+        )
     due_at = rules.resolve_due_at(request.scheduled_at, now)
     result.dues = rules.resolve_own_times(request, request.account_ids, due_at, now)
     result.due_at = min(result.dues.values(), default=due_at)
+    known_dues = {i: result.dues[i] for i in known if i in result.dues}
+    result.refused += [_from_refusal(r) for r in find_excess(caller.limits, request, known_dues, now)]
 
 
 def _evaluate(

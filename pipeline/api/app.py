@@ -20,7 +20,7 @@ from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline import wiring
 from pipeline.api import health, webhooks
-from pipeline.api.accounts import oauth_routes, posting_times
+from pipeline.api.accounts import key, oauth_routes, posting_times
 from pipeline.api.accounts import routes as accounts
 from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
@@ -61,6 +61,7 @@ OPERATIONS = (
     *upload.OPERATIONS,
     *download.OPERATIONS,
     *accounts.routes,
+    *key.routes,
     *posting_times.routes,
     *oauth_routes.routes,
     *oauth_routes.OPERATIONS,

@@ -16,11 +16,31 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, FUTURE, Parsed
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import find_workspace_id, open_transaction, record, require_account_of
-from pipeline.domain.account import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE, KeyLimits, choose_new_limits
+from pipeline.cli.runtime import (
+    build_caller,
+    find_workspace_id,
+    open_context,
+    open_transaction,
+    record,
+    report_refusals,
+    require_account_of,
+)
+from pipeline.domain.account import (
+    KINDS,
+    MAX_AHEAD_DAYS,
+    MAX_LEAD_MINUTES,
+    MAX_POSTS_PER_DAY,
+    MAX_POSTS_PER_MINUTE,
+    KeyLimits,
+    choose_new_limits,
+)
 
 with lazy_imports():
     from config import settings as config
+    from pipeline import wiring
+    from pipeline.actions import mandate as mandate_actions
+    from pipeline.domain import validation_issue
+    from pipeline.stages import mandate
     from pipeline.store.auth import keys as key_store
     from pipeline.store.auth import workspaces as workspace_store
 
@@ -29,6 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+NOTHING = "none"
 DEFAULT = "default"
 """The value of an option that gives the limit back to the server's setting."""
 _WORDS = {"yes": True, "no": False}
@@ -41,13 +62,17 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ("--posts-per-minute", _parse_number(MAX_POSTS_PER_MINUTE), "N", "Posts per minute; 0: no limit."),
         ("--posts-per-day", _parse_number(MAX_POSTS_PER_DAY), "N", "Posts per day (UTC); 0: no limit."),
         ("--music-required", _parse_word, "yes|no", "Refuse posts whose music cannot be attached."),
+        ("--lead-minutes", _parse_number(MAX_LEAD_MINUTES), "N", "It writes no post that is due sooner."),
+        ("--ahead-days", _parse_number(MAX_AHEAD_DAYS), "N", "It writes no post that is due later."),
+        ("--kinds", _parse_kinds, "KIND,…", f"The only kinds of posts that it sends: {', '.join(KINDS)}."),
+        ("--options", _parse_options, "OPTION,…", "The only options that it sets (tiktok.title), or none."),
     )
     for name, parse, values, meaning in reversed(options):
         command = click.option(
             name,
             type=Parsed(values, parse),
             metavar=f"{values}|{DEFAULT}",
-            help=f"{meaning} {DEFAULT}: the server's setting.",
+            help=f"{meaning} {DEFAULT}: the server's setting, or no limit.",
         )(command)
     return command
 
@@ -61,7 +86,17 @@ def summarize_limits(limits: KeyLimits) -> dict[str, str]:
     """Return the limits as columns for people."""
     rates = ((limits.posts_per_minute, "minute"), (limits.posts_per_day, "day"))
     posts = [f"{rate or 'no limit'} a {unit}" for rate, unit in rates if rate is not None]
-    return {"posts": ", ".join(posts) or "as the server", "music": _MUSIC[limits.music_required]}
+    lists = {"kinds": limits.kinds, "options": limits.options}
+    mandate_of = [
+        *([f"due in {limits.lead_minutes} minutes or later"] if limits.lead_minutes else []),
+        *([f"due within {limits.ahead_days} days"] if limits.ahead_days is not None else []),
+        *[f"{name}: {', '.join(value) or NOTHING}" for name, value in lists.items() if value is not None],
+    ]
+    return {
+        "posts": ", ".join(posts) or "as the server",
+        "music": _MUSIC[limits.music_required],
+        "mandate": "; ".join(mandate_of) or "all",
+    }
 
 
 def _parse_number(most: int) -> Callable[[str], object]:
@@ -73,6 +108,28 @@ def _parse_number(most: int) -> Callable[[str], object]:
         return int(text)
 
     return parse
+
+
+def _parse_kinds(text: str) -> object:
+    return text if text == DEFAULT else _split(text, KINDS)
+
+
+def _parse_options(text: str) -> object:
+    if text in (DEFAULT, NOTHING):
+        return text if text == DEFAULT else ()
+    models = wiring.list_post_options()
+    own = [f"{platform}.{name}" for platform, model in models.items() for name in model.model_fields]
+    return _split(text, [*mandate.POST_WIDE, *own])
+
+
+def _split(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in known:
+            near = validation_issue.find_near(name, known)
+            meant = f"did you mean {near}?" if near else f"it is one of {', '.join(known)}."
+            raise click.BadParameter(f"{name!r} is not known: {meant}")
+    return names
 
 
 def _parse_word(text: str) -> object:
@@ -127,6 +184,7 @@ def create(
     Examples:
       slipway key create Acme --name reporting --read-only --expires 90d
       slipway key create Acme --name agency --account acme_shop --account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812
+      slipway key create Acme --name agent --account acme_shop --posts-per-day 20 --lead-minutes 30 --ahead-days 30
     """
     given = read_limits(options)
     own = KeyLimits(**given)
@@ -188,22 +246,28 @@ def rotate(public_id: str, overlap: timedelta) -> None:
 def set_limits(public_id: str, **options: Any) -> None:
     """Change the limits of key ID; those not named stay. Requests follow the new ones within a second.
 
+    Posts that it has scheduled, and that it might not write now, are paused by a steering job.
+
     Examples:
       slipway key set slw_live_0123456789abcdef --posts-per-minute 600 --posts-per-day 20000
       slipway key set slw_live_0123456789abcdef --music-required default
+      slipway key set slw_live_0123456789abcdef --ahead-days 7 --kinds image,images --options none
     """
     given = read_limits(options)
     if not given:
         raise click.ClickException("Nothing to change: name a limit, such as --posts-per-minute 600.")
     shown = public_id.partition(".")[0]
-    with open_transaction() as c:
-        before = next((k.limits for k in key_store.list_keys(c) if k.public_id == shown), None)
-        limits = key_store.change_limits(c, shown, given)
-        if before is None or limits is None:
-            raise _not_found(shown)
-        _record(c, "set limits", shown, asdict(before), asdict(limits))
+    with report_refusals(), open_context() as context:
+        with context.database.begin() as c:
+            key = next((k for k in key_store.list_keys(c) if k.public_id == shown), None)
+            limits = key_store.change_limits(c, shown, given)
+            if key is None or limits is None:
+                raise _not_found(shown)
+            _record(c, "set limits", shown, asdict(key.limits), asdict(limits))
+            workspace = workspace_store.find_workspace(c, str(key.workspace_id))
+        paused = mandate_actions.pause_beyond(context, build_caller(workspace), key, limits)
     facts = asdict(limits) if is_json() else summarize_limits(limits)
-    print_fields({"public_id": shown, **facts})
+    print_fields({"public_id": shown, **facts, "paused": paused})
 
 
 @command.command("list")

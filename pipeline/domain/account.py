@@ -110,11 +110,17 @@ def require_password(text: str, login: str) -> str:
 NEW_KEY_POSTS_PER_MINUTE = 6_000
 """The rate of a new key where neither its maker nor the server sets one."""
 MAX_POSTS_PER_MINUTE, MAX_POSTS_PER_DAY = 1_000_000, 1_000_000_000
+MAX_LEAD_MINUTES, MAX_AHEAD_DAYS = 525_600, 3_650
+KINDS = ("video", "image", "images", "text", "document")
+"""The kinds of posts that a mandate names: the values of ``PostForm``, which --help reads without the adapters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyLimits:
-    """The settings of a key. None: the server's default."""
+    """The settings of a key. None: the server's default, or no limit where the server has none.
+
+    The last four are the key's mandate: what it may write, decided in ``stages/mandate.py`` for whatever it is sent by.
+    """
 
     music_required: bool | None = None
     """Refuse a post whose music cannot be attached, instead of warning."""
@@ -122,6 +128,19 @@ class KeyLimits:
     """0: no limit."""
     posts_per_day: int | None = None
     """Per calendar day in UTC; 0: no limit."""
+    lead_minutes: int | None = None
+    """How long before it is due a post is sent or changed at the latest."""
+    ahead_days: int | None = None
+    """How far ahead a post may be due."""
+    kinds: tuple[str, ...] | None = None
+    """The only forms of posts that it sends, as of ``PostForm``."""
+    options: tuple[str, ...] | None = None
+    """The only options that it sends, such as ``tiktok.title`` or ``first_comment``."""
+
+    @property
+    def has_mandate(self) -> bool:
+        """Return True if something bounds what the key may write."""
+        return (self.lead_minutes, self.ahead_days, self.kinds, self.options) != (None, None, None, None)
 
     def over(self, defaults: KeyLimits) -> KeyLimits:
         """Return these limits, with those of *defaults* where one is None."""

@@ -23,6 +23,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.mandate import refuse_beyond_mandate
 from pipeline.stages.media_checks import Link as MediaLink
 from pipeline.stages.media_checks import list_links
 from pipeline.stages.platform_limits import is_inbox_draft
@@ -115,6 +116,9 @@ def plan_post(
     request = submission.request
     due_at = NO_TIME if request.draft else rules.resolve_due_at(request.scheduled_at, now)
     dues = rules.resolve_own_times(request, (account.id for account in accounts), due_at, now)
+    if submission.caller.limits.has_mandate:
+        known = {**dues, **dict.fromkeys(request.autos, NO_TIME)}
+        refuse_beyond_mandate(submission.caller, request, known, now)
     rules.refuse_expired(request.expires_at, now)
     rules.refuse_account_conflicts(context, request, accounts)
     return PostPlan(

@@ -343,9 +343,9 @@ def is_blocking(context: Context, caller: Caller, found: AccountProblem) -> bool
     return (strict and found.problem.code.startswith("MUSIC_")) or found.problem.severity == "refuse"
 
 
-def build_refusal(field: str, message: str, code: str = "validation_failed") -> Refusal:
-    """Build a 400 about one field."""
-    return Refusal(400, code, message, (build_issue((field,), message, "rule"),))
+def build_refusal(field: str, message: str, code: str = "validation_failed", status: int = 400) -> Refusal:
+    """Build a refusal about one field."""
+    return Refusal(status, code, message, (build_issue((field,), message, "rule"),))
 
 
 def describe_account(account: AccountRow) -> str:

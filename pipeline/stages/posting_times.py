@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.posting_times import LONGEST_GAP, AutoTime, PostingTimes
+from pipeline.stages.mandate import find_earliest, refuse_beyond_mandate
 from pipeline.stages.new_post import PostPlan
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.post_rules import build_refusal, describe_account
@@ -80,7 +81,9 @@ def assign_times(
 
 def _assign(plan: PostPlan, taken: dict[UUID, list[datetime]], now: datetime) -> None:
     request, accounts = plan.submission.request, {account.id: account for account in plan.accounts}
-    found = find_times(request.autos, accounts, plan.submission.caller.time_zone, taken, now)
+    caller = plan.submission.caller
+    found = find_times(request.autos, accounts, caller.time_zone, taken, find_earliest(caller, now))
+    refuse_beyond_mandate(caller, request, found, now)
     late = [at for at in found.values() if request.expires_at is not None and request.expires_at <= at]
     if late:
         message = f"The next free posting time, {late[0].isoformat()}, is not before expires_at."

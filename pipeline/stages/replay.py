@@ -20,6 +20,7 @@ from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostCo
 from pipeline.stages.warnings import find_warnings
 from pipeline.store.idempotency_keys import Claimed, IdempotencyKey, claim, find_claim
 from pipeline.store.posts import idempotency as store
+from pipeline.store.posts.actions import LockedPost
 from pipeline.store.posts.idempotency import OpenPost, Replay
 
 REUSED = "idempotency_key_reused"
@@ -138,12 +139,13 @@ def find_open_warnings(
 ) -> dict[UUID, list[AcceptanceWarning]]:
     """Find the warnings of now about posts that are still to be published, by post."""
     return {
-        post.id: find_warnings(context, c, _read_content(post), post.accounts, post.dues, post.checks)
+        post.id: find_warnings(context, c, read_content(post), post.accounts, post.dues, post.checks)
         for post in store.read_open_posts(c, posts)
     }
 
 
-def _read_content(post: OpenPost) -> PostContent:
+def read_content(post: OpenPost | LockedPost) -> PostContent:
+    """Return the content of a stored post as a request has it."""
     return PostContent(
         caption=post.caption,
         media=post.media,

@@ -42,7 +42,8 @@ class KeyScope(ResponseModel):
     workspace_id: UUID | None
 
 
-def _scope_of(caller: Caller) -> KeyScope:
+def describe_scope(caller: Caller) -> KeyScope:
+    """Return the scope of a key as the API shows it."""
     personal = caller.kind is domain.WorkspaceKind.PERSONAL
     return KeyScope(
         scope=caller.kind,
@@ -184,7 +185,7 @@ class KeySubscription(KeyScope):
     def from_caller(cls, caller: Caller) -> Self:
         """Return the plan of the key's workspace."""
         return cls(
-            **dict(_scope_of(caller)),
+            **dict(describe_scope(caller)),
             subscription=SubscriptionPlan(tier=caller.plan, status=caller.subscription),
         )
 
@@ -220,7 +221,7 @@ def _read_page(c: Connection, context: Context, caller: Caller, query: AccountQu
     most = limit if is_page else len(found)
     shown, cursor = cut_page(found, most, lambda last: write_cursor((last.created_at, last.account.id)))
     return AccountList(
-        **dict(_scope_of(caller)),
+        **dict(describe_scope(caller)),
         accounts=_to_models(c, context, caller, shown, with_abilities=query.include is not None),
         next_cursor=cursor,
     )
@@ -231,7 +232,7 @@ def _to_models(
 ) -> list[Account]:
     rows = [one.account for one in found] if with_abilities else []
     abilities = read_abilities(context, c, rows, caller.time_zone)
-    scope = _scope_of(caller).workspace_id
+    scope = describe_scope(caller).workspace_id
     return [Account.from_standing(one, scope, abilities.get(one.account.id)) for one in found]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 INTRODUCTION = """One post, six platforms, once each, on time.
 
 **Keys.** Send `Authorization: Bearer <public id>.<secret>`. A key belongs to one workspace or person; what is outside
-its scope is answered exactly like what does not exist. A key can be restricted. A read-only key is refused everything
-else (403 `insufficient_scope`). A key restricted to accounts sees and changes only posts whose accounts are all among
-them, and its own files, and its external ids are separate from those of other keys. After its expiry a key is invalid
-(401). Rotating a key keeps its restrictions; the old secret works until the overlap ends.
+its scope is answered exactly like what does not exist. A key can be restricted, and `GET /me` says how. A read-only key
+is refused everything else (403 `insufficient_scope`). A mandate bounds what it writes, by whatever request: how soon
+and how far ahead posts are due, their kinds and options (403 `mandate_exceeded`). A key restricted to accounts sees and
+changes only posts whose accounts are all among them, and its own files, and its external ids are separate from those of
+other keys. After its expiry a key is invalid (401). Rotating a key keeps its restrictions; the old secret works until
+the overlap ends.
 
 **Responses.** `{"ok": true, "code": 200, "message": "…", "data": {…}}`, or `{"ok": false, "code": 422, "message": "…",
 "error_code": "…"}`: `message` is for people, `error_code` for programs. 422 lists its `issues`. `X-Request-Id` is the

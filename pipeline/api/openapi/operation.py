@@ -76,6 +76,7 @@ _HEADERS: Mapping[int, Mapping[str, Any]] = {
     503: _RETRY_AFTER,
 }
 _MODELS: Mapping[int, type[Failure]] = {400: BadRequest, 422: InvalidRequest}
+_MODELS_OF_CODES: Mapping[str, type[Failure]] = {"plan_changed": Conflict, "mandate_exceeded": BadRequest}
 
 
 def error_responses(*codes: str, **meanings: str) -> Responses:
@@ -95,8 +96,9 @@ def _response(status: int, meanings: Mapping[str, str]) -> dict[str, Any]:
         "schema": {"properties": {"code": {"const": status}, "error_code": {"enum": [*meanings]}}},
         "examples": {code: {"value": _example(status, code)} for code in meanings},
     }
+    own = [_MODELS_OF_CODES[code] for code in meanings if code in _MODELS_OF_CODES]
     return {
-        "model": Conflict if "plan_changed" in meanings else _MODELS.get(status, Failure),
+        "model": next(iter(own), _MODELS.get(status, Failure)),
         "description": "; ".join(f"{code}: {meaning}" for code, meaning in meanings.items()) + ".",
         "headers": {**REQUEST_ID_HEADER, **_HEADERS.get(status, {})},
         "content": {"application/json": content},

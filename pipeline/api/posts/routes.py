@@ -307,6 +307,7 @@ OPERATIONS = (
             *KEY_ERRORS,
             *BODY_ERRORS,
             *PLAN_ERRORS,
+            "mandate_exceeded",
             "unknown_accounts",
             "missing_accounts",
             "validation_failed",

@@ -145,7 +145,7 @@ class Key:
 
 
 _CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
-             w.subscription, w.time_zone, k.music_required, k.posts_per_minute, k.posts_per_day"""
+             w.subscription, w.time_zone, """ + ", ".join(f"k.{name}" for name in _LIMITS)
 _VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
 
 
@@ -170,7 +170,7 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = UNRESTR
         accounts=accounts,
         expires_at=terms.expires_at,
         bulk=terms.bulk,
-        **asdict(terms.limits),
+        **_write_limits(asdict(terms.limits)),
     )
     return f"{public}.{secret}"
 
@@ -260,7 +260,7 @@ def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
     found = rows(
         c,
         f"""SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
-                  earlier_until, read_only, accounts, bulk, music_required, posts_per_minute, posts_per_day FROM keys
+                  earlier_until, read_only, accounts, bulk, {", ".join(_LIMITS)} FROM keys
             WHERE {own} ORDER BY created_at""",
         **own.values,
     )
@@ -278,7 +278,7 @@ def change_limits(c: Connection, public_id: str, changes: Mapping[str, Any]) -> 
         f"""UPDATE keys SET {assignments} WHERE public_id = :public AND revoked_at IS NULL
             RETURNING {", ".join(_LIMITS)}""",
         public=public_id.partition(".")[0],
-        **changes,
+        **_write_limits(changes),
     )
     return None if found is None else _read_limits(found._mapping)
 
@@ -298,7 +298,13 @@ def _to_key(columns: Mapping[str, Any]) -> Key:
 
 
 def _read_limits(columns: Mapping[str, Any]) -> KeyLimits:
-    return KeyLimits(**{name: columns[name] for name in _LIMITS})
+    found = {name: columns[name] for name in _LIMITS}
+    lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+    return KeyLimits(**{**found, **lists})
+
+
+def _write_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in limits.items()}
 
 
 def _require_own(c: Connection, workspace: UUID, accounts: Sequence[UUID]) -> None:

@@ -356,3 +356,30 @@ def test_the_broker_is_rung_full_again(terminal: Terminal, ledger: Ledger) -> No
     away = terminal.run("broker rebuild", SLIPWAY_BROKER__URL=nowhere)
     assert away.status == 1
     assert "Error: The broker is unreachable. Nothing is lost" in away.stderr
+
+
+def test_a_narrower_mandate_pauses_what_its_key_has_scheduled(terminal: Terminal, ledger: Ledger) -> None:
+    made = terminal.json("workspace create Bound")
+    workspace = UUID(made["id"])
+    limits = "--lead-minutes 30 --ahead-days 60 --kinds video --options tiktok.title,first_comment"
+    key = terminal.json(f"key create Bound --name agent {limits}")
+    assert (key["lead_minutes"], key["kinds"]) == (30, ["video"])
+    account = ledger.account(workspace)
+    with ledger.database.begin() as c:
+        caller = find_caller(c, key["key"])
+    assert caller is not None
+    posts = [ledger.post([account], State.SCHEDULED) for _ in range(3)]
+    for n, post in enumerate(posts[:2]):
+        ledger.update("posts", post.id, f"key_id = '{caller.key_id}', workspace_id = '{workspace}'")
+        ledger.change(post.deliveries[0], f"due_at = now() + interval '{10 + 20 * n} days'")
+    for paused in (1, 0):
+        found = terminal.json("key set", key["public_id"], *["--ahead-days", "20", "--options", "none"])
+        assert (found["ahead_days"], found["options"], found["paused"]) == (20, [], paused)
+    [pause] = terminal.json("pause list")
+    assert (pause["scope"], pause["holds"]) == ("delivery", 1)
+    assert pause["why"] == f"The mandate of key {key['public_id']} was changed, and excludes it."
+    shown = " ".join(terminal.text("key list Bound").split())
+    assert "due in 30 minutes or later; due within 20 days; kinds: video; options: none" in shown
+    refused = terminal.run("key set", key["public_id"], "--options", "tiktok.titel")
+    assert refused.status == 2
+    assert "'tiktok.titel' is not known: did you mean tiktok.title?" in " ".join(refused.stderr.split())

@@ -41,6 +41,10 @@ CREATE TABLE keys (
     music_required boolean,
     posts_per_minute integer,  -- 0: no limit
     posts_per_day integer,  -- 0: no limit
+    lead_minutes integer,
+    ahead_days integer,
+    kinds text[],  -- NULL: all
+    options text[],  -- NULL: all
     counted_on date,  -- the day (UTC) of the count
     counted_posts integer NOT NULL DEFAULT 0,
     CONSTRAINT keys_earlier CHECK ((earlier_sha256 IS NULL) = (earlier_until IS NULL))

@@ -27,6 +27,7 @@ READING = {
     "listImportPresets",
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
+    "getKey",
     "getPost",
     "getSteeringJob",
     "getSubscription",

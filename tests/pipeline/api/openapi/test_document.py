@@ -95,7 +95,8 @@ def test_every_error_has_a_named_type_that_lists_its_codes(spec: Spec) -> None:
     for status, _, content in error_contents(spec):
         name = content["schema"]["$ref"].rpartition("/")[2]
         of_plans = "Conflict" if "plan_changed" in content["examples"] else "Failure"
-        named = {400: "BadRequest", 409: of_plans, 422: "InvalidRequest", 503: name}
+        of_mandates = "BadRequest" if "mandate_exceeded" in content["examples"] else "Failure"
+        named = {400: "BadRequest", 403: of_mandates, 409: of_plans, 422: "InvalidRequest", 503: name}
         assert name == named.get(status, "Failure")
         fields = spec["components"]["schemas"][name]["properties"]
         assert fields["error_code"]["$ref"] == "#/components/schemas/ErrorCode"

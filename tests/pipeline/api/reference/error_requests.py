@@ -13,7 +13,7 @@ from sqlalchemy import text
 from pipeline.api.http.body import BODY_SECONDS
 from pipeline.api.http.envelope import failure, render_internal_error, render_refusal, render_unreachable
 from pipeline.api.server.http_protocol import HEAD_BYTES
-from pipeline.domain.account import Plan, Subscription
+from pipeline.domain.account import KeyLimits, Plan, Subscription
 from pipeline.domain.level import LEVEL
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key
@@ -47,9 +47,9 @@ def _require_plan(scene: Scene, plan: Plan, subscription: Subscription) -> reque
     return scene.server.post(video(other), other.key)
 
 
-def _read_only(scene: Scene) -> requests.Response:
+def _post_with(scene: Scene, terms: Terms) -> requests.Response:
     with scene.server.context.database.begin() as c:
-        key = create_key(c, scene.tenant.workspace, "reporting", Terms(read_only=True))
+        key = create_key(c, scene.tenant.workspace, "reporting", terms)
     return _post(scene, key)
 
 
@@ -125,7 +125,8 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "401 invalid_token": lambda s: s.server.get("/posts", "slw_live_0123456789abcdef.unknown"),
     "402 subscription_required": lambda s: _require_plan(s, Plan.BUSINESS, Subscription.CANCELED),
     "403 tier_not_allowed": lambda s: _require_plan(s, Plan.SCHEDULER, Subscription.ACTIVE),
-    "403 insufficient_scope": _read_only,
+    "403 insufficient_scope": lambda s: _post_with(s, Terms(read_only=True)),
+    "403 mandate_exceeded": lambda s: _post_with(s, Terms(limits=KeyLimits(kinds=("image", "images")))),
     "403 invalid_upload_url": lambda s: _use_upload_url(s, b"", "x"),
     "404 not_found": lambda s: s.server.get(f"/posts/{ABSENT}", s.tenant.key),
     "405 method_not_allowed": lambda s: _send(s, "PUT", "/posts"),

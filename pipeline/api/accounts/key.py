@@ -1,0 +1,111 @@
+"""GET /me: what the key of a request may do, and what is left of its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Self
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import Connection
+
+from pipeline.api.accounts.routes import KeyScope, describe_scope
+from pipeline.api.http.auth import list_rights
+from pipeline.api.http.dependencies import Reader
+from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.rate_limit import Window
+from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.api.openapi.introduction import SCOPE
+from pipeline.api.openapi.operation import Routes
+from pipeline.domain.account import KeyLimits
+from pipeline.domain.explanation_rules import Right
+from pipeline.store.auth.keys import Caller, Key, list_keys
+
+
+class KeyMandate(ResponseModel):
+    """What the key may write. A post outside it is refused with 403 `mandate_exceeded`. null: no limit."""
+
+    lead_minutes: int | None = Field(
+        description="A post that is written is due in so many minutes at the earliest."
+    )
+    ahead_days: int | None = Field(description="A post that is written is due within so many days.")
+    kinds: list[str] | None = Field(description="Kinds of posts: video, image, images, text, document.")
+    options: list[str] | None = Field(
+        description="Options that a post may set, such as tiktok.title or first_comment."
+    )
+
+
+class PostAllowance(ResponseModel):
+    """A limit of posts, and what is left of it."""
+
+    seconds: int = Field(description="Its length: 60, or 86400 for a day in UTC.")
+    limit: int
+    left: int
+    reset: int = Field(description="Seconds until the full limit is available.")
+
+    @classmethod
+    def from_window(cls, window: Window) -> Self:
+        """Return the limit as the API shows it."""
+        return cls(seconds=window.seconds, limit=window.limit, left=window.left, reset=window.reset)
+
+
+class KeyFacts(KeyScope):
+    """The key of the request."""
+
+    public_id: str = Field(description="The half of the key before the dot.")
+    name: str
+    time_zone: str = Field(description="Of the workspace: for local times.")
+    rights: list[Right] = Field(
+        description="read; write: it may also change posts; publish: and send new ones."
+    )
+    accounts: list[UUID] | None = Field(
+        description="The only accounts that it sees. null: all of the workspace."
+    )
+    bulk: bool
+    expires_at: Timestamp | None
+    posts: list[PostAllowance] = Field(description="The limits of posts that it has.")
+    mandate: KeyMandate
+
+    @classmethod
+    def from_key(cls, caller: Caller, key: Key, posts: Sequence[Window]) -> Self:
+        """Return the key as the API shows it to its holder."""
+        rights = list_rights(caller)
+        return cls(
+            **dict(describe_scope(caller)),
+            public_id=key.public_id,
+            name=key.name,
+            time_zone=caller.time_zone,
+            rights=[right for right in Right if right in rights],
+            accounts=None if caller.accounts is None else list(caller.accounts),
+            bulk=caller.bulk,
+            expires_at=key.expires_at,
+            posts=[*map(PostAllowance.from_window, posts)],
+            mandate=_describe_mandate(caller.limits),
+        )
+
+
+def _describe_mandate(limits: KeyLimits) -> KeyMandate:
+    return KeyMandate(
+        lead_minutes=limits.lead_minutes,
+        ahead_days=limits.ahead_days,
+        kinds=None if limits.kinds is None else list(limits.kinds),
+        options=None if limits.options is None else list(limits.options),
+    )
+
+
+routes = Routes(tag=SCOPE, path="")
+
+
+@routes.add("GET", "/me", "The key.")
+async def get_key(call: Reader) -> SuccessResponse[KeyFacts]:
+    """Return what the key may do, and what is left of its limits. Reading it counts against none."""
+    limits = call.caller.limits.over(call.app_state.default_limits)
+    read = partial(call.app_state.rate_limit.read, call.caller.key_id, limits)
+    posts = await call.app_state.lookup_bulkhead.run(read)
+    return success("Key retrieved", await call.read(_read_key, call.caller, posts))
+
+
+def _read_key(c: Connection, caller: Caller, posts: Sequence[Window]) -> KeyFacts:
+    [key] = [one for one in list_keys(c, caller.workspace_id) if one.id == caller.key_id]
+    return KeyFacts.from_key(caller, key, posts)
