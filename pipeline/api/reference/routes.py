@@ -57,6 +57,7 @@ _LINKS = (
     ("/openapi.json", "openapi.json", "the same for programs and generators of clients"),
     ("/reference.md", "reference.md", "the same as Markdown"),
     ("/llms.txt", "llms.txt", "the same as an index, for programs that read texts"),
+    ("/skill.md", "skill.md", "for agents: how to post with one shell script"),
     ("/reference#error-codes", "Error codes", "what each means, and what to do"),
     ("/reference#platforms", "Platforms", "what each takes: types, sizes, lengths, options"),
     ("/runbooks", "Runbooks", "for the operator: what each alert means, and what to type"),
@@ -103,8 +104,14 @@ _REFERENCE_CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_ASSETS = {"reference.css": "text/css", "reference.js": "text/javascript"}
-"""The files of the reference, with their types."""
+_HERE = Path(__file__).parent
+_FILES = {
+    "/reference/reference.css": (_HERE / "static/reference.css", "text/css"),
+    "/reference/reference.js": (_HERE / "static/reference.js", "text/javascript"),
+    "/skill.md": (_HERE.with_name("skill") / "SKILL.md", "text/markdown"),
+    "/skill/slipway.sh": (_HERE.with_name("skill") / "slipway.sh", "text/x-shellscript"),
+}
+"""Address -> file, with its type: those of the reference, and the skill of agents."""
 
 
 class HtmlResponse(NegotiatedResponse):
@@ -122,8 +129,8 @@ def add_pages(app: FastAPI, describe: Callable[[Document], dict[str, Any]]) -> N
         "/reference.md", partial(show_text, "text/markdown", render_markdown), include_in_schema=False
     )
     app.add_route("/llms.txt", partial(show_text, "text/plain", render_index), include_in_schema=False)
-    for name in _ASSETS:
-        app.add_route(f"/reference/{name}", partial(send_asset, name), include_in_schema=False)
+    for address, (file, media_type) in _FILES.items():
+        app.add_route(address, partial(send_file, file.read_bytes(), media_type), include_in_schema=False)
     app.add_route("/runbooks", show_runbooks, include_in_schema=False)
     for document in DOCUMENTS:
         show = partial(show_document, document, describe)
@@ -149,10 +156,9 @@ async def show_text(
     return NegotiatedResponse(content, headers=_PLAIN, media_type=media_type)
 
 
-async def send_asset(name: str, _request: Request) -> Response:
-    """Return a file of the reference."""
-    content = Path(__file__).with_name("static").joinpath(name).read_bytes()
-    return NegotiatedResponse(content, headers=_PLAIN, media_type=_ASSETS[name])
+async def send_file(content: bytes, media_type: str, _request: Request) -> Response:
+    """Return a file as it is."""
+    return NegotiatedResponse(content, headers=_PLAIN, media_type=media_type)
 
 
 async def show_runbooks(request: Request) -> Response:

@@ -100,8 +100,10 @@ def test_the_package_holds_templates_and_static_files(tmp_path: Path) -> None:
     subprocess.run([uv, "build", "--wheel", "--out-dir", tmp_path, ROOT, "--quiet"], check=True)
     [wheel] = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    folder = ROOT / "pipeline" / "dashboard"
-    files = {str(p.relative_to(ROOT)) for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"}
+    folders = (ROOT / "pipeline" / "dashboard", ROOT / "pipeline" / "api" / "skill")
+    found = [p for folder in folders for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    assert folders[1] / "slipway.sh" in found
+    files = {str(p.relative_to(ROOT)) for p in found}
     assert files <= names
 
 

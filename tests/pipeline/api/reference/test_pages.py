@@ -197,6 +197,23 @@ def test_the_reference_is_markdown_and_an_index_for_programs_too(server: Server,
         assert not fragment or fragment in reference.ids
 
 
+@pytest.mark.parametrize(
+    ("address", "name", "kind"),
+    [("/skill.md", "SKILL.md", "text/markdown"), ("/skill/slipway.sh", "slipway.sh", "text/x-shellscript")],
+)
+def test_the_skill_is_served_as_it_is_and_kept_by_its_tag(
+    server: Server, address: str, name: str, kind: str
+) -> None:
+    answer = visit(server, address)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+    assert answer.content == (ROOT / "pipeline" / "api" / "skill" / name).read_bytes()
+    again = server.http.get(
+        server.url + address, headers={"If-None-Match": answer.headers["ETag"]}, timeout=30
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    assert f"({server.url}{address})" in visit(server, "/llms.txt").text
+
+
 # --- codes -----------------------------------------------------------------------------------------------------------
 
 
