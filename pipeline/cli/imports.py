@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import lazy_imports, runtime
+from pipeline.cli import import_source, lazy_imports, runtime
 from pipeline.cli.follow_import import follow_import
 from pipeline.cli.forecast import csv_option, print_accounts
 from pipeline.cli.options import FUTURE, limit_option
@@ -108,6 +109,9 @@ def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str
     type=click.Path(exists=True, path_type=Path),
     help="A folder or a ZIP, where media are found that rows name by file.",
 )
+@click.option("--from", "product", type=click.Choice(["postiz", "genviral"]), help="Whose list FILE is.")
+@click.option("--account", "theirs", multiple=True, metavar="THEIRS=OURS", help="With --from. Or by names.")
+@click.option("--without", multiple=True, metavar="FIELD", help="With --from: leave it out, not refuse it.")
 @wait_option
 def plan(
     file: BinaryIO,
@@ -120,18 +124,27 @@ def plan(
 ) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made.
 
+    With --from, FILE is the saved answer of that product's list of posts, or several: one on a line, or in an array.
+    Posts to come and drafts are rows. Accounts are those of equal names, or as --account says, by an id or name there.
+
     Examples:
       slipway import plan month.csv --workspace Acme --time-zone Europe/Berlin
       zcat month.ndjson.gz | slipway import plan - --format ndjson
       slipway import plan publer.csv --preset publer --accounts tiktok:acme,instagram:acme
       slipway import plan month.csv --media pictures/
+      slipway import plan posts.json --from postiz --account 'Acme Inc.=linkedin:acme'
     """
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
-    options, chosen = _read_options(name, given), None if form is None else file_columns.Format(form)
+    saved, options = import_source.read_options(name, form, given)
+    chosen = file_columns.Format(form or "ndjson") if form or saved else None
     with runtime.report_refusals(), runtime.open_context() as context, TemporaryDirectory() as folder:
         with context.database.begin() as c:
             caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         auth.require_plan(caller)
+        if saved is not None:
+            rows_ = Path(folder, "rows")
+            notes = import_source.convert_list(context, caller, saved, file, rows_)
+            file, options = rows_.open("rb"), replace(options, notes=notes)
         if media is not None:
             copy = Path(folder, "file")
             with copy.open("wb") as target:
@@ -148,20 +161,6 @@ def plan(
             chosen,
         )
         _show(context, caller, job, wait=not no_wait)
-
-
-def _read_options(name: str | None, given: Mapping[str, Any]) -> upload.ImportOptions:
-    """Return the options of a file, by the API's own checks. Raises ClickException."""
-    from pydantic import ValidationError
-
-    asked = {**given, "name": name}
-    try:
-        query = models.UploadQuery.model_validate({key: value for key, value in asked.items() if value})
-    except ValidationError as error:
-        found = error.errors()[0]
-        option = str(found["loc"][0]).replace("_", "-")
-        raise click.ClickException(f"--{option}: {found['msg']} It is {found['input']!r}.") from None
-    return query.to_options(None)
 
 
 @command.command("presets")

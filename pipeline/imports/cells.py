@@ -21,6 +21,7 @@ from pipeline.imports.columns import (
     MEDIA_URLS,
     OWN_COLUMNS,
     POST_ID,
+    REFUSED,
     SCHEDULED_AT,
     STATUS,
     TIMES,
@@ -80,13 +81,13 @@ class RowReader:
         issues: list[dict[str, Any]] = []
         for name, path, parse in self._fields:
             if cell := cells[name]:
-                _set(body, path, _attempt(issues, name, parse, cell))
-        _attempt(issues, MEDIA_URLS, _complete_media, body.get("media"))
+                set_field(body, path, _attempt(issues, name, parse, cell))
+        _attempt(issues, MEDIA_URLS, complete_media, body.get("media"))
         for platform, own in body.get(BY_PLATFORM, {}).items():
-            _attempt(issues, f"{MEDIA_URLS}:{platform}", _complete_media, own.get("media"))
+            _attempt(issues, f"{MEDIA_URLS}:{platform}", complete_media, own.get("media"))
         if not body.get("draft") or any(cells.get(name, "").strip() for name in TIMES):
             time = _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone, self._dates, self._blank)
-            _set(body, (SCHEDULED_AT,), time)
+            set_field(body, (SCHEDULED_AT,), time)
         post_id = _attempt(issues, POST_ID, parse_post_id, cells.get(POST_ID))
         return self.name_cells(texts[:width]), body, post_id, issues
 
@@ -104,14 +105,15 @@ def _attempt(issues: list[dict[str, Any]], name: str, read: Callable[..., Any], 
         return None
 
 
-def _set(body: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def set_field(body: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set what *path* leads to in *body*, unless it is None."""
     if value is not None:
         for key in path[:-1]:
             body = body.setdefault(key, {})
         body[path[-1]] = value
 
 
-def _complete_media(media: dict[str, Any] | None) -> None:
+def complete_media(media: dict[str, Any] | None) -> None:
     """Give media their type where the row has none, and a video or document its one URL. Raises InvalidCell."""
     if media and "type" not in media and (urls := media.get("urls")):
         media["type"] = _find_type(urls)
@@ -311,6 +313,12 @@ def take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | Non
     """Take the keys that only files have out of a body, and return the id of the post that it was exported from."""
     for name in (STATUS, ERROR):
         body.pop(name, None)
+    refused = body.get(REFUSED)
+    if isinstance(refused, list) and all(isinstance(one, list) and len(one) == 3 for one in refused):  # noqa: PLR2004
+        issues += [
+            build_issue((str(path),), str(message), "rule", value)
+            for path, message, value in body.pop(REFUSED)
+        ]
     instant = body.get(SCHEDULED_AT)
     if (instant is None or instant == "") and body.get("draft") is not True:
         issues.append(

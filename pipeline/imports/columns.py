@@ -188,6 +188,8 @@ DATE, TIME = "date", "time"
 TIMES = (SCHEDULED_AT, LOCAL_TIME, DATE, TIME)
 """Columns of a row's time."""
 POST_ID, STATUS, ERROR = "post_id", "status", "error"
+REFUSED = "refused"
+"""Where a row of NDJSON has what its maker could not say in it: ``[field, why, value]`` each."""
 OWN_COLUMNS = frozenset({POST_ID, STATUS, ERROR})
 """Columns of the files that are written here: exports, and rows that were rejected."""
 _FIRST = (

@@ -306,7 +306,7 @@ def _refuse_unread(row: ImportRow, refusal: Refusal) -> RowRecord:
         number=row.number,
         line=row.line,
         verdict=RowVerdict.REJECTED,
-        issues=validate.describe_refusal(refusal),
+        issues=make_storable(validate.describe_refusal(refusal)),
         source=make_storable(row.source),
     )
 
@@ -315,6 +315,8 @@ def make_storable(value: Any) -> Any:
     """Return a value of a file without what JSON in the database cannot hold: NUL and lone surrogates."""
     if isinstance(value, list | tuple):
         return [make_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {name: make_storable(one) for name, one in value.items()}
     if not isinstance(value, str):
         return value
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
@@ -342,7 +344,7 @@ def _store_progress(
         "rejected": job.rejected + counts[RowVerdict.REJECTED],
         "position": found[-1].row.next_position if found else job.position,
         "plan_hash": digest,
-        "notes": [*(job.notes if staged is None else staged.notes)],
+        "notes": [*dict.fromkeys([*job.notes, *(() if staged is None else staged.notes)])],
         "total": job.total if staged is None else staged.rows,
         "plan": counted,
     }

@@ -64,6 +64,8 @@ class ImportOptions:
     """URLs by the names that rows have for them."""
     accounts: Sequence[str] = ()
     """The accounts of rows that name none: ids, or ``platform:username``."""
+    notes: Sequence[str] = ()
+    """What its author is told of how it was made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -95,10 +95,11 @@ _WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
     """Record an upload, and the object that may be in storage from now on. It is visible once it is finished.
 
-    *options*: name, encoding, strict, updates, time_zone, text_encoding, dates, blank, columns, accounts.
+    *options*: name, encoding, strict, updates, time_zone, text_encoding, dates, blank, columns, accounts, notes.
     """
     own: dict[str, Any] = {"workspace_id": caller.workspace_id, "key_id": caller.stored_key}
     mappings = {name: jsonb(options.get(name, {})) for name in ("columns", "media")}
+    mappings["notes"] = jsonb([*options.get("notes", ())])
     given = {**options, **mappings, "accounts": [*options.get("accounts", ())]}
     insert(c, "imports", id=identity, object=key, **own, **given)
 

@@ -68,6 +68,17 @@ def test_keys_of_an_export_are_not_part_of_the_body(files: Files) -> None:
     assert (row.body, row.post_id) == (POST, ID)
 
 
+def test_what_the_maker_of_a_row_refused_rejects_it(files: Files) -> None:
+    (row,) = files.read(json.dumps({**POST, "refused": [["poll", "No counterpart.", 7]]}), Format.NDJSON)
+    assert row.body is None
+    assert row.issues == [{"path": "poll", "message": "No counterpart.", "type": "rule", "value": 7}]
+    (row,) = files.read(json.dumps({**POST, "refused": []}), Format.NDJSON)
+    assert row.body == POST
+    for other in (7, [7], [["poll"]], {"poll": 7}):
+        (row,) = files.read(json.dumps({**POST, "refused": other}), Format.NDJSON)
+        assert row.body == {**POST, "refused": other}, "an unknown field of a post, which the API refuses"
+
+
 @pytest.mark.parametrize(("text", "message"), [("", "empty"), ("\n\n", "no row"), ("[\n{}\n]", "JSON array")])
 def test_a_file_without_lines_is_refused(files: Files, text: str, message: str) -> None:
     with pytest.raises(FileProblem, match=message):
