@@ -32,9 +32,17 @@ from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import REASONS, STATES, name_hold, quote_platform
 from pipeline.domain.account import Role
-from pipeline.domain.attention import HELD, OVERDUE, Kind, Matter
+from pipeline.domain.attention import (
+    AT_THE_SERVER,
+    CARDS,
+    HELD,
+    OVERDUE,
+    REFUSED,
+    Kind,
+    Matter,
+    name_cause,
+)
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.delivery_error import MEDIA_FAULTS, NOT_TRIED
 from pipeline.domain.hold import Hold
 from pipeline.domain.steering import Verb
 from pipeline.store.accounts.accounts import AccountRow, read_accounts
@@ -44,28 +52,8 @@ from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.health import database_now
 from pipeline.store.posts.outcomes import count_outcomes
 
-REFUSED = "refused"
-"""The cause of failed posts that would be refused again as they are."""
 PAUSES = 3
 """Pauses that are named."""
-CARDS: Mapping[str, frozenset[str]] = {
-    "stopped": frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER}),
-    "access": frozenset({Reason.RECONNECT}),
-    "refused": frozenset({REFUSED}),
-    "failed": frozenset({Kind.DEAD_LETTERS}),
-    "unsure": frozenset({Kind.UNKNOWN}),
-    "live": frozenset({Reason.IS_IT_LIVE}),
-    "person": frozenset({Reason.PERSON_NEEDED}),
-    "late": frozenset({Kind.HELD, Kind.OVERDUE}),
-    "ending": frozenset({Kind.GRANT_ENDING}),
-    "server": frozenset({Kind.UNREAD, Kind.ALARM, Kind.WEBHOOK_PAUSED}),
-}
-"""The cards of the page, the most urgent first -> their causes: kinds, reasons of blocked ones, and ``REFUSED``.
-
-``Kind.RECONNECT`` and ``Reason.RECONNECT`` are one word.
-"""
-AT_THE_SERVER = CARDS["stopped"] | CARDS["server"]
-"""Matters that only the operator at the server can deal with: the page shows the command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,11 +115,11 @@ def build_row(
     matter = item.matter
     account = accounts.get(matter.account_id) if matter.account_id else None
     verb = find_verb(matter, now)
-    query = {} if matter.kind in AT_THE_SERVER | CARDS["ending"] else build_query(matter, now)
+    query = {} if matter.kind in AT_THE_SERVER | {Kind.GRANT_ENDING} else build_query(matter, now)
     return Row(
         matter=matter,
         account=account,
-        cause=_name_cause(matter),
+        cause=name_cause(matter),
         says=_say(matter, account),
         show=f"{QUEUE}?{urlencode(query)}" if query else "",
         verb=verb if verb and _may_use(verb, visitor, account) else None,
@@ -143,17 +131,6 @@ def _may_use(verb: Link, visitor: Visitor, account: AccountRow | None) -> bool:
     if account is None:
         return visitor.has(verb.role)
     return visitor.roles.get(account.workspace_id, Role.VIEWER) >= verb.role
-
-
-def _name_cause(matter: Matter) -> str:
-    if matter.kind is Kind.BLOCKED:
-        return matter.reason or ""
-    return REFUSED if matter.kind is Kind.DEAD_LETTERS and not _may_help(matter) else matter.kind
-
-
-def _may_help(matter: Matter) -> bool:
-    """Return True if another try of failed deliveries can succeed without an edit (`explanation._find_failure`)."""
-    return matter.fault != "customer" or matter.code in MEDIA_FAULTS | NOT_TRIED
 
 
 def _say(matter: Matter, account: AccountRow | None) -> str:
@@ -171,7 +148,7 @@ def _say(matter: Matter, account: AccountRow | None) -> str:
 
 def find_verb(matter: Matter, now: datetime) -> Link | None:
     """Return the button that helps; None: there is only the list of what it counts."""
-    cause, only = _name_cause(matter), matter.posts[0] if matter.count == 1 and matter.posts else None
+    cause, only = name_cause(matter), matter.posts[0] if matter.count == 1 and matter.posts else None
     if cause in {Kind.RECONNECT, Kind.GRANT_ENDING}:
         return Link(label="Connect", address="/dashboard/accounts/connect", role=Role.OPERATOR)
     if cause in _TRIES:

@@ -1,4 +1,4 @@
-"""Attention: the kinds of things that need an operator, and the command that deals with each."""
+"""Attention: the kinds of things that need an operator, what they are called, and the command that deals with each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pipeline.domain.delivery import Reason
+from pipeline.domain.delivery_error import MEDIA_FAULTS, NOT_TRIED
 from pipeline.domain.hold import Hold
 
 OVERDUE = timedelta(minutes=1)
@@ -72,6 +73,41 @@ class Matter:
     """What we said of it."""
     fault: str | None = None
     """Whose fault it was: customer, platform or us."""
+
+
+REFUSED = "refused"
+"""The cause of failed posts that would be refused again as they are."""
+CARDS: Mapping[str, frozenset[str]] = {
+    "Nothing goes out": frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER}),
+    "Access withdrawn": frozenset({Reason.RECONNECT}),
+    "Refused by the platform": frozenset({REFUSED}),
+    "Did not come through": frozenset({Kind.DEAD_LETTERS}),
+    "Not sure yet": frozenset({Kind.UNKNOWN}),
+    "Is it live?": frozenset({Reason.IS_IT_LIVE}),
+    "Needs you": frozenset({Reason.PERSON_NEEDED}),
+    "Late": frozenset({Kind.HELD, Kind.OVERDUE}),
+    "Access ends soon": frozenset({Kind.GRANT_ENDING}),
+    "For the operator at the server": frozenset({Kind.UNREAD, Kind.ALARM, Kind.WEBHOOK_PAUSED}),
+}
+"""Titles of the page's cards, the most urgent first -> their causes: kinds, reasons of blocked ones, ``REFUSED``.
+
+``Kind.RECONNECT`` and ``Reason.RECONNECT`` are one word.
+"""
+LATE = CARDS["Late"]
+AT_THE_SERVER = CARDS["Nothing goes out"] | CARDS["For the operator at the server"]
+"""Matters that only the operator at the server can deal with: the page shows the command."""
+
+
+def name_cause(matter: Matter) -> str:
+    """Return the cause of a matter, as ``CARDS`` has it."""
+    if matter.kind is Kind.BLOCKED:
+        return matter.reason or ""
+    return REFUSED if matter.kind is Kind.DEAD_LETTERS and not _may_help(matter) else matter.kind
+
+
+def _may_help(matter: Matter) -> bool:
+    """Return True if another try of failed deliveries can succeed without an edit (`explanation._find_failure`)."""
+    return matter.fault != "customer" or matter.code in MEDIA_FAULTS | NOT_TRIED
 
 
 _LATE_OPTIONS = ("state", "held_for", "platform")

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect
 
-from pipeline.dashboard.attention import CARDS, REFUSED, build_query
+from pipeline.dashboard.attention import build_query
 from pipeline.dashboard.now import list_items
 from pipeline.domain.account import Role
-from pipeline.domain.attention import Kind
+from pipeline.domain.attention import CARDS, REFUSED, Kind
 from pipeline.domain.delivery import Reason, State
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import require_reconnect
