@@ -4,7 +4,7 @@ A setting is read from the environment as ``SLIPWAY_<GROUP>__<NAME>`` (``SLIPWAY
 that ``SLIPWAY_SETTINGS_FILE`` names (the same lines; the environment wins). An unknown name is refused with the most
 similar known one, and inconsistent values with the rule they break (``consistency.py``).
 
-The groups of settings for the audit and for webhooks are here, too.
+The groups of settings for the audit, for webhooks and for e-mail are here, too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 
 from config.api import Api
 from config.consistency import find_inconsistencies
@@ -65,6 +65,24 @@ class Webhooks(Group):
         return value.rstrip("/")
 
 
+EMAIL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
+"""The address of one mailbox, as forms of the web take it (html.spec.whatwg.org, "valid e-mail address", 2026-12)."""
+
+
+class Smtp(Group):
+    """The mail server by which notices are sent."""
+
+    host: str = Field(default="", description="Host name of the mail server; empty = no e-mail is sent.")
+    port: int = Field(default=587, gt=0, lt=65536, description="Its port; 465 with security 'tls'.")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="'starttls' or 'tls' = encrypted, certificate checked; 'none' = neither, and no password.",
+    )
+    username: str = Field(default="", description="Login name; empty = no login.")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    sender: str = Field(default="", pattern=f"^({EMAIL})?$", description="Address that notices come from.")
+
+
 class Audit(Group):
     """The record of who changed what."""
 
@@ -98,6 +116,7 @@ class Settings(Group):
     files: Files = Files()
     imports: Imports = Imports()
     webhooks: Webhooks = Webhooks()
+    smtp: Smtp = Smtp()
     audit: Audit = Audit()
     delay: Delay = Delay()
     publish: Publish = Publish()

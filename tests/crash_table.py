@@ -251,6 +251,7 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/webhooks/test_webhook_crashes.py::test_events_expire_though_the_job_died": (
         "webhooks.expired",
     ),
+    f"{_PIPELINE}/webhooks/test_notices.py::test_a_looker_that_dies_tells_once": ("notices.made",),
     f"{_PIPELINE}/actions/test_steering.py::test_a_confirmed_job_is_done_though_the_process_died": (
         "steering.stored",
     ),

@@ -67,6 +67,7 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.import-files": 600,
         "upkeep.steering": 1,
         "upkeep.webhooks": 600,
+        "upkeep.notices": 15,
         "upkeep.audit": 3600,
     }
     return (

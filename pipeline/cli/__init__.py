@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "live-check": "health:live_check",
     "live-post": "live_post:live_post",
     "migrate": "serve:migrate",
+    "notice": "notice:command",
     "pause": "steer:pause",
     "post": "post:command",
     "receipts": "audit:receipts",

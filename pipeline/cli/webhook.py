@@ -169,8 +169,10 @@ def test(webhook_id: str) -> None:
 
     with _open_webhook(webhook_id) as (context, caller, found):
         event = webhooks.test(context, caller, found.id, None)
-        ended = _wait(context, found.id, event.id)
-    _print_event(ended)
+        ended = models.WebhookEvent.from_event(wait_for_try(context, found.id, event.id)).model_dump(
+            mode="json"
+        )
+    print_present(ended if is_json() else _summarize(ended))
     if found.paused_at is not None:
         click.echo("The webhook is paused: the test waits until it is resumed.", err=True)
     if ended["state"] != "delivered":
@@ -263,7 +265,7 @@ def _check_types(types: tuple[str, ...]) -> list[str] | None:
     return [*types] or None
 
 
-def _wait(context: Context, webhook: UUID, event: UUID) -> dict[str, Any]:
+def wait_for_try(context: Context, webhook: UUID, event: UUID) -> event_store.StoredEvent:
     """Return an event once its first try has ended, or as it is after ``PATIENCE`` seconds."""
     until = time.monotonic() + PATIENCE
     while True:
@@ -271,7 +273,7 @@ def _wait(context: Context, webhook: UUID, event: UUID) -> dict[str, Any]:
             [found] = event_store.list_events(c, webhook, limit=1, identity=event)
         has_ended = any(attempt["outcome"] for attempt in found.attempts)
         if has_ended or time.monotonic() >= until:
-            return models.WebhookEvent.from_event(found).model_dump(mode="json")
+            return found
         time.sleep(POLL_SECONDS)
 
 
@@ -279,10 +281,6 @@ def _summarize(event: dict[str, Any]) -> dict[str, Any]:
     last: dict[str, Any] = next(iter(event["attempts"]), {})
     fields = {name: event[name] for name in ("id", "type", "state", "created_at", "tries", "next_at")}
     return {**fields, "last": last.get("outcome"), "error": last.get("error")}
-
-
-def _print_event(event: dict[str, Any]) -> None:
-    print_present(event if is_json() else _summarize(event))
 
 
 def _print(found: webhook_store.Webhook, secret: str = "") -> None:

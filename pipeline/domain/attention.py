@@ -20,6 +20,9 @@ HELD = timedelta(days=1)
 ENDING = timedelta(days=3)
 """How long before its end a grant is listed. Renewable grants are renewed earlier (``list_due_refreshes``)."""
 
+NOTICES = "notices"
+"""What is paused, if it is no webhook of a customer but a target of notices."""
+
 
 class Kind(StrEnum):
     """The kinds of things that need an operator, the most urgent first."""
@@ -51,7 +54,7 @@ class Matter:
     """The reason of blocked deliveries, the hold of late ones; the name of a queue, the scope of pauses; the kind of
     alarms, and of what could not be read.
 
-    For webhooks, why they are paused.
+    For webhooks, why they are paused, or ``NOTICES``.
     """
     error_class: str | None = None
     code: str | None = None
@@ -139,6 +142,7 @@ _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.DEAD_LETTERS, None): ("slipway dead-letter list", ("platform", "error_class", "code")),
     (Kind.GRANT_ENDING, None): ("slipway account list", ()),
     (Kind.WEBHOOK_PAUSED, None): ("slipway webhook list --paused", ()),
+    (Kind.WEBHOOK_PAUSED, NOTICES): ("slipway notice list", ()),
 }
 """Kind, and a reason that has a command of its own -> the command, and which fields are its options."""
 

@@ -17,6 +17,7 @@ from pipeline.maintenance.rescue_expired_leases import (
     resume_blocked,
 )
 from pipeline.runtime.context import Context
+from pipeline.webhooks.notices import make_notices
 
 JOBS: Mapping[str, Callable[[Context], int]] = {
     "rescue": rescue_expired_leases,
@@ -32,6 +33,7 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "import-files": expire_imports,
     "steering": redispatch_steering,
     "webhooks": expire_webhook_events,
+    "notices": make_notices,
     "counts": compact_rollups,
     "receipts": append_receipts,
     "export": export_moves,

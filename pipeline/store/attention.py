@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
+from pipeline.domain.attention import ENDING, HELD, NOTICES, OVERDUE, Kind, Matter
 from pipeline.domain.hold import INTENDED, LIMITS, Hold
 from pipeline.domain.level import LEVEL
 from pipeline.domain.post import IMMEDIATE
@@ -182,10 +182,10 @@ _CONCERNS = f"""(scope IN ('all', 'platform') OR scope = 'workspace' AND target 
 """Pauses of everything and of a platform hold posts of every workspace."""
 _WEBHOOKS = f"""
 WITH sample AS MATERIALIZED (
-    SELECT workspace_id, paused_why, paused_at FROM webhooks
-    WHERE deleted_at IS NULL AND paused_at IS NOT NULL AND paused_why <> 'person' LIMIT :cap
+    SELECT workspace_id, CASE WHEN form = 'event' THEN paused_why ELSE '{NOTICES}' END AS reason, paused_at
+    FROM webhooks WHERE deleted_at IS NULL AND paused_at IS NOT NULL AND paused_why <> 'person' LIMIT :cap
 )
-SELECT paused_why AS reason, count(*) AS count, min(paused_at) AS oldest, {_CAPPED}
+SELECT reason, count(*) AS count, min(paused_at) AS oldest, {_CAPPED}
 FROM sample d WHERE {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"

@@ -31,6 +31,7 @@ Kind = Literal[
     "import",
     "import preset",
     "key",
+    "notice",
     "pause",
     "post",
     "restore",

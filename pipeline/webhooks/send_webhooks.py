@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
 from standardwebhooks import Webhook as Signer
 
+from pipeline.domain.notice import Form, build_body
 from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import (
     DEAD,
@@ -36,6 +38,7 @@ from pipeline.stages.deadline import Deadline
 from pipeline.store.webhooks import rounds
 from pipeline.store.webhooks.rounds import ArmedEvent, ClaimedWebhook, Settled
 from pipeline.store.webhooks.webhooks import open_secrets
+from pipeline.webhooks.send_email import send_email
 from pipeline.webhooks.webhooks import pause
 
 log = logging.getLogger("slipway.webhooks")
@@ -55,6 +58,7 @@ SLICE, TURN = 15.0, 5.0
 MOST = 4
 """Webhooks that one process serves at a time, or a quarter of its threads if that is less; and as many slow ones. The
 other threads are for maintenance."""
+Sender = Callable[[ArmedEvent], Tried]
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "Slipway/0.1 (webhooks)"}
 
 
@@ -114,8 +118,8 @@ def _do_round(context: Context, claimed: ClaimedWebhook, pool: ThreadPoolExecuto
     if not armed:
         return 0
     failpoint("webhooks.armed", claimed.id)
-    secrets = open_secrets(context.vault, claimed.id, claimed.secrets, with_earlier=claimed.has_earlier)
-    results = [*pool.map(lambda event: _send(context, claimed, secrets, event, deadline), armed)]
+    post = _choose_sender(context, claimed)
+    results = [*pool.map(lambda event: _send(claimed, post, event, deadline), armed)]
     failpoint("webhooks.sent", claimed.id)
     with context.database.begin() as c:
         why = rounds.settle_round(c, claimed, [r for r in results if r is not None], DEAD)
@@ -126,13 +130,23 @@ def _do_round(context: Context, claimed: ClaimedWebhook, pool: ThreadPoolExecuto
     return len(armed)
 
 
-def _send(
-    context: Context, claimed: ClaimedWebhook, secrets: Sequence[str], event: ArmedEvent, deadline: Deadline
-) -> Settled | None:
+def _choose_sender(context: Context, claimed: ClaimedWebhook) -> Sender:
+    """Return what sends to it: events are signed, and notices go to the address that is sealed. Raises VaultError."""
+    secrets = open_secrets(context.vault, claimed.id, claimed.secrets, with_earlier=claimed.has_earlier)
+    if claimed.form is Form.EVENT:
+        return partial(_post, context, claimed.url, secrets)
+    if claimed.form is Form.EMAIL:
+        return partial(send_email, context.settings.smtp, secrets[0])
+    return lambda event: _post(
+        context, secrets[0], (), replace(event, body=build_body(claimed.form, event.body))
+    )
+
+
+def _send(claimed: ClaimedWebhook, post: Sender, event: ArmedEvent, deadline: Deadline) -> Settled | None:
     """Send one event. None: the claim may have ended, so nothing was sent; the try stays open."""
     if not deadline.may_send():
         return None
-    tried = _post(context, claimed.url, secrets, event)
+    tried = post(event)
     deferred = is_deferred(tried, event.n - event.tries)
     wait = compute_wait(1 if deferred else event.tries, tried.retry_after, random.random())  # noqa: S311  no secret
     if tried.outcome is not AttemptOutcome.DELIVERED:
@@ -145,7 +159,7 @@ def _send(
 
 
 def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent) -> Tried:
-    headers = {**_HEADERS, **sign(secrets, str(event.id), event.at, event.body)}
+    headers = {**_HEADERS, **(sign(secrets, str(event.id), event.at, event.body) if secrets else {})}
     try:
         answer = context.receivers.post(url, event.body.encode(), headers, seconds=SECONDS, keep=KEEP)
     except Refused as refused:

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.audit import hide_queries
+from pipeline.domain.notice import Form
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
 from pipeline.media.url_policy import Refused, require_allowed
@@ -143,6 +144,8 @@ def pause(c: Connection, identity: UUID, why: PauseReason) -> None:
         return
     if why is not PauseReason.PERSON:
         log.warning("webhook=%s workspace=%s is paused: %s", paused.id, paused.workspace_id, why)
+    if paused.form is not Form.EVENT:  # no customer's: it is on the list of attention
+        return
     at, event = paused.paused_at or paused.created_at, new_id()
     data = {"workspace_id": paused.workspace_id, "webhook_id": paused.id, "why": why}
     data["failing_since"] = paused.failing_since

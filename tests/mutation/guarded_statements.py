@@ -103,6 +103,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "webhooks.events.replay_events",
         "webhooks.events.replay_events#2",
         "webhooks.facts.take_occurrences",
+        "webhooks.notices.*",
         "webhooks.rounds.*",
         "webhooks.rounds.has_lost_key",
         "webhooks.webhooks.pause_webhook",

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.webhook import EventState, EventType
+from pipeline.domain.webhook import EventState
 from pipeline.store.database import has_row, row, rows
 from pipeline.store.selection import Keyset, where, where_given
 from pipeline.store.webhooks.webhooks import Webhook, to_webhook
@@ -28,7 +28,7 @@ class NewEvent:
     webhook_id: UUID
     id: UUID
     lane: UUID
-    type: EventType
+    type: str
     at: datetime
     data: Mapping[str, Any]
 
@@ -76,8 +76,8 @@ def list_listeners(c: Connection, workspaces: Collection[UUID], *, lock: bool) -
     """Return the webhooks of these workspaces; with *lock*, no sender takes an event out of a lane concurrently."""
     found = rows(
         c,
-        f"""SELECT * FROM webhooks WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND deleted_at IS NULL
-            ORDER BY id {"FOR SHARE" if lock else ""}""",
+        f"""SELECT * FROM webhooks WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND form = 'event'
+            AND deleted_at IS NULL ORDER BY id {"FOR SHARE" if lock else ""}""",
         ids=list(workspaces),
     )
     return [to_webhook(r) for r in found]

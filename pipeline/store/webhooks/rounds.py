@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.notice import Form
 from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import AttemptOutcome, PauseReason, Tried, compute_hold
 from pipeline.store.counters.counters import append_deltas
@@ -29,12 +30,16 @@ SLOW_AFTER = timedelta(seconds=2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedWebhook:
-    """A webhook that this process may send to until its lease ends. Slow ones have slots of their own."""
+    """A webhook that this process may send to until its lease ends. Slow ones have slots of their own.
+
+    ``workspace_id``: with whom it shares slots; a target of notices of all workspaces with none.
+    """
 
     host: ClassVar = ""
     slow: ClassVar = False
     id: UUID
     workspace_id: UUID
+    form: Form
     key_id: UUID | None
     url: str
     secrets: bytes
@@ -75,10 +80,12 @@ UPDATE webhooks w SET lease_until = now() + :lease, fence = fence + 1, served_at
 WHERE id = (
     SELECT id FROM webhooks o WHERE deleted_at IS NULL AND paused_at IS NULL AND hold_until <= now()
       AND (lease_until IS NULL OR lease_until < now())
-      AND (hold_until - served_at > :slow_after) = :is_slow AND workspace_id <> ALL(CAST(:busy AS uuid[]))
+      AND (hold_until - served_at > :slow_after) = :is_slow
+      AND coalesce(workspace_id, id) <> ALL(CAST(:busy AS uuid[]))
       AND EXISTS (SELECT FROM webhook_events e WHERE e.webhook_id = o.id AND e.next_at <= now())
     ORDER BY served_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING id, workspace_id, key_id, url, secrets, coalesce(earlier_until > now(), false) AS has_earlier, fence, failures
+RETURNING id, coalesce(workspace_id, id) AS workspace_id, form, key_id, url, secrets,
+          coalesce(earlier_until > now(), false) AS has_earlier, fence, failures
 """
 _LOCK = """
 SELECT failures FROM webhooks WHERE id = :id AND fence = :fence AND paused_at IS NULL AND deleted_at IS NULL
@@ -106,7 +113,7 @@ def claim_webhook(c: Connection, lease: timedelta, shares: Shares, *, is_slow: b
     found = row(c, _CLAIM, **bound, busy=list(shares.running))
     if found is None and shares.running and not shares.only_new:
         found = row(c, _CLAIM, **bound, busy=[])
-    return None if found is None else ClaimedWebhook(**found._mapping)
+    return None if found is None else ClaimedWebhook(**{**found._mapping, "form": Form(found.form)})
 
 
 def has_lost_key(c: Connection, claimed: ClaimedWebhook) -> bool:

@@ -12,10 +12,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.attention import Kind
+from pipeline.domain.notice import Form
 from pipeline.domain.webhook import ALWAYS, CHOICES, EventType, PauseReason
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import find_value, insert, new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.rollups.settled_counts import ALL_WORKSPACES
 from pipeline.store.selection import where_given
 from pipeline.store.vault import Vault
 
@@ -29,6 +32,8 @@ class Webhook:
 
     id: UUID
     workspace_id: UUID
+    """``ALL_WORKSPACES`` only of a target of notices."""
+    form: Form
     key_id: UUID | None
     accounts: Sequence[UUID] | None
     url: str
@@ -41,8 +46,13 @@ class Webhook:
     paused_why: PauseReason | None
     failing_since: datetime | None
 
-    def takes(self, kind: EventType) -> bool:
-        """Return True if it chose events of this type."""
+    @property
+    def scope(self) -> UUID | None:
+        """The workspace; None: all."""
+        return None if self.workspace_id == ALL_WORKSPACES else self.workspace_id
+
+    def takes(self, kind: EventType | Kind) -> bool:
+        """Return True if it chose events of this type, or notices of matters of this kind."""
         return self.types is None or kind in ALWAYS or kind in self.types
 
     def may_see(self, accounts: Collection[UUID]) -> bool:
@@ -50,7 +60,7 @@ class Webhook:
         return self.accounts is None or set(accounts) <= set(self.accounts)
 
 
-_COLUMNS = ", ".join(Webhook.__dataclass_fields__)
+COLUMNS = ", ".join(Webhook.__dataclass_fields__)
 
 
 def create_webhook(
@@ -68,7 +78,7 @@ def create_webhook(
     found = insert(
         c,
         "webhooks",
-        returning=_COLUMNS,
+        returning=COLUMNS,
         id=identity,
         workspace_id=caller.workspace_id,
         key_id=caller.stored_key,
@@ -96,7 +106,7 @@ def list_webhooks(
     own = restrict_files(caller) & where_given({"id": "id = :id"}, id=identity)
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM webhooks WHERE {own} AND deleted_at IS NULL
+        f"""SELECT {COLUMNS} FROM webhooks WHERE {own} AND form = 'event' AND deleted_at IS NULL
             ORDER BY created_at, id {"FOR NO KEY UPDATE" if lock else ""}""",
         **own.values,
     )
@@ -116,14 +126,14 @@ def change_webhook(c: Connection, identity: UUID, **changes: Any) -> Webhook:
         changes["types"] = _to_types(changes["types"])
     names = ", ".join(f"{name} = :{name}" for name in changes) or "id = id"
     return to_webhook(
-        row(c, f"UPDATE webhooks SET {names} WHERE id = :id RETURNING {_COLUMNS}", id=identity, **changes)
+        row(c, f"UPDATE webhooks SET {names} WHERE id = :id RETURNING {COLUMNS}", id=identity, **changes)
     )
 
 
 def pause_webhook(c: Connection, identity: UUID, why: PauseReason) -> Webhook | None:
     """Pause a webhook and return it; None if it is paused already: the first reason stays."""
     sql = f"""UPDATE webhooks SET paused_at = now(), paused_why = :why
-              WHERE id = :id AND paused_at IS NULL RETURNING {_COLUMNS}"""
+              WHERE id = :id AND paused_at IS NULL RETURNING {COLUMNS}"""
     found = row(c, sql, id=identity, why=why)
     return None if found is None else to_webhook(found)
 
@@ -159,7 +169,7 @@ def rotate_secret(c: Connection, vault: Vault, identity: UUID, overlap: timedelt
     found = row(
         c,
         f"""UPDATE webhooks SET secrets = :sealed, earlier_until = now() + :overlap WHERE id = :id
-            RETURNING {_COLUMNS}""",
+            RETURNING {COLUMNS}""",
         id=identity,
         sealed=sealed,
         overlap=overlap,
@@ -178,7 +188,7 @@ def count_paused_webhooks(c: Connection) -> dict[PauseReason, int]:
     found = rows(
         c,
         """SELECT paused_why AS why, count(*) AS n FROM webhooks
-           WHERE deleted_at IS NULL AND paused_at IS NOT NULL GROUP BY 1""",
+           WHERE form = 'event' AND deleted_at IS NULL AND paused_at IS NOT NULL GROUP BY 1""",
     )
     return {**dict.fromkeys(PauseReason, 0), **{PauseReason(r.why): r.n for r in found}}
 
@@ -187,7 +197,7 @@ def list_all_paused(c: Connection, limit: int) -> list[Webhook]:
     """Return paused webhooks of all workspaces, the longest paused first."""
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM webhooks WHERE deleted_at IS NULL AND paused_at IS NOT NULL
+        f"""SELECT {COLUMNS} FROM webhooks WHERE form = 'event' AND deleted_at IS NULL AND paused_at IS NOT NULL
             ORDER BY paused_at LIMIT :n""",
         n=limit,
     )
@@ -198,6 +208,7 @@ def to_webhook(found: Any) -> Webhook:
     """Return a row with the columns of a webhook as one."""
     values = {name: getattr(found, name) for name in Webhook.__dataclass_fields__}
     why = values["paused_why"]
+    values |= {"workspace_id": found.workspace_id or ALL_WORKSPACES, "form": Form(found.form)}
     return Webhook(**{**values, "paused_why": None if why is None else PauseReason(why)})
 
 

@@ -31,10 +31,10 @@ from tests.waiting import until
 READS = (
     "account list, attention, audit export, audit list, dead-letter causes, dead-letter list, dead-letter "
     "show, delivery list, delivery show, doctor, explain, forecast, import forecast, import list, "
-    "import presets, import rows, import show, import template, key list, pause list, post export, post list, "
-    "post show, receipts export, receipts head, receipts verify, restore list, restore status, settings check, "
-    "settings example, settings list, steer list, steer receipts, steer show, top, user list, webhook events, "
-    "webhook list, webhook show, workspace list"
+    "import presets, import rows, import show, import template, key list, notice list, pause list, post export, "
+    "post list, post show, receipts export, receipts head, receipts verify, restore list, restore status, "
+    "settings check, settings example, settings list, steer list, steer receipts, steer show, top, user list, "
+    "webhook events, webhook list, webhook show, workspace list"
 )
 CHANGES_NOTHING = {
     **dict.fromkeys(READS.split(", "), "it reads"),
@@ -121,6 +121,10 @@ class Scene:
 
     def webhook(self) -> str:
         made: str = self.terminal.json("webhook create", HOOK, "--workspace", self.workspace)["id"]
+        return made
+
+    def target(self) -> str:
+        made: str = self.terminal.json("notice add", self.workspace, "--slack", HOOK)["id"]
         return made
 
     def paused(self) -> str:
@@ -212,6 +216,9 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "key revoke": lambda s: (s.key(),),
     "key rotate": lambda s: (s.key(),),
     "key set": lambda s: (s.key(), "--posts-per-minute", "5"),
+    "notice add": lambda s: (s.workspace, "--slack", HOOK),
+    "notice remove": lambda s: (s.target(),),
+    "notice test": lambda s: (s.target(),),
     "pause add": lambda s: ("account", s.account(), "--why", "checking"),
     "pause lift": lambda s: ("account", s.paused()),
     "post cancel": lambda s: (str(s.post().id),),
@@ -246,7 +253,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "workspace set-plan": lambda s: (s.workspace, "professional"),
 }
 """Commands that change something -> the words behind the command that do so."""
-UNDELIVERED = {"webhook test": 1}
+UNDELIVERED = {"notice test": 1, "webhook test": 1}
 """The exit status of commands that do something whose outcome is bad here."""
 INPUT: dict[str, Callable[[Scene], str]] = {
     "account add": lambda _: TOKENS,

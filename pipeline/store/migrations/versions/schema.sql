@@ -803,13 +803,14 @@ CREATE TABLE import_presets (
 
 CREATE TABLE webhooks (
     id uuid PRIMARY KEY,
-    workspace_id uuid NOT NULL REFERENCES workspaces,
+    workspace_id uuid REFERENCES workspaces,  -- NULL: notices of the whole server
+    form text NOT NULL DEFAULT 'event' CHECK (form IN ('event', 'slack', 'discord', 'email')),  -- the others: notices
     key_id uuid REFERENCES keys,  -- NULL: the command line
     accounts uuid[],  -- of a restricted key, sorted: it gets no other events. NULL: all of the workspace
-    url text NOT NULL,
-    types text[],  -- of the events that are sent; NULL: all
+    url text NOT NULL,  -- of a target of notices, what may be shown of its address
+    types text[],  -- of the events that are sent, or kinds of matters; NULL: all
     description text,
-    secrets bytea NOT NULL,  -- sealed by the vault
+    secrets bytea NOT NULL,  -- sealed by the vault; of a target of notices, its address
     earlier_until timestamptz,  -- until then the secret of before the last rotation signs too
     created_at timestamptz NOT NULL DEFAULT now(),
     paused_at timestamptz,
@@ -821,7 +822,8 @@ CREATE TABLE webhooks (
     served_at timestamptz NOT NULL DEFAULT now(),
     lease_until timestamptz,
     fence bigint NOT NULL DEFAULT 0,
-    CONSTRAINT paused_says_why CHECK ((paused_at IS NULL) = (paused_why IS NULL))
+    CONSTRAINT paused_says_why CHECK ((paused_at IS NULL) = (paused_why IS NULL)),
+    CONSTRAINT events_have_workspace CHECK (workspace_id IS NOT NULL OR form <> 'event')
 ) WITH (fillfactor = 50);
 CREATE INDEX webhooks_of_workspace ON webhooks (workspace_id) WHERE deleted_at IS NULL;
 CREATE INDEX webhooks_serving ON webhooks (served_at) WHERE deleted_at IS NULL AND paused_at IS NULL;
@@ -863,6 +865,19 @@ CREATE TABLE webhook_attempts (
     CONSTRAINT ended_has_outcome CHECK ((ended_at IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX webhook_attempts_open ON webhook_attempts (webhook_id) WHERE outcome IS NULL;
+
+-- what a target of notices knows of each cause on the list of attention
+CREATE TABLE notices (
+    id uuid PRIMARY KEY,  -- the lane of its events
+    webhook_id uuid NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    cause text NOT NULL,
+    headline text NOT NULL,  -- repeated when it has ended
+    is_there boolean NOT NULL DEFAULT true,  -- on the list
+    since timestamptz NOT NULL DEFAULT now(),  -- it is, or it is not
+    is_open boolean NOT NULL DEFAULT false,  -- it was told, and its end was not
+    told_at timestamptz,  -- the last notice that it is there
+    UNIQUE (webhook_id, cause)
+);
 
 -- what happened to accounts and imports; the export of moves makes events of them and deletes them
 CREATE TABLE occurrences (

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.domain.notice import Form
 from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import AttemptOutcome, Tried
 from pipeline.store.auth.keys import Terms, create_key, find_caller
@@ -318,6 +319,7 @@ def test_only_a_webhook_of_a_restricted_key_is_lost_with_it(
         claimed = ClaimedWebhook(
             id=webhook.id,
             workspace_id=pair.workspace,
+            form=Form.EVENT,
             key_id=caller.key_id,
             url="",
             secrets=b"",
