@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import Cursor
+from psycopg import RawCursor
 from psycopg.rows import no_result
 from psycopg.types.json import Jsonb, set_json_loads
 from pydantic_core import from_json
@@ -221,8 +221,8 @@ def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, 
     Only inside a transaction.
     """
     with _translate_errors(connection, sql):
-        cursor = _cursor(connection)
-        cursor.executemany(_to_driver_sql(sql), values, returning=True)
+        cursor, (numbered, names) = _cursor(connection), _to_driver_sql(sql)
+        cursor.executemany(numbered, [[one[name] for name in names] for one in values], returning=True)
         found = [cursor.fetchone()]
         while cursor.nextset():
             found.append(cursor.fetchone())
@@ -231,15 +231,16 @@ def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, 
 
 def _execute(
     connection: Connection, sql: str, values: Mapping[str, Any], *, prepare: bool | None = None
-) -> Cursor[Any]:
+) -> RawCursor[Any]:
     """Execute on the driver's cursor: SQLAlchemy describes forty columns again for each result (measured)."""
     with _translate_errors(connection, sql):
-        return _cursor(connection).execute(_to_driver_sql(sql), values, prepare=prepare)
+        numbered, names = _to_driver_sql(sql)
+        return _cursor(connection).execute(numbered, [values[name] for name in names], prepare=prepare)
 
 
-def _cursor(connection: Connection) -> Cursor[Any]:
+def _cursor(connection: Connection) -> RawCursor[Any]:
     driver: Any = connection.connection.driver_connection
-    return driver.cursor(row_factory=_make_rows)  # type: ignore[no-any-return]
+    return RawCursor(driver, row_factory=_make_rows)
 
 
 @contextmanager
@@ -272,9 +273,15 @@ def _row_type(*names: bytes) -> Any:
 
 
 @lru_cache(maxsize=500)
-def _to_driver_sql(sql: str) -> str:
-    """Translate ``:name`` to psycopg's ``%(name)s``. SQLAlchemy's text() is compiled at each call; this is cached."""
-    return _NAME.sub(r"%(\1)s", sql.replace("%", "%%"))
+def _to_driver_sql(sql: str) -> tuple[str, Sequence[str]]:
+    """Translate ``:name`` to PostgreSQL's ``$1``; return the names in that order.
+
+    SQLAlchemy's text() is compiled at each call, and psycopg's other cursors parse a statement of more than 4,096
+    characters or 50 values again at each; this is cached.
+    """
+    numbers: dict[str, int] = {}
+    numbered = _NAME.sub(lambda found: f"${numbers.setdefault(found[1], len(numbers) + 1)}", sql)
+    return numbered, tuple(numbers)
 
 
 _NAME = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)\b")
