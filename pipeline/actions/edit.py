@@ -27,6 +27,7 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.delay import dispatch_at
+from pipeline.stages.neighbours import digest_contents
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, derive_status, is_current
@@ -99,7 +100,8 @@ def find_edited(context: Context, caller: Caller, post_id: UUID) -> EditResult |
         if view is None:
             return None
         status = derive_status(view)
-        warnings = find_open_warnings(context, c, {post_id} if status in OPEN else ())
+        named = {post_id: caller.accounts is None} if status in OPEN else {}
+        warnings = find_open_warnings(context, c, named)
     return EditResult(
         id=post_id,
         status=status,
@@ -245,7 +247,8 @@ def _write(
     accounts = {**{p.account_id: p.platform for p in post.deliveries}, **_list_platforms(plan)}
     drafts = {a for a, platform in accounts.items() if _is_draft(context, says, a, platform)}
     level = find_post_level(says.level, is_draft=plan.due_at >= NO_TIME)
-    mark_deliveries(c, post, level, drafts, {account: says.own.get(account) for account in changed})
+    contents = digest_contents(says, [*changed, *plan.accounts])
+    mark_deliveries(c, post, level, drafts, {account: says.own.get(account) for account in changed}, contents)
     pin_checks(c, post.id, media_checks.map_check_ids(checks))
     firsts: list[datetime] = []
     for part in post.deliveries:
@@ -267,6 +270,7 @@ def _write(
                     next_at=start,
                     inbox_draft=account.id in drafts,
                     own=says.own.get(account.id),
+                    content=contents[account.id],
                 ),
                 due_at=plan.dues[account.id],
                 why="an edit added the account",
@@ -368,7 +372,10 @@ def _build_result(
         message = "The failed deliveries stay failed until the post is retried or given a time."
         warnings.append(AcceptanceWarning(field="scheduled_at", code="STILL_FAILED", message=message))
     if status is not PostStatus.FAILED:
-        warnings += find_warnings(context, c, plan.content, list(plan.accounts.values()), plan.dues, checks)
+        accounts, named = list(plan.accounts.values()), caller.accounts is None
+        warnings += find_warnings(
+            context, c, plan.post.id, plan.content, accounts, plan.dues, checks, named=named
+        )
     return EditResult(
         id=plan.post.id,
         status=status,

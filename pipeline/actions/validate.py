@@ -20,6 +20,7 @@ from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.mandate import find_earliest, find_excess
+from pipeline.stages.neighbours import place, warn_of_stored
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import PostRequest, Refusal
@@ -62,6 +63,8 @@ class ValidationResult:
     dues: Mapping[UUID, datetime] = field(default_factory=dict)
     """By account."""
     immediate: bool = False
+    earlier: UUID | None = None
+    """The post that an equal request made."""
     refused: list[RequestFinding] = field(default_factory=list)
     warnings: list[RequestFinding] = field(default_factory=list)
 
@@ -85,6 +88,11 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
     _evaluate(context, caller, request, result, checks)
     with context.database.begin() as c:
         _warn(context, c, request, result, checks)
+        placed = place(result.earlier, request, result.accounts, result.dues)
+        result.warnings += [
+            RequestFinding(code=w.code, message=w.message, field=w.field, account=one.account)
+            for one, w in warn_of_stored(c, placed, named=caller.accounts is None)
+        ]
     return result
 
 
@@ -96,6 +104,7 @@ def _apply_rules(
         result, "external_id", lambda: find_replay(context, c, Submission(caller=caller, request=request))
     )
     if earlier is not None:
+        result.earlier = earlier.id
         message = f"An equal request was accepted before; a repetition returns its post, {earlier.id}."
         result.warnings.append(RequestFinding(code="DUPLICATE", message=message, field="external_id"))
     _collect(result, "accounts", lambda: rules.select_accounts(c, caller, request.account_ids))

@@ -99,6 +99,9 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "unknown_accounts": ("No such account: {value}", "It is none of this client, or not active."),
     "scheduled_at rule": ("The time has passed", "Give a new one."),
     "EQUAL_ROW": ("Equal to an earlier row", "Each of them makes a post."),
+    "POSTS_TOO_CLOSE": ("Close to another post of its account", "Give it another time."),
+    "SAME_CAPTION": ("Same caption as another post that day", "Change one of them."),
+    "SAME_MEDIA": ("Same media as another post that day", "Change one of them."),
     "POST_CANCELED": (
         "Its post is canceled",
         "Nothing goes out for this row. Delete that post to make another.",

@@ -69,9 +69,7 @@ class PostingTimes:
             values["days"] = tuple(tuple(map(parse_time, given["times"].get(day, ()))) for day in DAYS)
         if "most_a_day" in given:
             values["most_a_day"] = given["most_a_day"]
-        if "least_gap_minutes" in given:
-            values["least_gap"] = timedelta(minutes=given["least_gap_minutes"])
-        return cls(**values)
+        return cls(**values, least_gap=read_least_gap(given))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the times as JSON fields, all of them."""
@@ -109,6 +107,12 @@ class PostingTimes:
         for at in self.days[day.weekday()]:
             if instants := list_instants(datetime.combine(day, at), self.zone):
                 yield instants[0]
+
+
+def read_least_gap(stored: Mapping[str, Any]) -> timedelta:
+    """Return the least gap of what ``PostingTimes.to_dict`` wrote; the usual one if there is none."""
+    minutes = stored.get("least_gap_minutes")
+    return LEAST_GAP if minutes is None else timedelta(minutes=minutes)
 
 
 def parse_time(text: str) -> time:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import WORKING
+from pipeline.domain.neighbours import Lines
 from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.job_loop import next_chunk_size
@@ -35,6 +36,8 @@ REST = 4.0
 without an import, and 10 times without small chunks and rests (`bulk` of tests/bench, on two cores)."""
 MAX_REST = 2.0
 """Seconds."""
+MOST_LINES = 100_000
+"""Accounts' parts of rows that later rows of a slice are compared with; some 30 MB."""
 REQUESTS_SECONDS, ASK_SECONDS = 10.0, 0.5
 """How long a request's post is remembered, and how often the database is asked for one."""
 
@@ -57,6 +60,8 @@ class ImportSlice:
     """Rows of the next chunk."""
     taken: dict[UUID, list[datetime]] = field(default_factory=dict)
     """The times that posts and rows of accounts have taken, as far as rows asked for free ones."""
+    lines: Lines = field(default_factory=lambda: Lines(MOST_LINES))
+    """The accounts' parts of the new posts that were planned in this slice."""
     _asked_at: float = -ASK_SECONDS
     _met_at: float = -REQUESTS_SECONDS
 

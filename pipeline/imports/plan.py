@@ -35,6 +35,7 @@ from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.import_slice import ImportSlice
 from pipeline.imports.media_names import MediaNames
+from pipeline.imports.neighbours import warn_of_rows
 from pipeline.imports.read import Staged, open_rows
 from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
@@ -254,7 +255,7 @@ def _evaluate_parsed(
         inputs=inputs,
         find_edit_problem=partial(_find_edit_problem, work, c),
     )
-    return list(validate.evaluate_rows(work.job, parsed, outcomes, known))
+    return warn_of_rows(work, c, outcomes, list(validate.evaluate_rows(work.job, parsed, outcomes, known)))
 
 
 def _find_times(work: ImportSlice, c: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -42,10 +42,11 @@ from pipeline.stages.new_post import (
     dispatch_stored,
     plan_post,
 )
-from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
+from pipeline.stages.new_warnings import list_gaps, warn_of_neighbours_together, warn_of_plan
+from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.posting_times import assign_times
 from pipeline.stages.replay import Replayed, build_token, find_replay, find_replays
-from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
+from pipeline.stages.warnings import DailyCounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check, Link
 from pipeline.store.database import Unreachable
@@ -334,21 +335,16 @@ def store_plans(
     drafts = [[one.inbox_draft for one in post.deliveries] for post in posts]
     counted = zip(plans, drafts, strict=True) if warn else ()
     days = DailyCounts(context, c, [[*zip(p.accounts, p.dues.values(), d, strict=True)] for p, d in counted])
-    stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
+    gaps = list_gaps(plans) if warn else {}
+    stored, planned, found = store.store_posts(c, posts, _window(context), days.by_account, gaps)
     too_full = days.warn(planned)
+    alike = warn_of_neighbours_together(plans, posts, stored, found) if warn else {}
     return [
-        accept_stored(plan, post, [*_warn(plan), *too_full[n]] if warn else ()) if post.id in stored else None
+        accept_stored(plan, post, [*warn_of_plan(plan), *too_full[n], *alike[n]] if warn else ())
+        if post.id in stored
+        else None
         for n, (plan, post) in enumerate(zip(plans, posts, strict=True))
     ]
-
-
-def _warn(plan: PostPlan) -> list[AcceptanceWarning]:
-    grants = [
-        warning
-        for account in plan.accounts
-        for warning in warn_of_expiring_grant(account, plan.dues[account.id])
-    ]
-    return [*warn_of_checks(plan.submission.request, plan.checks), *warn_of_problems(plan.problems), *grants]
 
 
 def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:

@@ -26,6 +26,7 @@ from pipeline.stages import post_rules as rules
 from pipeline.stages.mandate import refuse_beyond_mandate
 from pipeline.stages.media_checks import Link as MediaLink
 from pipeline.stages.media_checks import list_links
+from pipeline.stages.neighbours import digest_contents
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest
 from pipeline.stages.post_rules import AccountProblem
@@ -136,6 +137,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
     """Return the rows of a plan: deliveries are scheduled when every check is good, else accepted."""
     request = plan.submission.request
     is_good = media_checks.are_all_good(plan.checks)
+    contents = digest_contents(request, plan.dues)
     return NewPost(
         id=new_id(),
         workspace_id=plan.submission.workspace,
@@ -168,6 +170,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
                 ),
                 due_at=plan.dues[account.id],
                 own=request.own.get(account.id),
+                content=contents[account.id],
             )
             for account in plan.accounts
             for adapter in [context.adapters[account.platform]]

@@ -6,7 +6,7 @@ equal bodies within the window are one, unless the post was changed, cancelled o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -93,7 +93,9 @@ def find_replays(
     known = store.find_replays(c, list(dict.fromkeys(names.values())), window, importing=importing)
     found = {n: known[name] for n, name in names.items() if name in known}
     equal = {n: replay for n, replay in found.items() if is_equal(repeats[n][0].request, replay)}
-    warnings = _find_warnings(context, c, equal.values())
+    named = {replay.post_id: repeats[n][0].caller.accounts is None for n, replay in equal.items()}
+    waiting = {r.post_id for r in equal.values() if not r.deleted and _read_status(r) in OPEN}
+    warnings = find_open_warnings(context, c, {post: named[post] for post in waiting})
     return {
         n: _accept(replay, warnings.get(replay.post_id, []))
         if n in equal
@@ -127,21 +129,20 @@ def _read_status(replay: Replay) -> PostStatus:
     return apply_due_time(PostStatus(replay.status), replay.due_at, replay.now)
 
 
-def _find_warnings(
-    context: Context, c: Connection, replays: Iterable[Replay]
-) -> dict[UUID, list[AcceptanceWarning]]:
-    waiting = {r.post_id for r in replays if not r.deleted and _read_status(r) in OPEN}
-    return find_open_warnings(context, c, waiting)
-
-
 def find_open_warnings(
-    context: Context, c: Connection, posts: Collection[UUID]
+    context: Context, c: Connection, named: Mapping[UUID, bool]
 ) -> dict[UUID, list[AcceptanceWarning]]:
-    """Find the warnings of now about posts that are still to be published, by post."""
-    return {
-        post.id: find_warnings(context, c, read_content(post), post.accounts, post.dues, post.checks)
-        for post in store.read_open_posts(c, posts)
-    }
+    """Find the warnings of now about posts that are still to be published, by post.
+
+    *named*: the posts, each with whether its warnings say which post a neighbour is.
+    """
+    found = {}
+    for post in store.read_open_posts(c, named):
+        says, name = read_content(post), named[post.id]
+        found[post.id] = find_warnings(
+            context, c, post.id, says, post.accounts, post.dues, post.checks, named=name
+        )
+    return found
 
 
 def read_content(post: OpenPost | LockedPost) -> PostContent:

@@ -15,6 +15,7 @@ from adapters.contract import Platform
 from pipeline.domain.post import NO_TIME
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
+from pipeline.stages.neighbours import place, warn_of_stored
 from pipeline.stages.platform_limits import find_daily_quota, find_post_quota, name_counted
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import AccountProblem, describe_account, find_problems
@@ -29,24 +30,32 @@ _DAY = timedelta(days=1)
 def find_warnings(
     context: Context,
     c: Connection,
+    post: UUID,
     content: PostContent,
     accounts: Sequence[AccountRow],
     dues: Mapping[UUID, datetime],
     checks: Mapping[int, Check],
+    *,
+    named: bool,
 ) -> list[AcceptanceWarning]:
-    """Find all warnings of a stored post, those about the media first. *dues*: by account."""
+    """Find all warnings of a stored post, those about the media first.
+
+    *dues*: by account; ``named``: as in ``warn_of_neighbours``.
+    """
     facts, track = list_media_facts(checks), get_track(checks)
     found = [
         *warn_of_checks(content, checks),
         *warn_of_problems(find_problems(context, content, accounts, facts, track)),
     ]
-    return found + [
+    found += [
         w
         for account in accounts
         for w in warn_of_account(
             context, c, account, dues[account.id], content.for_account(account.id).options
         )
     ]
+    placed = place(post, content, accounts, dues)
+    return found + [w for _, w in warn_of_stored(c, placed, named=named)]
 
 
 def warn_of_problems(found: Iterable[AccountProblem]) -> Iterator[AcceptanceWarning]:

@@ -6,13 +6,14 @@ only: it answers 201 and keeps nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.api.app import create_app
+from pipeline.domain.neighbours import Neighbour
 from pipeline.store.deliveries.daily_quota import DailyQuota
 from pipeline.store.posts import insert_batch as group
 from pipeline.store.posts.insert_batch import NewPost
@@ -25,10 +26,11 @@ def _rolled_back(
     posts: Sequence[NewPost],
     window: timedelta,
     days: Sequence[tuple[UUID, datetime, DailyQuota]],
-) -> tuple[set[UUID], list[int]]:
+    gaps: Mapping[UUID, timedelta],
+) -> tuple[set[UUID], list[int], dict[tuple[int, UUID], list[Neighbour]]]:
     c.exec_driver_sql("BEGIN")
     try:
-        return STORING(c, posts, window, days)
+        return STORING(c, posts, window, days, gaps)
     finally:
         c.exec_driver_sql("ROLLBACK")
 

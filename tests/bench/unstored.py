@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.api.app import create_app
+from pipeline.domain.neighbours import Neighbour
 from pipeline.store.posts import insert_batch as group
 from pipeline.store.posts.insert_batch import NewPost
 
@@ -20,9 +21,9 @@ STORING = group.store_posts  # fails at import if the name changes, so that the 
 
 
 def _unstored(
-    _c: Connection, posts: Sequence[NewPost], _window: object, days: Sequence[object]
-) -> tuple[set[UUID], list[int]]:
-    return {post.id for post in posts}, [0] * len(days)
+    _c: Connection, posts: Sequence[NewPost], _window: object, days: Sequence[object], _gaps: object
+) -> tuple[set[UUID], list[int], dict[tuple[int, UUID], list[Neighbour]]]:
+    return {post.id for post in posts}, [0] * len(days), {}
 
 
 group.store_posts = _unstored  # type: ignore[assignment]

@@ -189,7 +189,7 @@ class ImportPlan(ResponseModel):
     duplicate: int
     rejected: int
     warnings: int = Field(
-        description="Rows with `warnings`: equal to another row without external_id, or of a canceled post."
+        description="Rows with `warnings`: equal, alike or close to another row or post, or of a canceled post."
     )
 
 

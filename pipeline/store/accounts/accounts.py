@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Account, Credentials, Platform, RemoteAccount
 from pipeline.domain.account import AccountStatus
+from pipeline.domain.posting_times import read_least_gap
 from pipeline.store.database import has_row, jsonb, new_id, require_row, row, rows
 from pipeline.store.selection import where, where_given
 from pipeline.store.vault import Vault
@@ -41,6 +42,11 @@ class AccountRow:
     error: Mapping[str, Any] | None
     posting_times: Mapping[str, Any] = field(default_factory=dict)
     """What was set of its posting times (``domain/posting_times.py``)."""
+
+    @cached_property
+    def least_gap(self) -> timedelta:
+        """The least time between two of its posts."""
+        return read_least_gap(self.posting_times)
 
     @cached_property
     def adapter_account(self) -> Account:

@@ -265,10 +265,10 @@ def add_delivery(
         c,
         """WITH d AS (
                INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, level, inbox_draft,
-                                       due_at, next_at, error, own)
+                                       due_at, next_at, error, own, caption_digest, media_digest)
                VALUES (:id, :post, :w, :account, :platform, :state,
                        (SELECT max(level) FROM post_deliveries WHERE post_id = :post), :inbox_draft,
-                       :due, :next, CAST(:error AS jsonb), CAST(:own AS jsonb))
+                       :due, :next, CAST(:error AS jsonb), CAST(:own AS jsonb), :caption, :media)
                RETURNING id, state
            )
            INSERT INTO moves (delivery_id, mover, target, generation, fence, why)
@@ -285,6 +285,8 @@ def add_delivery(
         why=why,
         error=jsonb(None if error is None else dict(error)),
         own=jsonb(None if new.own is None else new.own.to_dict()),
+        caption=new.content.caption,
+        media=new.content.media,
     )
 
 

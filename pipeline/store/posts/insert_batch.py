@@ -5,14 +5,17 @@ Lists travel as PostgreSQL array literals, one text each: the driver's own list 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.neighbours import EMPTY, Content, Neighbour
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.post import NO_TIME
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
@@ -27,6 +30,7 @@ from pipeline.store.array_literals import (
 from pipeline.store.database import rows
 from pipeline.store.deliveries.daily_quota import DailyQuota, build_planned
 from pipeline.store.posts.idempotency import select_repeat
+from pipeline.store.posts.neighbours import build_neighbours, write_gaps, write_numbers
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
 
@@ -72,6 +76,8 @@ class NewDelivery:
     due_at: datetime | None = None
     """None: when its post is due."""
     own: OwnContent | None = None
+    content: Content = EMPTY
+    """The digests of what the account publishes."""
 
 
 def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
@@ -109,9 +115,7 @@ _TAKEN = f"""
     RETURNING *"""
 
 
-def _build_store() -> str:
-    """Return the statement that stores posts, on one line: the driver caches no statement over 4,096 characters."""
-    statement = f"""
+_STORE = f"""
 WITH taken AS ({_TAKEN}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
@@ -126,12 +130,12 @@ post AS (
     RETURNING id, workspace_id, due_at),
 delivery AS (
     INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level,
-                            inbox_draft, own)
-    SELECT x.id, post.id, post.workspace_id, account, platform, state, due, next, level, draft, own
+                            inbox_draft, own, caption_digest, media_digest)
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, due, next, level, draft, own, words, shown
     FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
                 :d_next::timestamptz[], :d_level::smallint[], :d_draft::boolean[],
-                :d_due::timestamptz[], :d_own::jsonb[])
-         AS x (id, p, account, platform, state, next, level, draft, due, own)
+                :d_due::timestamptz[], :d_own::jsonb[], :d_caption::bigint[], :d_media::bigint[])
+         AS x (id, p, account, platform, state, next, level, draft, due, own, words, shown)
     JOIN post ON post.id = (:id::uuid[])[x.p]
     RETURNING id, state),
 moved AS (
@@ -140,16 +144,17 @@ pinned AS (
     INSERT INTO post_checks (post_id, position, check_id)
     SELECT post.id, n, k FROM unnest(:c_post::integer[], :c_position::integer[], :c_check::uuid[]) AS x (p, n, k)
     JOIN post ON post.id = (:id::uuid[])[x.p])
-SELECT id, NULL::bigint AS planned, NULL::bigint AS i FROM post
+SELECT 0 AS i, NULL::bigint AS planned, id, NULL::integer AS match, NULL::timestamptz AS due_at FROM post
 UNION ALL
-SELECT NULL, {build_planned("account_id = x.a", "x.due", "x.drafts", "x.most")}, i
+SELECT i, {build_planned("account_id = x.a", "x.due", "x.drafts", "x.most")}, NULL, NULL, NULL
 FROM unnest(:a_id::uuid[], :a_due::timestamptz[], :a_drafts::boolean[], :a_most::integer[]) WITH ORDINALITY
      AS x (a, due, drafts, most, i)
+UNION ALL
+SELECT x.i, NULL, n.post_id, n.match, n.due_at
+FROM unnest(:d_account::uuid[], :d_due::timestamptz[], :d_gap::interval[], :d_caption::bigint[], :d_media::bigint[])
+     WITH ORDINALITY AS x (account, due, gap, caption, media, i), {build_neighbours("NULL::uuid")} n
+WHERE x.gap IS NOT NULL
 """
-    return " ".join(statement.split())
-
-
-_STORE = _build_store()
 
 
 def store_posts(
@@ -157,7 +162,8 @@ def store_posts(
     posts: Sequence[NewPost],
     window: timedelta,
     days: Sequence[tuple[UUID, datetime, DailyQuota]] = (),
-) -> tuple[set[UUID], list[int]]:
+    gaps: Mapping[UUID, timedelta] = MappingProxyType({}),
+) -> tuple[set[UUID], list[int], dict[tuple[int, UUID], list[Neighbour]]]:
     """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of the stored posts.
 
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
@@ -166,6 +172,9 @@ def store_posts(
     ``days``: accounts, due times and quotas. For each, the second result counts as ``count_planned`` what the account
     has sent or is still to send in the 24 hours before; the new posts are not counted (every part of a statement sees
     the tables as before it).
+
+    ``gaps``: the least gaps of the accounts whose neighbours are looked for. The third result has what
+    ``find_neighbours`` finds, by the position of the post and account; drafts have none.
     """
     found = rows(
         c,
@@ -173,15 +182,20 @@ def store_posts(
         window=window,
         importing=any(p.import_id for p in posts),
         **_post_columns(posts),
-        **_part_columns(posts),
+        **_part_columns(posts, gaps),
         a_id=write_ids(a for a, _, _ in days),
         a_due=write_times(due for _, due, _ in days),
         a_drafts=write_words(quota.drafts for _, _, quota in days),
         a_most=write_words(quota.too_many for _, _, quota in days),
     )
-    stored = {r.id for r in found if r.id is not None}
-    planned = {r.i: r.planned for r in found if r.id is None}
-    return stored, [planned[i] for i in range(1, len(days) + 1)]
+    planned = {r.i: r.planned for r in found if r.planned is not None}
+    parts = [(n, one.account_id) for n, post in enumerate(posts) for one in post.deliveries]
+    near: dict[tuple[int, UUID], list[Neighbour]] = defaultdict(list)
+    for r in found:
+        if r.match is not None:
+            near[parts[r.i - 1]].append(Neighbour(r.match, r.id, r.due_at))
+    stored = {r.id for r in found if r.i == 0}
+    return stored, [planned[i] for i in range(1, len(days) + 1)], near
 
 
 def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
@@ -206,7 +220,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     }
 
 
-def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
+def _part_columns(posts: Sequence[NewPost], gaps: Mapping[UUID, timedelta]) -> dict[str, str]:
     """Deliveries and pins; each refers to its post by the position in the list."""
     parts = [(i, p, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
@@ -221,6 +235,9 @@ def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "d_draft": write_words([d.inbox_draft for *_, d in parts]),
         "d_due": write_times([d.due_at or p.due_at for _, p, d in parts]),
         "d_own": write_jsons([None if d.own is None else d.own.to_dict() for *_, d in parts]),
+        "d_caption": write_numbers([d.content.caption for *_, d in parts]),
+        "d_media": write_numbers([d.content.media for *_, d in parts]),
+        "d_gap": write_gaps([gaps.get(d.account_id) if p.due_at < NO_TIME else None for _, p, d in parts]),
         "c_post": write_words([i for i, _, _ in pins]),
         "c_position": write_words([n for _, n, _ in pins]),
         "c_check": write_ids([check for _, _, check in pins]),

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.neighbours import Content
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.database import insert, jsonb, row, rows
@@ -71,19 +72,29 @@ def mark_deliveries(
     level: int,
     drafts: Collection[UUID],
     own: Mapping[UUID, OwnContent | None],
+    contents: Mapping[UUID, Content],
 ) -> None:
-    """Store with a post's deliveries the level of its content and, by account, inbox drafts and changed own content."""
+    """Store with a post's deliveries the level of its content and, by account, inbox drafts and changed own content.
+
+    *contents*: the digests of what each account publishes, of the accounts of *own* at least.
+    """
     rows(
         c,
         """UPDATE post_deliveries SET level = :level, inbox_draft = (account_id = ANY(CAST(:drafts AS uuid[]))),
                own = CASE WHEN account_id = ANY(CAST(:changed AS uuid[]))
-                          THEN CAST(:own AS jsonb) -> CAST(account_id AS text) ELSE own END
+                          THEN CAST(:own AS jsonb) -> CAST(account_id AS text) ELSE own END,
+               (caption_digest, media_digest) = (
+                   SELECT CAST(found ->> 0 AS bigint), CAST(found ->> 1 AS bigint)
+                   FROM (SELECT CASE WHEN account_id = ANY(CAST(:changed AS uuid[]))
+                                     THEN CAST(:contents AS jsonb) -> CAST(account_id AS text)
+                                     ELSE jsonb_build_array(caption_digest, media_digest) END) AS x (found))
            WHERE post_id = :id RETURNING id""",
         id=post.id,
         level=level,
         drafts=list(drafts),
         changed=list(own),
         own=jsonb({str(account): one.to_dict() for account, one in own.items() if one is not None}),
+        contents=jsonb({str(account): one for account, one in contents.items()}),
     )
 
 

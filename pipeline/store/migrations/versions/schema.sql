@@ -343,6 +343,9 @@ CREATE TABLE deliveries (
     inbox_draft boolean NOT NULL DEFAULT false,  -- the options of its post leave a draft: a daily quota of its own
     own jsonb,  -- what its entry of the request carries of its own; the rest is the post's (domain/own_content.py)
     is_comment boolean NOT NULL DEFAULT false,  -- the first comment below the account's post, not the post
+    -- 64 bits of a digest of what its account publishes (domain/neighbours.py); NULL: it is empty
+    caption_digest bigint,
+    media_digest bigint,
     UNIQUE (post_id, account_id, is_comment),
     CONSTRAINT blocked_says_why CHECK ((state = 'blocked') = (reason IS NOT NULL)),
     CONSTRAINT published_has_time CHECK ((state = 'published') = (published_at IS NOT NULL)),

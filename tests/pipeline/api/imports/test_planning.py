@@ -269,3 +269,31 @@ def test_a_step_that_another_worker_has_is_left_alone(importer: Importer) -> Non
         assert claim(c, JOBS, identity, timedelta(minutes=1))
     do_step(importer.server.context, identity)
     assert importer.get(identity)["counts"]["rows"] == 0
+
+
+def test_rows_are_told_of_stored_posts_and_of_earlier_rows(importer: Importer) -> None:
+    stored = importer.server.post(importer.body(caption="Same"), importer.tenant.key).json()["data"]["id"]
+    other = {"type": "video", "url": "https://cdn.example.com/other.mp4"}
+    found = importer.plan(
+        importer.body(caption="Same", scheduled_at="2031-05-04T12:00:00Z", media=other),
+        importer.body(caption="Row", scheduled_at="2031-05-04T14:00:00Z", media=other),
+        importer.body(caption="Row", scheduled_at="2031-05-04T14:59:00Z", external_id="a"),
+        importer.body(caption="Row", scheduled_at="2031-05-05T15:00:00Z"),
+        importer.body(caption="Row", scheduled_at=None, draft=True, external_id="b"),
+    )
+    told = [
+        [(w["code"], w["path"], w["message"].split(": ", 1)[1].split(" ", 2)[:2]) for w in r.warnings or ()]
+        for r in importer.records(found["id"])
+    ]
+    assert told == [
+        [("SAME_CAPTION", "caption", ["post", f"{stored},"])],
+        [("SAME_MEDIA", "media", ["row", "1,"])],
+        [
+            ("POSTS_TOO_CLOSE", "scheduled_at", ["row", "2"]),
+            ("SAME_CAPTION", "caption", ["row", "2,"]),
+            ("SAME_MEDIA", "media", ["post", f"{stored},"]),
+        ],
+        [],
+        [],
+    ]
+    assert found["plan"]["warnings"] == 3

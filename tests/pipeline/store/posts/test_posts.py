@@ -53,7 +53,7 @@ def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1"
 
 def keep(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> bool:
     with ledger.database.begin() as c:
-        stored, _ = store.store_posts(c, [post], window)
+        stored, *_ = store.store_posts(c, [post], window)
     return stored == {post.id}
 
 
