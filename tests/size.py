@@ -23,10 +23,10 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 66_403,
-    "Python files of the product": 544,
-    "Markdown words": 33_966,
-    "lines of tests": 112_550,
+    "code lines of the product": 67_609,
+    "Python files of the product": 555,
+    "Markdown words": 33_894,
+    "lines of tests": 114_248,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

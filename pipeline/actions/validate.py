@@ -20,14 +20,13 @@ from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.mandate import find_earliest, find_excess
-from pipeline.stages.neighbours import place, warn_of_stored
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.post_rules import AccountProblem, find_problems
 from pipeline.stages.posting_times import LOOK_BACK, find_times, set_times
 from pipeline.stages.replay import find_replay
-from pipeline.stages.warnings import warn_of_account, warn_of_checks
+from pipeline.stages.warnings import place, warn_of_account, warn_of_checks, warn_of_stored
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.accounts.posting_times import list_taken
 from pipeline.store.auth.keys import Caller

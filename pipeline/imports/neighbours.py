@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from pipeline.imports.import_slice import ImportSlice
 from pipeline.imports.validate import Issue
 from pipeline.stages.ingest import Outcome
-from pipeline.stages.neighbours import place, warn_of_neighbours
 from pipeline.stages.new_post import PostPlan
+from pipeline.stages.warnings import place, warn_of_neighbours
 from pipeline.store.imports.rows import RowRecord
-from pipeline.store.posts.neighbours import find_neighbours
+from pipeline.store.posts.insert_batch import find_neighbours
 
 
 def warn_of_rows(

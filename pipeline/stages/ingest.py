@@ -42,11 +42,10 @@ from pipeline.stages.new_post import (
     dispatch_stored,
     plan_post,
 )
-from pipeline.stages.new_warnings import list_gaps, warn_of_neighbours_together, warn_of_plan
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.posting_times import assign_times
 from pipeline.stages.replay import Replayed, build_token, find_replay, find_replays
-from pipeline.stages.warnings import DailyCounts
+from pipeline.stages.warnings import DailyCounts, list_gaps, warn_of_neighbours_together, warn_of_plan
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check, Link
 from pipeline.store.database import Unreachable

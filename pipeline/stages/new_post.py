@@ -18,17 +18,18 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
 from pipeline.domain.level import find_post_level
+from pipeline.domain.neighbours import Content, digest_content
 from pipeline.domain.post import NO_TIME, PostStatus, next_at, slot_end
 from pipeline.runtime.context import Context
 from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.drafts import list_urls
 from pipeline.stages.mandate import refuse_beyond_mandate
 from pipeline.stages.media_checks import Link as MediaLink
 from pipeline.stages.media_checks import list_links
-from pipeline.stages.neighbours import digest_contents
 from pipeline.stages.platform_limits import is_inbox_draft
-from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest
+from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest
 from pipeline.stages.post_rules import AccountProblem
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
@@ -131,6 +132,16 @@ def plan_post(
         token=token,
         links=links,
     )
+
+
+def digest_contents(content: PostContent, accounts: Iterable[UUID]) -> dict[UUID, Content]:
+    """Return the digests of what each account publishes."""
+    shared = _digest(content)
+    return {i: _digest(content.for_account(i)) if i in content.own else shared for i in accounts}
+
+
+def _digest(content: PostContent) -> Content:
+    return digest_content(content.caption, list_urls(content.media))
 
 
 def build_post(context: Context, plan: PostPlan) -> NewPost:

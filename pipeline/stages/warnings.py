@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.domain.neighbours import Content, Lines, Match, Neighbour, Part, find_nearest
 from pipeline.domain.post import NO_TIME
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
-from pipeline.stages.neighbours import place, warn_of_stored
+from pipeline.stages.new_post import PostPlan, digest_contents
 from pipeline.stages.platform_limits import find_daily_quota, find_post_quota, name_counted
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import AccountProblem, describe_account, find_problems
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.daily_quota import DailyQuota, count_planned
+from pipeline.store.posts.insert_batch import NewPost, find_neighbours
 from pipeline.store.posts.options import Options
 
 _DAY = timedelta(days=1)
@@ -182,3 +184,115 @@ class DailyCounts:
             count = stored + sum(due_at - _DAY < other <= due_at for other in mine)
             found[n].extend(warn_of_full_day(account, quota, count))
         return found
+
+
+def warn_of_plan(plan: PostPlan) -> list[AcceptanceWarning]:
+    """Return the warnings that the database is not asked for."""
+    grants = [
+        warning
+        for account in plan.accounts
+        for warning in warn_of_expiring_grant(account, plan.dues[account.id])
+    ]
+    return [*warn_of_checks(plan.submission.request, plan.checks), *warn_of_problems(plan.problems), *grants]
+
+
+def list_gaps(plans: Sequence[PostPlan]) -> dict[UUID, timedelta]:
+    """Return the least gaps of the accounts whose stored neighbours ``store_posts`` finds, in its own statement."""
+    return {account.id: account.least_gap for plan in plans for account in plan.accounts}
+
+
+def warn_of_neighbours_together(
+    plans: Sequence[PostPlan],
+    posts: Sequence[NewPost],
+    stored: Collection[UUID],
+    found: Mapping[tuple[int, UUID], Sequence[Neighbour]],
+) -> Mapping[int, list[AcceptanceWarning]]:
+    """Return the warnings of neighbours, stored before or earlier in the list, by post.
+
+    *posts*: of the plans; *stored*: those of them that are; *found*: by position of the post and account.
+    """
+    warnings: dict[int, list[AcceptanceWarning]] = defaultdict(list)
+    together = Counter(account.id for plan in plans for account in plan.accounts)
+    lines = Lines(together.total() + 1)
+    for n, (plan, post) in enumerate(zip(plans, posts, strict=True)):
+        compared = [a for a in plan.accounts if together[a.id] > 1 or (n, a.id) in found]
+        if not compared or post.id not in stored:
+            continue
+        contents = {one.account_id: one.content for one in post.deliveries}
+        named = plan.submission.caller.accounts is None
+        for one in place(post.id, plan.submission.request, compared, plan.dues, contents):
+            near = [*found.get((n, one.account.id), ()), *lines.add(one.part)]
+            warnings[n].extend(warn_of_neighbours(one, near, named=named) if near else ())
+    return warnings
+
+
+# --- neighbours: posts too close to another of their account, or with its caption or media. A message names the other
+# post, but not to a key that is restricted to accounts: that post may go to others as well.
+
+
+class _Told(NamedTuple):
+    code: str
+    field: str
+    says: str
+
+
+_WARNINGS: Mapping[Match, _Told] = {
+    Match.GAP: _Told(
+        code="POSTS_TOO_CLOSE",
+        field="scheduled_at",
+        says="{other} is due {due}, within the account's least gap of {gap} minutes",
+    ),
+    Match.CAPTION: _Told(
+        code="SAME_CAPTION", field="caption", says="{other}, due {due}, has the same caption"
+    ),
+    Match.MEDIA: _Told(code="SAME_MEDIA", field="media", says="{other}, due {due}, has the same media"),
+}
+
+
+class Placed(NamedTuple):
+    """An account's part of a post, with the account and all of the post's content."""
+
+    account: AccountRow
+    content: PostContent
+    part: Part
+
+
+def place(
+    post: UUID | int | None,
+    content: PostContent,
+    accounts: Iterable[AccountRow],
+    dues: Mapping[UUID, datetime],
+    contents: Mapping[UUID, Content] | None = None,
+) -> list[Placed]:
+    """Return the part of each account that has a time. *post*: as in ``Part``; *dues* and *contents*: by account."""
+    digests = contents or digest_contents(content, dues)
+    timed = [account for account in accounts if dues.get(account.id, NO_TIME) < NO_TIME]
+    return [Placed(a, content, Part(post, a.id, dues[a.id], a.least_gap, digests[a.id])) for a in timed]
+
+
+def warn_of_stored(
+    c: Connection, placed: Sequence[Placed], *, named: bool
+) -> Iterator[tuple[Placed, AcceptanceWarning]]:
+    """Warn of the neighbours that are stored. ``named``: as in ``warn_of_neighbours``."""
+    found = find_neighbours(c, [one.part for one in placed])
+    for n, one in enumerate(placed):
+        for warning in warn_of_neighbours(one, found.get(n, ()), named=named):
+            yield one, warning
+
+
+def warn_of_neighbours(
+    placed: Placed, found: Iterable[Neighbour], *, named: bool
+) -> Iterator[AcceptanceWarning]:
+    """Warn of the nearest neighbour of each match. ``named``: whether messages say which post it is."""
+    account, content, part = placed
+    for match, one in find_nearest(found, part.due_at).items():
+        code, field, says = _WARNINGS[match]
+        other = f"post {one.post}" if named else "another post"
+        other = f"row {one.post}" if isinstance(one.post, int) else other
+        due, gap = one.due_at.astimezone(UTC).isoformat(), part.least_gap // timedelta(minutes=1)
+        said = says.format(other=other, due=due, gap=gap)
+        yield AcceptanceWarning(
+            field=content.name_field(account.id, field),
+            code=code,
+            message=f"{describe_account(account)}: {said}.",
+        )

@@ -25,9 +25,20 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
-from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
-from pipeline.store.database import has_row, jsonb, new_id, read_number, row, rows
+from pipeline.store.database import (
+    has_row,
+    jsonb,
+    new_id,
+    read_number,
+    row,
+    rows,
+    write_bytes,
+    write_ids,
+    write_texts,
+    write_times,
+    write_words,
+)
 
 Purpose = Literal["image", "video", "document", "music"]
 Verdict = Literal["good", "refused", "unanswered"]

@@ -19,8 +19,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
 from pipeline.domain.hold import DerivedHold, list_scopes
-from pipeline.store.array_literals import write_ids
-from pipeline.store.database import row, rows
+from pipeline.store.database import row, rows, write_ids
 from pipeline.store.deliveries.holds import list_derived_holds, quote, read_holds
 from pipeline.store.deliveries.selection import JUST_DUE, DeliveryFacts, ListFilter
 from pipeline.store.selection import Keyset, Where, where_given

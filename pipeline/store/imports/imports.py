@@ -18,9 +18,8 @@ from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.release_forecast import Waiting
 from pipeline.store import jobs
-from pipeline.store.array_literals import write_ids, write_times
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import insert, jsonb, read_all, require_row, row, rows
+from pipeline.store.database import insert, jsonb, read_all, require_row, row, rows, write_ids, write_times
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
 from pipeline.store.posts.options import OWN_CAPTION, OWN_MEDIA, DraftOptions

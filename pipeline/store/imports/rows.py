@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.bulk_import import RowVerdict
-from pipeline.store.array_literals import (
+from pipeline.store.database import (
+    rows,
     write_bytes,
     write_ids,
     write_jsons,
@@ -20,7 +21,6 @@ from pipeline.store.array_literals import (
     write_times,
     write_words,
 )
-from pipeline.store.database import rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

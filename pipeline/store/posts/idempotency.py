@@ -16,9 +16,8 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import SETTLED
 from pipeline.domain.own_content import OwnContent
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
-from pipeline.store.array_literals import write_ids, write_texts
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import row, rows
+from pipeline.store.database import row, rows, write_ids, write_texts
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 from pipeline.store.posts.pins import to_check
 from pipeline.store.posts.views import SCHEDULED_AT
