@@ -14,16 +14,14 @@ from sqlalchemy import Connection
 from pipeline.actions.steer_step import run_at_once
 from pipeline.actions.steering import Steering
 from pipeline.domain.account import KeyLimits
-from pipeline.domain.post import OPEN
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.runtime.context import Context
 from pipeline.stages.mandate import find_excess
 from pipeline.stages.replay import read_content
 from pipeline.store.auth.keys import Caller, Key
-from pipeline.store.database import rows
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.health import database_now
-from pipeline.store.posts.idempotency import read_open_posts
+from pipeline.store.posts.idempotency import list_open_posts, read_open_posts
 
 CHUNK = 500
 """Posts that are read at once."""
@@ -45,10 +43,7 @@ def pause_beyond(context: Context, caller: Caller, key: Key, limits: KeyLimits) 
 
 
 def _find_beyond(c: Connection, key: Key, limits: KeyLimits) -> list[UUID]:
-    sql = """SELECT id FROM posts WHERE workspace_id = :w AND key_id = :key AND status = ANY (:open)
-             AND deleted_at IS NULL ORDER BY id"""
-    ids = [r.id for r in rows(c, sql, w=key.workspace_id, key=key.id, open=[*map(str, OPEN)])]
-    now = database_now(c)
+    ids, now = list_open_posts(c, key.workspace_id, key.id), database_now(c)
     return [
         post.id
         for n in range(0, len(ids), CHUNK)

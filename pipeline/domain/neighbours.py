@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 DAY = timedelta(days=1)
-MOST = 25
+MOST = 10
 """Posts of one account that are compared on each side of a time."""
 
 

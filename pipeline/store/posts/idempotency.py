@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import SETTLED
 from pipeline.domain.own_content import OwnContent
+from pipeline.domain.post import OPEN
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import row, rows, write_ids, write_texts
@@ -159,6 +160,13 @@ def find_posts_sent_as(c: Connection, external_id: str, workspaces: Collection[U
         **own.values,
     )
     return [r.post_id for r in found]
+
+
+def list_open_posts(c: Connection, workspace: UUID, key: UUID) -> list[UUID]:
+    """Return the posts of a key that are still to be published, oldest first."""
+    sql = """SELECT id FROM posts WHERE workspace_id = :w AND key_id = :key AND status = ANY (:open)
+             AND deleted_at IS NULL ORDER BY id"""
+    return [r.id for r in rows(c, sql, w=workspace, key=key, open=[*map(str, OPEN)])]
 
 
 def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:

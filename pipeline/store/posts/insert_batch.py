@@ -82,13 +82,13 @@ class NewDelivery:
 
 
 _WAITING = "state IN ('accepted', 'scheduled', 'retrying')"
-_OTHERS = "state NOT IN ('accepted', 'scheduled', 'retrying') AND state NOT IN ('failed', 'cancelled')"
+_OTHERS = "state NOT IN ('accepted', 'scheduled', 'retrying')"
 _FROM, _TO = (
     "due_at >= x.due - greatest(x.gap, interval '1 day')",
     "due_at <= x.due + greatest(x.gap, interval '1 day')",
 )
 _READ = " UNION ALL ".join(
-    f"""(SELECT post_id, due_at, caption_digest, media_digest FROM post_deliveries
+    f"""(SELECT post_id, due_at, state, caption_digest, media_digest FROM post_deliveries
          WHERE account_id = x.account AND {condition} LIMIT {MOST})"""
     for condition in (
         f"{_WAITING} AND {_FROM} AND due_at < x.due ORDER BY due_at DESC",
@@ -104,7 +104,7 @@ def build_neighbours(post: str) -> str:
     """Return the LATERAL query of the nearest neighbours of ``x``: account, due, gap, caption and media.
 
     Of each sum of matches one is found. At most ``MOST`` deliveries that wait are read on each side of the time, and
-    as many of the others, the latest; failed and canceled ones are none, nor are those of *post*.
+    as many of the others, the latest: of these, failed and canceled ones are no neighbours, nor are those of *post*.
     """
     return f"""LATERAL (
         SELECT DISTINCT ON (match) match, post_id, due_at FROM (
@@ -113,7 +113,7 @@ def build_neighbours(post: str) -> str:
                        + CASE WHEN d.media_digest = x.media THEN {Match.MEDIA:d} ELSE 0 END ELSE 0 END AS match, d.*
             FROM ({_READ}) d
             WHERE ({_IS_CLOSE} OR d.caption_digest = x.caption OR d.media_digest = x.media)
-              AND d.post_id IS DISTINCT FROM {post}) d
+              AND d.state NOT IN ('failed', 'cancelled') AND d.post_id IS DISTINCT FROM {post}) d
         WHERE match > 0 ORDER BY match, greatest(due_at - x.due, x.due - due_at))"""
 
 

@@ -31,29 +31,30 @@ class Limit:
     """A limit, a post that breaks it, and words of the refusal: the limit and the value found."""
 
     limits: KeyLimits
-    breaks: Mapping[str, Any]
+    breaks: Callable[[], Mapping[str, Any]]
+    """Made when a test begins: times are near."""
     says: str
 
 
 LIMITS = {
     "lead": Limit(
         limits=KeyLimits(lead_minutes=30),
-        breaks={"scheduled_at": later(minutes=20)},
+        breaks=lambda: {"scheduled_at": later(minutes=20)},
         says="due in 30 minutes at the earliest; this one is due at 20",
     ),
     "ahead": Limit(
         limits=KeyLimits(ahead_days=30),
-        breaks={"scheduled_at": later(days=40)},
-        says=f"due within 30 days; this one is due at {later(days=40)[:10]}",
+        breaks=lambda: {"scheduled_at": later(days=40)},
+        says="due within 30 days; this one is due at 20",
     ),
     "kinds": Limit(
         limits=KeyLimits(kinds=("image", "images")),
-        breaks={},
+        breaks=dict,
         says="This key may send image, images; this is of kind video.",
     ),
     "options": Limit(
         limits=KeyLimits(options=("first_comment", "tiktok.privacy_level")),
-        breaks=TITLE,
+        breaks=lambda: TITLE,
         says="This key may set first_comment, tiktok.privacy_level; tiktok.title is set.",
     ),
 }
@@ -200,7 +201,7 @@ def writer(server: Server, limit: Limit) -> Writer:
     tenant = server.tenant()
     with server.context.database.begin() as c:
         key = create_key(c, tenant.workspace, "agent", Terms(limits=limit.limits))
-    body = {**video(tenant, scheduled_at=later(days=2)), **limit.breaks}
+    body = {**video(tenant, scheduled_at=later(days=2)), **limit.breaks()}
     return Writer(server=server, tenant=tenant, key=key, body=body)
 
 

@@ -112,6 +112,8 @@ def test_a_new_key_has_a_rate_and_its_limits_can_be_changed(terminal: Terminal) 
         "music_required": None,
         "posts_per_minute": 60,
         "posts_per_day": 500,
+        **dict.fromkeys(("lead_minutes", "ahead_days", "kinds", "options")),
+        "paused": 0,
     }
     [listed] = [key for key in terminal.json("key list Rates") if key["public_id"] == known]
     assert (listed["posts_per_minute"], listed["posts_per_day"]) == (60, 500)

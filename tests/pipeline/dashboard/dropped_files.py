@@ -33,7 +33,7 @@ def good(n: int, caption: str = "", **more: str) -> list[str]:
         "caption": caption or f"Post {n} {os.urandom(4).hex()}",
         "media_urls": f"https://cdn.example.com/{n}.mp4",
         "accounts": "tiktok:tiktok_user",
-        "local_time": f"2031-05-{1 + n % 28:02d} 10:{n % 60:02d}",
+        "local_time": f"2031-{5 + n // 28:02d}-{1 + n % 28:02d} 10:{n % 60:02d}",
         "external_id": "",
         **more,
     }

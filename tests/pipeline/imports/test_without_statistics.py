@@ -131,8 +131,12 @@ def read_state(core: CoreFixture, identity: UUID) -> SteeringState:
 
 
 def test_what_a_chunk_reads_does_not_grow_with_the_tables(core: CoreFixture, reads: list[int]) -> None:
-    """Plans are made, and kept by the connection, while the tables have one row, then 500, then 20,000."""
-    import_file(core, 1, reads)
+    """Plans are made, and kept by the connection, while the tables have one row, then 3,000, then 20,000.
+
+    The first 1,500 give each row of the next files as many neighbours as are read of one, at most.
+    """
+    for count in (1, SMALL - 1):
+        import_file(core, count, reads)
     small, large = import_file(core, SMALL, reads), import_file(core, LARGE, reads)
     assert max(large.pop("export")) <= RANGES * max(small.pop("export"))
     for kind, found in large.items():

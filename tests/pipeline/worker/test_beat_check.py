@@ -16,7 +16,7 @@ from tests.fork_server_client import ForkServer, run
 
 Check = Callable[[dict[str, str]], tuple[int, str]]
 BEAT = [sys.executable, "-m", "pipeline.cli", "beat"]
-LONG_ENOUGH = 30.0
+LONG_ENOUGH = 120.0
 
 
 @pytest.fixture
