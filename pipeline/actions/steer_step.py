@@ -22,7 +22,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions import dead_letters, edit
-from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
+from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, refuse_sending_again, retry_within
 from pipeline.actions.dead_letters import Skipped
 from pipeline.actions.edit import dispatch_first
 from pipeline.actions.edit_times import move_singly
@@ -153,10 +153,10 @@ def _resume(turn: Turn) -> None:
     if (post := _read(turn, lock=True)) is not None:
         undone, soon = turn.job.arguments.undoes, post.now + IMMEDIATE
         same = _list_same(turn, post)
+        refuse_sending_again(turn.caller, post, same)
         chosen = _choose(turn, same, lambda part: undone is not None and part.due_at <= soon, LATE)
-        lifted = resume_deliveries(turn.c, [p.id for p in chosen], only=undone)
+        turn.firsts, lifted = [post.now], resume_deliveries(turn.c, [p.id for p in chosen], only=undone)
         _choose(turn, chosen, lambda part: part.id not in lifted, CHANGED)
-        turn.firsts = [post.now]
 
 
 def _choose(

@@ -1,8 +1,9 @@
 """The mandate of a key: how soon, how far ahead, which kinds of posts and which options it may write.
 
 Whatever a key writes by is decided here: a new post, a batch, the row of an import, an edit, a schedule, an undo, a
-retry, a replay. What takes back or holds (cancel, delete, pause) has no limit. A post that the key writes has to be due
-within its times also if only the words change, or a post could be made harmless and changed in its last minute.
+retry, a replay, a resume. What takes back or holds (cancel, delete, pause) has no limit. A post that the key writes has
+to be due within its times also if only the words change, or a post could be made harmless and changed in its last
+minute.
 """
 
 from __future__ import annotations

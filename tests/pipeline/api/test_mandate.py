@@ -135,6 +135,14 @@ def steer_verb(verb: str, **more: Any) -> Callable[[Writer], str]:
     return door
 
 
+def resume(by: Writer) -> str:
+    by.made()
+    asked = {"verb": "pause", "filter": {"platform": "tiktok"}, "confirm": True}
+    paused = ask(by.server, by.tenant.key, "POST", "/posts/steer", asked).json()["data"]["job"]
+    assert by.steer(paused) == "None"
+    return by.steer(by.ask("POST", "/posts/steer", {**asked, "verb": "resume"}).json()["data"]["job"])
+
+
 def undo(by: Writer) -> str:
     by.made()
     asked = {"verb": "cancel", "filter": {"platform": "tiktok"}, "confirm": True}
@@ -170,6 +178,7 @@ DOORS: Mapping[str, Callable[[Writer], str]] = {
     "retryPosts": retry,
     "steerPosts": steer_verb("reschedule", shift_seconds=1),
     "steerPosts: retry": steer_verb("retry"),
+    "steerPosts: resume": resume,
     "undoSteeringJob": undo,
     "replayDeadLetters": replay,
     "createImport": plan_import,
