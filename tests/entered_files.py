@@ -17,6 +17,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PRODUCT = tuple(str(ROOT / name) for name in ("pipeline", "adapters", "config"))
 FIRST, LAST = "create_post", "store_posts"
+WRITER = "log"
+"""The thread that writes finished log lines now and then: those of an earlier request, on no request's way."""
 
 
 class Recorder:
@@ -30,6 +32,8 @@ class Recorder:
     def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
         """Take one event of the interpreter's profile hook."""
         name, file = frame.f_code.co_name, frame.f_code.co_filename
+        if threading.current_thread().name == WRITER:
+            return
         if event == "call" and self.is_armed and name == self._first:
             self._is_on = True
         if event == "call" and self._is_on and file.startswith(PRODUCT):

@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 67_609,
     "Python files of the product": 555,
     "Markdown words": 33_894,
-    "lines of tests": 114_264,
+    "lines of tests": 114_270,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
