@@ -36,6 +36,7 @@ from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.approvals import demand_approval
 from pipeline.store.posts.pins import pin_checks_for_retry
 
 OVER = frozenset({PostStatus.POSTED, PostStatus.PARTIAL, PostStatus.CANCELED})
@@ -234,6 +235,7 @@ def retry_within(
     if (post.media, post.music_url, post.own) != (seen.media, seen.music_url, seen.own):
         return None
     failed, left = _find_failed(post, account_ids)
+    demand_approval(c, caller, [post.id])
     pin_checks(c, post, checks)
     for part in failed:
         accept_again(context, c, part, why="retried")

@@ -42,6 +42,7 @@ from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.approvals import note_edit
 from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.pins import pin_checks
 from pipeline.store.posts.rewrites import mark_deliveries, rewrite
@@ -221,12 +222,16 @@ def _apply(
     if overtaken or turned_bad or plan.can_publish != before.can_publish:
         return None
     rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
-    firsts = _write(context, c, plan, checks)
+    firsts = _write(
+        context, c, plan, checks, needs_approval=caller.needs_approval or plan.post.needs_approval
+    )
+    if not change.by_approver:
+        note_edit(c, caller, post_id)
     return _build_result(context, c, caller, plan, checks), firsts
 
 
 def _write(
-    context: Context, c: Connection, plan: EditPlan, checks: Mapping[int, Check]
+    context: Context, c: Connection, plan: EditPlan, checks: Mapping[int, Check], *, needs_approval: bool
 ) -> Sequence[datetime]:
     """Store the new version and return when work on each of its deliveries starts."""
     post, says = plan.post, plan.content
@@ -246,7 +251,7 @@ def _write(
     changed = [p.account_id for p in post.deliveries if targets[p.id] not in (None, State.CANCELLED)]
     accounts = {**{p.account_id: p.platform for p in post.deliveries}, **_list_platforms(plan)}
     drafts = {a for a, platform in accounts.items() if _is_draft(context, says, a, platform)}
-    level = find_post_level(says.level, is_draft=plan.due_at >= NO_TIME)
+    level = find_post_level(says.level, is_draft=plan.due_at >= NO_TIME, needs_approval=needs_approval)
     contents = digest_contents(says, [*changed, *plan.accounts])
     mark_deliveries(c, post, level, drafts, {account: says.own.get(account) for account in changed}, contents)
     pin_checks(c, post.id, media_checks.map_check_ids(checks))

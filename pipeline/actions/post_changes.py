@@ -118,6 +118,8 @@ class Change:
     schedules: bool = False
     """It sends a draft on its way: refused for any other post."""
     undoes: Undoing | None = None
+    by_approver: bool = False
+    """It gives the time that an approval needs, and makes its caller no editor of the post."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

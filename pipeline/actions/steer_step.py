@@ -4,8 +4,7 @@ Each post is one transaction with its receipts and the job's counts, under the l
 anywhere, a post was acted on and has its receipts, or neither.
 
 The turn of a post acts on its selected deliveries, or says why not; a verb of dead letters acts on one delivery in each
-turn. Nothing that is or may be live is touched. A delivery that was edited, canceled, retried or settled since it was
-counted is skipped.
+turn. Nothing that is or may be live is touched.
 
 The undo of a job acts on what that did: a cancel and a reschedule are undone by an edit, a pause by a resume of what it
 paused, a resume by the pause that there was.
@@ -14,25 +13,35 @@ paused, a resume by the pause that there was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from pipeline.actions import dead_letters, edit
+from pipeline.actions.approve import approve_locked
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, refuse_sending_again, retry_within
 from pipeline.actions.dead_letters import Skipped
 from pipeline.actions.edit import dispatch_first
 from pipeline.actions.edit_times import move_singly
-from pipeline.actions.post_changes import PASSED, Change, Undoing
+from pipeline.actions.post_changes import Change, Undoing
+from pipeline.actions.steer_turn import (
+    CHANGED,
+    CLAIMED,
+    IN_FLIGHT,
+    LATE,
+    PARTS,
+    Turn,
+    choose,
+    list_same,
+    read,
+    skip,
+)
 from pipeline.actions.steering import Steering, dispatch_waiting, steer, stop
 from pipeline.domain.audit import Actor
-from pipeline.domain.delivery import UNSETTLED, State
+from pipeline.domain.delivery import SETTLED, State
 from pipeline.domain.post import IMMEDIATE, NO_TIME
 from pipeline.domain.posting_times import AutoTime
-from pipeline.domain.steering import AT_ONCE, HAS_UNDO, OF_DEAD_LETTERS, WORKING, SteeringState, Verb
+from pipeline.domain.steering import HAS_UNDO, OF_DEAD_LETTERS, WORKING, SteeringState, Verb
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.runtime.job_loop import run_step
@@ -42,45 +51,12 @@ from pipeline.store import jobs
 from pipeline.store.audit import find_actor
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import Scope
-from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
-from pipeline.store.posts.undo_log import Befores, list_befores
+from pipeline.store.posts.approvals import demand_approval
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
-from pipeline.store.steering.receipts import Receipt, pause_again, pause_deliveries, resume_deliveries
-
-GONE = "not_found: The post was deleted since it was counted."
-CHANGED = "changed: It was edited, canceled, paused, retried, or moved on since."
-LATE = f"validation_failed: {PASSED}"
-FAILED = "failed: It has failed, so nothing of it is sent; no earlier job retries it."
-IN_FLIGHT = "post_in_flight: It is being sent, or may be live already."
-CLAIMED = "post_in_flight: A worker has it now. Repeat the pause."
-PARTS = (
-    "partial: The post also goes to accounts that the filter does not select, or that failed, and it has one time. "
-    "Edit the post."
-)
-
-
-@dataclass(kw_only=True, slots=True)
-class Turn:
-    """One post of a job, and what came of it."""
-
-    context: Context
-    c: Connection
-    caller: Caller
-    job: SteeringJob
-    """As it is in this transaction: ``turn`` is the number of posts before this one."""
-    post_id: UUID
-    receipts: Sequence[Receipt]
-    why: dict[UUID, str | None] = field(default_factory=dict)
-    """By delivery: the reason it was skipped; None: it was done."""
-    firsts: Sequence[datetime] = ()
-    """When work on its deliveries starts."""
-    checks: Sequence[UUID] = ()
-    """To be sent after the commit."""
-    befores: Befores = field(default_factory=dict)
-    """Its deliveries as they were read last, for an undo; of an undo, as they were before what it undoes."""
+from pipeline.store.steering.receipts import pause_again, pause_deliveries, resume_deliveries
 
 
 def take(turn: Turn) -> Turn:
@@ -88,85 +64,52 @@ def take(turn: Turn) -> Turn:
     try:
         _VERBS[turn.job.verb](turn)
     except Refusal as refusal:  # the verb's savepoint is rolled back, so nothing of it is stored
-        _skip(turn, [r.delivery_id for r in turn.receipts], f"{refusal.code}: {refusal.message}")
+        skip(turn, [r.delivery_id for r in turn.receipts], f"{refusal.code}: {refusal.message}")
     return turn
-
-
-def _skip(turn: Turn, ids: Sequence[UUID], why: str) -> None:
-    for identity in ids:
-        turn.why.setdefault(identity, why)
-
-
-def _list_same(turn: Turn, post: LockedPost) -> list[LockedDelivery]:
-    """Return the selected deliveries that are as they were; the others are skipped.
-
-    An undo asks for no filter, as what it undoes may have changed what that selects.
-    """
-    undone = turn.job.arguments.undone
-    if undone is None:
-        matching = receipts.list_matching(turn.c, turn.caller, turn.job, turn.post_id)
-    else:
-        states = {State.CANCELLED} if undone is Verb.CANCEL else UNSETTLED
-        matching = frozenset(p.id for p in post.deliveries if p.state in states and p.id in turn.befores)
-    known = {r.delivery_id: r.generation for r in turn.receipts}
-    same = [p for p in post.deliveries if p.id in matching and known.get(p.id) == p.generation]
-    if turn.job.verb in AT_ONCE:
-        _skip(turn, [p.id for p in post.deliveries if p.id in known and p.state is State.FAILED], FAILED)
-    _skip(turn, [*known.keys() - {p.id for p in same}], CHANGED)
-    return same
-
-
-def _read(turn: Turn, *, lock: bool) -> LockedPost | None:
-    post = posts.read(
-        turn.c, turn.caller.workspace_id, turn.post_id, lock=lock, accounts=turn.caller.accounts
-    )
-    if post is None:
-        _skip(turn, [r.delivery_id for r in turn.receipts], GONE)
-    elif turn.job.verb is not Verb.UNDO:
-        turn.befores = list_befores(post.deliveries)
-    return post
 
 
 # --- verbs that act on each delivery ---------------------------------------------------------------------------------
 
 
 def _cancel(turn: Turn) -> None:
-    if (post := _read(turn, lock=True)) is not None:
-        chosen = _choose(turn, _list_same(turn, post), is_in_flight, IN_FLIGHT)
+    if (post := read(turn, lock=True)) is not None:
+        chosen = choose(turn, list_same(turn, post), is_in_flight, IN_FLIGHT)
         cancel_deliveries(turn.context, turn.c, post, chosen)
 
 
 def _pause(turn: Turn) -> None:
-    if (post := _read(turn, lock=True)) is not None:
-        waiting = _choose(turn, _list_same(turn, post), is_in_flight, IN_FLIGHT)
+    if (post := read(turn, lock=True)) is not None:
+        waiting = choose(turn, list_same(turn, post), is_in_flight, IN_FLIGHT)
         # its worker may have looked for pauses already: whether this one still holds it back is not known
-        chosen = _choose(turn, waiting, lambda part: part.state is State.PUBLISHING, CLAIMED)
+        chosen = choose(turn, waiting, lambda part: part.state is State.PUBLISHING, CLAIMED)
         if turn.job.verb is Verb.UNDO:
             paused = pause_again(turn.c, turn.befores, [p.id for p in chosen])
-            _choose(turn, chosen, lambda part: part.id not in paused, CHANGED)
+            choose(turn, chosen, lambda part: part.id not in paused, CHANGED)
             return
         why = turn.job.arguments.why or f"steering job {turn.job.id}"
         pause_deliveries(turn.c, [p.id for p in chosen], turn.job.id, why)
 
 
 def _resume(turn: Turn) -> None:
-    if (post := _read(turn, lock=True)) is not None:
+    if (post := read(turn, lock=True)) is not None:
         undone, soon = turn.job.arguments.undoes, post.now + IMMEDIATE
-        same = _list_same(turn, post)
+        same = list_same(turn, post)
         refuse_sending_again(turn.caller, post, same)
-        chosen = _choose(turn, same, lambda part: undone is not None and part.due_at <= soon, LATE)
+        demand_approval(turn.c, turn.caller, [post.id])
+        chosen = choose(turn, same, lambda part: undone is not None and part.due_at <= soon, LATE)
         turn.firsts, lifted = [post.now], resume_deliveries(turn.c, [p.id for p in chosen], only=undone)
-        _choose(turn, chosen, lambda part: part.id not in lifted, CHANGED)
+        choose(turn, chosen, lambda part: part.id not in lifted, CHANGED)
 
 
-def _choose(
-    turn: Turn, parts: Sequence[LockedDelivery], is_obstacle: Callable[[LockedDelivery], bool], why: str
-) -> list[LockedDelivery]:
-    """Return the parts without the obstacle; they count as done unless a later word says otherwise."""
-    chosen = [p for p in parts if not is_obstacle(p)]
-    for part in parts:
-        turn.why[part.id] = why if is_obstacle(part) else None
-    return chosen
+def _approve(turn: Turn) -> None:
+    """Approve the post as it was counted: whatever it sends was selected, and nothing of it was changed since."""
+    if (post := read(turn, lock=True)) is not None:
+        same = list_same(turn, post)
+        if {p.id for p in post.deliveries if p.state not in SETTLED} == {p.id for p in same}:
+            approve_locked(turn.c, turn.caller, post, None)
+            turn.firsts = [post.now]
+            turn.why |= dict.fromkeys(p.id for p in same)
+        skip(turn, [p.id for p in same], PARTS)
 
 
 # --- verbs that also lock the post's checks, which come before the post in the lock order ----------------------------
@@ -189,11 +132,11 @@ def _retry(turn: Turn) -> None:
 def _reschedule(turn: Turn) -> None:
     def work(post: LockedPost, same: Sequence[LockedDelivery]) -> bool:
         if post.due_at >= NO_TIME and turn.job.verb is not Verb.UNDO:
-            _skip(turn, [p.id for p in same], "It is a draft: POST /posts/{id}/schedule gives it a time.")
+            skip(turn, [p.id for p in same], "It is a draft: POST /posts/{id}/schedule gives it a time.")
             return True
         moving = {p.id for p in post.deliveries if p.state not in {State.PUBLISHED, State.CANCELLED}}
         if moving != {p.id for p in same}:
-            _skip(turn, [p.id for p in same], CHANGED if turn.job.verb is Verb.UNDO else PARTS)
+            skip(turn, [p.id for p in same], CHANGED if turn.job.verb is Verb.UNDO else PARTS)
             return True
         if turn.job.arguments.to_times:
             return _edit(turn, same, Change(given=frozenset({"scheduled_at"}), auto=AutoTime()))
@@ -234,7 +177,7 @@ def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool
     before = dict(turn.why)
     for _ in range(TRIES):
         turn.why = dict(before)
-        if (post := _read(turn, lock=False)) is None or not (same := _list_same(turn, post)):
+        if (post := read(turn, lock=False)) is None or not (same := list_same(turn, post)):
             return
         with turn.c.begin_nested() as savepoint:
             is_done = work(post, same)
@@ -243,7 +186,7 @@ def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool
                 return
             savepoint.rollback()
     turn.why, turn.firsts, turn.checks = before, (), ()
-    _skip(turn, [r.delivery_id for r in turn.receipts], CHANGED)
+    skip(turn, [r.delivery_id for r in turn.receipts], CHANGED)
 
 
 # --- verbs of dead letters -------------------------------------------------------------------------------------------
@@ -273,7 +216,7 @@ def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:
         with turn.c.begin_nested():
             work(scope, receipt.delivery_id, actor)
     except (Skipped, Refusal) as reason:
-        _skip(turn, [receipt.delivery_id], str(reason))
+        skip(turn, [receipt.delivery_id], str(reason))
     else:
         turn.why[receipt.delivery_id] = None
 
@@ -305,6 +248,7 @@ _VERBS: Mapping[Verb, Callable[[Turn], None]] = {
     Verb.REPLAY: _replay,
     Verb.DISCARD: _discard,
     Verb.UNDO: _undo,
+    Verb.APPROVE: _approve,
 }
 
 

@@ -26,6 +26,7 @@ from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
 from pipeline.api.http.middleware import RequestMiddleware, note
+from pipeline.api.http.refused_keys import record_refusal
 from pipeline.api.http.request_metrics import FAST_PATH
 from pipeline.api.imports import downloads as import_downloads
 from pipeline.api.imports import routes as imports
@@ -33,7 +34,7 @@ from pipeline.api.imports import upload as import_upload
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import routes as operator
-from pipeline.api.posts import action_routes, batch, export_routes, steer
+from pipeline.api.posts import action_routes, approval_routes, batch, export_routes, steer
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.state import build_app_state
@@ -51,6 +52,7 @@ OPERATIONS = (
     *batch.OPERATIONS,
     *export_routes.routes,
     *action_routes.routes,
+    *approval_routes.routes,
     *steer.routes,
     *import_upload.routes,
     *import_downloads.TEMPLATES,  # before {import_id}
@@ -91,7 +93,9 @@ def register_segment(name: str, *verbs: str) -> None:
     register_url_convertor(name, segment())
 
 
-register_segment("post", "batch", "export", "retry", "cancel", "delete", "validate", "steer")
+register_segment(
+    "post", "batch", "export", "retry", "cancel", "delete", "validate", "steer", "approval-links"
+)
 register_segment("letter", "replay", "discard")
 register_segment("import", "presets", r"template\.(?:csv|xlsx)")
 
@@ -129,11 +133,11 @@ def _to_asgi(handler: Handler) -> ASGIApp:
     """Wrap a handler as FastAPI would: build the request, send the response, turn refusals into responses."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            response = await handler(Request(scope, receive))
+            response = await handler(request)
         except Refusal as error:
-            note(scope, code=error.code)
-            response = render_refusal(error)
+            response = await _respond_to_refusal(request, error)
         except Unreachable:
             response = render_unreachable()
         await response(scope, receive, send)
@@ -210,6 +214,7 @@ async def redirect_to_dashboard(_request: Request) -> Response:
 async def _respond_to_refusal(request: Request, error: Exception) -> Response:
     refusal = cast("Refusal", error)
     note(request.scope, code=refusal.code)
+    await record_refusal(request, refusal)
     return render_refusal(refusal)
 
 

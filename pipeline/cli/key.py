@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +38,7 @@ from pipeline.domain.account import (
 with lazy_imports():
     from config import settings as config
     from pipeline import wiring
+    from pipeline.actions import approve
     from pipeline.actions import mandate as mandate_actions
     from pipeline.domain import validation_issue
     from pipeline.stages import mandate
@@ -65,6 +66,13 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ("--lead-minutes", _parse_number(MAX_LEAD_MINUTES), "N", "It writes no post that is due sooner."),
         ("--ahead-days", _parse_number(MAX_AHEAD_DAYS), "N", "It writes no post that is due later."),
         ("--kinds", _parse_kinds, "KIND,…", f"The only kinds of posts that it sends: {', '.join(KINDS)}."),
+        (
+            "--needs-approval",
+            _parse_word,
+            "yes|no",
+            "Somebody else approves what it writes before it is sent.",
+        ),
+        ("--may-approve", _parse_word, "yes|no", "It approves what others write."),
         ("--options", _parse_options, "OPTION,…", "The only options that it sets (tiktok.title), or none."),
     )
     for name, parse, values, meaning in reversed(options):
@@ -90,6 +98,8 @@ def summarize_limits(limits: KeyLimits) -> dict[str, str]:
     mandate_of = [
         *([f"due in {limits.lead_minutes} minutes or later"] if limits.lead_minutes else []),
         *([f"due within {limits.ahead_days} days"] if limits.ahead_days is not None else []),
+        *(["needs approval"] if limits.needs_approval else []),
+        *(["may approve"] if limits.may_approve else []),
         *[f"{name}: {', '.join(value) or NOTHING}" for name, value in lists.items() if value is not None],
     ]
     return {
@@ -138,6 +148,22 @@ def _parse_word(text: str) -> object:
     return _WORDS.get(text, text)
 
 
+AGENT = KeyLimits(posts_per_day=20, lead_minutes=30, ahead_days=30, needs_approval=True)
+"""The limits of a key for a program that acts without judgement."""
+AGENT_LASTS = timedelta(days=90)
+
+
+def _list_given(limits: KeyLimits) -> dict[str, Any]:
+    return {name: value for name, value in asdict(limits).items() if value is not None}
+
+
+def _refuse_both(limits: Mapping[str, Any]) -> None:
+    if limits.get("needs_approval") and limits.get("may_approve"):
+        raise click.UsageError(
+            "A key that needs approval approves nothing: --needs-approval or --may-approve."
+        )
+
+
 SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
 
 
@@ -165,6 +191,12 @@ def command() -> None:
     help="When the key expires: an ISO 8601 time with an offset, or a duration from now (90d).",
 )
 @click.option("--bulk", is_flag=True, help="For bulk work: its requests share a small concurrency limit.")
+@click.option(
+    "--agent",
+    is_flag=True,
+    help="For a program without judgement: needs --account, and without other options means 20 posts a day, due in 30 "
+    "minutes to 30 days, approved by somebody else, for 90 days.",
+)
 @limit_options
 def create(
     workspace: str,
@@ -174,6 +206,7 @@ def create(
     *,
     read_only: bool,
     bulk: bool,
+    agent: bool,
     **options: Any,
 ) -> None:
     """Create a key for WORKSPACE (name or id). It is shown only now: a hash of it is stored.
@@ -184,9 +217,13 @@ def create(
     Examples:
       slipway key create Acme --name reporting --read-only --expires 90d
       slipway key create Acme --name agency --account acme_shop --account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812
-      slipway key create Acme --name agent --account acme_shop --posts-per-day 20 --lead-minutes 30 --ahead-days 30
+      slipway key create Acme --name agent --account acme_shop --agent
     """
-    given = read_limits(options)
+    if agent and not chosen:
+        raise click.UsageError("--agent needs --account: the only accounts that the program posts to.")
+    given = {**(_list_given(AGENT) if agent else {}), **read_limits(options)}
+    expires = expires or (datetime.now(UTC) + AGENT_LASTS if agent else None)
+    _refuse_both(given)
     own = KeyLimits(**given)
     if "posts_per_minute" not in given:
         own = choose_new_limits(
@@ -246,7 +283,8 @@ def rotate(public_id: str, overlap: timedelta) -> None:
 def set_limits(public_id: str, **options: Any) -> None:
     """Change the limits of key ID; those not named stay. Requests follow the new ones within a second.
 
-    Posts that it has scheduled, and that it might not write now, are paused by a steering job.
+    Posts that it has scheduled, and that it might not write now, are paused by a steering job. With --needs-approval
+    yes, what it has scheduled waits too.
 
     Examples:
       slipway key set slw_live_0123456789abcdef --posts-per-minute 600 --posts-per-day 20000
@@ -260,14 +298,17 @@ def set_limits(public_id: str, **options: Any) -> None:
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
             key = next((k for k in key_store.list_keys(c) if k.public_id == shown), None)
+            _refuse_both({**(asdict(key.limits) if key else {}), **given})
             limits = key_store.change_limits(c, shown, given)
             if key is None or limits is None:
                 raise _not_found(shown)
             _record(c, "set limits", shown, asdict(key.limits), asdict(limits))
             workspace = workspace_store.find_workspace(c, str(key.workspace_id))
-        paused = mandate_actions.pause_beyond(context, build_caller(workspace), key, limits)
+        caller = build_caller(workspace)
+        paused = mandate_actions.pause_beyond(context, caller, key, limits)
+        unapproved = approve.demand(context, caller, key.id) if limits.needs_approval else 0
     facts = asdict(limits) if is_json() else summarize_limits(limits)
-    print_fields({"public_id": shown, **facts, "paused": paused})
+    print_fields({"public_id": shown, **facts, "paused": paused, "unapproved": unapproved})
 
 
 @command.command("list")

@@ -11,6 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports, output, runtime
+from pipeline.cli.approve import approval, approval_link, approve, send_back
 from pipeline.cli.options import list_options, read_filter, read_options, read_page
 from pipeline.cli.post_requests import NO_POST, create, edit, group_by_workspace, schedule, validate
 
@@ -41,7 +42,7 @@ def command() -> None:
     """Posts: create and change them, and see the state of each of their deliveries."""
 
 
-for _verb in (create, validate, edit, schedule):
+for _verb in (create, validate, edit, schedule, approval, approve, send_back, approval_link):
     command.add_command(_verb)
 
 

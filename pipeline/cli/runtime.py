@@ -301,6 +301,8 @@ def build_caller(workspace: workspace_store.Workspace) -> key_store.Caller:
         plan=workspace.plan,
         subscription=workspace.subscription,
         time_zone=workspace.time_zone,
+        approves_all=workspace.needs_approval,
+        self_approval=workspace.self_approval,
     )
 
 

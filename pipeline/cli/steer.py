@@ -152,6 +152,11 @@ _add_verb(
     click.option("--why", help="The reason, shown in `slipway pause list`."),
 )
 _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
+_add_verb(
+    "approve",
+    "Approve the posts that wait for it, as they were counted. What you wrote or changed last is skipped.",
+    "--account acme --due now..7d --yes",
+)
 
 
 @steer.command()

@@ -14,10 +14,11 @@ import click
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, ZONE
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_transaction, record
+from pipeline.cli.runtime import build_caller, open_context, open_transaction, record
 from pipeline.domain import account as domain
 
 with lazy_imports():
+    from pipeline.actions import approve
     from pipeline.store.auth import sessions as session_store
     from pipeline.store.auth import users as user_store
     from pipeline.store.auth import workspaces as workspace_store
@@ -128,13 +129,45 @@ def set_late(workspace: str, on_late: str, after: timedelta | None) -> None:
     print_fields({"id": found.id, "name": found.name, "late": _describe(policy)})
 
 
+@workspace.command()
+@click.argument("workspace")
+@click.argument("needed", metavar="needed|by-key", type=click.Choice(["needed", "by-key"]))
+@click.option(
+    "--by-author", is_flag=True, help="Who writes a post may approve it: for a workspace of one person."
+)
+def set_approval(workspace: str, needed: str, *, by_author: bool) -> None:
+    """Say which posts of WORKSPACE wait for an approval: all, also scheduled ones, or those of keys that need it.
+
+    Posts that wait already go on waiting.
+
+    Examples:
+      slipway workspace set-approval Acme needed
+      slipway workspace set-approval Acme by-key --by-author
+    """
+    is_needed = needed == "needed"
+    with open_context() as context:
+        with context.database.begin() as c:
+            found = workspace_store.find_workspace(c, workspace)
+            workspace_store.set_approval(c, found.id, needed=is_needed, by_author=by_author)
+            changed = workspace_store.find_workspace(c, str(found.id))
+            sides = pick(found, _APPROVAL), pick(changed, _APPROVAL)
+            record(c, "set approval", "workspace", found.id, found.id, *sides)
+        waiting = approve.demand(context, build_caller(changed)) if is_needed else 0
+    print_fields({**pick(changed, f"id name {_APPROVAL}"), "waiting": waiting})
+
+
+_APPROVAL = "needs_approval self_approval"
+
+
 def _describe(policy: workspace_store.LatePolicy | None) -> str:
     """Describe the policy: what is done, and after how long."""
     return "publish" if policy is None else f"{policy.on_late} after {policy.after}"
 
 
 def _to_dict(workspace: Any) -> dict[str, Any]:
-    return pick(workspace, "id name kind owner_user_id plan subscription time_zone")
+    return pick(
+        workspace, "id name kind owner_user_id plan subscription time_zone needs_approval self_approval"
+    )
 
 
 SHOWN_ONCE = "This password is shown only once: pass it on now. It is stored as a hash."

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.dashboard import (
     accounts,
+    approvals,
     attention,
     calendar,
     client_month,
@@ -64,8 +65,11 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
     (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
     (Entry(title="Settings", path="/dashboard/sessions", icon="settings"), login.ROUTES),
-    (None, (*post.ROUTES, *post_actions.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES)),
-    (None, events.ROUTES + thumbnails.ROUTES),
+    (
+        None,
+        (*post.ROUTES, *post_actions.ROUTES, *approvals.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
+    ),
+    (None, events.ROUTES + thumbnails.ROUTES + approvals.LINK_ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""
 

@@ -176,6 +176,8 @@ def build_query(matter: Matter, now: datetime) -> dict[str, str]:
     }
     if matter.kind is Kind.RECONNECT:
         return {"account": str(matter.account_id), "when": "open"}
+    if matter.kind is Kind.APPROVAL:
+        return {"reason": Hold.APPROVAL}
     if matter.kind in {Kind.BLOCKED, Kind.DEAD_LETTERS}:
         found |= {
             "error_class": matter.error_class or NO_ERROR,

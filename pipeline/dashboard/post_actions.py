@@ -56,7 +56,7 @@ async def reschedule(request: Request, visitor: Visitor) -> Response:
     wants_json = "application/json" in request.headers.get("accept", "")
     try:
         form = request.state.form
-        due_at = _read_time(form)
+        due_at = read_form_time(form)
         version = request.headers.get("if-match") or str(form.get("version", ""))
         if not version:
             raise Refusal(400, "validation_failed", "If-Match: say which version of the post you saw.")
@@ -158,7 +158,7 @@ async def undo(request: Request, visitor: Visitor) -> Response:
     visitor.require(workspace, RESCHEDULE)
     form, [change] = request.state.form, parse_changes([request.path_params["change"]])
     try:
-        due_at = _read_time(form) if form.get("local_time") else None
+        due_at = read_form_time(form) if form.get("local_time") else None
         await act(request, _undo, visitor.actor, workspace, change, due_at)
     except Refusal as refusal:
         asks = f"/dashboard/posts/{post}/undo/{change}" if refusal.code == "validation_failed" else None
@@ -179,7 +179,7 @@ def _show_again(post: UUID, verb: str) -> Response:
 # --- reschedule ------------------------------------------------------------------------------------------------------
 
 
-def _read_time(form: FormData) -> datetime:
+def read_form_time(form: FormData) -> datetime:
     """Return the time of a form: an instant, or a wall time of a zone. Raises Refusal 400."""
     cells = {name: str(form.get(name, "")) for name in ("scheduled_at", "local_time", "time_zone")}
     if cells["scheduled_at"]:

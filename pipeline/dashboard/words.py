@@ -55,6 +55,7 @@ REASONS: Mapping[str, Word] = {
     Reason.PERSON_NEEDED: STATES[State.BLOCKED],
 }
 PAUSED = Word("Paused", "grey", "pause", 7)
+UNAPPROVED = Word("Waits for an approval", "violet", "clock", 5)
 DRAFT = Word("Draft", "grey", "pencil", 1, has_fill=False)
 INBOX = Word("In the TikTok inbox", "green", "inbox", 0)
 REMOVED = Word("Taken off by an edit", "grey", "ban", 0, has_fill=False)
@@ -82,6 +83,7 @@ HOLDS: Mapping[Hold, str] = {
     Hold.NEWER_WORKER: "Waits for an upgrade",
     Hold.CHECKING: "Checking files",
     Hold.PAUSED: "Paused",
+    Hold.APPROVAL: "Waits for an approval",
 }
 IMPORTS: Mapping[ImportState, Word] = {
     ImportState.UPLOADED: Word("Waits to be read", "sea", "clock", 0),
@@ -128,6 +130,8 @@ def name_state(one: Standing) -> Word:
         return DRAFT
     if one.held_for is Hold.PAUSED:
         return PAUSED
+    if one.held_for is Hold.APPROVAL:
+        return UNAPPROVED
     if one.state == State.BLOCKED:
         return REASONS.get(one.reason or "", STATES[State.BLOCKED])
     if one.state == State.PUBLISHED and one.delivered_as == INBOX_DRAFT:

@@ -119,7 +119,8 @@ KINDS = ("video", "image", "images", "text", "document")
 class KeyLimits:
     """The settings of a key. None: the server's default, or no limit where the server has none.
 
-    The last four are the key's mandate: what it may write, decided in ``stages/mandate.py`` for whatever it is sent by.
+    The last six are the key's mandate: what it may write, decided in ``stages/mandate.py`` for whatever it is sent by,
+    and whether it is approved, or approves.
     """
 
     music_required: bool | None = None
@@ -136,6 +137,10 @@ class KeyLimits:
     """The only forms of posts that it sends, as of ``PostForm``."""
     options: tuple[str, ...] | None = None
     """The only options that it sends, such as ``tiktok.title`` or ``first_comment``."""
+    needs_approval: bool | None = None
+    """What it writes is sent once another person or key has approved it."""
+    may_approve: bool | None = None
+    """It approves what others write; a key that needs approval never does."""
 
     @property
     def has_mandate(self) -> bool:

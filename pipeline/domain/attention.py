@@ -36,6 +36,7 @@ class Kind(StrEnum):
     BLOCKED = "blocked"  #: deliveries that wait for an operator
     RECONNECT = "reconnect"  #: accounts that have to be connected again
     PAUSED = "paused"  #: pauses, an automatic one of a platform included
+    APPROVAL = "approval"  #: posts that wait for an approval
     HELD = "held"  #: deliveries that should be sent since a day and are not
     OVERDUE = "overdue"  #: deliveries that should be sent since a minute and are not
     DEAD_LETTERS = "dead_letters"  #: deliveries that failed, neither replayed nor discarded
@@ -88,6 +89,7 @@ CARDS: Mapping[str, frozenset[str]] = {
     "Not sure yet": frozenset({Kind.UNKNOWN}),
     "Is it live?": frozenset({Reason.IS_IT_LIVE}),
     "Needs you": frozenset({Reason.PERSON_NEEDED}),
+    "Waits for an approval": frozenset({Kind.APPROVAL}),
     "Late": frozenset({Kind.HELD, Kind.OVERDUE}),
     "Access ends soon": frozenset({Kind.GRANT_ENDING}),
     "For the operator at the server": frozenset({Kind.UNREAD, Kind.ALARM, Kind.WEBHOOK_PAUSED}),
@@ -132,6 +134,7 @@ _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.BLOCKED, Reason.PERSON_NEEDED): ("slipway dead-letter list", ("platform", "error_class", "code")),
     (Kind.RECONNECT, None): ("slipway account list", ()),
     (Kind.PAUSED, None): ("slipway pause list", ()),
+    (Kind.APPROVAL, None): ("slipway post list --held-for approval", ("platform",)),
     (Kind.HELD, None): ("slipway delivery list --late ..-1d", _LATE_OPTIONS),
     (Kind.OVERDUE, None): ("slipway delivery list --late -1d..-1m", _LATE_OPTIONS),
     **dict.fromkeys(

@@ -195,6 +195,16 @@ _HELD: Mapping[Hold, Rule] = {
         next_step="It goes on when the pause is lifted, and not before its time.",
         action=LIFT,
     ),
+    Hold.APPROVAL: Rule(
+        turn=Turn.CUSTOMER,
+        summary="It waits for an approval: {why}.",
+        next_step="It goes on once it is approved, not by its author, and not before its time.",
+        action=Action(
+            says="Look at it, and approve it or send it back.",
+            command="slipway post approve {post}",
+            call=Call("GET", f"{_API}/posts/{{post}}/approval", right=Right.READ),
+        ),
+    ),
     Hold.NEWER_WORKER: Rule(
         turn=Turn.OPERATOR,
         summary="No running worker understands all of its post: {why}.",

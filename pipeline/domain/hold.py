@@ -39,6 +39,7 @@ class Hold(StrEnum):
     CHECKING = "checking"  #: its media or music are being checked
     EPOCH = "epoch"  #: nothing may be sent: the epoch is not confirmed
     PAUSED = "paused"  #: a pause holds it
+    APPROVAL = "approval"  #: it was not approved as it is now
     NEWER_WORKER = "newer_worker"  #: no running worker understands all of its post (``level.py``)
     BREAKER = "breaker"  #: its platform's circuit breaker is open
     BACKLOG = "backlog"  #: it is due, and waits for its turn or for a worker
@@ -59,15 +60,15 @@ STORED = frozenset(
 """Holds that are decided on a claimed delivery and kept in its ``held_for``."""
 LIMITS = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP})
 """Limits of a platform. They end by themselves."""
-INTENDED = LIMITS | {Hold.PAUSED}
-"""Holds whose delay is intended, by an operator or by the limits of a platform. It is no lateness of ours."""
-DERIVED = frozenset({Hold.PAUSED, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
+INTENDED = LIMITS | {Hold.PAUSED, Hold.APPROVAL}
+"""Holds whose delay is intended, by an operator, an approver or the limits of a platform. It is no lateness of ours."""
+DERIVED = frozenset({Hold.PAUSED, Hold.APPROVAL, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
 """Holds of a ``DerivedHold``: none of them has a time at which it ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DerivedHold:
-    """A pause, an open circuit breaker, an epoch that is not confirmed, or the lack of a newer worker.
+    """A pause, the lack of an approval or of a newer worker, an open circuit breaker, or an epoch not confirmed.
 
     It holds every delivery of its scope.
     """

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-LEVEL = 5
+LEVEL = 6
 """The level of this code."""
 
 _INTRODUCED: Mapping[int, str] = {
@@ -56,6 +56,9 @@ _INTRODUCED: Mapping[int, str] = {
     5: """
         first_comment accounts.first_comment
     """,  # older code leaves the comment out
+    6: """
+        hold.approval verb.approve
+    """,  # older code sends what was not approved
 }
 """Level -> the fields of a post, the options of its sections, the holds and what steers that it introduced."""
 LEVELS: Mapping[str, int] = {name: level for level, names in _INTRODUCED.items() for name in names.split()}
@@ -83,9 +86,10 @@ def find_level(
     return _find_newest([*names, *post_wide])
 
 
-def find_post_level(content: int, *, is_draft: bool) -> int:
-    """Return the lowest level that understands a post with *content* of that level, and that a draft has no time."""
-    return max(content, LEVELS["draft"]) if is_draft else content
+def find_post_level(content: int, *, is_draft: bool, needs_approval: bool) -> int:
+    """Return the lowest level that understands a post with *content* of that level, and what holds it."""
+    holds = {"draft": is_draft, "hold.approval": needs_approval}
+    return max(content, *(LEVELS[name] for name, is_held in holds.items() if is_held), 1)
 
 
 def find_job_level(verb: str, filters: Iterable[str], arguments: Iterable[str]) -> int:

@@ -20,6 +20,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     REPLAY = "replay"
     DISCARD = "discard"
+    APPROVE = "approve"
     UNDO = "undo"  #: of what an earlier job did, which its arguments name
 
 
@@ -29,7 +30,7 @@ OF_PARTNERS = tuple(verb for verb in Verb if verb not in OF_DEAD_LETTERS)
 """Verbs of jobs of the partner API."""
 OF_FILTERS = tuple(verb for verb in OF_PARTNERS if verb is not Verb.UNDO)
 """Those that the partner API takes with a filter."""
-PUBLISHES = frozenset({Verb.RETRY, Verb.RESCHEDULE, Verb.RESUME})
+PUBLISHES = frozenset({Verb.RETRY, Verb.RESCHEDULE, Verb.RESUME, Verb.APPROVE})
 """Verbs that need a plan that publishes; the others stop things."""
 AT_ONCE = frozenset({Verb.CANCEL, Verb.PAUSE})
 """Verbs that wait for no earlier job, because they protect: the verbs of ``YIELDS`` leave their deliveries to them."""

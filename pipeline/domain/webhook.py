@@ -23,6 +23,9 @@ class EventType(StrEnum):
     POST_FAILED = "post.failed"
     POST_PARTIAL = "post.partial"
     POST_CANCELED = "post.canceled"
+    POST_NEEDS_APPROVAL = "post.needs_approval"  #: it is new or was changed, and waits for an approval
+    POST_APPROVED = "post.approved"
+    POST_SENT_BACK = "post.sent_back"  #: its author has to change it
     DELIVERY_PUBLISHED = "delivery.published"
     DELIVERY_FAILED = "delivery.failed"
     DELIVERY_BLOCKED = "delivery.blocked"  #: it waits for an operator

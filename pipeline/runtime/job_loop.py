@@ -8,10 +8,12 @@ no worker has had the job for a while; a step that is dispatched twice is done o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from pipeline.domain.level import LEVEL
 from pipeline.store import jobs
+from pipeline.store.audit import find_actor
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.database import Database
 from pipeline.store.jobs import J, JobTable
@@ -57,6 +59,8 @@ def run_step(
                 message = f"The key that made this {table.noun} was revoked, or it has expired."
                 error = {"code": "invalid_token", "message": message}
                 jobs.change(c, table, job.id, state="failed", error=error)
+            if job is not None and caller is not None and job.key_id is None:
+                caller = replace(caller, behalf=find_actor(c, None, table.noun, job.id))
         return job is not None and work(job, caller)
     finally:
         _running.discard(identity)

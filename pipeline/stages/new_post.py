@@ -149,10 +149,12 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
     request = plan.submission.request
     is_good = media_checks.are_all_good(plan.checks)
     contents = digest_contents(request, plan.dues)
+    caller = plan.submission.caller
+    needs_approval = caller.needs_approval
     return NewPost(
         id=new_id(),
         workspace_id=plan.submission.workspace,
-        key_id=plan.submission.caller.stored_key,
+        key_id=caller.stored_key,
         import_id=plan.submission.import_id,
         caption=request.caption,
         media=request.media,
@@ -160,7 +162,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         options=request.options,
         ai_generated=request.ai_generated,
         first_comment=request.first_comment,
-        level=find_post_level(request.level, is_draft=request.draft),
+        level=find_post_level(request.level, is_draft=request.draft, needs_approval=needs_approval),
         due_at=plan.due_at,
         expires_at=request.expires_at,
         on_late=request.on_late,
@@ -168,6 +170,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         replay_token=plan.token,
         fingerprint=request.fingerprint,
         request_id=request.request_id,
+        unapproved=caller.author if needs_approval else None,
         checks=media_checks.map_check_ids(plan.checks),
         deliveries=[
             NewDelivery(

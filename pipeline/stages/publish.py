@@ -38,13 +38,14 @@ from pipeline.stages.platform_limits import (
     is_inbox_draft,
     look_first,
 )
-from pipeline.stages.settle import refresh_expired
+from pipeline.stages.settle import ClaimLost, refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm, disarm, save_checkpoint
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message, claim_batch
 from pipeline.store.deliveries.daily_quota import DailyQuota, compute_quota_wait, lock_daily_quota
 from pipeline.store.deliveries.lease import requeue_claimed
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
+from pipeline.store.posts.approvals import is_approved
 
 log = logging.getLogger("slipway.publish")
 
@@ -203,6 +204,8 @@ class PublishSlice:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         if wait := self.context.transfers.get_wait(self.claimed.workspace_id):
             return hold(Hold.SLOW_MEDIA, wait)
+        if self.claimed.needs_approval and not is_approved(self.context.database, self.claimed.post_id):
+            return hold(Hold.APPROVAL)  # its media were checked anew since, perhaps
         if self.claimed.breaker == "open":  # not released before it is closed
             return hold(Hold.BREAKER)
         can = self.adapter.capabilities
@@ -393,7 +396,3 @@ class PublishSlice:
             self.context.dispatcher.send_deliveries([Message.of(self.claimed)])
         elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
             dispatch_at(self.context, when, verdict.state)
-
-
-class ClaimLost(Exception):
-    """Another worker has claimed the delivery; this one stops working on it."""

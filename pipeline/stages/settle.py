@@ -41,6 +41,10 @@ EVENTS = {State.FAILED: "refusal", State.BLOCKED: "refusal", State.UNKNOWN: "out
 """The first words of a line, by the state that an error leads to; ``retry`` for states that go on."""
 
 
+class ClaimLost(Exception):
+    """Another worker has claimed the delivery; this one stops working on it."""
+
+
 def log_verdict(claimed: ClaimedDelivery, verdict: Verdict, when: datetime | None) -> None:
     """Log a stored verdict, with ids and classes only. *when*: its ``next_at``; None: the claim was lost."""
     if when is None:

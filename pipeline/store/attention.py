@@ -113,8 +113,10 @@ ORDER BY w.due_at, a.id
 """Accounts to reconnect, and the posts that wait for each: ones that are blocked for it, and ones whose time comes."""
 _LATE_COLUMNS = f"""d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.level, d.due_at, d.next_at,
     {LATE_SINCE} AS since,
-    (SELECT h.delivery_id FROM paused_deliveries h WHERE h.delivery_id = d.id) AS delivery_id"""
-"""The id only of a delivery that is paused by itself: the others of an account are counted together."""
+    (SELECT h.delivery_id FROM paused_deliveries h WHERE h.delivery_id = d.id) AS delivery_id,
+    (SELECT v.post_id FROM approvals v WHERE v.post_id = d.post_id AND v.digest IS NULL) AS post_id"""
+"""The ids only of a delivery that is paused by itself, and of a post that waits for an approval: the others of an
+account are counted together."""
 _DUE = f"""d.due_at <= now() - CAST(:overdue AS interval) AND d.armed_at IS NULL
     AND (d.due_at > now() - CAST(:held AS interval) AND d.next_at > now() AND d.held_for IN ({quote(LIMITS)}))
         IS NOT TRUE"""
@@ -131,17 +133,18 @@ WITH sample AS MATERIALIZED (
 ), held AS (
     SELECT d.*, {HELD_FOR} AS reason FROM (
         SELECT platform, workspace_id, account_id, state, held_for, level,
-               since <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
+               since <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, post_id, min(due_at) AS due_at,
                min(next_at) AS next_at, min(since) AS since, count(*) AS count
         FROM sample d WHERE {_OWN} AND since <= now() - CAST(:overdue AS interval)
-        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, next_at > now(),
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, next_at > now(),
                  next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds'
     ) d
 )
 SELECT CASE WHEN is_held THEN '{Kind.HELD}' ELSE '{Kind.OVERDUE}' END AS kind, platform, state, reason,
        sum(count)::bigint AS count, min(since) AS oldest,
        (SELECT count(*) FROM sample) >= :cap AS is_capped{_OF_ONE}
-FROM held WHERE reason IS NULL OR reason NOT IN ({quote(LIMITS)}) AND (is_held OR reason NOT IN ({quote(INTENDED)}))
+FROM held WHERE reason IS NULL
+   OR reason NOT IN ({quote(LIMITS | {Hold.APPROVAL})}) AND (is_held OR reason NOT IN ({quote(INTENDED)}))
 GROUP BY is_held, 2, 3, 4 ORDER BY is_held DESC, 2, 3, 4
 """
 """Late as ``slipway_oldest_overdue_seconds`` counts it: since the time of a limit ended, and without intended delays.
@@ -176,6 +179,15 @@ UNION ALL
 SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN post_deliveries d ON d.id = h.delivery_id
 WHERE d.state NOT IN ('published', 'cancelled') AND {_OWN} HAVING count(*) > 0 ORDER BY 1
 """
+_APPROVALS = f"""
+WITH sample AS MATERIALIZED (
+    SELECT workspace_id, post_id, changed_at FROM approvals WHERE digest IS NULL LIMIT :cap
+)
+SELECT count(*) AS count, min(d.changed_at) AS oldest, {_CAPPED}
+FROM sample d JOIN posts p ON p.id = d.post_id
+WHERE p.deleted_at IS NULL AND p.status IN ('scheduled', 'pending', 'retry') AND {_OWN} HAVING count(*) > 0
+"""
+"""Posts that wait for an approval, without drafts."""
 _CONCERNS = f"""(scope IN ('all', 'platform') OR scope = 'workspace' AND target = ANY (CAST(:within AS text[]))
     OR scope = 'account' AND EXISTS (
         SELECT FROM accounts a WHERE a.id::text = p.target AND {_WITHIN.format(of="a")}))"""
@@ -226,6 +238,7 @@ def read_matters(
         if by_account
         else (_RECONNECT, {**ours, "cap": CAP}),
         Kind.PAUSED: (_PAUSES, ours),
+        Kind.APPROVAL: (_APPROVALS, wide),
         Kind.OVERDUE: (_LATE, {**ours, "overdue": OVERDUE, "held": HELD, "cap": CAP}),  # and HELD
         Kind.DEAD_LETTERS: (_DEAD_LETTERS, newest),
         Kind.GRANT_ENDING: (_GRANTS, {**wide, "ending": ENDING}),

@@ -25,6 +25,7 @@ from pipeline.store.selection import Keyset, where_given
 
 Kind = Literal[
     "account",
+    "approval link",
     "breaker",
     "delivery",
     "file",
@@ -126,12 +127,13 @@ def record_change(
     return int(added.id)
 
 
-def find_actor(c: Connection, verb: str, kind: Kind, subject_id: UUID) -> Actor | None:
-    """Return who last did this to a subject; None: no row says so."""
+def find_actor(c: Connection, verb: str | None, kind: Kind, subject_id: UUID) -> Actor | None:
+    """Return who last did this to a subject, or anything (*verb* None); None: no row says so."""
     found = row(
         c,
         """SELECT actor_kind AS kind, actor_name AS name, actor_id AS id, address, request_id FROM audit
-           WHERE subject = :subject AND kind = :kind AND verb = :verb ORDER BY at DESC, id DESC LIMIT 1""",
+           WHERE subject = :subject AND kind = :kind AND verb = coalesce(CAST(:verb AS text), verb)
+           ORDER BY at DESC, id DESC LIMIT 1""",
         subject=str(subject_id),
         kind=kind,
         verb=verb,

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.level import LEVEL
+from pipeline.store.audit import Kind
 from pipeline.store.database import Database, find_value, jsonb, require_row, row, rows
 
 LEASE = timedelta(seconds=7)
@@ -52,7 +53,7 @@ class JobTable(Generic[J]):
     """A table of jobs, with columns ``workspace_id``, ``state``, ``error``, ``lease_until`` and ``touched_at``."""
 
     name: str
-    noun: str
+    noun: Kind
     """As errors name one."""
     columns: str
     """The columns that are returned."""

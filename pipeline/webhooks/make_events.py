@@ -167,6 +167,13 @@ def _tell_occurrences(webhooks: Webhooks, happened: Sequence[Occurrence]) -> Ite
             listeners = [w for w in known if w.may_see([one.subject])]
             data = {"account_id": one.subject, "status": one.state, **_pick(one, "platform", "username")}
             data["error"] = _describe_error(one.details.get("error"))
+        elif kind in _APPROVALS:
+            listeners = [w for w in known if w.may_see(one.details.get("accounts") or ())]
+            data = {
+                "post_id": one.subject,
+                **_pick(one, "external_id", "scheduled_at"),
+                _APPROVALS[kind]: one.state,
+            }
         else:
             listeners = [w for w in known if w.accounts is None or w.key_id == one.key_id]
             data = {"import_id": one.subject, "state": to_public(one.state), **_pick(one, *_IMPORT)}
@@ -176,6 +183,12 @@ def _tell_occurrences(webhooks: Webhooks, happened: Sequence[Occurrence]) -> Ite
         yield from _spread(listeners, kind, one.subject, one.at, data)
 
 
+_APPROVALS: Mapping[EventType, str] = {
+    EventType.POST_NEEDS_APPROVAL: "editor",
+    EventType.POST_APPROVED: "approver",
+    EventType.POST_SENT_BACK: "why",
+}
+"""Events of approvals -> the name of the fact that each has of its own."""
 _IMPORT = ("name", "rows", "accepted", "duplicate", "rejected")
 
 

@@ -34,6 +34,7 @@ _ACTIONS = (
     "tests/pipeline/stages/test_replay.py",
     "tests/pipeline/stages/test_inbox_drafts.py",
 )
+_APPROVALS = ("tests/pipeline/actions/test_approve.py", "tests/pipeline/api/test_approvals.py")
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py",)
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
@@ -85,6 +86,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "checks.claim.*",
         "checks.claim._IS_DUE",
     ),
+    _APPROVALS: ("posts.approvals.*", "deliveries.holds.IS_UNAPPROVED"),
     _EPOCH: (
         "recovery.epoch.EPOCH_IS_OPEN",
         "recovery.epoch.BROUGHT_FORWARD_RECORDED",

@@ -18,7 +18,6 @@ from pipeline.api.http.rate_limit import Window
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.openapi.introduction import SCOPE
 from pipeline.api.openapi.operation import Routes
-from pipeline.domain.account import KeyLimits
 from pipeline.domain.explanation_rules import Right
 from pipeline.store.auth.keys import Caller, Key, list_keys
 
@@ -34,6 +33,8 @@ class KeyMandate(ResponseModel):
     options: list[str] | None = Field(
         description="Options that a post may set, such as tiktok.title or first_comment."
     )
+    needs_approval: bool = Field(description="What it writes is sent once somebody else has approved it.")
+    may_approve: bool = Field(description="It may approve posts that it did not write.")
 
 
 class PostAllowance(ResponseModel):
@@ -81,16 +82,19 @@ class KeyFacts(KeyScope):
             bulk=caller.bulk,
             expires_at=key.expires_at,
             posts=[*map(PostAllowance.from_window, posts)],
-            mandate=_describe_mandate(caller.limits),
+            mandate=_describe_mandate(caller),
         )
 
 
-def _describe_mandate(limits: KeyLimits) -> KeyMandate:
+def _describe_mandate(caller: Caller) -> KeyMandate:
+    limits = caller.limits
     return KeyMandate(
         lead_minutes=limits.lead_minutes,
         ahead_days=limits.ahead_days,
         kinds=None if limits.kinds is None else list(limits.kinds),
         options=None if limits.options is None else list(limits.options),
+        needs_approval=caller.needs_approval,
+        may_approve=bool(limits.may_approve) and not limits.needs_approval,
     )
 
 

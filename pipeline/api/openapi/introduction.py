@@ -60,7 +60,8 @@ closes early, posts are missing. A key may have four exports in progress.
 **Webhooks.** `POST /webhooks` has events sent to a public https URL, as the Standard Webhooks specification says
 (`webhook-id`, `webhook-timestamp`, `webhook-signature`): its libraries verify them with the `secret` of the answer. The
 body is `{"type": "…", "timestamp": "…", "data": {…}}`. Types: `post.scheduled` (accepted, edited or retried),
-`post.posted`, `post.failed`, `post.partial`, `post.canceled`; `delivery.published`, `delivery.failed`,
+`post.posted`, `post.failed`, `post.partial`, `post.canceled`; `post.needs_approval`, `post.approved`,
+`post.sent_back`; `delivery.published`, `delivery.failed`,
 `delivery.blocked`, `delivery.unknown`, and `delivery.held` when a limit, a quota or slow media put it back;
 `account.reconnect`; `import.finished`. `data` names `post_id`, `external_id` and `account_id`; read the post for the
 rest. An event is sent at least once, always with the same `webhook-id`: drop one you have had. The events of a post

@@ -102,6 +102,15 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "schedulePost": SampleRequest(
             path={"post_id": names["draft_post"]}, body={"scheduled_at": names["time"]}
         ),
+        "getApproval": SampleRequest(path={"post_id": names["unapproved_post"]}),
+        "createApprovalLink": SampleRequest(body={"post_ids": [names["unapproved_post"]], "hours": 72}),
+        "sendBackPost": SampleRequest(
+            path={"post_id": names["unapproved_post"]},
+            body={"hash": names["hash"], "why": "The price is wrong."},
+        ),
+        "approvePost": SampleRequest(
+            path={"post_id": names["unapproved_post"]}, body={"hash": names["hash"]}
+        ),
         "retryPosts": SampleRequest(body={"post_ids": [failed]}),
         "cancelPosts": SampleRequest(body={"post_ids": [post]}),
         "deletePosts": SampleRequest(body={"postIds": [deleted]}),

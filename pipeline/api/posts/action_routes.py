@@ -25,6 +25,7 @@ from pipeline.api.http.dependencies import (
 )
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.middleware import note_posts
+from pipeline.api.http.refused_keys import record_refusals
 from pipeline.api.http.representation import strip_encodings
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import BODY_ERRORS, ETAG_HEADER, Routes, header_parameter
@@ -38,6 +39,7 @@ from pipeline.api.posts.action_response_models import (
 )
 from pipeline.api.posts.routes import POST_ID, PostId, refuse_unknown_post
 from pipeline.api.posts.schema import PostBody, read_post
+from pipeline.stages.mandate import CODE
 from pipeline.stages.replay import Replayed
 
 routes = Routes(tag=POSTS, path="/posts")
@@ -129,7 +131,9 @@ async def retry_posts(call: Publisher) -> SuccessResponse[RetryResult]:
     note_posts(call.request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
-    result = RetryResult.from_result(await bulkhead.run(work, caller.key_id))
+    done = await bulkhead.run(work, caller.key_id)
+    await record_refusals(call.request, [one for one in done.errors.values() if one.startswith(CODE)])
+    result = RetryResult.from_result(done)
     return success(result.describe(), result)
 
 

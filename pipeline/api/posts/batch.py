@@ -19,6 +19,7 @@ from adapters.post_options import at_most
 from pipeline.api.http.dependencies import REPLAYED, parse_json, read_idempotency_key, read_json_body
 from pipeline.api.http.envelope import SuccessResponse, build_error_link, success
 from pipeline.api.http.middleware import REQUEST_ID, note, note_posts
+from pipeline.api.http.refused_keys import record_refusals
 from pipeline.api.http.response_models import DocumentedAs, Failure, Issue, ResponseModel, Success, is_empty
 from pipeline.api.http.validation import (
     Body,
@@ -48,6 +49,7 @@ from pipeline.domain.account import KeyLimits
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchRefused, Entry, Result, ingest_bulk
+from pipeline.stages.mandate import CODE
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.replay import Replayed, claim_key
@@ -252,6 +254,7 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     """Create up to 500 posts. Each has a result, in order; one that is refused keeps no other from being stored."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request, is_audited=False)
+    request.state.caller = caller
     raw = await read_json_body(request, caller.key_id, app_state.context.settings.api.max_batch_body)
     # on a thread of bulk work: reading 16 MB would stop the event loop, and with it every other request
     bulkhead = app_state.bulk_bulkhead
@@ -260,6 +263,8 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     await app_state.charge_rate_limit(request, caller, len(batch.posts))
     results, result, is_replay = await bulkhead.run(partial(_store, app_state, caller, batch), caller.key_id)
     _note_results(request.scope, results, result)
+    refused = (one for one in result.results if isinstance(one, RefusedPost) and one.error_code == CODE)
+    await record_refusals(request, [one.message for one in refused])
     return success(result.describe(), result, headers=REPLAYED if is_replay else {})
 
 

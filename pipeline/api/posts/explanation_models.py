@@ -20,7 +20,9 @@ from pipeline.domain.explanation_rules import Action, Right, Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 
-StandingKind = TypeAliasType("StandingKind", Literal["paused", "newer_worker", "breaker", "epoch"])
+StandingKind = TypeAliasType(
+    "StandingKind", Literal["paused", "approval", "newer_worker", "breaker", "epoch"]
+)
 
 
 class NextAction(ResponseModel):

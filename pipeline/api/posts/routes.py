@@ -140,6 +140,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     """Create a post. The response is sent after the commit; the same external_id again returns the same post."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request, is_audited=False)
+    request.state.caller = caller
     raw = await read_json_body(request, caller.key_id)
     await app_state.charge_rate_limit(request, caller)
     key = get_header(request, b"idempotency-key")

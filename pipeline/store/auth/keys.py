@@ -89,6 +89,25 @@ class Caller:
     bulk: bool = False
     """Its requests are queued as bulk work."""
     limits: KeyLimits = SERVER_DEFAULT
+    approves_all: bool = False
+    """Every post of the workspace needs an approval."""
+    self_approval: bool = False
+    """Authors of the workspace may approve their own posts."""
+    behalf: Actor | None = None
+    """The actor that asked for what a worker does without a key."""
+
+    @property
+    def needs_approval(self) -> bool:
+        """Return True if what it writes is sent only with an approval."""
+        return self.approves_all or bool(self.limits.needs_approval)
+
+    @property
+    def author(self) -> str:
+        """The name under which it writes and approves: a key's, a user's, or the command line's account."""
+        actor = self.actor or self.behalf
+        if self.key_id != COMMAND_LINE:
+            return f"key {self.key_id}"
+        return "command line" if actor is None else f"{actor.kind} {actor.id or actor.name}"
 
     def require_actor(self) -> Actor:
         """Return the actor. Raises LookupError for a worker's caller."""
@@ -145,7 +164,8 @@ class Key:
 
 
 _CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
-             w.subscription, w.time_zone, """ + ", ".join(f"k.{name}" for name in _LIMITS)
+             w.subscription, w.time_zone, w.needs_approval AS approves_all,
+             w.self_approval, """ + ", ".join(f"k.{name}" for name in _LIMITS)
 _VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
 
 
@@ -241,6 +261,8 @@ def _to_caller(found: Any, actor: Actor | None) -> Caller:
         bulk=bool(found.bulk),
         accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
         limits=_read_limits(found._mapping),
+        approves_all=found.approves_all,
+        self_approval=found.self_approval,
     )
 
 

@@ -63,9 +63,13 @@ class Workspace:
     plan: Plan
     subscription: Subscription
     time_zone: str
+    needs_approval: bool
+    """Every post is sent only with an approval."""
+    self_approval: bool
+    """Authors may approve their own posts."""
 
 
-_COLUMNS = "id, name, kind, owner_user_id, plan, subscription, time_zone"
+_COLUMNS = "id, name, kind, owner_user_id, plan, subscription, time_zone, needs_approval, self_approval"
 
 
 def create_workspace(
@@ -105,6 +109,18 @@ def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscript
         is None
     ):
         raise NoSuchWorkspace(f"There is no workspace {workspace}.")
+
+
+def set_approval(c: Connection, workspace: UUID, *, needed: bool, by_author: bool) -> None:
+    """Set whether posts need an approval, and whether their authors may give it. Raises LookupError."""
+    require_row(
+        c,
+        f"There is no workspace {workspace}.",
+        "UPDATE workspaces SET needs_approval = :needed, self_approval = :own WHERE id = :id RETURNING id",
+        id=workspace,
+        needed=needed,
+        own=by_author,
+    )
 
 
 def list_workspaces(c: Connection) -> list[Workspace]:

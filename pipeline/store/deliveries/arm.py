@@ -71,6 +71,9 @@ WITH d AS (
       AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
           (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
       AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = deliveries.id)
+      AND (is_comment OR NOT EXISTS (  -- the comment was approved with its post
+          SELECT FROM approvals v
+          WHERE v.post_id = deliveries.post_id AND v.digest IS DISTINCT FROM post_digest(v.post_id)))
       AND (is_comment  -- its post went out in time
            OR deliveries.error ->> 'code' = 'expired'  -- it was blocked as expired, and an operator resumed it
            OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
@@ -100,10 +103,10 @@ def arm(
 ) -> datetime | None:
     """Arm a delivery and return the time. The caller commits before it makes the visible call.
 
-    None: it is not due, paused, above ``level`` (that of this process), expired or edited, its platform shows no sign
-    of life, the epoch is not confirmed, or the claim is lost. ``left``: the rest of the slice, after which the claim's
-    holder sends nothing. ``is_alive``: the caller has seen the platform answer; if not, the ledger has to show a sign
-    of life. ``inbox_draft``: the call leaves a draft, which counts towards a limit of its own.
+    None: it is not due, paused, not approved as it is, above ``level`` (that of this process), expired or edited, its
+    platform shows no sign of life, the epoch is not confirmed, or the claim is lost. ``left``: the rest of the slice,
+    after which the claim's holder sends nothing. ``is_alive``: the caller has seen the platform answer; if not, the
+    ledger has to show a sign of life. ``inbox_draft``: the call leaves a draft, which has a limit of its own.
     """
     found = row(
         c,

@@ -84,6 +84,8 @@ class ClaimedDelivery:
     """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
     request_id: str | None
     """The id of the request that made the post."""
+    needs_approval: bool
+    """It is a post that is sent only with an approval."""
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
 
@@ -101,6 +103,7 @@ CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() A
             p.request_id, p.caption, p.media, p.music_url, {COLUMNS},
             (SELECT coalesce(jsonb_object_agg({PLACE}, {FACTS}), '{{}}') FROM post_checks pc {OWN_PIN}
              JOIN checks k ON k.id = {PINNED} WHERE pc.post_id = p.id AND {IS_USED}) AS facts,
+            NOT d.is_comment AND EXISTS (SELECT FROM approvals v WHERE v.post_id = d.post_id) AS needs_approval,
             NOT EXISTS (SELECT FROM post_deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
             CASE WHEN d.is_comment THEN (SELECT s.remote_id FROM post_deliveries s
                 WHERE s.post_id = d.post_id AND s.account_id = d.account_id) END AS comment_on,

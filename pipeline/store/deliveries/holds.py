@@ -33,10 +33,13 @@ IS_PAUSED = """(EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.
         SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
             ('workspace', d.workspace_id::text), ('account', d.account_id::text))))"""
 """Whether a pause holds the delivery ``d``."""
+IS_UNAPPROVED = "EXISTS (SELECT FROM approvals v WHERE v.post_id = d.post_id AND v.digest IS NULL)"
+"""Whether the post of the delivery ``d`` waits for an approval."""
 HELD_FOR = f"""CASE
     WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
     WHEN d.state NOT IN ({_CLAIMABLE}, {_LOOKED_AT}) THEN NULL
     WHEN d.state IN ({_CLAIMABLE}) AND {IS_PAUSED} THEN '{Hold.PAUSED}'
+    WHEN d.state IN ({_CLAIMABLE}) AND {IS_UNAPPROVED} THEN '{Hold.APPROVAL}'
     WHEN {TOO_NEW} THEN '{Hold.NEWER_WORKER}'
     WHEN d.state IN ({_LOOKED_AT}) THEN d.held_for
     WHEN d.held_for IN ({quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for
@@ -45,7 +48,7 @@ HELD_FOR = f"""CASE
     WHEN EXISTS (SELECT FROM platform_health f WHERE f.platform = d.platform AND f.opened_at IS NOT NULL)
         THEN '{Hold.BREAKER}'
     WHEN d.next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds' THEN '{Hold.BACKLOG}' END"""
-"""The hold of a delivery ``d`` now; NULL: none. Pauses and the workers' level hold it before its time too."""
+"""The hold of a delivery ``d`` now; NULL: none. Pauses, approval and the workers' level hold it before its time too."""
 LATE_SINCE = """CASE WHEN d.next_at <= now() AND coalesce(d.error ->> 'class', 'RateLimited') = 'RateLimited'
     THEN greatest(d.due_at, d.next_at) ELSE d.due_at END"""
 """Since when a delivery ``d`` is late: the time of a limit and of the platform's processing is over at ``next_at``.
@@ -63,6 +66,11 @@ FROM pauses p JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS 
 UNION ALL
 SELECT 'paused', 'delivery', h.delivery_id::text, h.why, h.since, NULL
 FROM paused_deliveries h WHERE h.delivery_id = ANY (CAST(:ids AS uuid[]))
+UNION ALL
+SELECT 'approval', 'delivery', d.id::text, coalesce('sent back: ' || v.sent_back, 'it is not approved'),
+       v.changed_at, NULL
+FROM deliveries d JOIN approvals v ON v.post_id = d.post_id AND v.digest IS NULL
+WHERE d.id = ANY (CAST(:ids AS uuid[])) AND d.state IN ({_CLAIMABLE})
 UNION ALL
 SELECT 'newer_worker', 'delivery', d.id::text, format('it needs level %s, and the workers of %s have level %s',
        d.level, d.platform, {WORKER_LEVEL.format(of="d")}), NULL, NULL

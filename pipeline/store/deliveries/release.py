@@ -16,6 +16,7 @@ from pipeline.domain.level import LEVEL
 from pipeline.store.canaries import TOO_NEW
 from pipeline.store.database import has_row, read_all, read_number, rows
 from pipeline.store.deliveries.claim import Message
+from pipeline.store.deliveries.holds import IS_UNAPPROVED
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
@@ -39,7 +40,7 @@ SELECT x.id FROM w CROSS JOIN LATERAL (
           AND next_at <= now() - CAST(:older AS interval) AND next_at > now() - CAST(:younger AS interval)
           AND NOT EXISTS (
               SELECT FROM pauses WHERE scope = 'account' AND target = d.account_id::text)
-          AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id)
+          AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) AND NOT {IS_UNAPPROVED}
           AND level <= :level AND NOT {TOO_NEW}
         ORDER BY next_at LIMIT :n
     ) due

@@ -23,6 +23,7 @@ from pipeline.store.database import insert, jsonb, new_id, row, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED, lock_post
 from pipeline.store.deliveries.ownership import Accounts
+from pipeline.store.posts.approvals import LOSE_APPROVAL
 from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.options import CONTENT, PostContent, gather_options
 from pipeline.store.posts.pins import to_check
@@ -79,6 +80,8 @@ class LockedPost(PostContent):
 
     level: int
     """The highest of its deliveries."""
+    needs_approval: bool
+    """It is sent only with an approval."""
     external_id: str | None
     expires_at: datetime | None
     now: datetime
@@ -101,7 +104,8 @@ class LockedPost(PostContent):
 
 _POST = f"""
 SELECT {CONTENT}, expires_at, external_id, now() AS now,
-       (SELECT coalesce(max(level), 1) FROM post_deliveries WHERE post_id = :id) AS level
+       (SELECT coalesce(max(level), 1) FROM post_deliveries WHERE post_id = :id) AS level,
+       EXISTS (SELECT FROM approvals WHERE post_id = :id) AS needs_approval
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
 
@@ -160,7 +164,7 @@ def _to_delivery(r: Any) -> LockedDelivery:
     )
 
 
-_MOVE = """
+_MOVE = f"""
 WITH d AS (
     UPDATE post_deliveries SET
         state = :target, reason = NULL, held_for = NULL, lease_until = NULL,
@@ -171,7 +175,9 @@ WITH d AS (
         notes = NULL, error = CAST(:error AS jsonb), updated_at = clock_timestamp(),
         removed_generation = CASE WHEN :removed THEN generation + 1 END
     WHERE id = :id AND state = :origin AND generation = :generation
-    RETURNING id, generation, fence
+    RETURNING id, generation, fence, post_id
+), unapproved AS (
+    UPDATE approvals v SET {LOSE_APPROVAL} FROM d WHERE v.post_id = d.post_id AND :moves
 ), forward AS (
     INSERT INTO brought_forward (delivery_id) SELECT id FROM d WHERE :forward ON CONFLICT DO NOTHING
 ), unpaused AS (
@@ -204,8 +210,8 @@ def move_locked(  # noqa: PLR0913  one keyword per fact
 
     Its open attempt, which was never armed, is closed. Its checkpoint is cleared and goes to the clean-up list, unless
     ``keep`` says that it has to be resumed. A delivery that is now sent earlier than an older database would say is not
-    armed before the epoch file records that. ``removed``: the post no longer targets its account. Raises LookupError
-    when the delivery is not locked: a bug.
+    armed before the epoch file records that. Another due time ends the approval of its post. ``removed``: the post no
+    longer targets its account. Raises LookupError when the delivery is not locked: a bug.
     """
     require_move(part.state, mover, target)
     done = row(
@@ -222,6 +228,7 @@ def move_locked(  # noqa: PLR0913  one keyword per fact
         removed=removed,
         error=jsonb(None if error is None else dict(error)),
         why=why,
+        moves=due_at != part.due_at,
         forward=target in GOES_OUT and (part.state in SETTLED or due_at < part.due_at),
     )
     if done is None:

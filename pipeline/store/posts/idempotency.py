@@ -162,10 +162,10 @@ def find_posts_sent_as(c: Connection, external_id: str, workspaces: Collection[U
     return [r.post_id for r in found]
 
 
-def list_open_posts(c: Connection, workspace: UUID, key: UUID) -> list[UUID]:
-    """Return the posts of a key that are still to be published, oldest first."""
-    sql = """SELECT id FROM posts WHERE workspace_id = :w AND key_id = :key AND status = ANY (:open)
-             AND deleted_at IS NULL ORDER BY id"""
+def list_open_posts(c: Connection, workspace: UUID, key: UUID | None = None) -> list[UUID]:
+    """Return the posts of a key, or of all of the workspace, that are still to be published, oldest first."""
+    sql = """SELECT id FROM posts WHERE workspace_id = :w AND key_id IS NOT DISTINCT FROM coalesce(:key, key_id)
+               AND status = ANY (:open) AND deleted_at IS NULL ORDER BY id"""
     return [r.id for r in rows(c, sql, w=workspace, key=key, open=[*map(str, OPEN)])]
 
 

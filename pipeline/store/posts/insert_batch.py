@@ -62,6 +62,8 @@ class NewPost:
     deliveries: Sequence[NewDelivery]
     request_id: str | None = None
     """The id of the request that makes it, for the log of what becomes of it."""
+    unapproved: str | None = None
+    """Its author, if it is sent only with an approval."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -177,6 +179,10 @@ delivery AS (
     RETURNING id, state),
 moved AS (
     INSERT INTO moves (delivery_id, mover, target, generation, fence) SELECT id, 'ingest', state, 0, 0 FROM delivery),
+unapproved AS (
+    INSERT INTO approvals (post_id, workspace_id, author, editor)
+    SELECT id, workspace_id, author, author
+    FROM unnest(:id::uuid[], :author::text[]) AS x (id, author) JOIN post USING (id) WHERE author IS NOT NULL),
 pinned AS (
     INSERT INTO post_checks (post_id, position, check_id)
     SELECT post.id, n, k FROM unnest(:c_post::integer[], :c_position::integer[], :c_check::uuid[]) AS x (p, n, k)
@@ -254,6 +260,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "external": write_texts([p.external_id for p in posts]),
         "request": write_texts([p.request_id for p in posts]),
         "import": write_ids([p.import_id for p in posts]),
+        "author": write_texts([p.unapproved for p in posts]),
     }
 
 

@@ -17,6 +17,7 @@ from pipeline.domain.own_content import OwnContent
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.database import insert, jsonb, row, rows
 from pipeline.store.posts.actions import LockedPost
+from pipeline.store.posts.approvals import LOSE_APPROVAL
 from pipeline.store.posts.options import ASSIGNMENTS, Options, to_columns
 
 
@@ -32,7 +33,7 @@ def rewrite(
     first_comment: str | None,
     due_at: datetime,
 ) -> None:
-    """Replace a post's content and due time, and schedule its rechecks again.
+    """Replace a post's content and due time, end its approval, and schedule its rechecks again.
 
     Hashes of the old content are stored: receipts are written later and refer to what an account got.
     """
@@ -49,7 +50,8 @@ def rewrite(
     insert(c, "rewrites", post_id=post.id, **values)
     row(
         c,
-        f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
+        f"""WITH unapproved AS (UPDATE approvals SET {LOSE_APPROVAL} WHERE post_id = :id)
+            UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
                    due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
             WHERE id = :id RETURNING id""",
         id=post.id,

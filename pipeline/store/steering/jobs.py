@@ -271,7 +271,7 @@ def _to_job(found: Any) -> SteeringJob:
 
 JOBS = JobTable(
     name="steering_jobs",
-    noun="job",
+    noun="steering job",
     columns=_COLUMNS,
     to_job=_to_job,
     working=f"state IN ('selecting', 'working') AND level <= :level AND NOT EXISTS ({_EARLIER})",

@@ -16,6 +16,7 @@ from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import jsonb, plan_and_read, read_all, row, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD
+from pipeline.store.deliveries.holds import IS_UNAPPROVED
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import POSTED, ListFilter, select_posted
 from pipeline.store.posts.undo_log import Before, Befores, dump_before, load_before
@@ -82,6 +83,7 @@ _ACTS_ON: Mapping[Verb, str] = {
     Verb.RESUME: _PAUSED,
     Verb.REPLAY: IS_DEAD,
     Verb.DISCARD: IS_DEAD,
+    Verb.APPROVE: f"{_UNSETTLED} AND {IS_UNAPPROVED}",
 }
 """The deliveries that a verb can act on at all; unsettled ones in flight are skipped later."""
 

@@ -1,4 +1,4 @@
-"""The data of events: a post's deliveries around a move, and occurrences of accounts and imports."""
+"""The data of events: a post's deliveries around a move, and occurrences of accounts, imports and approvals."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import SETTLED, Reason, State
+from pipeline.domain.post import NO_TIME
 from pipeline.domain.webhook import SCHEDULING
 from pipeline.store.database import read_all, rows
 from pipeline.store.moves import MoveFacts
@@ -60,7 +61,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occurrence:
-    """An occurrence of an account or an import. ``details``: of its row."""
+    """An occurrence of an account, an import or an approval. ``details``: of its row."""
 
     kind: str
     workspace_id: UUID
@@ -189,17 +190,22 @@ def read_earlier_holds(c: Connection, moves: Sequence[MoveFacts]) -> dict[int, s
 
 
 def take_occurrences(c: Connection, limit: int) -> list[Occurrence]:
-    """Delete and return occurrences of accounts and imports, the oldest first."""
+    """Delete and return occurrences, the oldest first."""
     return read_all(
         c,
         Occurrence,
-        """WITH taken AS (
+        f"""WITH taken AS (
                DELETE FROM occurrences WHERE n IN (SELECT n FROM occurrences ORDER BY n LIMIT :limit) RETURNING *)
            SELECT t.kind, t.workspace_id, t.subject, t.state, t.at, i.key_id, jsonb_build_object(
                       'platform', a.platform, 'username', a.username, 'error', a.error, 'name', i.name, 'rows', i.rows,
-                      'accepted', i.accepted, 'duplicate', i.duplicate, 'rejected', i.rejected, 'result', i.result)
-                      AS details
+                      'accepted', i.accepted, 'duplicate', i.duplicate, 'rejected', i.rejected, 'result', i.result,
+                      'external_id', p.external_id, 'scheduled_at', nullif(p.due_at, '{NO_TIME}'),
+                      'accounts', p.accounts) AS details
            FROM taken t LEFT JOIN accounts a ON a.id = t.subject LEFT JOIN imports i ON i.id = t.subject
+           LEFT JOIN LATERAL (
+               SELECT external_id, due_at,
+                      ARRAY(SELECT account_id FROM post_deliveries WHERE post_id = o.id) AS accounts
+               FROM posts o WHERE o.id = t.subject) p ON true
            ORDER BY t.n""",
         limit=limit,
     )

@@ -185,6 +185,8 @@ DOORS: Mapping[str, Callable[[Writer], str]] = {
 }
 """By operation: they send posts, or change what they send. Each returns what the refusal says."""
 TAKES_BACK = {"cancelPosts", "deletePosts", "stopSteeringJob", "discardDeadLetters"}
+APPROVES = {"approvePost", "sendBackPost", "createApprovalLink"}
+"""A key needs ``may_approve``; a new time that it gives obeys as an edit does (``test_approvals.py``)."""
 GOES_ON = {"applyImport", "pauseImport", "resumeImport", "cancelImport", "rollBackImport", "deleteImport"}
 """Of an import, whose rows are posts of the key that began it: ``createImport``, and again when they are applied."""
 NO_POSTS = {
@@ -228,7 +230,7 @@ def test_every_operation_that_writes_is_a_door_or_says_why_not(server: Server) -
             writing |= {
                 one["operationId"] for way, one in item.items() if way in ("post", "put", "patch", "delete")
             }
-    known = {door.partition(":")[0] for door in DOORS} | TAKES_BACK | GOES_ON | NO_POSTS
+    known = {door.partition(":")[0] for door in DOORS} | TAKES_BACK | APPROVES | GOES_ON | NO_POSTS
     assert writing == known
 
 
@@ -271,8 +273,13 @@ def test_me_shows_what_the_key_may_and_what_is_left(server: Server, tenant: Tena
             (86400, 3, 2),
         ]
         assert found["mandate"] == {
-            "lead_minutes": 30, "ahead_days": None, "kinds": ["video"], "options": None
-        }  # fmt: skip
+            "lead_minutes": 30,
+            "ahead_days": None,
+            "kinds": ["video"],
+            "options": None,
+            "needs_approval": False,
+            "may_approve": False,
+        }
         assert key.partition(".")[2] not in answer.text
     with server.context.database.begin() as c:
         change_limits(c, key.partition(".")[0], {"options": ()})

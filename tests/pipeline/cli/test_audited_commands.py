@@ -21,6 +21,7 @@ from pipeline.domain.delivery import State
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import new_id, rows
+from pipeline.store.posts.approvals import demand_of
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.cli.test_account_import import create, sign_in, to_json, write_csv
 from tests.pipeline.cli.test_help import LEAVES
@@ -32,7 +33,8 @@ READS = (
     "account list, attention, audit export, audit list, dead-letter causes, dead-letter list, dead-letter "
     "show, delivery list, delivery show, doctor, explain, forecast, import forecast, import list, "
     "import presets, import rows, import show, import template, key list, notice list, pause list, post export, "
-    "post list, post show, receipts export, receipts head, receipts verify, restore list, restore status, "
+    "post approval, post list, post show, receipts export, receipts head, receipts verify, restore list, "
+    "restore status, "
     "settings check, settings example, settings list, steer list, steer receipts, steer show, top, user list, "
     "webhook events, webhook list, webhook show, workspace list"
 )
@@ -102,6 +104,15 @@ class Scene:
         )
         identity: str = made["id"]
         return identity
+
+    def unapproved(self) -> str:
+        post = self.post()
+        with self.ledger.database.begin() as c:
+            demand_of(c, [post.id], "key 1")
+        return str(post.id)
+
+    def hash(self, post: str) -> Command:
+        return (post, "--hash", self.terminal.json("post approval", post)["hash"])
 
     def delivery(self, state: State) -> str:
         return str(self.post(state).deliveries[0])
@@ -223,6 +234,10 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "pause lift": lambda s: ("account", s.paused()),
     "post cancel": lambda s: (str(s.post().id),),
     "post delete": lambda s: (str(s.post().id),),
+    "post approve": lambda s: s.hash(s.unapproved()),
+    "post send-back": lambda s: (*s.hash(s.unapproved()), "--why", "The price is wrong."),
+    "post approval-link": lambda s: (s.unapproved(),),
+    "workspace set-approval": lambda s: (s.workspace, "by-key", "--by-author"),
     "post edit": lambda s: (str(s.post().id), "--at", "3h"),
     "post schedule": lambda s: (s.draft(),),
     "post retry": lambda s: (str(s.post(State.FAILED).id),),
@@ -231,6 +246,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "steer cancel": lambda s: s.steer("cancel"),
     "steer pause": lambda s: s.steer("pause", "--why", "checking"),
     "steer reschedule": lambda s: s.steer("reschedule", "--later", "2h"),
+    "steer approve": lambda s: s.steer("approve"),
     "steer resume": lambda s: s.steer("resume"),
     "steer retry": lambda s: s.steer("retry"),
     "steer stop": lambda s: (s.steered(),),

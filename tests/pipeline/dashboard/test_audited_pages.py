@@ -15,6 +15,7 @@ from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.store.database import rows
+from pipeline.store.posts.approvals import demand_of, read_approvals
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, write_rows
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Client, Site, Someone
@@ -25,7 +26,10 @@ from tests.pipeline.dashboard.test_sessions import end, find_id
 from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
 
-CHANGES_NOTHING = {"/clock": "a cookie of the browser"}
+CHANGES_NOTHING = {
+    "/clock": "a cookie of the browser",
+    "/approve/{token}": "in the name of a link: tests/pipeline/dashboard/test_approvals.py",
+}
 """Routes that are no GET and write no row, with the reason."""
 
 
@@ -77,6 +81,13 @@ class Scene:
     def cancel(self) -> None:
         post = self.ledger.fresh(due=HOUR)
         done(press(self.client, post, "cancel", AGREED), post, "cancel")
+
+    def approve(self) -> None:
+        post = self.ledger.fresh(due=HOUR)
+        with self.site.server.context.database.begin() as c:
+            demand_of(c, [post.id], "key x")
+            found = read_approvals(c, [post.id])[post.id]
+        self.send(f"/dashboard/posts/{post.id}/approve", {"hash": found.hash, "verb": "approve"}, 303)
 
     def pause(self) -> str:
         account = str(self.ledger.account(self.site.tenant.workspace))
@@ -144,6 +155,7 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/pauses/undo": ("undo pause", Scene.undo_pause),
     "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
     "/posts/{post_id}/deliveries/{delivery_id}/file": ("retry post", Scene.replace_file),
+    "/posts/{post_id}/approve": ("approve post", Scene.approve),
     "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
     "/posts/{post_id}/undo/{change}": ("undo post", Scene.undo_move),
     "/queue/count": ("cancel steering job", Scene.steer),

@@ -30,7 +30,7 @@ from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site, Someone
 from tests.pipeline.dashboard.thumbnails import add_thumbnail
 from tests.pipeline.store.ledger import HOUR, Ledger
 
-OPEN = {"/login", "/static/{digest}/{name:path}"}
+OPEN = {"/login", "/static/{digest}/{name:path}", "/approve/{token}"}
 """Paths of the only routes that need no session."""
 SESSIONS = "/dashboard/sessions"
 """A page of few statements."""
@@ -72,7 +72,7 @@ def send(session: Client, method: str, route: Route, **headers: str) -> requests
 
 def test_every_route_but_the_login_and_static_files_is_a_page_with_a_role() -> None:
     routes = [route for _, own in PAGES for route in own]
-    assert {r.path for r in routes if r.endpoint not in REQUIRED_ROLES} == {"/login"}
+    assert {r.path for r in routes if r.endpoint not in REQUIRED_ROLES} == {"/login", "/approve/{token}"}
     assert {r.path for _, r in ROUTES} >= {r.path for r in routes}
 
 
@@ -264,6 +264,8 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/posts/{post_id}", {}, 404),
     ("GET", "/thumbnails/{name}", {}, 404),
     ("POST", "/posts/{post_id}/reschedule", {}, 404),
+    ("GET", "/posts/{post_id}/approve", {}, 404),
+    ("POST", "/posts/{post_id}/approve", {"hash": "x"}, 404),
     *(("POST", "/posts/{post_id}/deliveries/{delivery_id}/" + verb, {}, 404) for verb in VERBS),
     ("POST", "/posts/{post_id}/deliveries/{delivery_id}/file", {}, 404),
     ("GET", "/imports/{import_id}", {}, 404),

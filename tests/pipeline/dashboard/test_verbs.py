@@ -15,6 +15,8 @@ VERBS: Mapping[str, str] = {
     "Spread": "moves many, evenly over a span",
     "Leave it there": "moves nothing",
     "Try": "sends again what failed; to a platform that is down, at once",
+    "Approve": "lets out what waits for it",
+    "Send back": "asks the author for a change",
     "Pause": "holds what is not sent yet",
     "Resume": "ends a pause, of whatever it is",
     "Let it go on": "ends what a post that needs somebody waits for",

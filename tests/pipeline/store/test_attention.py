@@ -28,6 +28,7 @@ from pipeline.store.deliveries.dead_letters import discard, find_dead_letter
 from pipeline.store.deliveries.ownership import OPERATOR
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.health import database_now
+from pipeline.store.posts.approvals import demand_of
 from pipeline.store.recovery import epoch
 from pipeline.store.webhooks.webhooks import create_webhook, pause_webhook
 from tests.database_outages import locked
@@ -335,6 +336,8 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
             "INSERT INTO paused_deliveries (delivery_id, job_id, why) VALUES (:d, :d, '')",
             d=held.deliveries[0],
         )
+        with ledger.database.begin() as c:
+            demand_of(c, [held.id], "key 1")
         execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
         execute(
             ledger, "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id", id=account

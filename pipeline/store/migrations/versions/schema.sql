@@ -16,6 +16,8 @@ CREATE TABLE workspaces (
     -- a post that has no expires_at of its own and is this late is skipped or held; NULL: published
     late_after interval CHECK (late_after > interval '0'),
     on_late text CHECK (on_late IN ('skip', 'hold')),
+    needs_approval boolean NOT NULL DEFAULT false,  -- every post of it, whoever writes it
+    self_approval boolean NOT NULL DEFAULT false,  -- who writes a post may approve it
     CHECK ((kind = 'personal') = (owner_user_id IS NOT NULL)),
     CONSTRAINT late_says_what CHECK ((late_after IS NULL) = (on_late IS NULL))
 );
@@ -47,6 +49,8 @@ CREATE TABLE keys (
     options text[],  -- NULL: all
     counted_on date,  -- the day (UTC) of the count
     counted_posts integer NOT NULL DEFAULT 0,
+    needs_approval boolean,
+    may_approve boolean CHECK (NOT (may_approve AND needs_approval)),
     CONSTRAINT keys_earlier CHECK ((earlier_sha256 IS NULL) = (earlier_until IS NULL))
 );
 CREATE INDEX keys_workspace ON keys (workspace_id);
@@ -446,6 +450,35 @@ CREATE TABLE follow_ups (
 );
 CREATE INDEX follow_ups_due ON follow_ups (next_at) WHERE done_at IS NULL AND failed_at IS NULL;
 
+-- posts that are sent only once somebody else has approved them
+CREATE TABLE approvals (
+    post_id uuid PRIMARY KEY,  -- no foreign key: it would lock the post, before checks that are locked first
+    workspace_id uuid NOT NULL,
+    author text NOT NULL,  -- who wrote the post
+    editor text NOT NULL,  -- who changed it last, or wrote it
+    digest bytea CHECK (octet_length(digest) = 32),  -- of what was approved (post_digest); NULL: it waits
+    approver text,
+    approved_at timestamptz,
+    sent_back text CHECK (sent_back <> ''),  -- why it was sent back to its author, until it is changed
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT approved_by_somebody CHECK (
+        (digest IS NULL) = (approver IS NULL) AND (digest IS NULL) = (approved_at IS NULL)),
+    CONSTRAINT sent_back_waits CHECK (digest IS NULL OR sent_back IS NULL)
+);
+CREATE INDEX approvals_waiting ON approvals (workspace_id) WHERE digest IS NULL;
+
+-- a link by which somebody without a login approves these posts, each once
+CREATE TABLE approval_links (
+    token_sha256 bytea PRIMARY KEY CHECK (octet_length(token_sha256) = 32),
+    id uuid NOT NULL UNIQUE,
+    workspace_id uuid NOT NULL REFERENCES workspaces,
+    posts uuid[] NOT NULL CHECK (cardinality(posts) > 0),
+    answered uuid[] NOT NULL DEFAULT '{}',
+    maker text NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX approval_links_expiring ON approval_links (expires_at);
+
 -- dead letters that an operator discarded; of one generation, as a delivery that is sent again may fail again
 CREATE TABLE discards (
     delivery_id uuid NOT NULL REFERENCES deliveries,
@@ -513,6 +546,27 @@ CREATE TABLE delivery_checks (
     PRIMARY KEY (delivery_id, position)
 );
 CREATE INDEX delivery_checks_check ON delivery_checks (check_id);
+
+-- What an approval is bound to: all that the post sends, when, to whom, and the media as they were checked. Canceled
+-- deliveries stay in, so that a cancel, which sends nothing, ends no approval.
+CREATE FUNCTION post_digest(post uuid) RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT sha256(convert_to(jsonb_build_array(
+        p.caption, p.media, p.music_url, p.tiktok, p.pinterest, p.youtube, p.instagram, p.facebook, p.linkedin,
+        p.ai_generated, p.first_comment, extract(epoch FROM p.expires_at), p.on_late,
+        (SELECT jsonb_agg(jsonb_build_array(d.account_id, extract(epoch FROM d.due_at), d.own) ORDER BY d.account_id)
+         FROM deliveries d WHERE d.post_id = p.id AND NOT d.is_comment
+           AND d.removed_generation IS DISTINCT FROM d.generation),
+        (SELECT jsonb_agg(jsonb_build_array(d.account_id, pc.position,
+                    coalesce(encode(k.content_sha256, 'hex'), k.facts ->> 'etag'), k.facts ->> 'bytes')
+                ORDER BY d.account_id, pc.position)
+         FROM deliveries d JOIN post_checks pc ON pc.post_id = d.post_id
+         LEFT JOIN delivery_checks own ON own.delivery_id = d.id AND own.position = pc.position
+                                       AND own.generation = d.generation
+         JOIN checks k ON k.id = coalesce(own.check_id, pc.check_id)
+         WHERE d.post_id = p.id AND NOT d.is_comment AND d.removed_generation IS DISTINCT FROM d.generation)
+    )::text, 'UTF8'))
+    FROM posts p WHERE p.id = post
+$$;
 
 -- which checks read from a host now, so that all workers together ask it for few files at once
 CREATE TABLE host_slots (
@@ -661,7 +715,7 @@ CREATE TABLE steering_jobs (
     workspace_id uuid NOT NULL REFERENCES workspaces,
     key_id uuid REFERENCES keys,  -- NULL: the command line
     verb text NOT NULL CHECK (verb IN (
-        'cancel', 'retry', 'reschedule', 'pause', 'resume', 'replay', 'discard', 'undo')),
+        'cancel', 'retry', 'reschedule', 'pause', 'resume', 'replay', 'discard', 'undo', 'approve')),
     arguments jsonb NOT NULL,
     filter jsonb NOT NULL CONSTRAINT filter_is_not_empty CHECK (filter <> '{}'),  -- an empty one would select all
     token text NOT NULL,  -- of the count that was confirmed: a repeated request finds its job
@@ -882,10 +936,11 @@ CREATE TABLE notices (
     UNIQUE (webhook_id, cause)
 );
 
--- what happened to accounts and imports; the export of moves makes events of them and deletes them
+-- what happened to accounts, imports and approvals; the export of moves makes events of them and deletes them
 CREATE TABLE occurrences (
     n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('account.reconnect', 'import.finished')),
+    kind text NOT NULL CHECK (kind IN ('account.reconnect', 'import.finished', 'post.needs_approval', 'post.approved',
+                                        'post.sent_back')),
     workspace_id uuid NOT NULL,
     subject uuid NOT NULL,
     state text NOT NULL,
@@ -895,7 +950,9 @@ CREATE TABLE occurrences (
 CREATE FUNCTION occurrences_are_noted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO occurrences (kind, workspace_id, subject, state)
-    SELECT TG_ARGV[0], NEW.workspace_id, NEW.id, to_jsonb(NEW) ->> TG_ARGV[1]
+    SELECT TG_ARGV[0], NEW.workspace_id, CAST(coalesce(one ->> 'id', one ->> 'post_id') AS uuid),
+           coalesce(one ->> TG_ARGV[1], '')
+    FROM to_jsonb(NEW) AS one
     WHERE EXISTS (SELECT FROM webhooks w WHERE w.workspace_id = NEW.workspace_id AND w.deleted_at IS NULL);
     RETURN NULL;
 END $$;
@@ -905,6 +962,17 @@ CREATE TRIGGER reconnects_are_noted AFTER UPDATE ON accounts FOR EACH ROW
 CREATE TRIGGER ends_are_noted AFTER UPDATE ON imports FOR EACH ROW
     WHEN (OLD.state <> NEW.state AND NEW.state IN ('applied', 'cancelled', 'failed', 'rolled_back'))
     EXECUTE FUNCTION occurrences_are_noted('import.finished', 'state');
+CREATE TRIGGER new_approvals_are_noted AFTER INSERT ON approvals FOR EACH ROW
+    EXECUTE FUNCTION occurrences_are_noted('post.needs_approval', 'editor');
+CREATE TRIGGER lost_approvals_are_noted AFTER UPDATE ON approvals FOR EACH ROW
+    WHEN (NEW.digest IS NULL AND NEW.sent_back IS NULL AND (OLD.digest IS NOT NULL OR OLD.sent_back IS NOT NULL))
+    EXECUTE FUNCTION occurrences_are_noted('post.needs_approval', 'editor');
+CREATE TRIGGER approvals_are_noted AFTER UPDATE ON approvals FOR EACH ROW
+    WHEN (NEW.digest IS NOT NULL AND NEW.digest IS DISTINCT FROM OLD.digest)
+    EXECUTE FUNCTION occurrences_are_noted('post.approved', 'approver');
+CREATE TRIGGER returns_are_noted AFTER UPDATE ON approvals FOR EACH ROW
+    WHEN (NEW.sent_back IS NOT NULL AND NEW.sent_back IS DISTINCT FROM OLD.sent_back)
+    EXECUTE FUNCTION occurrences_are_noted('post.sent_back', 'sent_back');
 
 
 -- Receipts ------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ READING = {
     "explainPost",
     "exportPosts",
     "getAccount",
+    "getApproval",
     "getImport",
     "getImportForecast",
     "listImportPresets",
@@ -143,7 +144,13 @@ def test_a_post_out_of_sight_is_answered_exactly_as_one_that_is_not_there(
     seen = ask(server, bound, "POST", f"/posts/{post}/schedule", {})
     assert seen.content == ask(server, bound, "POST", f"/posts/{ABSENT}/schedule", {}).content
     assert code(seen) == (404, "not_found")
-    for part in ("", "/explain"):
+    for part, body in (
+        ("approve", {"hash": "0" * 64}),
+        ("send-back", {"hash": "0" * 64, "why": "x"}),
+    ):
+        seen = ask(server, bound, "POST", f"/posts/{post}/{part}", body)
+        assert seen.content == ask(server, bound, "POST", f"/posts/{ABSENT}/{part}", body).content
+    for part in ("", "/explain", "/approval"):
         seen = server.get(f"/posts/{post}{part}", bound)
         assert seen.content == server.get(f"/posts/{ABSENT}{part}", bound).content
     for verb in ("retry", "cancel", "delete"):
@@ -159,6 +166,10 @@ def test_every_operation_on_a_post_is_asked_above(server: Server) -> None:
         "getPost",
         "updatePost",
         "schedulePost",
+        "getApproval",
+        "approvePost",
+        "sendBackPost",
+        "createApprovalLink",
         "retryPosts",
         "cancelPosts",
         "deletePosts",

@@ -134,6 +134,9 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "409 post_in_flight": _edit_while_sending,
     "409 newer_version": _edit_of_a_newer_server,
     "409 cannot_undo": _undo_an_undo,
+    "409 approval_changed": lambda s: _send(
+        s, "POST", f"/posts/{s.names['unapproved_post']}/approve", {"hash": "0" * 64}
+    ),
     "409 external_id_immutable": lambda s: _edit(s, {"external_id": "order-1043"}),
     "409 import_state": lambda s: _send(s, "POST", f"/imports/{s.names['import']}/resume"),
     "409 plan_changed": _apply_another_plan,

@@ -18,6 +18,7 @@ from pipeline.actions.steer_step import run_steering_step
 from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.broker.queues import DELAY
 from pipeline.store.canaries import record_canary
+from pipeline.store.posts.approvals import demand_of, read_approvals
 from tests.pipeline.api.imports.importing import do_step, write_lines
 from tests.pipeline.api.running_server import Server, Tenant, video
 from tests.pipeline.media import samples
@@ -38,6 +39,10 @@ ORDER = (
     "listPosts",
     "updatePost",
     "schedulePost",
+    "getApproval",
+    "createApprovalLink",
+    "sendBackPost",
+    "approvePost",
     "retryPosts",
     "cancelPosts",
     "deletePosts",
@@ -142,13 +147,25 @@ def arrange(server: Server) -> Scene:
         "time": f"{datetime.now(UTC).year + 3}-02-01T15:00:00Z",
         "workspace": str(tenant.workspace),
     }
-    for name in ("failed_post", "deleted_post", "draft_post"):
+    for name in ("failed_post", "deleted_post", "draft_post", "unapproved_post"):
         time = {"draft": True} if name == "draft_post" else {"scheduled_at": names["time"]}
         body = video(tenant, caption=f"Our old mug ({name.split('_')[0]})", **time)
         names[name] = server.post(body, tenant.key).json()["data"]["id"]
     fail(server, names["failed_post"])
+    wait_for_approval(server, names)
     variables = {"SLIPWAY_URL": server.url, "SLIPWAY_KEY": tenant.key}
     return Scene(server=server, tenant=tenant, names=names, variables=variables)
+
+
+def wait_for_approval(server: Server, names: dict[str, str]) -> None:
+    """Let a post wait for the approval of the key, which another one has written."""
+    post = UUID(names["unapproved_post"])
+    with server.context.database.begin() as c:
+        c.execute(text("UPDATE keys SET may_approve = true"))
+        demand_of(c, [post], "key 1")
+        c.execute(text("UPDATE deliveries SET state = 'scheduled' WHERE post_id = :post"), {"post": post})
+        c.execute(text("UPDATE approvals SET author = 'key 1', editor = 'key 1'"))
+        names["hash"] = read_approvals(c, [post])[post].hash
 
 
 def fail(server: Server, post: str) -> None:
@@ -176,6 +193,7 @@ _VOLATILE = (
     (r"whsec_[\w+/=]+", "<secret>"),
     (r"slw_live_[0-9a-f]{16}", "<public id>"),
     (r'"(left|reset)": \d+', r'"\1": "<number>"'),
+    (r"/approve/[\w-]{20,}", "/approve/<token>"),
     (r"/files/[\w-]{20,}", "/files/<name>"),
     (r"tiktok account \w+", "tiktok account <name>"),
     (r'"next_cursor": "[\w=-]+"', '"next_cursor": "<cursor>"'),
