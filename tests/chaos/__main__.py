@@ -25,6 +25,7 @@ import requests
 
 from pipeline.store.database import Unreachable
 from tests.chaos import clock, disk, plan, scorecard
+from tests.chaos.approvals import Approver, create_agent
 from tests.chaos.client import Client, SentPost
 from tests.chaos.drain import Drain
 from tests.chaos.fault_injector import FaultInjector
@@ -109,9 +110,11 @@ class Run:
             [] if self._only == AIMS else plan.plan_sandbox_faults(seed, seconds, names, every=every)
         )
         self._posts = Posts(system, seed)
-        self.sent = [self._posts.build(one) for one in plan.plan_posts(seed, number, seconds, names)]
+        self.sent = [
+            self._posts.build(one, by_agent=True) for one in plan.plan_posts(seed, number, seconds, names)
+        ]
         planned, self._import_point = plan.plan_imported(seed, number, seconds, names)
-        imported = [self._posts.build(one) for one in planned]
+        imported = [self._posts.build(one, by_agent=False) for one in planned]
         until(self._is_api_up, 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
         faults = plan.plan_system_faults(seed, number, seconds) if self._only is None else []
@@ -122,10 +125,14 @@ class Run:
         self.client = Client(
             f"{system.stack.api}/api/partner/v1/posts",
             system.stack.key,
+            create_agent(system.stack, needs_approval=True),
             self.sent,
             self._posts.build_body,
             lambda: self.injector.elapsed,
         )
+        withheld = [one.word for one in self.sent if one.is_withheld]
+        approver = create_agent(system.stack, may_approve=True)
+        self.approver = Approver(f"{system.stack.api}/api/partner/v1/posts", approver, withheld)
         self.importer = Importer(
             system.stack.api,
             system.stack.key,
@@ -144,6 +151,8 @@ class Run:
         self.injector.end_aimed()  # one runs still if a double post has ended the load
         self._await_client()
         reported = self._drain()
+        self.approver.stop()
+        self.notes["approvals"] = self.approver.count
         wrong = self.importer.judge()
         verdict = judge(list_expectations(self._list_all()), self.system.stack.ledger(), reported)
         verdict.violations += wrong
@@ -159,6 +168,7 @@ class Run:
 
     def _run_load(self) -> None:
         self.client.start()
+        self.approver.start()
         self.importer.start()
         mend = 15.0
         while (after := self.injector.elapsed) < self.seconds or not self._is_complete(after):
@@ -270,6 +280,7 @@ class Run:
                     taken, changed = now, time.monotonic()
         self.client.stop()
         self._await_import()
+        self.approver.cancel_withheld()
         self.log("faults are over, draining …")
 
     def _await_import(self) -> None:

@@ -47,6 +47,9 @@ class SentPost:
     message: str = ""
     id: str = ""
     history: History = field(default_factory=History)
+    needs_approval: bool = False
+    is_withheld: bool = False
+    """It needs an approval and never gets it."""
 
     @property
     def is_taken(self) -> bool:
@@ -57,20 +60,21 @@ class SentPost:
 class Client:
     """Send posts at their planned times from several threads, and their storms.
 
-    *body_of* builds a request body, *clock* is the plan's.
+    *body_of* builds a request body, *clock* is the plan's; the key *agent* sends what needs an approval.
     """
 
     def __init__(
         self,
         url: str,
         key: str,
+        agent: str,
         sent: Sequence[SentPost],
         body_of: Callable[[SentPost], dict[str, Any]],
         clock: Callable[[], float],
     ) -> None:
         self.sent = sent
         self._url, self._body_of, self._clock = url, body_of, clock
-        self._headers = {"Authorization": f"Bearer {key}"}
+        self._keys = {needs: f"Bearer {one}" for needs, one in ((False, key), (True, agent))}
         self._next = iter(sent)
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -128,7 +132,8 @@ class Client:
 
     def _try_send(self, one: SentPost, body: dict[str, Any]) -> bool:
         try:
-            answer = requests.post(self._url, json=body, headers=self._headers, timeout=PATIENCE)
+            headers = {"Authorization": self._keys[one.needs_approval]}
+            answer = requests.post(self._url, json=body, headers=headers, timeout=PATIENCE)
             data = answer.json()
         except (requests.RequestException, ValueError) as error:
             one.message = type(error).__name__

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.chaos.approvals import EVERY, WITHHELD
 from tests.chaos.client import SentPost
 from tests.chaos.judge import ExpectedDelivery, name_comment
 from tests.chaos.plan import Planned
@@ -36,10 +37,16 @@ class Posts:
     def __init__(self, system: SystemUnderTest, seed: int) -> None:
         self._system, self._seed = system, seed
 
-    def build(self, planned: Planned) -> SentPost:
-        """Return the post before it is sent."""
+    def build(self, planned: Planned, *, by_agent: bool) -> SentPost:
+        """Return the post before it is sent; *by_agent*: every third needs an approval."""
         mine = {site: self._owner(site, planned).remote_id for site in planned.sites}
-        return SentPost(planned=planned, word=f"chaos-{self._seed:x}-{planned.number:07d}", targets=mine)
+        return SentPost(
+            planned=planned,
+            word=f"chaos-{self._seed:x}-{planned.number:07d}",
+            targets=mine,
+            needs_approval=by_agent and planned.number % EVERY == 0,
+            is_withheld=by_agent and planned.number % WITHHELD == 0 and not planned.stormy,
+        )
 
     def _owner(self, site: str, planned: Planned) -> Any:
         owners = self._system.owners[site]
@@ -94,9 +101,9 @@ def _expect(one: SentPost, site: str, account: str) -> ExpectedDelivery:
         site=site,
         account=account,
         kind=one.planned.kind,
-        taken=one.is_taken,
-        refused=one.status is not None and not one.is_taken,
+        taken=one.is_taken and not one.is_withheld,
+        refused=one.is_withheld or (one.status is not None and not one.is_taken),
         due=one.promised_due if one.due is not None else None,
-        since=one.promised_due,
+        since=None if one.needs_approval else one.promised_due,
         history=one.history,
     )

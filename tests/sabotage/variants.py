@@ -108,6 +108,14 @@ VARIANTS: Mapping[str, Variant] = {
         caught={UNIT: ["tests/pipeline/store/recovery/test_epoch.py", "tests/pipeline/recovery"]},
         missed=dict.fromkeys((MODEL, PROOF, CHAOS), "no backup is restored in it"),
     ),
+    "no-approval": Variant(
+        breaks="arm does not ask whether what it sends was approved",
+        caught={UNIT: ["tests/pipeline/actions/test_approve.py"]},
+        missed={
+            **dict.fromkeys((MODEL, PROOF), "none of its posts needs an approval"),
+            CHAOS: "its edits end the approval in their own transaction, before arm asks",
+        },
+    ),
     "generation-ignored": Variant(
         breaks="claim, arm, settle, disarm and checkpoint do not ask whether the delivery was edited since",
         caught={UNIT: [f"{_STORE}/test_claim_and_arm.py", f"{_STORE}/test_settle.py"]},

@@ -37,7 +37,7 @@ async def record_refusals(request: Request, sentences: Sequence[str]) -> None:
     app_state = get_app_state(request)
     actor = app_state.authenticator.locate(caller.require_actor(), request=request)
     kept = [*dict.fromkeys(sentences)][:MOST]
-    work = partial(_record, app_state.context, caller, actor, request.url.path, kept)
+    work = partial(_record, app_state.context, caller, actor, request.scope["path"], kept)
     try:
         await app_state.action_bulkhead.run(work, caller.key_id)
     except (Refusal, Unreachable):

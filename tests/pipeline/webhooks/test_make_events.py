@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,14 +11,18 @@ import pytest
 from adapters.contract import Published
 from adapters.errors import CredentialsRevoked, OutcomeUnknown, Rejected
 from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions.approve import approve, send_back
 from pipeline.api.http.timestamp import format_timestamp
+from pipeline.domain.account import KeyLimits
 from pipeline.domain.delivery import State
 from pipeline.domain.own_content import OwnContent
 from pipeline.store.accounts.accounts import require_reconnect
-from pipeline.store.auth.keys import Caller, Terms, create_key, find_caller
+from pipeline.store.auth.keys import COMMAND_LINE, Caller, Terms, create_key, find_caller
 from pipeline.store.database import new_id
 from pipeline.store.imports.imports import begin_upload
+from pipeline.store.posts.approvals import demand_of, read_approvals
 from pipeline.store.webhooks.facts import take_occurrences
+from tests.actors import TESTER
 from tests.pipeline.actions.test_edit import change, view
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.test_export_moves import accept, publish
@@ -209,6 +214,45 @@ def test_an_account_and_an_import_tell_what_became_of_them(receiver: Receiver) -
     assert (reconnect["account_id"], reconnect["error"]["code"]) == (str(account), "reconnect_required")
     assert "secret" not in reconnect["error"]
     assert (finished["state"], finished["rows"]) == ("applied", 7)
+
+
+def test_an_approval_tells_that_it_is_needed_given_and_refused(receiver: Receiver) -> None:
+    core = receiver.core
+    accept(core)  # makes an account and a check
+    mine, theirs = (
+        core.accept(account_ids=[core.accounts["a0"]], caption=c, scheduled_at=core.now() + HOUR)
+        for c in "ab"
+    )
+    other = core.account("other")
+    receiver.subscribe("post.needs_approval", "post.approved", "post.sent_back")
+    bound, _ = receiver.subscribe(by=restricted(core, other))
+    boss = replace(core.caller, limits=KeyLimits(may_approve=True))
+    with core.context.database.begin() as c:
+        demand_of(c, [mine.id, theirs.id], "key 1")
+        shown = read_approvals(c, [mine.id])[mine.id].hash
+    core.run("UPDATE approvals SET author = 'key 1'")
+    approve(core.context, boss, mine.id, shown)
+    change(core, mine.id, caption="another")
+    send_back(
+        core.context,
+        replace(boss, key_id=COMMAND_LINE, actor=TESTER),
+        mine.id,
+        approved(core, mine.id),
+        "The price",
+    )
+    receiver.send()
+    told = [(e["type"], *(e["data"].get(n) for n in ("approver", "why"))) for e in receiver.got()]
+    assert [one for one in told if one[0] != "post.needs_approval"] == [
+        ("post.approved", boss.author, None),
+        ("post.sent_back", None, "The price"),
+    ]
+    assert [one[0] for one in told].count("post.needs_approval") == 3
+    assert receiver.events(bound.id) == []
+
+
+def approved(core: CoreFixture, post: UUID) -> str:
+    with core.context.database.begin() as c:
+        return read_approvals(c, [post])[post].hash
 
 
 def test_occurrences_are_taken_once_and_the_oldest_first(receiver: Receiver) -> None:
