@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline import wiring
-from pipeline.api import health, webhooks
+from pipeline.api import events, health, webhooks
 from pipeline.api.accounts import key, oauth_routes, posting_times
 from pipeline.api.accounts import routes as accounts
 from pipeline.api.files import download, upload
@@ -59,6 +59,7 @@ OPERATIONS = (
     *imports.routes,
     *import_downloads.routes,
     *webhooks.routes,
+    *events.routes,
     *files.routes,
     *upload.OPERATIONS,
     *download.OPERATIONS,

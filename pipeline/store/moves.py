@@ -8,7 +8,8 @@ waited for and nothing is skipped. (This needs a sequence of ids that sessions d
 The export reads batches up to the proven id, each move with the known facts of its delivery. One transaction reads a
 batch, hands it to its consumers and stores the position; if it dies, the next one reads the same batch. Rows are joined
 as they are when they are read, a second or two after the move. Receipts read all visible moves, and account for moves
-that are not proven yet; so do open pages, from a position in memory that begins with the export's.
+that are not proven yet; so do open pages, from a position in memory that begins with the export's. A client that reads
+the moves of its workspace keeps its own position, and reads up to the proven id.
 """
 
 from __future__ import annotations
@@ -95,8 +96,7 @@ _PEOPLE = "('edit', 'retry', 'decide', 'resume', 'restore')"
 
 _INTENDED = [f"held: {hold}" for hold in sorted(INTENDED)]
 # LATERAL with LIMIT: each part is one index lookup, in whatever order the planner joins them
-_MOVES = f"""
-WITH picked AS MATERIALIZED (SELECT * FROM moves m WHERE m.id + 0 > :done AND m.id + 0 <= :until)
+_FACTS = f"""
 SELECT m.id, m.at, m.mover, m.origin, m.target, m.generation, m.fence, m.why, m.delivery_id, d.post_id, d.workspace_id,
        d.account_id, d.platform, d.due_at, p.source, p.request_id,
        CASE WHEN is_last THEN d.reason END AS reason, substring(m.why FROM '^held: ([a-z_]+)$') AS held_for,
@@ -139,6 +139,15 @@ LEFT JOIN LATERAL (
     WHERE m.origin = 'publishing' AND tried.armed_at IS NOT NULL) late ON true
 ORDER BY m.id
 """
+_RANGE = "m.id + 0 > :done AND m.id + 0 <= :until"
+_MOVES = f"WITH picked AS MATERIALIZED (SELECT * FROM moves m WHERE {_RANGE}) {_FACTS}"
+_WORKSPACE_MOVES = f"""
+WITH picked AS MATERIALIZED (
+    SELECT m.* FROM moves m
+    JOIN LATERAL (SELECT workspace_id FROM post_deliveries WHERE id = m.delivery_id LIMIT 1) o
+        ON o.workspace_id = :workspace
+    WHERE {_RANGE} ORDER BY m.id LIMIT :n)
+{_FACTS}"""
 _SAVE = """
 UPDATE move_progress SET done = :done, proven = :proven, seen = :seen, writers = :writers,
     seen_at = CASE WHEN :writers = '{}'::text[] OR :writers <> writers THEN now() ELSE seen_at END,
@@ -217,6 +226,26 @@ def read_batch(c: Connection, limit: int) -> Batch | None:
     found = rows(c, _MOVES, done=position.done, until=done, intended=_INTENDED)
     moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
     return Batch(moves=moves, done=done, left=watermark.proven - done, watermark=watermark)
+
+
+SPAN = 5000
+"""Ids of moves among which those of one workspace are looked for at once."""
+
+
+def read_workspace_moves(c: Connection, workspace: UUID, after: int | None, limit: int) -> Batch:
+    """Return the next moves of a workspace after an id, at most *limit*; *after* None: among the last ``SPAN`` ids.
+
+    Any workspace may have some of what is left. The caller opens a transaction of READ COMMITTED, as of ``read_live``.
+    """
+    stored = require_row(c, "The row of move_progress is missing.", _POSITION, reader="export")
+    watermark = _compute_watermark(c, stored)
+    start = max(0, watermark.proven - SPAN) if after is None else after
+    row(c, "SELECT set_config('enable_seqscan', 'off', true)")
+    until = min(watermark.proven, start + SPAN)
+    asked = {"done": start, "until": until, "workspace": workspace, "n": limit, "intended": _INTENDED}
+    moves = [MoveFacts(**r._mapping) for r in rows(c, _WORKSPACE_MOVES, **asked)]
+    done = moves[-1].id if len(moves) == limit else max(start, until)
+    return Batch(moves=moves, done=done, left=max(0, watermark.proven - done), watermark=watermark)
 
 
 def save_batch(c: Connection, batch: Batch) -> None:

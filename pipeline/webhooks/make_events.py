@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from sqlalchemy import Connection
 
@@ -53,14 +53,15 @@ def make_events(c: Connection, moves: Sequence[MoveFacts]) -> None:
     if not webhooks:
         return
     mine = [m for m in telling if any(m.at >= w.created_at for w in webhooks.get(m.workspace_id, ()))]
-    insert_events(c, [*_tell_moves(c, webhooks, mine), *_tell_occurrences(webhooks, happened)])
+    insert_events(c, [*tell_moves(c, webhooks, mine), *_tell_occurrences(webhooks, happened)])
 
 
 def _tells_of_delivery(m: MoveFacts) -> bool:
     return m.held_for is not None or (m.changes_state and m.target in _TELLING)
 
 
-def _tell_moves(c: Connection, webhooks: Webhooks, moves: Sequence[MoveFacts]) -> Iterator[NewEvent]:
+def tell_moves(c: Connection, webhooks: Webhooks, moves: Sequence[MoveFacts]) -> Iterator[NewEvent]:
+    """Yield the events of these moves, in their order, for each webhook that takes them."""
     if not moves:
         return
     posts = facts.read_event_posts(c, {m.post_id for m in moves})
@@ -72,16 +73,31 @@ def _tell_moves(c: Connection, webhooks: Webhooks, moves: Sequence[MoveFacts]) -
         if _tells_of_delivery(m) and (
             kind := find_delivery_event(State(m.target), m.held_for, held.get(m.id))
         ):
-            yield from _spread(listeners, kind, post.id, m.at, _describe_delivery(m, post))
+            identity = _derive_id(m, kind)
+            yield from _spread(listeners, kind, post.id, m.at, _describe_delivery(m, post), identity)
         if (turn := turns.get(m.id)) and (found := _evaluate_turn(turn, post, m)):
-            yield from _spread(listeners, found[0], post.id, m.at, _describe_post(m, post, turn, found[1]))
+            identity = _derive_id(m, found[0])
+            data = _describe_post(m, post, turn, found[1])
+            yield from _spread(listeners, found[0], post.id, m.at, data, identity)
+
+
+def _derive_id(m: MoveFacts, kind: EventType) -> UUID:
+    """Return the id of an event, the same however often its move is read.
+
+    The time tells a move from that of the same id before a restore of the database.
+    """
+    return uuid5(NAMESPACE_OID, f"slipway move {m.id} {m.at.timestamp()} {kind}")
 
 
 def _spread(
-    webhooks: Iterable[Webhook], kind: EventType, lane: UUID, at: datetime, data: Mapping[str, Any]
+    webhooks: Iterable[Webhook],
+    kind: EventType,
+    lane: UUID,
+    at: datetime,
+    data: Mapping[str, Any],
+    identity: UUID,
 ) -> Iterator[NewEvent]:
     """Yield the event for each webhook that takes its type; it has one id at all of them."""
-    identity = new_id()
     for webhook in webhooks:
         if webhook.takes(kind):
             yield NewEvent(webhook_id=webhook.id, id=identity, lane=lane, type=kind, at=at, data=data)
@@ -180,7 +196,7 @@ def _tell_occurrences(webhooks: Webhooks, happened: Sequence[Occurrence]) -> Ite
             done: Mapping[str, int] = one.details.get("result") or {}
             data["result"] = {to_public(word): n for word, n in done.items()}
         data["workspace_id"] = one.workspace_id
-        yield from _spread(listeners, kind, one.subject, one.at, data)
+        yield from _spread(listeners, kind, one.subject, one.at, data, new_id())
 
 
 _APPROVALS: Mapping[EventType, str] = {

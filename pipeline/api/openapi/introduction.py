@@ -69,6 +69,7 @@ come one after the other; those of other posts do not wait. Answer 2xx within te
 included, is tried again: ten times over three days, not before `Retry-After`. 410, or three days without a success,
 pauses the webhook: `webhook.paused` goes to your other webhooks, nothing is lost, and `PATCH {"paused": false}` sends
 what waits.
+A program that cannot be called asks `GET /events?after=` for the events of posts and deliveries, with the same ids.
 Events are kept for 30 days; `…/events` shows them with their tries, and `…/replay` sends them again. The webhook of a
 key restricted to accounts gets the events of what the key may see, until the key is revoked. Rotate the secret with
 `…/rotate`: for a day both sign.

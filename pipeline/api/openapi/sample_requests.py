@@ -159,6 +159,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         ),
         "updateWebhook": SampleRequest(path=webhook, body={"paused": False}),
         "listWebhookEvents": SampleRequest(path=webhook, query="state=pending&limit=10"),
+        "listEvents": SampleRequest(query="limit=2"),
         "replayWebhookEvents": SampleRequest(
             path=webhook, body={"since": "2026-02-01T00:00:00Z", "state": "failed"}
         ),

@@ -39,12 +39,12 @@ class Webhook:
     url: str
     types: Sequence[str] | None
     """The types of the events that it chose; None: all."""
-    description: str | None
+    description: str | None = None
     created_at: datetime
-    earlier_until: datetime | None
-    paused_at: datetime | None
-    paused_why: PauseReason | None
-    failing_since: datetime | None
+    earlier_until: datetime | None = None
+    paused_at: datetime | None = None
+    paused_why: PauseReason | None = None
+    failing_since: datetime | None = None
 
     @property
     def scope(self) -> UUID | None:

@@ -34,6 +34,7 @@ READING = {
     "getSubscription",
     "getWebhook",
     "listAccounts",
+    "listEvents",
     "listFiles",
     "listImportRows",
     "listImports",

@@ -77,6 +77,7 @@ ORDER = (
     "listWebhookEvents",
     "replayWebhookEvents",
     "deleteWebhook",
+    "listEvents",
     "createFile",
     "putFile",
     "getFile",
