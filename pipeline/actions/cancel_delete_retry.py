@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.post_changes import record_cancel, record_states, refuse_in_flight
+from pipeline.actions.post_changes import record_cancel, record_states, refuse_in_flight, refuse_stale
 from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.delivery_error import MEDIA_FAULTS
 from pipeline.domain.post import PostStatus, next_at
@@ -41,6 +41,9 @@ from pipeline.store.posts.pins import pin_checks_for_retry
 
 OVER = frozenset({PostStatus.POSTED, PostStatus.PARTIAL, PostStatus.CANCELED})
 """Statuses in which nothing is left to publish; such posts are not deleted."""
+Accounts = Sequence[UUID] | None
+"""Some of a post's accounts; None: all."""
+Tag = str | None
 TRIES = 3
 """How often a retry that an edit overtook starts again."""
 
@@ -77,15 +80,18 @@ class DeletedPosts:
 
 
 def cancel(
-    context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
+    context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Accounts = None, tag: Tag = None
 ) -> ActionResult:
-    """Cancel the deliveries that were not sent yet. A post with one of them in flight stays unchanged."""
+    """Cancel the deliveries that were not sent yet. A post with one of them in flight stays unchanged.
+
+    *tag*: here and below, of the version that is meant, as in If-Match.
+    """
     refuse_unresolved(context)
-    return _run_each(post_ids, lambda post: _cancel(context, caller, post, account_ids))
+    return _run_each(post_ids, lambda post: _cancel(context, caller, post, account_ids, tag))
 
 
 def retry(
-    context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
+    context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Accounts = None, tag: Tag = None
 ) -> ActionResult:
     """Retry failed deliveries, whatever others of their post wait for; never one that is or may be live.
 
@@ -95,17 +101,17 @@ def retry(
     left: dict[UUID, Mapping[UUID, str]] = {}
 
     def work(post: UUID) -> None:
-        left[post] = _retry(context, caller, post, account_ids)
+        left[post] = _retry(context, caller, post, account_ids, tag)
 
     return replace(_run_each(post_ids, work), left={post: why for post, why in left.items() if why})
 
 
-def delete(context: Context, caller: Caller, post_ids: Sequence[UUID]) -> DeletedPosts:
+def delete(context: Context, caller: Caller, post_ids: Sequence[UUID], tag: Tag = None) -> DeletedPosts:
     """Cancel posts, then hide them. Posts that are published, over or in flight stay."""
     refuse_unresolved(context)
     deleted = DeletedPosts()
     for post_id in dict.fromkeys(post_ids):
-        _delete(context, caller, post_id, deleted)
+        _delete(context, caller, post_id, deleted, tag)
         failpoint("steer.deleted", post_id)
     return deleted
 
@@ -122,8 +128,8 @@ def _run_each(post_ids: Sequence[UUID], work: Callable[[UUID], None]) -> ActionR
     return ActionResult(ids=ids, errors=errors)
 
 
-def _lock_post(c: Connection, caller: Caller, post_id: UUID) -> LockedPost:
-    post = store.read(c, caller.workspace_id, post_id, lock=True, accounts=caller.accounts)
+def _read_post(c: Connection, caller: Caller, post_id: UUID, *, lock: bool = True) -> LockedPost:
+    post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
     return post
@@ -139,15 +145,38 @@ def _select_deliveries(post: LockedPost, account_ids: Sequence[UUID] | None) -> 
 # --- cancel and delete -----------------------------------------------------------------------------------------------
 
 
-def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
+def find_targets(
+    c: Connection, caller: Caller, verb: str, post_id: UUID, account_ids: Accounts
+) -> Sequence[LockedDelivery]:
+    """Return the deliveries that cancel, delete or retry would change now. Raises Refusal where nothing is done."""
+    post = _read_post(c, caller, post_id, lock=False)
+    if verb == "retry":
+        failed, _ = _find_failed(post, account_ids)
+        refuse_sending_again(caller, post, failed)
+        return failed
+    if verb == "cancel":
+        return _find_cancelable(post, account_ids)
+    refuse_in_flight(post.deliveries)
+    if (status := compute_status(post)) in OVER:
+        raise Refusal(400, "validation_failed", f"The post is {status}: it can no longer be changed.")
+    return [p for p in post.deliveries if p.state not in SETTLED]
+
+
+def _find_cancelable(post: LockedPost, account_ids: Sequence[UUID] | None) -> Sequence[LockedDelivery]:
+    chosen = _select_deliveries(post, account_ids)
+    unsettled = [p for p in chosen if p.state not in SETTLED]
+    refuse_in_flight(unsettled)
+    if not unsettled and not all(p.state is State.CANCELLED for p in chosen):
+        status = compute_status(post)
+        raise Refusal(400, "validation_failed", f"The post is {status}: there is nothing left to cancel.")
+    return unsettled
+
+
+def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Accounts, tag: Tag) -> None:
     with context.database.begin() as c:
-        post = _lock_post(c, caller, post_id)
-        chosen = _select_deliveries(post, account_ids)
-        unsettled = [p for p in chosen if p.state not in SETTLED]
-        refuse_in_flight(unsettled)
-        if not unsettled and not all(p.state is State.CANCELLED for p in chosen):
-            status = compute_status(post)
-            raise Refusal(400, "validation_failed", f"The post is {status}: there is nothing left to cancel.")
+        post = _read_post(c, caller, post_id)
+        refuse_stale(c, caller, post_id, tag)
+        unsettled = _find_cancelable(post, account_ids)
         cancel_deliveries(context, c, post, unsettled)
         if unsettled:
             record_cancel(c, caller.actor, post, unsettled)
@@ -178,12 +207,13 @@ def cancel_deliveries(
         recompute_post_status(c, post.id)
 
 
-def _delete(context: Context, caller: Caller, post_id: UUID, deleted: DeletedPosts) -> None:
+def _delete(context: Context, caller: Caller, post_id: UUID, deleted: DeletedPosts, tag: Tag) -> None:
     with context.database.begin() as c:
         post = store.read(c, caller.workspace_id, post_id, lock=True, accounts=caller.accounts)
         if post is None:
             deleted.skipped.append(post_id)
             return
+        refuse_stale(c, caller, post_id, tag)
         status = compute_status(post)
         try:
             refuse_in_flight(post.deliveries)
@@ -205,12 +235,12 @@ def _delete(context: Context, caller: Caller, post_id: UUID, deleted: DeletedPos
 
 
 def _retry(
-    context: Context, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None
+    context: Context, caller: Caller, post_id: UUID, account_ids: Accounts, tag: Tag
 ) -> Mapping[UUID, str]:
     """Retry one post; return the reason for each account it is not retried at, by account."""
     for _ in range(TRIES):
         with context.database.begin() as c:
-            done = retry_within(context, c, caller, post_id, account_ids)
+            done = retry_within(context, c, caller, post_id, account_ids, tag)
         if done is None:
             continue
         failpoint("steer.retried", post_id)
@@ -221,17 +251,16 @@ def _retry(
 
 
 def retry_within(
-    context: Context, c: Connection, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None
+    context: Context, c: Connection, caller: Caller, post_id: UUID, account_ids: Accounts, tag: Tag = None
 ) -> RetriedPost | None:
     """Retry one post in the caller's transaction; None if its media changed concurrently. Raises Refusal."""
-    seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
-    if seen is None:
-        raise Refusal(404, "not_found", "There is no such post.")
+    seen = _read_post(c, caller, post_id, lock=False)
     requested, _ = _find_failed(seen, account_ids)
     refuse_sending_again(caller, seen, requested)
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, open_checks(context, c, seen, requested))
-    post = _lock_post(c, caller, post_id)
+    post = _read_post(c, caller, post_id)
+    refuse_stale(c, caller, post_id, tag)
     if (post.media, post.music_url, post.own) != (seen.media, seen.music_url, seen.own):
         return None
     failed, left = _find_failed(post, account_ids)

@@ -16,7 +16,13 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.actions.edit_plan import EditPlan, plan_edit
-from pipeline.actions.post_changes import Change, EditResult, record_edit, refuse_in_flight
+from pipeline.actions.post_changes import (
+    Change,
+    EditResult,
+    record_edit,
+    refuse_in_flight,
+    refuse_stale,
+)
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import NotSentYet
 from pipeline.domain.level import find_post_level
@@ -30,7 +36,7 @@ from pipeline.stages.delay import dispatch_at
 from pipeline.stages.new_post import digest_contents
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
-from pipeline.stages.post_state import compute_status, compute_version, derive_status, is_current
+from pipeline.stages.post_state import compute_status, compute_version, derive_status
 from pipeline.stages.replay import claim_key, find_open_warnings, refuse_claimed
 from pipeline.stages.warnings import find_warnings
 from pipeline.store.accounts.accounts import AccountRow
@@ -112,10 +118,13 @@ def find_edited(context: Context, caller: Caller, post_id: UUID) -> EditResult |
     )
 
 
-def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change) -> None:
-    """Raise the Refusal that ``edit`` would raise now, but for media that are not checked yet. Nothing is changed."""
+def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change) -> EditPlan:
+    """Return the plan of an edit; nothing is changed.
+
+    Raises the Refusal that ``edit`` would raise now, but for media that are not checked yet.
+    """
     refuse_unresolved(context)
-    plan_edit(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+    return plan_edit(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
 
 
 def edit_within(
@@ -151,7 +160,7 @@ def _read_editable(
         raise Refusal(
             409, "external_id_immutable", "external_id cannot be changed: it identifies repeated requests."
         )
-    _refuse_stale(c, caller, post_id, if_match)
+    refuse_stale(c, caller, post_id, if_match)
     status, undoes = compute_status(post), change.undoes
     restores = frozenset() if undoes is None else undoes.restores
     if undoes is None:
@@ -177,14 +186,6 @@ def _refuse_draft(status: PostStatus, change: Change) -> None:
         raise rules.build_refusal(
             "scheduled_at", "The post is a draft: schedule it by POST /posts/{id}/schedule."
         )
-
-
-def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | None) -> None:
-    if if_match is None:
-        return
-    view = read_post(c, caller.workspace_id, post_id, caller.accounts)
-    if view is None or not is_current(if_match, view):
-        raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")
 
 
 def _open_checks(context: Context, c: Connection, plan: EditPlan) -> dict[int, Check]:

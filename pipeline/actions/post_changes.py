@@ -19,11 +19,12 @@ from pipeline.domain.post import IMMEDIATE
 from pipeline.domain.posting_times import AutoTime
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import AcceptanceWarning, Refusal
-from pipeline.stages.post_state import is_in_flight
+from pipeline.stages.post_state import is_current, is_in_flight
 from pipeline.store.audit import record_change
+from pipeline.store.auth.keys import Caller
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.undo_log import Befores, keep_tokens, list_befores, log_change
-from pipeline.store.posts.views import find_workspace_of_post
+from pipeline.store.posts.views import find_workspace_of_post, read_post
 from pipeline.store.steering.receipts import pause_again
 
 CANNOT_UNDO = "cannot_undo"
@@ -143,6 +144,15 @@ def refuse_in_flight(parts: Iterable[LockedDelivery]) -> None:
                 "post_in_flight",
                 f"The part for {part.platform} account {part.account_id} {reason}; nothing was changed.",
             )
+
+
+def refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | None) -> None:
+    """Raise Refusal 412 unless one of the tags of If-Match is that of the post; None: whichever it is."""
+    if if_match is None:
+        return
+    view = read_post(c, caller.workspace_id, post_id, caller.accounts)
+    if view is None or not is_current(if_match, view):
+        raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")
 
 
 _CHANGES = TypeAdapter(Change)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from pipeline.api.accounts.routes import KeyScope, describe_scope
 from pipeline.api.http.auth import list_rights
-from pipeline.api.http.dependencies import Reader
+from pipeline.api.http.dependencies import Call, Reader
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.rate_limit import Window
 from pipeline.api.http.response_models import ResponseModel, Timestamp
@@ -104,10 +104,15 @@ routes = Routes(tag=SCOPE, path="")
 @routes.add("GET", "/me", "The key.")
 async def get_key(call: Reader) -> SuccessResponse[KeyFacts]:
     """Return what the key may do, and what is left of its limits. Reading it counts against none."""
+    return success("Key retrieved", await read_key(call))
+
+
+async def read_key(call: Call) -> KeyFacts:
+    """Return the facts of the call's key. Raises Unreachable."""
     limits = call.caller.limits.over(call.app_state.default_limits)
     read = partial(call.app_state.rate_limit.read, call.caller.key_id, limits)
     posts = await call.app_state.lookup_bulkhead.run(read)
-    return success("Key retrieved", await call.read(_read_key, call.caller, posts))
+    return await call.read(_read_key, call.caller, posts)
 
 
 def _read_key(c: Connection, caller: Caller, posts: Sequence[Window]) -> KeyFacts:

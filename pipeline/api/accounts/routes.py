@@ -203,11 +203,12 @@ routes = Routes(tag=SCOPE, path="")
 @routes.add("GET", "/accounts", "The accounts.")
 async def list_accounts(call: Reader, query: AccountQuery) -> SuccessResponse[AccountList]:
     """List the active accounts of the key's scope: all, or a page of them."""
-    found = await call.read(_read_page, call.app_state.context, call.caller, query)
+    found = await call.read(read_accounts, call.app_state.context, call.caller, query)
     return success("Accounts retrieved", found)
 
 
-def _read_page(c: Connection, context: Context, caller: Caller, query: AccountQuery) -> AccountList:
+def read_accounts(c: Connection, context: Context, caller: Caller, query: AccountQuery) -> AccountList:
+    """Return the accounts of the query."""
     is_page = query.limit is not None or query.cursor is not None
     limit = query.limit or DEFAULT_LIMIT
     found = list_standings(

@@ -76,6 +76,18 @@ async def receive_dropped(app_state: AppState, request: Request, caller: Caller)
     return await _store(request, app_state, caller.actor, file_id)
 
 
+def store_bytes(app_state: AppState, caller: Caller, body: FileBody, content: bytes) -> File:
+    """Store bytes as a new file of the key. Raises Refusal and Unreachable."""
+    file_id, _ = open_upload(app_state, caller, body, None)
+    upload = _begin(app_state, caller.actor, _find(app_state, file_id), len(content))
+    try:
+        upload.intake.write(content)
+        return finish_upload(upload, upload.intake.finish())
+    except Exception as error:
+        upload.try_abandon()
+        raise _translate(error, upload) or error from error
+
+
 async def _store(request: Request, app_state: AppState, actor: Actor | None, file_id: UUID) -> File:
     file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
     with app_state.file_transfers.uploads.slot(file.workspace_id):

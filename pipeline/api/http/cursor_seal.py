@@ -1,7 +1,8 @@
 """Sealed cursors: a place in a list, bound to what makes the list, such as its filter, its order and the key's scope.
 
 The place may be that of a row that the client must not see. Sealing the same place twice gives the same cursor, so an
-answer that did not change keeps its ETag.
+answer that did not change keeps its ETag. A plan that a client carries from one request to the next is sealed the same
+way.
 """
 
 from __future__ import annotations
@@ -30,17 +31,25 @@ class CursorSeal:
 
     def seal(self, place: Sequence[str], bound: bytes) -> str:
         """Return the cursor of the page after *place*, in the list that *bound* describes."""
-        return base64.urlsafe_b64encode(self._keys[0].encrypt(json.dumps(place).encode(), [bound])).decode()
+        return self.seal_bytes(json.dumps(place).encode(), bound)
+
+    def seal_bytes(self, content: bytes, bound: bytes) -> str:
+        """Return the sealed content, as text."""
+        return base64.urlsafe_b64encode(self._keys[0].encrypt(content, [bound])).decode()
 
     def open(self, cursor: str, bound: bytes) -> tuple[str, ...]:
         """Return the place of a cursor. Raises InvalidPlace if it is none of this list."""
+        return tuple(json.loads(self.open_bytes(cursor[:_LONGEST], bound)))
+
+    def open_bytes(self, text: str, bound: bytes) -> bytes:
+        """Return the content that was sealed. Raises InvalidPlace if it was not, or was bound to something else."""
         try:
-            sealed = base64.b64decode(cursor[:_LONGEST], altchars=b"-_", validate=True)
+            sealed = base64.b64decode(text, altchars=b"-_", validate=True)
         except ValueError:
             raise InvalidPlace from None
         for key in self._keys:
             try:
-                return tuple(json.loads(key.decrypt(sealed, [bound])))
+                return key.decrypt(sealed, [bound])
             except (InvalidTag, ValueError):
                 continue
         raise InvalidPlace

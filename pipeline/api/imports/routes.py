@@ -42,14 +42,15 @@ def _refuse_unknown() -> HttpRefusal:
 ImportId = Annotated[UUID, path_id("import_id", _refuse_unknown)]
 
 
-async def _find(call: Reader, import_id: ImportId) -> Import:
+async def find_job(call: Reader, import_id: ImportId) -> Import:
+    """Return the import within the key's scope. Raises Refusal 404."""
     job = await call.read(store.find_import, call.caller, import_id)
     if job is None:
         raise _refuse_unknown()
     return job
 
 
-FoundImport = Annotated[Import, Depends(_find)]
+FoundImport = Annotated[Import, Depends(find_job)]
 """The import that the path names, within the key's scope."""
 
 

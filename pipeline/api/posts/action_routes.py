@@ -12,9 +12,10 @@ from functools import partial
 from pipeline.actions import cancel_delete_retry as actions
 from pipeline.actions import edit
 from pipeline.actions.post_changes import EditResult
-from pipeline.actions.validate import validate
+from pipeline.actions.validate import ValidationResult, validate
 from pipeline.api.http.dependencies import (
     REPLAYED,
+    Call,
     Claim,
     Publisher,
     Writer,
@@ -40,6 +41,7 @@ from pipeline.api.posts.action_response_models import (
 from pipeline.api.posts.routes import POST_ID, PostId, refuse_unknown_post
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.stages.mandate import CODE
+from pipeline.stages.post_request import PostRequest
 from pipeline.stages.replay import Replayed
 
 routes = Routes(tag=POSTS, path="/posts")
@@ -169,6 +171,11 @@ async def validate_post(call: Publisher) -> SuccessResponse[ValidationReport]:
     raw = await read_json_body(request, caller.key_id)
     await app_state.charge_rate_limit(request, caller)
     post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
-    work = partial(validate, app_state.context, caller, post)
-    validated = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
+    validated = await run_validation(call, post)
     return success("Post validated", ValidationReport.from_result(validated, post, caller))
+
+
+async def run_validation(call: Call, post: PostRequest) -> ValidationResult:
+    """Apply every rule to the post, on the threads of the key's posts. Raises Unreachable."""
+    work = partial(validate, call.app_state.context, call.caller, post)
+    return await call.app_state.choose_bulkhead(call.caller).run(work, call.caller.key_id)

@@ -146,7 +146,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     key = get_header(request, b"idempotency-key")
     request_id = request.scope[REQUEST_ID]
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw), request_id=request_id)
-    accepted = await _store(app_state, caller, post)
+    accepted = await store_post(app_state, caller, post)
     note_posts(request.scope, {accepted.id: accepted.deliveries})
     data = CreatedPost.model_validate(accepted)
     return success(describe_accepted(accepted), data, code=200 if accepted.duplicate else 201)
@@ -167,7 +167,7 @@ _NOW = {status: status.value for status in PostStatus} | {
 }
 
 
-async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> AcceptedPost:
+async def store_post(app_state: AppState, caller: Caller, post: PostRequest) -> AcceptedPost:
     """Store the post with others of the same time, or alone: bulk work, and a post that waits for its checks."""
     bulkhead = app_state.choose_bulkhead(caller)
     if not caller.bulk:
@@ -196,9 +196,13 @@ async def list_posts(call: Reader) -> SuccessResponse[PostPage]:
     A post is listed if it has an account that meets all of platform, account_id, state, held_for, error_class, due_from
     and due_to. Sent again, it lists the posts as they are then.
     """
-    query = read_query(call.request.scope["query_string"])
-    work = partial(_read_page, call.app_state, call.caller, query)
-    return success("Posts retrieved", await call.app_state.read_bulkhead.run(work, call.caller.key_id))
+    return success("Posts retrieved", await read_posts(call, call.request.scope["query_string"]))
+
+
+async def read_posts(call: Call, query: bytes) -> PostPage:
+    """Return the page of a query string. Raises Refusal 422."""
+    work = partial(_read_page, call.app_state, call.caller, read_query(query))
+    return await call.app_state.read_bulkhead.run(work, call.caller.key_id)
 
 
 def refuse_unknown_post() -> HttpRefusal:
@@ -212,15 +216,26 @@ PostId = Annotated[UUID, path_id("post_id", refuse_unknown_post)]
 @routes.add("GET", "/{post_id:post}", "The post.", headers=ETAG_HEADER)
 async def get_post(call: Reader, post_id: PostId) -> SuccessResponse[Post]:
     """Return one post."""
+    view = await find_post(call, post_id)
+    return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{compute_version(view)}"'})
+
+
+async def find_post(call: Call, post_id: UUID) -> views.PostView:
+    """Return the post as the key sees it. Raises Refusal 404."""
     view = await call.app_state.read_bulkhead.run(partial(_read, call, post_id), call.caller.key_id)
     if view is None:
         raise refuse_unknown_post()
-    return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{compute_version(view)}"'})
+    return view
 
 
 @routes.add("GET", "/{post_id:post}/explain", "Where the post stands at each account, and why.")
 async def explain_post(call: Reader, post_id: PostId) -> SuccessResponse[PostExplanation]:
     """Explain why a post stands where it stands: at each account since when, whose turn it is, and what is next."""
+    return success("Post explained", await find_explanation(call, post_id))
+
+
+async def find_explanation(call: Call, post_id: UUID) -> PostExplanation:
+    """Return the explanation of a post for the call's key. Raises Refusal 404."""
     caller = call.caller
     work = partial(
         explain.explain_post, call.app_state.context, caller.workspace_id, post_id, caller.accounts
@@ -228,7 +243,7 @@ async def explain_post(call: Reader, post_id: PostId) -> SuccessResponse[PostExp
     found = await call.app_state.read_bulkhead.run(work, caller.key_id)
     if found is None:
         raise refuse_unknown_post()
-    return success("Post explained", PostExplanation.from_explained(found, list_rights(caller)))
+    return PostExplanation.from_explained(found, list_rights(caller))
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:
