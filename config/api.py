@@ -92,3 +92,10 @@ class Api(Group):
     def origins(self) -> frozenset[str]:
         """The origins of ``cors_origins``."""
         return frozenset(split_list(self.cors_origins))
+
+
+class Mcp(Group):
+    """The MCP server, at /mcp and by `slipway mcp`; needs the extra slipway[mcp]."""
+
+    enabled: bool = Field(default=False, description="Whether `slipway api` serves /mcp.")
+    key: SecretStr = Field(default=SecretStr(""), description="API key with which `slipway mcp` acts.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cache, partial
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.logging import list_secrets, set_up_logging
-from config.settings import settings
+from config.settings import Settings, SettingsError, settings
 from pipeline import wiring
 from pipeline.api import events, health, webhooks
 from pipeline.api.accounts import key, oauth_routes, posting_times
@@ -163,7 +163,8 @@ def create_app() -> FastAPI:
         open_dashboard(dashboard, context, receivers, import_upload.build_known_columns())
         freeze_modules()
         try:
-            yield
+            async with _serve_mcp(app, context.settings):
+                yield
         finally:
             await asyncio.to_thread(app.state.slipway.close)
             await asyncio.to_thread(close_dashboard, dashboard)
@@ -198,6 +199,17 @@ def create_app() -> FastAPI:
     app.add_exception_handler(HTTPException, _respond_to_http_error)
     app.add_middleware(RequestMiddleware)
     return app
+
+
+def _serve_mcp(app: FastAPI, s: Settings) -> AbstractAsyncContextManager[None]:
+    """Serve /mcp while the block lasts, if it is on. Raises SettingsError without its extra."""
+    if not s.mcp.enabled:
+        return nullcontext()
+    try:
+        from pipeline.mcp.server import serve_http  # noqa: PLC0415  off costs nothing
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"SLIPWAY_MCP__ENABLED needs slipway[mcp]: {error}.") from None
+    return serve_http(app, s)
 
 
 async def show_icon(_request: Request) -> Response:

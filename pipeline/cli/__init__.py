@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "key": "key:command",
     "live-check": "health:live_check",
     "live-post": "live_post:live_post",
+    "mcp": "serve:mcp",
     "migrate": "serve:migrate",
     "notice": "notice:command",
     "pause": "steer:pause",

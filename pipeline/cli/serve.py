@@ -18,6 +18,7 @@ from pipeline.cli.output import Command, Group, answer, is_json, print_fields, p
 from pipeline.cli.runtime import call_sandbox
 
 with lazy_imports():
+    from config import logging as logging_
     from config import settings as config
     from pipeline.broker import queue_liveness
     from pipeline.broker import queues as queue_table
@@ -49,6 +50,28 @@ def api() -> None:
     config.load(needed=VAULT)
     require_fit()
     exec_python("-m", "pipeline.api.server.serve", "pipeline.api.app:app", environment=_choose_log())
+
+
+@click.command(cls=Command, json_help=LOGS)
+def mcp() -> None:
+    """Serve MCP to an agent over standard input and output, with the key SLIPWAY_MCP__KEY.
+
+    Example:
+      SLIPWAY_MCP__KEY=… slipway mcp
+    """
+    import asyncio
+
+    os.environ |= _choose_log()
+    s = config.load(needed=VAULT)
+    if not s.mcp.key.get_secret_value():
+        raise click.ClickException("Set SLIPWAY_MCP__KEY: an API key, as `slipway key create` prints it.")
+    require_fit()
+    try:
+        from pipeline.mcp.server import serve_stdio
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"`slipway mcp` needs slipway[mcp]: {error}.") from None
+    logging_.set_up_logging(s.log, logging_.list_secrets(s))
+    asyncio.run(serve_stdio(s))
 
 
 @click.command(cls=Command, json_help=LOGS)

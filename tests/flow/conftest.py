@@ -29,6 +29,7 @@ def stack(
     """API, beat, a worker of each group and the sandbox, with an account on each platform."""
     folder: Path = tmp_path_factory.mktemp("flow")
     environment = environment_of(package_database_url, engines.valkey.url, vault_key, folder) | FAST
+    environment["SLIPWAY_MCP__ENABLED"] = "true"
     with run_stack(environment, folder, free_ports(3), forks=True) as stack:
         stack.start_sandbox()
         stack.start_beat()

@@ -48,6 +48,7 @@ CHANGES_NOTHING = {
     "flower": "a server",
     "live-check": "asks the platforms",
     "live-post": "publishes at a platform: test_live_post",
+    "mcp": "a server",
     "migrate": "changes the form of the tables, and records it there",
     "post create": "a new post is its own record",
     "post validate": "stores no post",

@@ -39,7 +39,13 @@ CODES: Mapping[str, tuple[str, int]] = {
 }
 """Where a maker's error code stands."""
 FOLDERS = ("adapters", "pipeline")
-ELSEWHERE = ("adapters/sandbox/", "pipeline/cli/", "pipeline/dashboard/", "pipeline/embedded/")
+ELSEWHERE = (
+    "adapters/sandbox/",
+    "pipeline/cli/",
+    "pipeline/dashboard/",
+    "pipeline/embedded/",
+    "pipeline/mcp/",
+)
 """Folders whose sentences no client of the HTTP API reads."""
 MAX_DEPTH = 4
 
