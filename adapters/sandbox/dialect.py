@@ -176,7 +176,6 @@ if TYPE_CHECKING:
 KINDS: Final[Mapping[str, Kind]] = {
     "integer": lambda value, _: type(value) is int,
     "array": lambda value, _: isinstance(value, list),
-    "file": lambda value, _: isinstance(value, bytes),
     "text_string": lambda value, _: isinstance(value, str | bytes | int | float) and type(value) is not bool,
     "text_boolean": lambda value, _: str(value).lower() in ("", "true", "false", "1", "0"),
     "text_integer": lambda value, _: str(value).removeprefix("-").isdecimal(),

@@ -32,7 +32,7 @@ class GrantRefused(Exception):
     """The token endpoint refuses the request.
 
     `reason` is client, client.code, code, redirect, verifier, grant_type, refresh.unknown, refresh.expired,
-    refresh.revoked, refresh.account or token (one to revoke that is unknown).
+    refresh.revoked or refresh.account.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -199,10 +199,6 @@ class TokenEndpoint:
     """Return whether the exchange of a code gives a refresh token, by account and code."""
     check_refresh: Callable[[Call, Record, Record], None] = lambda *_: None
     """Raise GrantRefused for a refresh token (account, record) that the vendor no longer accepts."""
-    check_revoke: Callable[[Call, Record], None] | None = None
-    """Raise Refused or GrantRefused for a request that may revoke no tokens."""
-    revoked: Callable[[Call, Record], web.Response] = lambda *_: json_response({})
-    """Return the answer to a revocation, by account."""
     issue: Callable[[Call, Record, Record], Record] | None = None
     """Return the whole answer, by account and code, in place of `fields`."""
     scope_separator: str = " "
@@ -229,19 +225,6 @@ class TokenEndpoint:
             return self._grant(call, form)
         except GrantRefused as refusal:
             raise self.refuse(refusal) from None
-
-    async def revoke(self, call: Call) -> web.Response:
-        """Revoke the tokens of the account that the request's token belongs to."""
-        account = self.find_owner(call)
-        try:
-            if self.check_revoke is not None:
-                self.check_revoke(call, self.read(call))
-            if account is None:
-                raise GrantRefused("token", "The token is unknown.")
-        except GrantRefused as refusal:
-            raise self.refuse(refusal) from None
-        call.context.accounts.set_token_state(self.platform, account["remote_id"], "revoked")
-        return self.revoked(call, account)
 
     def _grant(self, call: Call, form: Record) -> web.Response:
         grant = form.get("grant_type")

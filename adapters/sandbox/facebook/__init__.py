@@ -218,17 +218,11 @@ async def read_page(call: Call) -> web.Response:
     return ok(page, account if user is None else None)
 
 
-async def list_permissions(_: Call, user: Record) -> web.Response:
-    """GET /me/permissions."""
-    return ok({"data": [{"permission": scope, "status": "granted"} for scope in user["scopes"]]})
-
-
 def get_create_step(call: Call) -> str:
     """Return the step of POST /{page}/videos: the request that publishes is `finalize`."""
     given = graph.read_parameters(call)
     phase = graph.read_enum(given, "upload_phase")
-    is_last = phase == "FINISH" or given.get("file_url")
-    if is_last and graph.is_true(given, "published", default=True):
+    if phase == "FINISH" and graph.is_true(given, "published", default=True):
         return "finalize"
     return "upload" if phase == "TRANSFER" else "prepare"
 

@@ -17,7 +17,7 @@ from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import Dialect, encode, fill, json_response
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.graph import TABLE
-from adapters.sandbox.processing import examine_image, examine_url
+from adapters.sandbox.processing import examine_url
 from adapters.sandbox.store import Record
 
 PLATFORM = "facebook"
@@ -83,7 +83,6 @@ def make_step(name: str, *, default: bool) -> Callable[[Call], str]:
 
 if_published = make_step("published", default=True)
 if_post_published = make_step("is_published", default=False)
-if_video_published = make_step("published", default=False)
 
 
 async def create(call: Call, account: Record) -> web.Response:
@@ -160,14 +159,10 @@ def publish(context: SandboxContext, account: Record, record: Record, late: floa
 
 
 def _list_attached_photos(given: Record) -> list[str]:
-    """Return the photo ids of `attached_media` (a JSON list) and of `attached_media[0]`, `[1]` and so on, in order."""
-    whole = _parse_json(given.get("attached_media") or [])
-    if not isinstance(whole, list):
+    """Return the photo ids of `attached_media` (a JSON list), in order."""
+    listed = _parse_json(given.get("attached_media") or [])
+    if not isinstance(listed, list):
         raise refuse("no_media_list")
-    listed, place = list(whole), 0
-    while f"attached_media[{place}]" in given:
-        listed.append(given[f"attached_media[{place}]"])
-        place += 1
     parsed = [_parse_json(item) for item in listed]
     keys = [str(item["media_fbid"]) for item in parsed if isinstance(item, dict) and "media_fbid" in item]
     if len(keys) < len(parsed):
@@ -284,7 +279,7 @@ def list_kind(
 
 
 async def create_photo(call: Call, account: Record) -> web.Response:
-    """POST /{page}/photos with `url` or a file `source`."""
+    """POST /{page}/photos with `url`."""
     given = graph.read_typed(call, "Page.create_photo")
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
@@ -299,14 +294,10 @@ async def create_photo(call: Call, account: Record) -> web.Response:
 
 
 async def _check_image(call: Call, given: Record) -> Record:
-    source, url, rules = given.get("source"), given.get("url"), TABLE["media"]["image"]
-    if isinstance(source, bytes):
-        found = examine_image(source, rules)
-    elif isinstance(url, str) and url:
-        unreachable = "unfetchable_image"
-        found = await examine_url(call.context, PLATFORM, url, _MAX_BYTES, rules, unreachable, is_video=False)
-    else:
+    url, rules, unreachable = given.get("url"), TABLE["media"]["image"], "unfetchable_image"
+    if not isinstance(url, str) or not url:
         raise refuse("no_image")
+    found = await examine_url(call.context, PLATFORM, url, _MAX_BYTES, rules, unreachable, is_video=False)
     if found.error is not None:
         raise refuse(found.error)
     return found.media[0]

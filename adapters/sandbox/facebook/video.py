@@ -1,4 +1,4 @@
-"""Videos and reels of a Page: uploads in phases, creation from a URL, processing, publishing, reads and updates.
+"""Videos and reels of a Page: uploads in phases, processing, publishing and reads.
 
 The bytes of a reel go to rupload. States: uploading -> uploaded -> processing -> ready, or error; expired if not
 finished within a day.
@@ -20,7 +20,6 @@ from adapters.sandbox.facebook import post
 from adapters.sandbox.facebook.post import PLATFORM, ok, refuse
 from adapters.sandbox.graph import TABLE
 from adapters.sandbox.media import (
-    FetchedMedia,
     VideoFacts,
     describe_file,
     find_flaw,
@@ -42,22 +41,13 @@ _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}
 async def create(call: Call, account: Record) -> web.Response:
     """POST /{page}/videos."""
     given = graph.read_typed(call, "Page.create_video")
-    phase = graph.read_enum(given, "upload_phase")
-    if given.get("file_url"):
-        if phase is not None:
-            raise refuse("url_with_phase")
-        return await _create_from_url(call, account, given)
-    match phase:
+    match graph.read_enum(given, "upload_phase"):
         case "START":
             return _start(call, account, given)
         case "TRANSFER":
             return await _transfer(call, account, given)
         case "FINISH":
             return await _finish(call, account, given)
-        case "CANCEL":
-            record = _get_upload(call, account, given)
-            call.save(KIND, record, state="error", error="The upload was cancelled.")
-            return ok({"success": True}, account)
         case _:
             raise refuse("no_phase")
 
@@ -67,20 +57,6 @@ def _create(call: Call, account: Record, kind: str, size: int | None = None) -> 
     return call.create(
         KIND, random_digits(15, "10"), account, **fill(TABLE["blank_video"], kind=kind, size=size)
     )
-
-
-async def _create_from_url(call: Call, account: Record, given: Record) -> web.Response:
-    url = str(given["file_url"])
-    found = await _fetch(call, url, refuse("unfetchable_video"))
-    record = _create(call, account, "video")
-    _set_fetched(record, found, url)
-    _check_finishable(call, record)
-    await process(call, record, given, _get_target_state(given))
-    return ok({"id": record["key"]}, account)
-
-
-def _get_target_state(given: Record) -> str:
-    return "published" if graph.is_true(given, "published", default=True) else "draft"
 
 
 def _start(call: Call, account: Record, given: Record) -> web.Response:
@@ -135,7 +111,8 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
     if record["state"] not in ("processing", "ready"):
         _check_finishable(call, record)
         record["thumb"] = _read_thumb(given)
-        await process(call, record, given, _get_target_state(given))
+        published = graph.is_true(given, "published", default=True)
+        await process(call, record, given, "published" if published else "draft")
     return ok({"success": True}, account)
 
 
@@ -232,18 +209,6 @@ async def _complete_upload(call: Call, record: Record) -> None:
     call.save(KIND, record)
 
 
-async def _fetch(call: Call, url: str, refusal: Refused) -> FetchedMedia:
-    found = await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)
-    if found is None:
-        raise refusal
-    return found
-
-
-def _set_fetched(record: Record, found: FetchedMedia, url: str) -> None:
-    record |= {"received": found.bytes, "size": found.bytes}
-    _set_facts(record, found.video, found.to_ledger_media(url))
-
-
 def _set_facts(record: Record, facts: VideoFacts | None, media: Record) -> None:
     """Set the state to uploaded, the facts, and `media`, the ledger's description of the file."""
     record |= {"state": "uploaded", "media": media, "facts": None if facts is None else asdict(facts)}
@@ -264,8 +229,11 @@ TASK = Task(
 
 
 async def _use_url(call: Call, record: Record, url: str) -> None:
-    _set_fetched(record, await _fetch(call, url, uploads.refuse("unfetchable")), url)
-    call.save(KIND, record)
+    found = await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)
+    if found is None:
+        raise uploads.refuse("unfetchable")
+    _set_facts(record, found.video, found.to_ledger_media(url))
+    call.save(KIND, record, received=found.bytes, size=found.bytes)
 
 
 UPLOAD = uploads.ResumableUpload(
@@ -282,7 +250,7 @@ UPLOAD = uploads.ResumableUpload(
 )
 
 
-def _go_live(context: SandboxContext, record: Record, late: float = 0.0) -> None:
+def _go_live(context: SandboxContext, record: Record) -> None:
     """Publish a video that is ready; the caller stores the record."""
     account = context.accounts.find(PLATFORM, record["account"])
     if account is None or record["post"] is not None:
@@ -291,7 +259,7 @@ def _go_live(context: SandboxContext, record: Record, late: float = 0.0) -> None
     shown["key"] = record.get("post_key") or shown["key"]
     shown |= {"video": record["key"], "media": [record["media"]], "title": record["title"]}
     shown |= {"is_ai_generated": record["is_ai_generated"], "thumb": record.get("thumb")}
-    post.publish(context, account, shown, max(late, record.get("late", 0.0)))
+    post.publish(context, account, shown, record.get("late", 0.0))
     record |= {"post": shown["key"], "published_at": int(context.clock.now())}
 
 
@@ -318,20 +286,6 @@ async def read(call: Call, account: Record) -> web.Response:
         status=_status_to_dict(call.context, record),
     )
     return ok(graph.select_fields(call, known, "description,updated_time,id"), account)
-
-
-async def update(call: Call, account: Record) -> web.Response:
-    """POST /{video} with `published=true`: publish a video that was finished unpublished, once."""
-    record = graph.get_own(call, account, KIND)
-    if not graph.is_true(graph.read_typed(call, "AdVideo.api_update"), "published", default=False):
-        raise refuse("only_published")
-    if record["state"] not in ("processing", "ready"):
-        raise refuse("unfinished")
-    record["requested"] = "published"
-    if record["state"] == "ready":
-        _go_live(call.context, record, call.take_visibility_delay())
-    call.save(KIND, record)
-    return ok({"success": True}, account)
 
 
 async def delete(call: Call, account: Record) -> web.Response:

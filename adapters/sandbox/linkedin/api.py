@@ -37,7 +37,6 @@ SCOPES = (
 
 _MAX_PAGE = 100
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
-_IDS = re.compile(r"List\(([\d,]*)\)\Z")
 _ROLE = "ADMINISTRATOR"
 
 
@@ -177,31 +176,15 @@ async def list_acls(call: Call) -> web.Response:
     return json_response(paginate(call, rows))
 
 
-def _organization_to_dict(call: Call, number: str) -> Record | None:
-    found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
-    return found and fill(TABLE["answers"]["organization"], id=int(number), account=found)
-
-
 async def read_organization(call: Call, account: Record) -> web.Response:
     """GET /rest/organizations/{id}."""
     number = call.request.match_info["id"]
-    body = _organization_to_dict(call, number)
-    if body is None:
+    found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
+    if found is None:
         raise refuse("not_found", urn=number)
-    if body["$URN"] not in _list_organizations(call, account):
+    if found["remote_id"] not in _list_organizations(call, account):
         raise refuse("missing_scope")
-    return json_response(body)
-
-
-async def list_organizations(call: Call, account: Record) -> web.Response:
-    """GET /rest/organizations?ids=List(1,2)."""
-    match = _IDS.match(call.request.query.get("ids", ""))
-    if match is None:
-        raise refuse("bad_ids")
-    mine = _list_organizations(call, account)
-    found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
-    results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
-    return json_response({"results": results, "statuses": {}, "errors": {}})
+    return json_response(fill(TABLE["answers"]["organization"], id=int(number), account=found))
 
 
 def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:

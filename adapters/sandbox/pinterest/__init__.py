@@ -4,8 +4,6 @@ Pins are created live in one call, listed, read and deleted; texts and media are
 (5.23.0).
 """
 
-import base64
-import binascii
 import sys
 
 from aiohttp import web
@@ -16,11 +14,11 @@ from adapters.sandbox.dialect import check_fields, fill
 from adapters.sandbox.endpoint import Call, mount_routes, read_routes
 from adapters.sandbox.pinterest import api
 from adapters.sandbox.pinterest.api import TABLE, refuse
-from adapters.sandbox.processing import examine_image, examine_url
+from adapters.sandbox.processing import examine_url
 from adapters.sandbox.store import LivePost, Record
 
 _IMAGE_BYTES = 20 << 20
-_COVERS = ("cover_image_url", "cover_image_data", "cover_image_key_frame_time")
+_COVERS = ("cover_image_url", "cover_image_key_frame_time")
 
 
 async def create(call: Call, account: Record) -> web.Response:
@@ -139,45 +137,33 @@ async def _resolve_source(call: Call, account: Record, given: Record) -> tuple[s
     """Return the pin's kind and the ledger's description of its media; raises Refused."""
     kind = str(TABLE["sources"][given["source_type"]])
     if kind == "image":
-        return kind, [(await _check_image(call, given, given["source_type"]))[0]]
+        return kind, [(await _check_image(call, given))[0]]
     if kind == "carousel":
-        return kind, await _check_images(call, given, given["source_type"])
+        return kind, await _check_images(call, given)
     return kind, [await _get_video(call, account, given)]
 
 
-async def _check_images(call: Call, given: Record, source_type: str) -> list[Record]:
+async def _check_images(call: Call, given: Record) -> list[Record]:
     check_fields(given, TABLE["carousel"], refuse)
     items = given["items"]
     if given.get("index", 0) >= len(items):
         raise refuse("index")
-    single = "image_url" if source_type == "multiple_image_urls" else "image_base64"
-    found = [await _check_image(call, item, single) for item in items]
+    found = [await _check_image(call, item) for item in items]
     if len({size for _, size in found}) > 1:
         raise refuse("dimensions")
     return [file for file, _ in found]
 
 
-async def _check_image(call: Call, given: Record, source_type: str) -> tuple[Record, tuple[int, int]]:
+async def _check_image(call: Call, given: Record) -> tuple[Record, tuple[int, int]]:
     """Return the ledger's description of an image, and its width and height; raises Refused."""
+    check_fields(given, TABLE["image_url"], refuse)
     rules = TABLE["media"]["image"]
-    if source_type == "image_url":
-        check_fields(given, TABLE["image_url"], refuse)
-        found = await examine_url(
-            call.context, api.PLATFORM, given["url"], _IMAGE_BYTES, rules, "unreachable", is_video=False
-        )
-    else:
-        found = examine_image(_decode_image(given), rules)
+    found = await examine_url(
+        call.context, api.PLATFORM, given["url"], _IMAGE_BYTES, rules, "unreachable", is_video=False
+    )
     if found.error is not None:
         raise refuse(found.error)
     return found.media[0], (found.facts.width, found.facts.height)
-
-
-def _decode_image(given: Record) -> bytes:
-    check_fields(given, TABLE["image_base64"], refuse)
-    try:
-        return base64.b64decode(str(given.get("data") or ""), validate=True)
-    except binascii.Error:
-        raise refuse("no_base64") from None
 
 
 async def _get_video(call: Call, account: Record, given: Record) -> Record:
@@ -190,10 +176,7 @@ async def _get_video(call: Call, account: Record, given: Record) -> Record:
         raise refuse("one_cover")
     check_fields(given, TABLE["cover"], refuse)
     if covers == ["cover_image_url"]:
-        await _check_image(call, {"url": given["cover_image_url"]}, "image_url")
-    if covers == ["cover_image_data"]:
-        cover = {"content_type": given.get("cover_image_content_type"), "data": given["cover_image_data"]}
-        await _check_image(call, cover, "image_base64")
+        await _check_image(call, {"url": given["cover_image_url"]})
     found: Record = record["media"]
     return found
 

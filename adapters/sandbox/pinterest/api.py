@@ -120,45 +120,18 @@ def provision(context: SandboxContext, account: Record) -> Record:
     for board in context.store.get_all(_BOARD).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}
-    board = _create(context, account, name, "", "PUBLIC")
-    for section in account["options"].get("sections", ()):
-        _create_section(context, board, str(section), f"Section {section}")
-    return {"default_board": board["key"]}
-
-
-def _create(context: SandboxContext, account: Record, name: str, description: str, privacy: str) -> Record:
-    board: Record = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
-    board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
+    board = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
+    board |= {"description": "", "privacy": "PUBLIC", "created": context.clock.now()}
     context.store.put(_BOARD, board["key"], board)
-    return board
-
-
-def _create_section(context: SandboxContext, board: Record, key: str, name: str) -> Record:
-    section = {"id": key, "name": name}
-    context.store.put(_SECTION, f"{board['key']}/{key}", section)
-    return section
+    for section in account["options"].get("sections", ()):
+        context.store.put(_SECTION, f"{board['key']}/{section}", {"id": section})
+    return {"default_board": board["key"]}
 
 
 def require_section(call: Call, board: Record, key: object) -> None:
     """Raise Refused unless the board has the section."""
     if call.context.store.get(_SECTION, f"{board['key']}/{key}") is None:
         raise refuse("unknown_section")
-
-
-async def create_section(call: Call) -> web.Response:
-    """POST /v5/boards/{board}/sections."""
-    account, body = authenticate_writer(call, "boards:write"), call.json("BoardSection")
-    board = get_board(call, account, call.request.match_info["board"])
-    check_fields(body, TABLE["new_section"], refuse)
-    return ok(_create_section(call.context, board, random_digits(18, "5"), body["name"]), account, 201)
-
-
-async def list_sections(call: Call, account: Record) -> web.Response:
-    """GET /v5/boards/{board}/sections."""
-    board = get_board(call, account, call.request.match_info["board"])
-    sections = call.context.store.get_all(_SECTION).items()
-    rows = [section for key, section in sections if key.startswith(f"{board['key']}/")]
-    return ok(paginate(call, rows), account)
 
 
 def get_board(call: Call, account: Record, key: object) -> Record:
@@ -177,15 +150,6 @@ def _board_to_dict(account: Record, board: Record) -> Record:
         TABLE["answers"]["board"], board=board, account=account, created=to_iso(board["created"])[:19]
     )
     return body
-
-
-async def create_board(call: Call) -> web.Response:
-    """POST /v5/boards."""
-    account, body = authenticate_writer(call, "boards:write"), call.json("Board")
-    check_fields(body, TABLE["new_board"], refuse)
-    description, privacy = str(body.get("description") or ""), str(body.get("privacy") or "PUBLIC")
-    board = _create(call.context, account, body["name"], description, privacy)
-    return ok(_board_to_dict(account, board), account, 201)
 
 
 async def list_boards(call: Call, account: Record) -> web.Response:
@@ -239,12 +203,6 @@ async def read_media(call: Call, account: Record) -> web.Response:
     """GET /v5/media/{media}."""
     record = call.get_own(MEDIA, call.request.match_info["media"], account, "unknown_media")
     return ok(_media_to_dict(record), account)
-
-
-async def list_media(call: Call, account: Record) -> web.Response:
-    """GET /v5/media."""
-    rows = [_media_to_dict(record) for record in reversed(call.list_own(MEDIA, account))]
-    return ok(paginate(call, rows), account)
 
 
 def _xml_response(status: int, code: str, message: str, wait: int | None = None) -> web.Response:

@@ -74,8 +74,6 @@ TOKENS = TokenEndpoint(
     dialect=Dialect(_oauth_error, TABLE["oauth_errors"]),
     render=_oauth_error,
     check=_check_form,
-    check_revoke=_check_form,
-    revoked=lambda *_: _oauth_error("", "", 200),
     **TABLE["tokens"],
 )
 CONSENT = ConsentScreen(

@@ -73,7 +73,7 @@ def _read_post(call: Call, schema: str, draft: str) -> tuple[Record, Record, Rec
 def _check_url(call: Call, name: str, url: object) -> str:
     if not isinstance(url, str) or not url:
         raise refuse("missing", field=name)
-    if not api.is_verified(call.context, url):
+    if not call.context.fetcher.is_reachable(url):
         raise refuse("url_unverified", name=name)
     return url
 
@@ -179,7 +179,6 @@ _ROUTES = (
     *read_routes(TABLE["routes"], api=api, posts=sys.modules[__name__]),
     api.TOKEN.route(f"{_USER}/oauth2/token/", step="oauth"),
     api.REFRESH.route(f"{_USER}/oauth2/refresh_token/", step="refresh"),
-    api.TOKEN.route(f"{_USER}/oauth2/revoke/", handle=api.TOKEN.revoke),
     api.TOKEN.route(f"{_USER}/token_info/get/", handle=api.read_token_info),
 )
 # Both products use this endpoint, so faults of both platforms apply.

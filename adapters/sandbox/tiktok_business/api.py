@@ -1,7 +1,4 @@
-"""Responses of TikTok Business: HTTP 200 with a code, 0 for success; its tokens, its URL properties, and music.
-
-URL properties are the verified prefixes and domains from which it fetches media. The sandbox's media host counts as
-verified. Other https prefixes can be added and verified, but are not reachable.
+"""Responses of TikTok Business: HTTP 200 with a code, 0 for success; its tokens, and music.
 
 Music: the commercial charts of the sandbox, and the sound of each TikTok post by www.tiktok.com/oembed. Every
 well-formed link has a post. One whose id ends in 7 has the charted clip, every other a sound outside the charts.
@@ -16,7 +13,6 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Dialect, check_fields, fill, json_response, load_table
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, check_client
@@ -25,9 +21,6 @@ from adapters.sandbox.tiktok.api import new_log_id
 
 PLATFORM = "tiktok_business"
 TABLE = load_table(PLATFORM)
-_PROPERTY = "tiktok_business.property"
-_DOMAIN, _PREFIX = 1, 2
-_VERIFIED, _UNVERIFIED = 1, 2
 
 
 def _respond(
@@ -99,8 +92,6 @@ TOKEN = TokenEndpoint(
     read=Call.json,
     respond=ok,
     check=_check_exchange,
-    check_revoke=_check_app,
-    revoked=lambda *_: ok(),
     **TABLE["tokens"],
 )
 REFRESH = replace(TOKEN, check=_check_app, **TABLE["refresh"])
@@ -117,74 +108,6 @@ async def read_token_info(call: Call) -> web.Response:
     account = call.find_token_owner(record)
     scope = "" if account is None else ",".join(accounts.list_granted_scopes(record, account))
     return ok({"app_id": body["app_id"], "scope": scope, "creator_id": record["remote_id"]})
-
-
-def is_verified(context: SandboxContext, url: str) -> bool:
-    """Return whether the URL is in a verified property."""
-    if context.fetcher.is_reachable(url):
-        return True
-    host, verified = urlsplit(url).hostname or "", context.store.get_all(_PROPERTY).values()
-    for record in verified if url.startswith("https://") else ():
-        if record["property_status"] != _VERIFIED:
-            continue
-        if record["property_type"] == _PREFIX and url.startswith(record["url"]):
-            return True
-        if record["property_type"] == _DOMAIN and f".{host}".endswith(f".{record['url']}"):
-            return True
-    return False
-
-
-def _read_property(call: Call) -> tuple[str, Record]:
-    body = call.json()
-    _check_secret(body)
-    meta = body.get("url_property_meta")
-    if not isinstance(meta, dict) or meta.get("property_type") not in (_DOMAIN, _PREFIX):
-        raise refuse("property_type")
-    url, kind = str(meta.get("url", "")), meta["property_type"]
-    if kind == _PREFIX and not (url.startswith("https://") and url.endswith("/")):
-        raise refuse("no_prefix")
-    if not url or (kind == _DOMAIN and "/" in url):
-        raise refuse("no_domain")
-    return f"{body['app_id']}:{kind}:{url}", {"property_type": kind, "url": url}
-
-
-def _check_secret(given: Record) -> None:
-    if not given.get("app_id") or not given.get("secret"):
-        raise refuse("missing", field="app_id and secret")
-
-
-async def add_property(call: Call) -> web.Response:
-    """POST /business/property/add/."""
-    key, record = _read_property(call)
-    signature = hashlib.sha256(key.encode()).hexdigest()[:32]
-    record |= {"property_status": _UNVERIFIED, "signature": signature, "file_name": f"tiktok{signature}.txt"}
-    call.context.store.put(_PROPERTY, key, record)
-    return ok({"url_property_info": record})
-
-
-async def verify_property(call: Call) -> web.Response:
-    """POST /business/property/verify/: always finds the signature file."""
-    key, _ = _read_property(call)
-    record = call.context.store.get(_PROPERTY, key)
-    if record is None:
-        raise refuse("no_property")
-    call.context.store.put(_PROPERTY, key, record | {"property_status": _VERIFIED})
-    return ok({"url_property_info": record | {"property_status": _VERIFIED}})
-
-
-async def delete_property(call: Call) -> web.Response:
-    """POST /business/property/delete/."""
-    call.context.store.drop(_PROPERTY, _read_property(call)[0])
-    return ok()
-
-
-async def list_properties(call: Call) -> web.Response:
-    """GET /business/property/list/."""
-    query = dict(call.request.query)
-    _check_secret(query)
-    properties = call.context.store.get_all(_PROPERTY).items()
-    mine = [record for key, record in properties if key.startswith(f"{query['app_id']}:")]
-    return ok({"url_property_info_list": mine})
 
 
 _FULL_HOSTS = ("tiktok.com", "www.tiktok.com", "m.tiktok.com")
@@ -233,15 +156,6 @@ async def list_trending(call: Call, _: Record) -> web.Response:
         and query.get("genre", "ALL") in ("ALL", _GENRE)
     ]
     return ok({"list": [_track_to_dict(rank, track) for rank, track in enumerate(charted, 1)] or None})
-
-
-async def list_track_videos(call: Call, _: Record) -> web.Response:
-    """GET /discovery/cml/video_list/: list posts that use a track."""
-    music_id = call.request.query.get("commercial_music_id")
-    if music_id not in {track["commercial_id"] for track in TABLE["tracks"]}:
-        raise refuse("unknown_music")
-    top = [fill(TABLE["answers"]["top_video"], id=f"72123456789012345{tail}7") for tail in range(10, 12)]
-    return ok({"top_video_list": top})
 
 
 def _oembed_error(

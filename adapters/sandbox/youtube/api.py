@@ -109,13 +109,6 @@ def _check_age(call: Call, account: Record, found: Record) -> None:
         raise GrantRefused("refresh.expired", "")
 
 
-def _forget_consent(call: Call, account: Record) -> web.Response:
-    for key in list(call.context.store.get_all(_AGREED)):
-        if key.startswith(f"{account['remote_id']}:"):
-            call.context.store.drop(_AGREED, key)
-    return json_response({})
-
-
 TOKENS = TokenEndpoint(
     platform=PLATFORM,
     dialect=Dialect(oauth.error_response, TABLE["oauth_errors"], DIALECT.read_token),
@@ -123,7 +116,6 @@ TOKENS = TokenEndpoint(
     read=lambda call: read_form(call) | dict(call.request.query),
     has_refresh_token=_has_refresh_token,
     check_refresh=_check_age,
-    revoked=_forget_consent,
     **TABLE["tokens"],
 )
 
@@ -281,10 +273,9 @@ async def list_channels(call: Call, account: Record) -> web.Response:
     """GET /youtube/v3/channels?mine=true."""
     parts = parse_parts(call, "channel_parts")
     spend(call)
-    named = call.request.query.get("id")
-    if call.request.query.get("mine") != "true" and named is None:
+    if call.request.query.get("mine") != "true":
         raise refuse("no_filter")
-    if account["options"].get("no_channel") or named not in (None, account["remote_id"]):
+    if account["options"].get("no_channel"):
         return list_response("youtube#channelListResponse", [], 0)
     long_uploads = "disallowed" if account["options"].get("unverified") else "allowed"
     uploads = _get_uploads_playlist(account)

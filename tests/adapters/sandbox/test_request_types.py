@@ -18,12 +18,10 @@ from tests.adapters.sandbox.process import Sandbox
 
 Json = Mapping[str, Any]
 UPLOAD = "youtube/upload/youtube/v3/videos?uploadType=resumable&part=snippet"
-SOURCES = ("image_url", "image_base64", "multiple_image_urls", "multiple_image_base64", "video_id")
+SOURCES = ("image_url", "multiple_image_urls", "video_id")
 PATHS: Mapping[str, str] = {
     "pinterest PinCreate": "pinterest/v5/pins",
     "pinterest MediaUploadRequest": "pinterest/v5/media",
-    "pinterest Board": "pinterest/v5/boards",
-    "pinterest BoardSection": "pinterest/v5/boards/1/sections",
     **{f"pinterest {source}": f"pinterest/v5/pins media_source={source}" for source in SOURCES},
     "youtube Video": UPLOAD,
     "youtube parameters": "GET youtube/youtube/v3/videos",
@@ -45,7 +43,6 @@ PATHS: Mapping[str, str] = {
     "facebook Page.create_video": "facebook/v25.0/{id}/videos",
     "facebook Post.api_update": "facebook/v25.0/{post}",
     "facebook PagePost.create_comment": "facebook/v25.0/{post}/comments",
-    "facebook AdVideo.api_update": "facebook/v25.0/{video}",
     "instagram IGUser.create_media": "instagram/v25.0/{id}/media",
     "instagram IGUser.create_media_publish": "instagram/v25.0/{id}/media_publish",
     "instagram IGMedia.create_comment": "instagram/v25.0/{media}/comments",
