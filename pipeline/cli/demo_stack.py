@@ -10,7 +10,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -276,12 +276,9 @@ def _describe_hold(hold: str | None, next_at: datetime | None) -> str | None:
 @contextmanager
 def open_tables(stack: Stack) -> Iterator[Connection]:
     """One transaction on the stack's database."""
-    database = db.Database(stack.settings.store.url.get_secret_value(), pool=1)
-    try:
-        with database.begin() as c:
-            yield c
-    finally:
-        database.close()
+    url = stack.settings.store.url.get_secret_value()
+    with closing(db.Database(url, pool=1)) as database, database.begin() as c:
+        yield c
 
 
 Entry = Mapping[str, Any]

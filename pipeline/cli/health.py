@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -97,10 +97,8 @@ def doctor() -> None:
 
     with runtime.report_errors():
         context = wiring.build_context(config.settings(), keeps_epoch_file=False)
-        try:
+        with closing(context.database):
             stream_rows(iterate(), _FINDING_WIDTHS)
-        finally:
-            context.database.close()
     if results["fail"]:
         raise SystemExit(1)
 

@@ -12,7 +12,7 @@ import os
 import pwd
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -78,14 +78,15 @@ def open_transaction(*, warn: bool = True) -> Iterator[Connection]:
 @contextmanager
 def open_database() -> Iterator[db.Database]:
     """The database, for commands of several transactions. Raises ClickException when it cannot be opened."""
-    with report_errors():
-        database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
-        try:
-            with database.begin_read(health.CHECK_SECONDS) as c:
-                schema_version.require_compatible(c)
-            yield database
-        finally:
-            database.close()
+    with report_errors(), connect() as database:
+        with database.begin_read(health.CHECK_SECONDS) as c:
+            schema_version.require_compatible(c)
+        yield database
+
+
+def connect() -> closing[db.Database]:
+    """Return the database of the settings, unchecked; in a ``with`` block it is closed at the end."""
+    return closing(db.Database(config.settings().store.url.get_secret_value(), pool=1))
 
 
 @contextmanager
@@ -96,14 +97,12 @@ def open_context(*, warn: bool = True) -> Iterator[Context]:
     """
     with report_errors():
         context = wiring.build_context(config.settings(), keeps_epoch_file=False)
-        try:
+        with closing(context.database):
             with context.database.once() as c:
                 schema_version.require_compatible(c)
                 if warn:
                     _warn_if_sending_stopped(c)
             yield context
-        finally:
-            context.database.close()
 
 
 def _warn_if_sending_stopped(c: Connection) -> None:

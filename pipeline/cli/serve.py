@@ -15,7 +15,7 @@ import click
 
 from pipeline.cli import lazy_imports
 from pipeline.cli.output import Command, Group, answer, is_json, print_fields, print_rows
-from pipeline.cli.runtime import call_sandbox
+from pipeline.cli.runtime import call_sandbox, connect
 
 with lazy_imports():
     from config import logging as logging_
@@ -176,16 +176,13 @@ def migrate() -> None:
 
 def require_fit() -> None:
     """Raise ClickException when tables and code do not fit. Without a database the process starts anyway."""
-    database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
     try:
-        with database.once() as c:
+        with connect() as database, database.once() as c:
             schema_version.require_compatible(c)
     except schema_version.IncompatibleSchema as error:
         raise click.ClickException(str(error)) from None
     except db.Unreachable:
         click.echo("The database does not answer; starting without it.", err=True)
-    finally:
-        database.close()
 
 
 def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -> NoReturn:

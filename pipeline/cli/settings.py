@@ -10,12 +10,11 @@ import click
 
 from pipeline.cli import lazy_imports
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import find_actor, open_context, report_errors
+from pipeline.cli.runtime import connect, find_actor, open_context, report_errors
 
 with lazy_imports():
     from config import safety
     from config import settings as config
-    from pipeline.store import database as db
     from pipeline.store import vault as vault_store
 
 
@@ -177,13 +176,9 @@ def rotate() -> None:
         if not is_json():
             click.echo(f"{count.what}: {count.sealed_again + count.newest_already} done …", err=True)
 
-    with report_errors():
-        database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
-        try:
-            keys = config.settings().vault.keys.get_secret_value()
-            counts = vault_store.rotate(database, find_actor(), keys, print_progress)
-        finally:
-            database.close()
+    with report_errors(), connect() as database:
+        keys = config.settings().vault.keys.get_secret_value()
+        counts = vault_store.rotate(database, find_actor(), keys, print_progress)
     names = "what sealed_again newest_already"
     rows = [{**pick(count, names), "unopened": len(count.unopened)} for count in counts]
     print_rows(rows)

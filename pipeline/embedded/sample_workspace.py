@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,20 +42,15 @@ def create_sample_workspace(s: Settings, file: Path) -> None:
     control = Control(s.sandbox.url, s.sandbox.control_token.get_secret_value())
     control.call("GET", "health")
     people = {platform: _create_sandbox_account(control, platform) for platform in Platform}
-    database = Database(s.store.url.get_secret_value(), pool=1)
-    try:
-        with database.begin() as c:
-            workspace = _ensure_workspace(c)
-            vault = Vault(s.vault.keys.get_secret_value())
-            accounts = {platform: str(_add_account(c, vault, workspace, p)) for platform, p in people.items()}
-            limits = choose_new_limits(
-                SERVER_DEFAULT, server_posts_per_minute=s.api.posts_per_minute, bulk=False
-            )
-            key = create_key(c, workspace, "first start", Terms(limits=limits))
-            facts = {"name": "first start", **asdict(limits)}
-            record_change(c, find_actor(), "create", "key", key.partition(".")[0], workspace, after=facts)
-    finally:
-        database.close()
+    url = s.store.url.get_secret_value()
+    with closing(Database(url, pool=1)) as database, database.begin() as c:
+        workspace = _ensure_workspace(c)
+        vault = Vault(s.vault.keys.get_secret_value())
+        accounts = {platform: str(_add_account(c, vault, workspace, p)) for platform, p in people.items()}
+        limits = choose_new_limits(SERVER_DEFAULT, server_posts_per_minute=s.api.posts_per_minute, bulk=False)
+        key = create_key(c, workspace, "first start", Terms(limits=limits))
+        facts = {"name": "first start", **asdict(limits)}
+        record_change(c, find_actor(), "create", "key", key.partition(".")[0], workspace, after=facts)
     made = {"workspace": str(workspace), "key": key, "accounts": accounts}
     write_private(file, json.dumps(made, indent=2))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,14 @@ def ensure_login(s: Settings, file: Path) -> None:
     """Create the user if it is missing, or see whether its password is still the one in the file."""
     kept = read_login(file)
     password = kept["password"] or generate_password()
-    database = Database(s.store.url.get_secret_value(), pool=1)
-    try:
-        with database.begin() as c:
-            is_known = _is_known(c)
-            if not is_known:
-                _write(file, password)
-                _create(c, hash_password(password))
-            elif not _opens(c, kept["password"]):
-                _write(file, "")
-    finally:
-        database.close()
+    url = s.store.url.get_secret_value()
+    with closing(Database(url, pool=1)) as database, database.begin() as c:
+        is_known = _is_known(c)
+        if not is_known:
+            _write(file, password)
+            _create(c, hash_password(password))
+        elif not _opens(c, kept["password"]):
+            _write(file, "")
 
 
 def _is_known(c: Connection) -> bool:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -255,15 +255,10 @@ class Supervisor:
 
     def _warn_if_sending_stopped(self, s: Settings) -> None:
         """Print a note if nothing is sent because a restore of the database is not accepted."""
-        database = Database(s.store.url.get_secret_value(), pool=1)
-        try:
-            if (
-                SendGuard(database, EpochFile(s.mark_folder), timedelta(seconds=s.mark.lease)).find_doubt()
-                is not None
-            ):
+        with closing(Database(s.store.url.get_secret_value(), pool=1)) as database:
+            guard = SendGuard(database, EpochFile(s.mark_folder), timedelta(seconds=s.mark.lease))
+            if guard.find_doubt() is not None:
                 self._print_line("up", f"{IN_DOUBT}: {NEXT_STEP}.")
-        finally:
-            database.close()
 
     def _raise_if_stopped(self) -> None:
         if self._stop.is_set():
