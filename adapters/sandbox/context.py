@@ -239,6 +239,10 @@ class SandboxContext:
         """Return a new id in TikTok's form: 19 digits, the Unix second in the upper 32 bits, a counter in the lower."""
         return (int(self.clock.now()) << 32) | (next(self._numbers) & 0xFFFFFFFF)
 
+    def get_upload(self, record: Record) -> Path:
+        """Return where the uploaded bytes of a record are."""
+        return self.uploads / str(record.get("file", record["key"]))
+
     def set_pace(self, *, instant: bool, quotas: bool) -> None:
         """Set the pace and whether limits are enforced, until the next reset."""
         self.is_instant = instant

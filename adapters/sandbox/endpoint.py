@@ -307,10 +307,16 @@ def read_routes(rows: Iterable[Any], **modules: object) -> list[Route]:
             return part
         module, _, name = part[0].rpartition(".")
         named = getattr(modules[module], name)
-        return named if len(part) == 1 else lambda call: named(call, *part[1:])
+        return named if len(part) == 1 else lambda call, *account: named(call, *account, *part[1:])
 
     return [
-        Route(method, path, resolve(step), resolve((handler,)), **{k: resolve(v) for k, v in rest.items()})
+        Route(
+            method,
+            path,
+            resolve(step),
+            resolve(handler if isinstance(handler, tuple) else (handler,)),
+            **{k: resolve(v) for k, v in rest.items()},
+        )
         for method, path, step, handler, rest in ((*row, {})[:5] for row in rows)
     ]
 

@@ -185,14 +185,14 @@ class _FetchFailed(Exception):
 class FetchedMedia:
     """The media behind a URL."""
 
-    image: ImageFacts | None = None
-    video: VideoFacts | None = None
+    facts: Facts | None
+    """None: it is no image, or no video."""
     bytes: int
     """Length of the body."""
 
     def to_ledger_media(self, url: str) -> Record:
         """Return the media as ledger entries name it."""
-        return {"url": url, **describe_file(self.image or self.video, self.bytes), "bytes": self.bytes}
+        return {"url": url, **describe_file(self.facts, self.bytes), "bytes": self.bytes}
 
 
 class UrlFetcher:
@@ -222,14 +222,6 @@ class UrlFetcher:
             and parts.path.startswith("/media/")
         )
 
-    async def fetch_image(self, platform: str, url: str, max_bytes: int) -> FetchedMedia | None:
-        """Fetch an image of at most `max_bytes`; `image` is None if it is none. Return None if the URL fails."""
-        return await self._try_fetch(platform, url, max_bytes, is_video=False)
-
-    async def fetch_video(self, platform: str, url: str, max_bytes: int) -> FetchedMedia | None:
-        """Fetch a video of at most `max_bytes`; `video` is None if it is none. Return None if the URL fails."""
-        return await self._try_fetch(platform, url, max_bytes, is_video=True)
-
     def clear_cache(self) -> None:
         """Clear the cache of instant pace, so that every URL is fetched again."""
         self._cache.clear()
@@ -239,15 +231,16 @@ class UrlFetcher:
         if self._session is not None:
             await self._session.close()
 
-    async def _try_fetch(
-        self, platform: str, url: str, max_bytes: int, *, is_video: bool
+    async def fetch(
+        self, platform: str, url: str, max_bytes: int, *, is_video: bool = True
     ) -> FetchedMedia | None:
+        """Fetch a video or an image of at most `max_bytes`. Return None if the URL fails."""
         if not self.is_reachable(url):
             return None
         try:
             await self._apply_faults(platform, url)
             media = self._cache.get((url, is_video)) if self._context.is_instant else None
-            if media is None or (media.image or media.video) is None:
+            if media is None or media.facts is None:
                 media = await (self._fetch_video if is_video else self._fetch_image)(url, max_bytes)
         except _FetchFailed:
             return None
@@ -267,7 +260,7 @@ class UrlFetcher:
     async def _fetch_image(self, url: str, max_bytes: int) -> FetchedMedia:
         data = bytearray()
         await self._fetch(url, max_bytes, data.extend)
-        return FetchedMedia(image=read_image(bytes(data)), bytes=len(data))
+        return FetchedMedia(facts=read_image(bytes(data)), bytes=len(data))
 
     async def _fetch_video(self, url: str, max_bytes: int) -> FetchedMedia:
         path: Path = self._context.uploads / f"fetch-{secrets.token_hex(8)}"
@@ -277,7 +270,7 @@ class UrlFetcher:
             facts = await asyncio.to_thread(read_video, path)
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
-        return FetchedMedia(video=facts, bytes=size)
+        return FetchedMedia(facts=facts, bytes=size)
 
     async def _fetch(self, url: str, max_bytes: int, sink: Callable[[bytes], object]) -> int:
         if self._session is None:

@@ -58,13 +58,11 @@ async def examine_url(
     is_video: bool = True,
 ) -> Outcome:
     """Return the result for the media of at most `most` bytes behind a URL, `failed` if it cannot be fetched."""
-    fetcher = context.fetcher
-    fetched = await (fetcher.fetch_video if is_video else fetcher.fetch_image)(platform, url, most)
+    fetched = await context.fetcher.fetch(platform, url, most, is_video=is_video)
     if fetched is None:
         return Outcome(error=failed)
-    facts = fetched.video if is_video else fetched.image
-    media = (fetched.to_ledger_media(url),)
-    return Outcome(error=find_flaw(facts, rules), media=media, bytes=fetched.bytes, facts=facts)
+    flaw, media = find_flaw(fetched.facts, rules), (fetched.to_ledger_media(url),)
+    return Outcome(error=flaw, media=media, bytes=fetched.bytes, facts=fetched.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +82,8 @@ class Task:
     """Change the record to its final state, given the result of `examine`; it is stored after that. Must not await."""
     examine: Callable[[SandboxContext, Record], Awaitable[Any]] | None = None
     """Fetch and check the media; the result is None without it. A restart repeats it."""
-    file: Callable[[SandboxContext, Record], Path] | None = None
-    """Return the uploaded file, which is deleted after the examination."""
+    has_file: bool = False
+    """The uploaded file of the record is deleted after the examination."""
 
 
 class Processing:
@@ -167,8 +165,8 @@ class Processing:
             result = await task.examine(context, record)
         await context.clock.sleep_until(record["done_at"])
         if record["state"] in task.states:
-            if task.file is not None:
-                task.file(context, record).unlink(missing_ok=True)
+            if task.has_file:
+                context.get_upload(record).unlink(missing_ok=True)
             task.conclude(context, record, result)
             context.store.put(kind, record["key"], record)
             await context.commit()

@@ -151,7 +151,6 @@ class ResumableUpload:
     size: str
     """Name of the record's field with the size, None until it is known."""
     max_bytes: int
-    path: Callable[[SandboxContext, Record], Path]
     use_url: Callable[[Call, Record, str], Awaitable[object]]
     """Take the video from the URL in the header `file_url`; raises Refused."""
     complete: Callable[[Call, Record], Awaitable[object]]
@@ -183,7 +182,7 @@ class ResumableUpload:
             raise refuse("file_size")
         if offset != record["received"]:
             raise refuse("offset", offset=record["received"])
-        taken = await receive_body(call.request, self.path(call.context, record), offset, size - offset)
+        taken = await receive_body(call.request, call.context.get_upload(record), offset, size - offset)
         if record["received"] != offset:  # a concurrent request stored the same bytes
             raise refuse("concurrent")
         if taken.is_too_large:

@@ -74,15 +74,10 @@ def authenticate_node_writer(call: Call) -> Record:
     return authenticate_writer(call)
 
 
-def make_step(name: str, *, default: bool) -> Callable[[Call], str]:
-    """Return the step of requests that are the visible call if the parameter `name` is true."""
-    return lambda call: (
-        "finalize" if graph.is_true(graph.read_parameters(call), name, default=default) else "prepare"
-    )
-
-
-if_published = make_step("published", default=True)
-if_post_published = make_step("is_published", default=False)
+def get_step(call: Call, name: str, default: bool) -> str:
+    """Return the step of a request that is the visible call if the parameter `name` is true."""
+    is_visible = graph.is_true(graph.read_parameters(call), name, default=default)
+    return "finalize" if is_visible else "prepare"
 
 
 async def create(call: Call, account: Record) -> web.Response:

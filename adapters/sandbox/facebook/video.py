@@ -5,9 +5,7 @@ finished within a day.
 """
 
 import os
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from pathlib import Path
 
 from aiohttp import web
 
@@ -20,6 +18,7 @@ from adapters.sandbox.facebook import post
 from adapters.sandbox.facebook.post import PLATFORM, ok, refuse
 from adapters.sandbox.graph import TABLE
 from adapters.sandbox.media import (
+    Facts,
     VideoFacts,
     describe_file,
     find_flaw,
@@ -95,7 +94,7 @@ async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
         raise _refuse_offset(record)
     if len(chunk) > min(_CHUNK, record["size"] - start):
         raise refuse("long_chunk")
-    descriptor = os.open(_upload_path(call.context, record), os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(call.context.get_upload(record), os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as file:
         file.seek(start)
         file.write(chunk)
@@ -196,20 +195,16 @@ async def process(call: Call, record: Record, given: Record, requested: str) -> 
     await call.start_processing(KIND, record, state="processing", requested=requested, **faults)
 
 
-def _upload_path(context: SandboxContext, record: Record) -> Path:
-    return context.uploads / f"facebook-{record['key']}"
-
-
 async def _complete_upload(call: Call, record: Record) -> None:
     """Examine the uploaded file, delete it, and store the record with its facts."""
-    place = _upload_path(call.context, record)
+    place = call.context.get_upload(record)
     facts = await probe_upload(place)
     place.unlink(missing_ok=True)
     _set_facts(record, facts, describe_file(facts, record["size"]))
     call.save(KIND, record)
 
 
-def _set_facts(record: Record, facts: VideoFacts | None, media: Record) -> None:
+def _set_facts(record: Record, facts: "Facts | None", media: Record) -> None:
     """Set the state to uploaded, the facts, and `media`, the ledger's description of the file."""
     record |= {"state": "uploaded", "media": media, "facts": None if facts is None else asdict(facts)}
 
@@ -229,10 +224,10 @@ TASK = Task(
 
 
 async def _use_url(call: Call, record: Record, url: str) -> None:
-    found = await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)
+    found = await call.context.fetcher.fetch(PLATFORM, url, _MAX_FETCHED_BYTES)
     if found is None:
         raise uploads.refuse("unfetchable")
-    _set_facts(record, found.video, found.to_ledger_media(url))
+    _set_facts(record, found.facts, found.to_ledger_media(url))
     call.save(KIND, record, received=found.bytes, size=found.bytes)
 
 
@@ -242,7 +237,6 @@ UPLOAD = uploads.ResumableUpload(
     is_open=lambda context, record: record["state"] == "uploading" and not _is_expired(context, record),
     size="size",
     max_bytes=_MAX_BYTES,
-    path=_upload_path,
     use_url=_use_url,
     complete=_complete_upload,
     keeps_partial=True,
@@ -297,22 +291,16 @@ async def delete(call: Call, account: Record) -> web.Response:
     return ok({"success": True}, account)
 
 
-def make_list(kind: str) -> Callable[[Call], Awaitable[web.Response]]:
-    """Return the handler of GET /{page}/video_reels or /{page}/videos: newest first."""
+async def list_kind(call: Call, kind: str) -> web.Response:
+    """GET /{page}/video_reels (`kind` reel) or /{page}/videos: newest first."""
 
-    async def list_kind(call: Call) -> web.Response:
-        def to_row(record: Record, row: Record) -> Record:
-            facts = (call.context.store.get(KIND, record["video"]) or {}).get("facts") or {}
-            more = {"length": facts.get("duration"), "id": record["video"], "description": row["message"]}
-            more |= {"updated_time": row["created_time"], "post_id": record["key"], "published": True}
-            return row | more
+    def to_row(record: Record, row: Record) -> Record:
+        facts = (call.context.store.get(KIND, record["video"]) or {}).get("facts") or {}
+        more = {"length": facts.get("duration"), "id": record["video"], "description": row["message"]}
+        more |= {"updated_time": row["created_time"], "post_id": record["key"], "published": True}
+        return row | more
 
-        return post.list_kind(call, kind, "updated_time,description,id", to_row)
-
-    return list_kind
-
-
-list_reels, list_videos = make_list("reel"), make_list("video")
+    return post.list_kind(call, kind, "updated_time,description,id", to_row)
 
 
 def _status_to_dict(context: SandboxContext, record: Record) -> Record:

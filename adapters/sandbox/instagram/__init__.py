@@ -131,17 +131,8 @@ async def read_media(call: Call, account: Record) -> web.Response:
     return graph.ok(graph.select_fields(call, known, "id"))
 
 
-async def list_media(call: Call) -> web.Response:
-    """GET /{ig}/media: newest first, without stories."""
-    return _list(call, is_story=False)
-
-
-async def list_stories(call: Call) -> web.Response:
-    """GET /{ig}/stories: newest first, for 24 hours."""
-    return _list(call, is_story=True)
-
-
-def _list(call: Call, *, is_story: bool) -> web.Response:
+async def list_media(call: Call, is_story: bool) -> web.Response:
+    """GET /{ig}/media: newest first, without stories; or /{ig}/stories: for 24 hours."""
     account, oldest = authenticate_account(call), call.context.clock.now() - DAY
     listed = [
         live

@@ -5,7 +5,6 @@ not published within a day.
 """
 
 import json
-from pathlib import Path
 
 from aiohttp import web
 
@@ -170,16 +169,12 @@ def _get_subcode(row: str) -> int:
     return int(TABLE["errors"][row][1])
 
 
-def _upload_path(context: SandboxContext, record: Record) -> Path:
-    return context.uploads / f"instagram-{record['key']}"
-
-
 async def _examine(context: SandboxContext, record: Record) -> Outcome:
     if record["source"] in ("image", "children"):  # checked when the container was created
         return Outcome(media=tuple(record["media"]))
     rules = TABLE["media"]["story" if record["kind"] == "story" else "reel"]
     if record["source"] == "upload":
-        found = await examine_upload(_upload_path(context, record), rules, record["file_size"])
+        found = await examine_upload(context.get_upload(record), rules, record["file_size"])
     else:
         found = await examine_url(context, PLATFORM, record["url"], _VIDEO_BYTES, rules, "unfetchable")
     offset = record["extra"].get("thumb_offset")
@@ -202,7 +197,7 @@ TASK = Task(
     examine=_examine,
     fail=lambda reason: Outcome(error=reason if (reason or "").isdecimal() else "video_format"),
     conclude=_conclude,
-    file=_upload_path,
+    has_file=True,
 )
 
 
@@ -219,7 +214,6 @@ UPLOAD = ResumableUpload(
     ),
     size="file_size",
     max_bytes=_VIDEO_BYTES,
-    path=_upload_path,
     use_url=lambda call, record, url: call.start_processing(
         KIND, record, source="video", url=url, file_size=None
     ),

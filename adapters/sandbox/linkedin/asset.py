@@ -29,17 +29,8 @@ _WHOLE_BYTES = 101 << 20
 _THUMBNAIL_BYTES = 10_000_000 - 1
 
 
-async def create_image(call: Call) -> web.Response:
-    """POST /rest/images?action=initializeUpload."""
-    return _create_whole(call, "image", "C4E10AQ")
-
-
-async def create_document(call: Call) -> web.Response:
-    """POST /rest/documents?action=initializeUpload."""
-    return _create_whole(call, "document", "D4E10AQ")
-
-
-def _create_whole(call: Call, kind: str, prefix: str) -> web.Response:
+async def create_whole(call: Call, kind: str, prefix: str) -> web.Response:
+    """POST /rest/images or /rest/documents?action=initializeUpload."""
     given = _parse_request(call, "initializeUpload", "initializeUpload")
     owner = api.authorize_author(call, given.get("owner"), "owner")
     record = _create(call, owner, f"urn:li:{kind}:{prefix}{secrets.token_urlsafe(12)}", kind)
@@ -98,10 +89,6 @@ def _build_upload_url(call: Call, record: Record, number: int | str) -> str:
     return f"http://{call.request.host}/linkedin/dms-uploads/{record['place']}/{number}?ca=vector&cn=uploads"
 
 
-def _upload_path(context: SandboxContext, record: Record) -> Path:
-    return context.uploads / f"linkedin-{record['place']}"
-
-
 async def _finalize(call: Call) -> web.Response:
     given = _parse_request(call, "finalizeUpload", "finalizeUpload")
     record = call.context.store.get(KIND, str(given.get("video")))
@@ -124,7 +111,7 @@ async def _process(call: Call, record: Record) -> None:
 
 
 async def _examine(context: SandboxContext, record: Record) -> Outcome:
-    place, rules = _upload_path(context, record), TABLE["media"][record["kind"]]
+    place, rules = context.get_upload(record), TABLE["media"][record["kind"]]
     if record["kind"] == "video":
         return await examine_upload(place, rules)
     if record["kind"] == "document":
@@ -143,7 +130,7 @@ TASK = Task(
     examine=_examine,
     fail=lambda _: Outcome(error=True),
     conclude=_conclude,
-    file=_upload_path,
+    has_file=True,
 )
 
 
@@ -205,7 +192,7 @@ async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
         raise refuse("thumbnail_headers")
     if record["state"] != "WAITING_UPLOAD":
         raise refuse("late_thumbnail")
-    place = _upload_path(call.context, record).with_suffix(".thumbnail")
+    place = call.context.get_upload(record).with_suffix(".thumbnail")
     place.unlink(missing_ok=True)
     await _store(call, place, 0, _THUMBNAIL_BYTES)
     found = examine_image(place.read_bytes(), TABLE["media"]["thumbnail"])
@@ -220,7 +207,7 @@ async def _receive_whole(call: Call, record: Record) -> web.Response:
     call.authenticate()
     if record["state"] != "WAITING_UPLOAD":
         raise refuse("uploaded_before")
-    await _store(call, _upload_path(call.context, record), 0, _WHOLE_BYTES)
+    await _store(call, call.context.get_upload(record), 0, _WHOLE_BYTES)
     if record["state"] == "WAITING_UPLOAD":
         await _process(call, record)
     return web.Response(status=201)
@@ -236,7 +223,7 @@ async def _receive_part(call: Call, record: Record) -> web.Response:
         raise refuse("part_type")
     if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
         raise refuse("part_size", size=max(length, 0))
-    place = _upload_path(call.context, record)
+    place = call.context.get_upload(record)
     await _store(call, place, first, length)
     etag = f"/ambry-video/signedId/{hash_file(place, first, length)}"
     record["etags"][str(number)] = etag

@@ -225,12 +225,12 @@ async def receive_form(call: Call) -> web.Response:
         raise STORAGE.refuse("no_length")
     if call.context.clock.now() >= record["created"] + _POLICY_S:
         raise STORAGE.refuse("expired")
-    part = _upload_path(call.context, record).with_suffix(f".{secrets.token_hex(4)}")
+    part = call.context.get_upload(record).with_suffix(f".{secrets.token_hex(4)}")
     try:
         _check_upload_form(record, await _read_form(call, record, part))
         if record["state"] != "registered":  # a repetition of the same form
             return web.Response(status=204)
-        part.replace(_upload_path(call.context, record))
+        part.replace(call.context.get_upload(record))
     finally:
         part.unlink(missing_ok=True)
     await call.start_processing(MEDIA, record, state="processing", **call.take_processing_faults())
@@ -273,12 +273,8 @@ def _check_upload_form(record: Record, form: Record, *, is_whole: bool = True) -
         raise STORAGE.refuse("no_file")
 
 
-def _upload_path(context: SandboxContext, record: Record) -> Path:
-    return context.uploads / f"pinterest-{record['key']}"
-
-
 async def _examine(context: SandboxContext, record: Record) -> Outcome:
-    return await examine_upload(_upload_path(context, record), TABLE["media"]["video"])
+    return await examine_upload(context.get_upload(record), TABLE["media"]["video"])
 
 
 def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
@@ -292,7 +288,7 @@ TASK = Task(
     examine=_examine,
     fail=lambda _: Outcome(error=True),
     conclude=_conclude,
-    file=_upload_path,
+    has_file=True,
 )
 
 

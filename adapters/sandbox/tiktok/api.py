@@ -10,7 +10,6 @@ import itertools
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from aiohttp import web
 
@@ -137,10 +136,6 @@ async def start_task(call: Call, record: Record) -> None:
     await call.context.processing.start(KIND, record)
 
 
-def _upload_path(context: SandboxContext, record: Record) -> Path:
-    return context.uploads / f"tiktok-{record['key'].rpartition('.')[2]}"
-
-
 async def _examine(platform: str, max_bytes: int, context: SandboxContext, record: Record) -> Outcome:
     account = context.accounts.find(platform, record["account"])
     if account is None:
@@ -160,7 +155,7 @@ async def _examine(platform: str, max_bytes: int, context: SandboxContext, recor
 
 
 async def _examine_video(context: SandboxContext, platform: str, record: Record, max_bytes: int) -> Outcome:
-    rules, path = TABLE["media"]["video"], _upload_path(context, record)
+    rules, path = TABLE["media"]["video"], context.get_upload(record)
     if "size" in record:
         if not path.exists():
             return Outcome(error="internal")
@@ -216,7 +211,7 @@ def make_task(platform: str, kind: str, max_bytes: int) -> Task:
         examine=partial(_examine, platform, max_bytes),
         fail=lambda reason: Outcome(error=reason or "internal"),
         conclude=partial(_conclude, platform),
-        file=_upload_path,
+        has_file=True,
     )
 
 
@@ -316,7 +311,7 @@ async def put_chunk(call: Call) -> web.Response:
     record = _check_task(call)
     span = _check_chunk(call, record)
     received = record["uploaded"]
-    taken = await receive_body(call.request, _upload_path(call.context, record), received, span.length)
+    taken = await receive_body(call.request, call.context.get_upload(record), received, span.length)
     if taken.is_aborted:
         raise UPLOAD.refuse("malformed")
     if record["uploaded"] != received:  # another request has stored the same chunk

@@ -8,7 +8,6 @@ session lives a week; the vendor documents no lifetime.
 import secrets
 import sys
 from datetime import datetime
-from pathlib import Path
 
 from aiohttp import web
 
@@ -107,7 +106,7 @@ def _check_range(call: Call, record: Record, span: Span | None) -> None:
 async def _store(call: Call, record: Record, span: Span) -> web.Response:
     at = record["received"]
     most = span.length if call.take_fault("short-store") is None else _shorten(span.length)
-    taken = await receive_body(call.request, _upload_path(call, record), at, most)
+    taken = await receive_body(call.request, call.context.get_upload(record), at, most)
     if record["received"] != at or record["video"] is not None:  # a concurrent request stored the same bytes
         return _incomplete_response(call, record)
     record["total"] = span.total if record["total"] is None else record["total"]
@@ -125,17 +124,13 @@ def _shorten(length: int) -> int:
 
 async def _complete(call: Call, record: Record) -> web.Response:
     record |= call.take_processing_faults()
-    facts = await probe_upload(_upload_path(call, record))
+    facts = await probe_upload(call.context.get_upload(record))
     if record["video"] is None:  # no concurrent request completed the upload
         made = api.create_video(call, record, facts)
         call.save(_KIND, record, received=record["total"], video=made["key"])
-        _upload_path(call, record).unlink(missing_ok=True)
+        call.context.get_upload(record).unlink(missing_ok=True)
         await call.context.processing.start(api.VIDEO, made)
     return api.created_response(call, record["video"])
-
-
-def _upload_path(call: Call, record: Record) -> Path:
-    return call.context.uploads / f"youtube-{record.setdefault('file', record['key'])}"
 
 
 def _incomplete_response(call: Call, record: Record) -> web.Response:
