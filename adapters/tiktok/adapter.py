@@ -51,16 +51,15 @@ from adapters.live_check import (
 from adapters.post_options import MediaConflict, PostOptions
 from adapters.tiktok import music
 from adapters.tiktok.business import BusinessAdapter
-from adapters.tiktok.client import BusinessClient, CreatorClient
 from adapters.tiktok.creator import CreatorAdapter
 from adapters.tiktok.limits import CAPABILITIES, TEXT
-from adapters.tiktok.oauth import BusinessOAuth, CreatorOAuth, build_oauth
 from adapters.tiktok.problems import find_problems, is_audited
 
 
 def _check_creator_info(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
-    token = account.credentials.access_token.get_secret_value()
-    info = CreatorClient(http=http, api=settings.hosts["api"], token=token).query_creator_info()
+    info = (
+        CreatorAdapter(http, settings, settings.hosts).build_client(account.credentials).query_creator_info()
+    )
     levels = ", ".join(info.privacy_level_options)
     yield ok("quota", "creator_info lets this account post now")
     yield ok("limits", f"privacy: {levels}; videos of at most {info.max_video_post_duration_sec} s")
@@ -69,8 +68,7 @@ def _check_creator_info(http: HttpClient, settings: PlatformSettings, account: A
 def _check_video_settings(
     http: HttpClient, settings: PlatformSettings, account: Account
 ) -> Iterator[Finding]:
-    token = account.credentials.access_token.get_secret_value()
-    client = BusinessClient(http=http, api=settings.hosts["business"], token=token)
+    client = BusinessAdapter(http, settings, settings.hosts).build_client(account.credentials)
     limits = client.get_settings(account.remote_id)
     yield ok("limits", f"videos of at most {limits.max_video_post_duration_sec} s")
     yield quota_not_readable("15 posts a day through the Accounts API")
@@ -199,11 +197,11 @@ class TikTok(BaseAdapter):
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do the next invisible step of the account's product."""
-        return self._build_publisher(account).prepare(draft, account, checkpoint)
+        return self._get_product(account.connection).prepare(draft, account, checkpoint)
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call of the account's product."""
-        return self._build_publisher(account).finalize(draft, account, checkpoint)
+        return self._get_product(account.connection).finalize(draft, account, checkpoint)
 
     def look(
         self,
@@ -214,21 +212,18 @@ class TikTok(BaseAdapter):
         taken: Container[str],
     ) -> LookResult:
         """Return the state of the publish; reads only."""
-        return self._build_publisher(account).look(draft, account, checkpoint, armed_at, taken)
+        return self._get_product(account.connection).look(draft, account, checkpoint, armed_at, taken)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's public posts since *since*, compared with the draft."""
-        return self._build_publisher(account).list_posts(draft, account, since)
+        return self._get_product(account.connection).list_posts(draft, account, since)
 
-    def _build_publisher(self, account: Account) -> CreatorAdapter | BusinessAdapter:
-        if _check_connection(account.connection) == "creator":
-            return CreatorAdapter(http=self._http, api=self._hosts["api"], settings=self._settings)
-        return BusinessAdapter(
-            http=self._http,
-            api=self._hosts["business"],
-            www=self._hosts["www"],
-            try_unproven=self._settings.options.get("unproven_music", "refuse") == "try",
-        )
+    def _get_product(self, connection: str) -> CreatorAdapter | BusinessAdapter:
+        """Return the product of a connection; raise Rejected if it is neither ``creator`` nor ``business``."""
+        if connection not in TEXT:
+            raise Rejected(f"TikTok accounts are connected as {' or '.join(TEXT)}, not as {connection!r}.")
+        product = CreatorAdapter if connection == "creator" else BusinessAdapter
+        return product(self._http, self._settings, self._hosts)
 
     # --- music -------------------------------------------------------------------------------------------------------
 
@@ -244,26 +239,16 @@ class TikTok(BaseAdapter):
 
     def refresh(self, account: Account) -> Credentials:
         """Refresh the tokens; the refresh token may rotate."""
-        return self._build_oauth(account.connection).refresh(account)
+        return self._get_product(account.connection).refresh(account)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page of the configured connection."""
-        return self._build_oauth(self._connection).authorize_url(redirect_uri, state, code_challenge)
+        return self._get_product(self._connection).authorize_url(redirect_uri, state, code_challenge)
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange an authorization code for credentials of the configured connection."""
-        return self._build_oauth(self._connection).exchange(code, redirect_uri, code_verifier)
+        return self._get_product(self._connection).exchange(code, redirect_uri, code_verifier)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """Return the account of the credentials."""
-        return self._build_oauth(self._connection).discover(credentials)
-
-    def _build_oauth(self, connection: str) -> CreatorOAuth | BusinessOAuth:
-        return build_oauth(_check_connection(connection), self._http, self._settings, self._hosts)
-
-
-def _check_connection(connection: str) -> str:
-    """Return *connection*; raise Rejected if it is neither ``creator`` nor ``business``."""
-    if connection not in TEXT:
-        raise Rejected(f"TikTok accounts are connected as {' or '.join(TEXT)}, not as {connection!r}.")
-    return connection
+        return self._get_product(self._connection).discover(credentials)

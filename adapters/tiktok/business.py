@@ -30,7 +30,6 @@ from adapters.contract import (
     Track,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable
-from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.tiktok import music, payload
 from adapters.tiktok.checkpoint import (
@@ -42,28 +41,16 @@ from adapters.tiktok.checkpoint import (
     is_draft,
     is_music_decided,
 )
-from adapters.tiktok.client import BusinessClient
-from adapters.tiktok.errors import BAD_SOUND
+from adapters.tiktok.errors import BAD_SOUND, Refusals
 from adapters.tiktok.limits import CAPABILITIES
 from adapters.tiktok.lookup import list_business_posts, look_business
-from adapters.tiktok.wire import ChartPage
+from adapters.tiktok.oauth import BusinessOAuth
+from adapters.tiktok.wire import ChartTrack
 
 WINDOWS = ("7DAY", "30DAY", "90DAY", "1DAY")
 """The date ranges of the charts, in the order they are read: one per step, until the sound is found."""
 CHART_LIFE = 6 * 3600.0
 """Seconds that a chart is cached."""
-REFUSAL_LIFE = 24 * 3600.0
-"""Seconds that the refusal of a sound is cached."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clip:
-    """One track of a chart, with the ids of the two clips that a post can use."""
-
-    title: str
-    artist: str
-    trending: str | None
-    full: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,21 +62,7 @@ class Chart:
     window: str
 
 
-def parse_clips(page: ChartPage) -> tuple[Clip, ...]:
-    """Return the tracks of a chart that can be attached: tracks with at least one clip."""
-    clips = (
-        Clip(
-            title=track.commercial_music_name or "",
-            artist=track.artist or "",
-            trending=track.trending_song_clip.song_clip_id if track.trending_song_clip else None,
-            full=track.full_duration_song_clip.song_clip_id if track.full_duration_song_clip else None,
-        )
-        for track in page.list
-    )
-    return tuple(clip for clip in clips if clip.trending or clip.full)
-
-
-def find_charted_sound(track: Track, clips: Iterable[Clip]) -> str | None:
+def find_charted_sound(track: Track, clips: Iterable[ChartTrack]) -> str | None:
     """Return the id to send for this sound, or None if no clip has it.
 
     The trending clip is preferred to the full one, even if the full one was linked: it is the same track, and viewers
@@ -101,7 +74,7 @@ def find_charted_sound(track: Track, clips: Iterable[Clip]) -> str | None:
     return None
 
 
-def find_namesake(track: Track, clips: Iterable[Clip]) -> Clip | None:
+def find_namesake(track: Track, clips: Iterable[ChartTrack]) -> ChartTrack | None:
     """Return a charted track of the same title and artist under another id: a suggestion, never a replacement."""
     expected = (track.title.casefold(), track.artist.casefold())
     return next(
@@ -110,56 +83,39 @@ def find_namesake(track: Track, clips: Iterable[Clip]) -> Clip | None:
 
 
 class ChartCache:
-    """A cache of charts and refused sounds in this process; losing it costs requests only."""
+    """A cache of charts in this process; losing it costs requests only."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._charts: dict[Chart, tuple[float, tuple[Clip, ...]]] = {}
-        self._refused: dict[tuple[str, str], float] = {}
+        self._charts: dict[Chart, tuple[float, tuple[ChartTrack, ...]]] = {}
 
-    def get_chart(self, chart: Chart) -> tuple[Clip, ...] | None:
+    def get_chart(self, chart: Chart) -> tuple[ChartTrack, ...] | None:
         """Return the tracks of a chart read within six hours, else None."""
         with self._lock:
             until, clips = self._charts.get(chart, (0.0, ()))
             return clips if time.monotonic() < until else None
 
-    def store_chart(self, chart: Chart, clips: tuple[Clip, ...]) -> None:
+    def store_chart(self, chart: Chart, clips: tuple[ChartTrack, ...]) -> None:
         """Store a chart that was just read."""
         with self._lock:
             self._charts[chart] = (time.monotonic() + CHART_LIFE, clips)
 
-    def list_clips(self, host: str, country: str) -> tuple[Clip, ...]:
+    def list_clips(self, host: str, country: str) -> tuple[ChartTrack, ...]:
         """Return every track of a country's cached charts."""
         found = (self.get_chart(Chart(host=host, country=country, window=window)) for window in WINDOWS)
         return tuple(clip for clips in found if clips for clip in clips)
 
-    def is_refused(self, host: str, sound_id: str) -> bool:
-        """Return True if TikTok refused this uncharted sound within a day."""
-        with self._lock:
-            return time.monotonic() < self._refused.get((host, sound_id), 0.0)
-
-    def store_refusal(self, host: str, sound_id: str) -> None:
-        """Store a refusal that was just given."""
-        with self._lock:
-            now = time.monotonic()
-            self._refused = {key: until for key, until in self._refused.items() if until > now}
-            self._refused[host, sound_id] = now + REFUSAL_LIFE
-
 
 CHART_CACHE = ChartCache()
+REFUSED_SOUNDS = Refusals()
+"""Uncharted sounds that TikTok refused, by host."""
 
 
 DROP_SOUND = "Choose a commercial sound or drop music_url."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BusinessAdapter:
-    """The publishing half of the adapter for accounts of the Accounts API. ``www`` serves oEmbed."""
-
-    http: HttpClient
-    api: str
-    www: str
-    try_unproven: bool
+class BusinessAdapter(BusinessOAuth):
+    """The publishing half of the adapter for accounts of the Accounts API. Its host ``www`` serves oEmbed."""
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do the next invisible step: read the account's settings, then chart by chart if a sound was chosen."""
@@ -167,7 +123,7 @@ class BusinessAdapter:
         step = choose_business_step(draft, state, now)
         if step is Step.SETTINGS:
             allowed = AllowedSettings.from_wire(
-                self._build_client(account).get_settings(account.remote_id), now
+                self.build_client(account.credentials).get_settings(account.remote_id), now
             )
             allowed.check(draft, payload.get_privacy_level(draft))
             state = state.replace(allowed=allowed)
@@ -191,7 +147,7 @@ class BusinessAdapter:
         else:
             kind, body = "photo", payload.build_business_photo(draft, account.remote_id, allowed, sound_id)
         try:
-            shared = self._build_client(account).publish(kind, body)
+            shared = self.build_client(account.credentials).publish(kind, body)
         except OutcomeUnknown as unknown:
             raise self._translate_sound_refusal(unknown, sound) from None
         done = state.replace(publish_id=shared.share_id)
@@ -206,44 +162,41 @@ class BusinessAdapter:
         taken: Container[str],
     ) -> LookResult:
         """Return the state of the publish; reads only."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self.build_client(account.credentials)
 
         def confirm_sound(link: str, sound_id: str) -> bool | None:
-            return music.confirm_sound(self.http, self.www, link, sound_id)
+            return music.confirm_sound(self.http, self.hosts["www"], link, sound_id)
 
         return look_business(client, draft, account, state, armed_at, taken, confirm_sound)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's public posts since *since*, compared with the draft."""
-        return list_business_posts(self._build_client(account), draft, account, since)
-
-    def _build_client(self, account: Account) -> BusinessClient:
-        token = account.credentials.access_token.get_secret_value()
-        return BusinessClient(http=self.http, api=self.api, token=token)
+        return list_business_posts(self.build_client(account.credentials), draft, account, since)
 
     # --- the sound ---------------------------------------------------------------------------------------------------
 
     def _choose_sound(self, track: Track, account: Account, state: Checkpoint) -> PrepareResult:
         """Look for the sound in the charts, at most one request a call; the checkpoint records which were read."""
-        country = _get_country(account)
-        if sound_id := find_charted_sound(track, CHART_CACHE.list_clips(self.api, country)):
+        host, country = self.hosts["business"], _get_country(account)
+        if sound_id := find_charted_sound(track, CHART_CACHE.list_clips(host, country)):
             return _attach(state, sound_id, is_charted=True)
         for window in WINDOWS:
-            chart = Chart(host=self.api, country=country, window=window)
+            chart = Chart(host=host, country=country, window=window)
             if window in state.charts or CHART_CACHE.get_chart(chart) is not None:
                 continue
-            page = self._build_client(account).list_chart(account.remote_id, country, window)
-            clips = parse_clips(page)
+            page = self.build_client(account.credentials).list_chart(account.remote_id, country, window)
+            clips = tuple(track for track in page.list if track.trending or track.full)
             CHART_CACHE.store_chart(chart, clips)
             if sound_id := find_charted_sound(track, clips):
                 return _attach(state, sound_id, is_charted=True)
             return state.replace(charts=(*state.charts, window)).to_pending()
-        if self.try_unproven and not CHART_CACHE.is_refused(self.api, track.sound_id):
+        tries_unproven = self.settings.options.get("unproven_music", "refuse") == "try"
+        if tries_unproven and not REFUSED_SOUNDS.contains(host, track.sound_id):
             return _attach(state, track.sound_id, is_charted=False)
         raise self._build_unproven_error(track, country)
 
     def _build_unproven_error(self, track: Track, country: str) -> Rejected:
-        other = find_namesake(track, CHART_CACHE.list_clips(self.api, country))
+        other = find_namesake(track, CHART_CACHE.list_clips(self.hosts["business"], country))
         hint = ""
         if other is not None and (sound_id := other.trending or other.full):
             hint = f" A commercial sound of the same name and artist: {music.build_sound_link(sound_id)}"
@@ -258,7 +211,7 @@ class BusinessAdapter:
         """Return Rejected for 51065 with an uncharted sound: it means the sound; otherwise it is a system error."""
         if unknown.platform_code != str(BAD_SOUND) or sound is None or sound.charted:
             return unknown
-        CHART_CACHE.store_refusal(self.api, sound.id)
+        REFUSED_SOUNDS.add(self.hosts["business"], sound.id)
         return Rejected(
             f"TikTok refused the sound {sound.id}; nothing was published.",
             code="music_not_attachable",

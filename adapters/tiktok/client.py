@@ -113,10 +113,12 @@ class CreatorClient:
         body = {"publish_id": publish_id}
         return self._post("/v2/post/publish/status/fetch/", body, wire.PublishStatus, phase)
 
-    def list_videos(self, cursor: int | None) -> wire.VideoPage:
+    def list_videos(self, cursor: int | None) -> wire.VideoPage[wire.ListedVideo]:
         """Read a page of the account's public posts, newest first."""
         body = {"max_count": PAGE} if cursor is None else {"cursor": cursor, "max_count": PAGE}
-        return self._post(f"/v2/video/list/?fields={_CREATOR_FIELDS}", body, wire.VideoPage, Phase.LOOK)
+        return self._post(
+            f"/v2/video/list/?fields={_CREATOR_FIELDS}", body, wire.VideoPage[wire.ListedVideo], Phase.LOOK
+        )
 
     def get_user_info(self) -> wire.UserInfo:
         """Read whose token it is."""
@@ -168,7 +170,7 @@ class BusinessClient:
         params = {"business_id": business_id, "publish_id": publish_id}
         return self._get("/business/publish/status/", params, wire.BusinessStatus, Phase.LOOK)
 
-    def list_videos(self, business_id: str, cursor: int | None) -> wire.BusinessPage:
+    def list_videos(self, business_id: str, cursor: int | None) -> wire.VideoPage[wire.BusinessItem]:
         """Read a page of the account's public posts."""
         params: dict[str, Any] = {
             "business_id": business_id,
@@ -177,7 +179,7 @@ class BusinessClient:
         }
         if cursor is not None:
             params["cursor"] = cursor
-        return self._get("/business/video/list/", params, wire.BusinessPage, Phase.LOOK)
+        return self._get("/business/video/list/", params, wire.VideoPage[wire.BusinessItem], Phase.LOOK)
 
     def get_token_info(self, app_id: str) -> wire.TokenInfo:
         """Read whose token it is."""

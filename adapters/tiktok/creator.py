@@ -12,10 +12,8 @@ tried last for a day, in this process; losing that memory costs one refused requ
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Collection, Container
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -26,13 +24,11 @@ from adapters.contract import (
     FinalizeResult,
     LookResult,
     Pending,
-    PlatformSettings,
     PrepareResult,
     Ready,
 )
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import Rejected, Unavailable
-from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.tiktok import payload
 from adapters.tiktok.checkpoint import (
@@ -45,40 +41,18 @@ from adapters.tiktok.checkpoint import (
     is_draft,
 )
 from adapters.tiktok.client import CHUNK_TIME, CreatorClient
-from adapters.tiktok.errors import CHUNKS_REFUSED, translate_upload_error
+from adapters.tiktok.errors import CHUNKS_REFUSED, Refusals, translate_upload_error
 from adapters.tiktok.limits import CAPABILITIES, CHUNK_MOST, CHUNK_SMALL
 from adapters.tiktok.lookup import list_creator_posts, look_creator
+from adapters.tiktok.oauth import CreatorOAuth
 from adapters.tiktok.problems import is_audited
 from adapters.transport import is_web_page
-
-REFUSAL_LIFE = 24 * 3600.0
-"""Seconds that the refusal of a form is remembered."""
-
 
 _OPERATOR = "Ask the operator of this server:"
 
 
-class RefusedForms:
-    """The forms of plans that TikTok refused to an app, by host and app id."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until: dict[tuple[str, str, str], float] = {}
-
-    def add(self, host: str, app: str, form: str) -> None:
-        """Remember a refusal that was just given."""
-        with self._lock:
-            now = time.monotonic()
-            self._until = {key: until for key, until in self._until.items() if until > now}
-            self._until[host, app, form] = now + REFUSAL_LIFE
-
-    def contains(self, host: str, app: str, form: str) -> bool:
-        """Return True if the form was refused within a day."""
-        with self._lock:
-            return time.monotonic() < self._until.get((host, app, form), 0.0)
-
-
-REFUSED_FORMS = RefusedForms()
+REFUSED_FORMS = Refusals()
+"""The forms of plans that TikTok refused to an app, by host and app id."""
 
 
 def choose_plan(size: int, limit: timedelta, host: str, app: str, refused: Collection[str]) -> UploadPlan:
@@ -107,13 +81,8 @@ def choose_plan(size: int, limit: timedelta, host: str, app: str, refused: Colle
 _STORED = (HTTPStatus.CREATED, HTTPStatus.PARTIAL_CONTENT)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreatorAdapter:
+class CreatorAdapter(CreatorOAuth):
     """The publishing half of the adapter for creator accounts."""
-
-    http: HttpClient
-    api: str
-    settings: PlatformSettings
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do the next invisible step. A draft of photos needs none, one of a video no settings.
@@ -122,7 +91,7 @@ class CreatorAdapter:
         """
         if draft.kind != "video" and is_draft(draft):
             return Ready(checkpoint=checkpoint)
-        now, client = time.time(), self._build_client(account)
+        now, client = time.time(), self.build_client(account.credentials)
         state = Checkpoint.model_validate(checkpoint).drop_dead_upload(now)
         step, allowed, upload = choose_creator_step(draft, state, now), state.allowed, state.upload
         if step is Step.WAIT and upload is not None:
@@ -145,7 +114,7 @@ class CreatorAdapter:
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call: the last chunk of a video, or ``content/init`` for photos."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self.build_client(account.credentials)
         wait = CAPABILITIES.look_every[0]
         if draft.kind == "video":
             _send_last_chunk(client, draft, state.upload, self.settings.visible_call)
@@ -166,19 +135,19 @@ class CreatorAdapter:
     ) -> LookResult:
         """Return the state of the publish; reads only."""
         state = Checkpoint.model_validate(checkpoint)
-        return look_creator(self._build_client(account), draft, account, state, armed_at, taken)
+        return look_creator(self.build_client(account.credentials), draft, account, state, armed_at, taken)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's public posts since *since*, compared with the draft."""
-        return list_creator_posts(self._build_client(account), draft, account, since)
+        return list_creator_posts(self.build_client(account.credentials), draft, account, since)
 
     def _start_upload(self, client: CreatorClient, draft: Draft, state: Checkpoint) -> Checkpoint:
         """Request an upload. The refusal of its chunk size is remembered, and the next step requests another plan."""
         facts = draft.media[0].facts
         if facts is None or facts.bytes <= 0:
             raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
-        limit, app = self.settings.visible_call, self.settings.app_id
-        plan = choose_plan(facts.bytes, limit, self.api, app, state.refused_forms)
+        limit, host, app = self.settings.visible_call, self.hosts["api"], self.settings.app_id
+        plan = choose_plan(facts.bytes, limit, host, app, state.refused_forms)
         requested_at, to_inbox = time.time(), is_draft(draft)
         body = payload.build_video_init(draft, None if to_inbox else state.allowed, plan)
         try:
@@ -186,13 +155,9 @@ class CreatorAdapter:
         except Rejected as refusal:
             if refusal.code != CHUNKS_REFUSED:
                 raise
-            REFUSED_FORMS.add(self.api, app, plan.form)
+            REFUSED_FORMS.add(host, app, plan.form)
             return state.replace(refused_forms=(*state.refused_forms, plan.form))
         return state.replace(upload=Upload.start(started.publish_id, started.upload_url, plan, requested_at))
-
-    def _build_client(self, account: Account) -> CreatorClient:
-        token = account.credentials.access_token.get_secret_value()
-        return CreatorClient(http=self.http, api=self.api, token=token)
 
 
 def _continue(draft: Draft, state: Checkpoint) -> PrepareResult:

@@ -11,6 +11,8 @@ business-api.tiktok.com/portal/docs?id=1737172488964097 (general return codes) a
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -293,3 +295,27 @@ def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | N
 def translate_oauth_error(response: Response, code: str | None, message: str = "") -> AdapterError:
     """Return the error of a token endpoint's refusal."""
     return _translate_refusal(response, Phase.PREPARE, code, OAUTH.get(code or ""), message)
+
+
+REFUSAL_LIFE = 24 * 3600.0
+"""Seconds that a refusal is remembered."""
+
+
+class Refusals:
+    """What TikTok refused, in this process: losing it costs requests only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, ...], float] = {}
+
+    def add(self, *key: str) -> None:
+        """Remember a refusal that was just given."""
+        with self._lock:
+            now = time.monotonic()
+            self._until = {key: until for key, until in self._until.items() if until > now}
+            self._until[key] = now + REFUSAL_LIFE
+
+    def contains(self, *key: str) -> bool:
+        """Return True if *key* was refused within a day."""
+        with self._lock:
+            return time.monotonic() < self._until.get(key, 0.0)

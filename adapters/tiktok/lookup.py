@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from adapters.contract import Absent, Account, CannotTell, Draft, Ended, LookResult, Published
 from adapters.error_table import Phase
@@ -20,7 +20,15 @@ from adapters.tiktok.checkpoint import Checkpoint, Upload, UrlState, is_draft, i
 from adapters.tiktok.client import BusinessClient, CreatorClient
 from adapters.tiktok.errors import translate_failure
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.wire import BusinessItem, BusinessStatus, ListedVideo, PublishStatus
+from adapters.tiktok.wire import (
+    BusinessItem,
+    BusinessStatus,
+    Listed,
+    ListedItem,
+    ListedVideo,
+    PublishStatus,
+    VideoPage,
+)
 
 CLOCK_SKEW = timedelta(seconds=60)
 """The allowed lag of TikTok's ``create_time`` behind our own clock."""
@@ -28,14 +36,6 @@ CUT_AT = 140
 """``video/list`` cuts texts "to about 150" characters: of a text this long the end may be missing."""
 ID_LOST = "the upload's id is lost, and TikTok offers no other way to find it"
 NOT_LISTED = "only public posts are listed, and this one is not public"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Match:
-    """A listed post that matches the draft."""
-
-    id: str
-    url: str | None
 
 
 # --- creator ---------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def _search_creator(
     if not payload.is_public(draft):
         return CannotTell(reason=NOT_LISTED, is_final=True)
     try:
-        items, listing = _read_creator(client, armed_at - CLOCK_SKEW)
+        items, listing = _read(client.list_videos, armed_at - CLOCK_SKEW)
     except PermissionMissing:
         return CannotTell(reason="the account's permissions do not let us read its posts (video.list)")
     if listing.asked is not Asked.ALL:
@@ -135,27 +135,15 @@ def _search_creator(
         payload.build_description(draft),
         compute_earliest(armed_at),
     )
-    matches = [
-        Match(id=item.id, url=item.share_url or payload.build_link(draft, account.username, item.id))
-        for item in items
-        if is_same_photo_post(item, title, text, since)
-    ]
-    return choose_match(matches, taken)
-
-
-def _read_creator(client: CreatorClient, since: datetime) -> tuple[list[ListedVideo], Listing]:
-    def read(cursor: int | None) -> tuple[Sequence[ListedVideo], int | None]:
-        page = client.list_videos(cursor)
-        return page.videos, page.cursor if page.has_more else None
-
-    return read_pages(read, lambda item: _to_time(item.create_time), since)
+    matches = [item for item in items if is_same_photo_post(item, title, text, since)]
+    return choose_match(matches, draft, account, taken)
 
 
 def list_creator_posts(client: CreatorClient, draft: Draft, account: Account, since: datetime) -> Listing:
     """List a creator's public posts since *since*, compared with the draft."""
     if not payload.is_public(draft):
         return Listing(asked=Asked.NEVER, reason=NOT_LISTED)
-    items, listing = _read_creator(client, since - CLOCK_SKEW)
+    items, listing = _read(client.list_videos, since - CLOCK_SKEW)
     return fill(listing, [_compare_creator(item, draft, account) for item in items], CLOCK_SKEW)
 
 
@@ -168,7 +156,7 @@ def _compare_creator(item: ListedVideo, draft: Draft, account: Account) -> Liste
         same_text = is_same_photo_post(item, payload.build_title(draft), text, since=0)
     return ListedPost(
         remote_id=item.id,
-        url=item.share_url or payload.build_link(draft, account.username, item.id),
+        url=_get_link(item, draft, account),
         created_at=_to_time(item.create_time),
         same_caption=same_text,
         same_kind=is_video if item.duration else None,
@@ -238,37 +226,22 @@ def _search_business(
     if not payload.is_public(draft):
         return CannotTell(reason=NOT_LISTED, is_final=True)
     try:
-        items, listing = _read_business(client, account, armed_at - CLOCK_SKEW)
+        items, listing = _read(partial(client.list_videos, account.remote_id), armed_at - CLOCK_SKEW)
     except (PermissionMissing, Rejected):
         return CannotTell(reason="TikTok does not let us read the account's posts (video.list)")
     if listing.asked is not Asked.ALL:
         return CannotTell(reason=listing.reason)
     caption, since = payload.build_description(draft), compute_earliest(armed_at)
-    matches = [
-        Match(
-            id=item.item_id, url=item.share_url or payload.build_link(draft, account.username, item.item_id)
-        )
-        for item in items
-        if is_same_business_post(item, caption, is_video=draft.kind == "video", since=since)
-    ]
-    return choose_match(matches, taken)
-
-
-def _read_business(
-    client: BusinessClient, account: Account, since: datetime
-) -> tuple[list[BusinessItem], Listing]:
-    def read(cursor: int | None) -> tuple[Sequence[BusinessItem], int | None]:
-        page = client.list_videos(account.remote_id, cursor)
-        return page.videos, page.cursor if page.has_more else None
-
-    return read_pages(read, lambda item: _to_time(item.create_time), since)
+    is_video = draft.kind == "video"
+    matches = [item for item in items if is_same_business_post(item, caption, is_video=is_video, since=since)]
+    return choose_match(matches, draft, account, taken)
 
 
 def list_business_posts(client: BusinessClient, draft: Draft, account: Account, since: datetime) -> Listing:
     """List a business account's public posts since *since*, compared with the draft."""
     if not payload.is_public(draft):
         return Listing(asked=Asked.NEVER, reason=NOT_LISTED)
-    items, listing = _read_business(client, account, since - CLOCK_SKEW)
+    items, listing = _read(partial(client.list_videos, account.remote_id), since - CLOCK_SKEW)
     return fill(listing, [_compare_business(item, draft, account) for item in items], CLOCK_SKEW)
 
 
@@ -277,8 +250,8 @@ def _compare_business(item: BusinessItem, draft: Draft, account: Account) -> Lis
     is_video = draft.kind == "video"
     same_kind = ("video" in item.media_type.lower()) is is_video if item.media_type else None
     return ListedPost(
-        remote_id=item.item_id,
-        url=item.share_url or payload.build_link(draft, account.username, item.item_id),
+        remote_id=item.id,
+        url=_get_link(item, draft, account),
         created_at=_to_time(item.create_time),
         same_caption=(item.caption or "").strip() == payload.build_description(draft).strip(),
         same_kind=same_kind,
@@ -304,12 +277,28 @@ def _to_time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def choose_match(matches: Sequence[Match], taken: Container[str]) -> Published | CannotTell:
+def _read(
+    list_videos: Callable[[int | None], VideoPage[Listed]], since: datetime
+) -> tuple[list[Listed], Listing]:
+    def read(cursor: int | None) -> tuple[Sequence[Listed], int | None]:
+        page = list_videos(cursor)
+        return page.videos, page.cursor if page.has_more else None
+
+    return read_pages(read, lambda item: _to_time(item.create_time), since)
+
+
+def _get_link(item: ListedItem, draft: Draft, account: Account) -> str | None:
+    return item.share_url or payload.build_link(draft, account.username, item.id)
+
+
+def choose_match(
+    matches: Sequence[ListedItem], draft: Draft, account: Account, taken: Container[str]
+) -> Published | CannotTell:
     """Return Published for exactly one match that is not another delivery's, else CannotTell."""
     free = {match.id: match for match in matches if match.id not in taken}
     if len(free) == 1:
         (match,) = free.values()
-        return Published(remote_id=match.id, url=match.url, is_searched=True)
+        return Published(remote_id=match.id, url=_get_link(match, draft, account), is_searched=True)
     if free:
         return CannotTell(
             reason=f"{len(free)} public posts of this account match, and nothing tells them apart"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from html.parser import HTMLParser
 from http import HTTPStatus
@@ -82,15 +81,6 @@ def _build_unresolvable_error(message: str, status: int | None = None) -> Reject
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sound:
-    """The sound named in the embed code of a post."""
-
-    id: str
-    title: str
-    artist: str
-
-
 def resolve_sound(http: HttpClient, www: str, link: str) -> Track:
     """Return the sound of a linked post.
 
@@ -110,18 +100,12 @@ def resolve_sound(http: HttpClient, www: str, link: str) -> Track:
         raise _build_unresolvable_error("TikTok returned another post than the one linked.", response.status)
     if embed.embed_product_id is None:
         raise _build_unresolvable_error("TikTok does not say which post this link leads to.", response.status)
-    sound = parse_sound(embed.html)
-    if sound is None:
+    track = parse_sound(embed.html, embed.embed_product_id)
+    if track is None:
         raise _build_unresolvable_error(
             "This post has no sound that can be used: removed, muted or not available.", response.status
         )
-    return Track(
-        post_id=embed.embed_product_id,
-        sound_id=sound.id,
-        title=sound.title,
-        artist=sound.artist,
-        link=build_sound_link(sound.id),
-    )
+    return track
 
 
 def confirm_sound(http: HttpClient, www: str, post_link: str, sound_id: str) -> bool | None:
@@ -205,8 +189,11 @@ def _parse_sound_id(href: str) -> str | None:
     return match["id"] if match else None
 
 
-def parse_sound(html: str) -> Sound | None:
-    """Return the last sound linked inside the blockquote of an embed code; title and artist are for display only."""
+def parse_sound(html: str, post_id: str) -> Track | None:
+    """Return the last sound linked inside the blockquote of a post's embed code.
+
+    Title and artist are for display only.
+    """
     anchors = _Anchors()
     anchors.feed(html)
     anchors.close()
@@ -214,4 +201,10 @@ def parse_sound(html: str) -> Sound | None:
         return None
     sound_id, label = anchors.found[-1]
     title, _, artist = label.strip().removeprefix("♬").strip().rpartition(" - ")
-    return Sound(id=sound_id, title=title or artist, artist=artist if title else "")
+    return Track(
+        post_id=post_id,
+        sound_id=sound_id,
+        title=title or artist,
+        artist=artist if title else "",
+        link=build_sound_link(sound_id),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,25 +46,34 @@ _DIGEST = 32
 _REVOKED, _RECONNECT = "TikTok no longer renews the account's tokens.", "Connect the TikTok account again."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreatorOAuth:
-    """Login Kit v2. ``client_key`` is TikTok's name for the app's id."""
+@dataclass(frozen=True)
+class Product:
+    """Where a product is called: *hosts* by their keys; *settings* name our app of each product."""
 
     http: HttpClient
-    api: str
-    www: str
-    app_id: str
-    app_secret: SecretStr = field(repr=False)
+    settings: PlatformSettings = field(repr=False)
+    hosts: Mapping[str, str]
+
+    def _build_consent_url(
+        self, app_id: str, scopes: Sequence[str], redirect_uri: str, state: str, **more: str
+    ) -> str:
+        """Return the URL of the consent page. ``client_key`` is TikTok's name for the app's id."""
+        address, app = f"{self.hosts['www']}/v2/auth/authorize/", {"client_key": app_id}
+        return build_consent_url(address, app, ",".join(scopes), redirect_uri, state, **more)
+
+
+class CreatorOAuth(Product):
+    """Login Kit v2."""
+
+    def build_client(self, credentials: Credentials) -> CreatorClient:
+        """Return the API with the token of *credentials*."""
+        token = credentials.access_token.get_secret_value()
+        return CreatorClient(http=self.http, api=self.hosts["api"], token=token)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page, with PKCE if a challenge is given."""
-        challenge = None if code_challenge is None else to_hex_challenge(code_challenge)
-        address, app, scope = (
-            f"{self.www}/v2/auth/authorize/",
-            {"client_key": self.app_id},
-            ",".join(CREATOR_SCOPES),
-        )
-        return build_consent_url(address, app, scope, redirect_uri, state, **build_pkce(challenge))
+        pkce = build_pkce(None if code_challenge is None else to_hex_challenge(code_challenge))
+        return self._build_consent_url(self.settings.app_id, CREATOR_SCOPES, redirect_uri, state, **pkce)
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange a code for credentials; a code is valid for one try."""
@@ -76,8 +85,7 @@ class CreatorOAuth:
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the account of the token. Its handle comes from creator_info: ``user/info`` needs another scope."""
-        token = credentials.access_token.get_secret_value()
-        client = CreatorClient(http=self.http, api=self.api, token=token)
+        client = self.build_client(credentials)
         user, settings = client.get_user_info().user, client.query_creator_info()
         username = settings.creator_username or ""
         return (
@@ -91,8 +99,9 @@ class CreatorOAuth:
         )
 
     def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
-        app = {"client_key": self.app_id, "client_secret": self.app_secret.get_secret_value()}
-        request = Request(method="POST", url=f"{self.api}/v2/oauth/token/", form={**app, **form})
+        secret = self.settings.app_secret.get_secret_value()
+        app = {"client_key": self.settings.app_id, "client_secret": secret}
+        request = Request(method="POST", url=f"{self.hosts['api']}/v2/oauth/token/", form={**app, **form})
         response = send(self.http, request, Phase.PREPARE)
         token = response.parse(TokenResponse)
         if token is None:  # errors are flat, with any status
@@ -103,24 +112,22 @@ class CreatorOAuth:
         return build_credentials(token, old)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BusinessOAuth:
+class BusinessOAuth(Product):
     """The TikTok account holder authorization of API for Business: JSON bodies, no PKCE."""
 
-    http: HttpClient
-    api: str
-    www: str
-    app_id: str
-    app_secret: SecretStr = field(repr=False)
+    @property
+    def _app_id(self) -> str:
+        return str(self.settings.options.get("business_app_id", ""))
+
+    def build_client(self, credentials: Credentials) -> BusinessClient:
+        """Return the API with the token of *credentials*."""
+        token = credentials.access_token.get_secret_value()
+        return BusinessClient(http=self.http, api=self.hosts["business"], token=token)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the consent page's URL. The redirect URI is https, ends in ``/``, has no query, fragment or port."""
-        address, app, scope = (
-            f"{self.www}/v2/auth/authorize/",
-            {"client_key": self.app_id},
-            ",".join(BUSINESS_SCOPES),
-        )
-        return build_consent_url(address, app, scope, _add_slash(redirect_uri), state, disable_auto_auth="1")
+        address = _add_slash(redirect_uri)
+        return self._build_consent_url(self._app_id, BUSINESS_SCOPES, address, state, disable_auto_auth="1")
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange a code for credentials; a code lives ten minutes and is valid for one try."""
@@ -150,9 +157,8 @@ class BusinessOAuth:
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the account of the token; ``creator_id`` is its ``business_id``, kept verbatim (may start with -)."""
-        token = credentials.access_token.get_secret_value()
-        client = BusinessClient(http=self.http, api=self.api, token=token)
-        info = client.get_token_info(self.app_id)
+        client = self.build_client(credentials)
+        info = client.get_token_info(self._app_id)
         try:
             profile = client.get_profile(info.creator_id)
         except (
@@ -171,31 +177,11 @@ class BusinessOAuth:
         )
 
     def _request_token(self, path: str, body: Mapping[str, Any]) -> TokenResponse:
-        app = {"client_id": self.app_id, "client_secret": self.app_secret.get_secret_value()}
-        request = Request(method="POST", url=f"{self.api}{path}", json={**app, **body})
+        secret = self.settings.options.get("business_app_secret", "")
+        secret = secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
+        app = {"client_id": self._app_id, "client_secret": secret}
+        request = Request(method="POST", url=f"{self.hosts['business']}{path}", json={**app, **body})
         return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, TokenResponse)
-
-
-def build_oauth(
-    connection: str, http: HttpClient, settings: PlatformSettings, hosts: Mapping[str, str]
-) -> CreatorOAuth | BusinessOAuth:
-    """Return the OAuth of a connection, ``creator`` or ``business``: each has an app of its own."""
-    if connection == "creator":
-        return CreatorOAuth(
-            http=http,
-            api=hosts["api"],
-            www=hosts["www"],
-            app_id=settings.app_id,
-            app_secret=settings.app_secret,
-        )
-    secret = settings.options.get("business_app_secret", "")
-    return BusinessOAuth(
-        http=http,
-        api=hosts["business"],
-        www=hosts["www"],
-        app_id=str(settings.options.get("business_app_id", "")),
-        app_secret=secret if isinstance(secret, SecretStr) else SecretStr(str(secret)),
-    )
 
 
 def to_hex_challenge(challenge: str) -> str:

@@ -7,9 +7,9 @@ All read 2026-11-24.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
 from adapters.transport import Wire
 
@@ -22,12 +22,17 @@ def _list(value: Any) -> Any:
     return () if value is None else value
 
 
+def _empty(value: Any) -> Any:
+    return "" if value is None else value
+
+
 def _no(value: Any) -> Any:
     return False if value is None else value
 
 
 Id = Annotated[str, BeforeValidator(_text)]
 """An id as text. TikTok sends some as bare integers above 2**53."""
+Text = Annotated[str, BeforeValidator(_empty)]
 Flag = Annotated[bool, BeforeValidator(_no)]
 
 
@@ -84,21 +89,31 @@ class PublishStatus(Wire):
     uploaded_bytes: int | None = None
 
 
-class ListedVideo(Wire):
-    """One item of ``video/list``: public posts only."""
+class ListedItem(Wire):
+    """One item of a list of an account's posts: public posts only; ``create_time`` in seconds."""
 
-    id: Id
-    title: str | None = None
-    video_description: str | None = None
+    id: Id = Field(validation_alias=AliasChoices("id", "item_id"))
     create_time: int
     share_url: str | None = None
+
+
+class ListedVideo(ListedItem):
+    """One item of ``video/list``."""
+
+    title: str | None = None
+    video_description: str | None = None
     duration: float | None = None
 
 
-class VideoPage(Wire):
-    """A page of ``video/list``, newest first."""
+Listed = TypeVar("Listed", bound=ListedItem)
 
-    videos: Annotated[tuple[ListedVideo, ...], BeforeValidator(_list)] = ()
+
+class VideoPage(Wire, Generic[Listed]):
+    """A page of ``video/list``, newest first, or of ``business/video/list``: it may be short even if more follow."""
+
+    videos: Annotated[tuple[Listed, ...], BeforeValidator(_list)] = Field(
+        default=(), validation_alias=AliasChoices("videos", "list")
+    )
     cursor: int | None = None
     has_more: Flag = False
 
@@ -148,24 +163,11 @@ class BusinessStatus(Wire):
     post_ids: Annotated[tuple[Id, ...], BeforeValidator(_list)] = ()
 
 
-class BusinessItem(Wire):
-    """One item of ``business/video/list``: public posts only; ``create_time`` in seconds, text or number."""
+class BusinessItem(ListedItem):
+    """One item of ``business/video/list``; numbers may be text."""
 
-    item_id: Id
-    create_time: int
     caption: str | None = None
-    share_url: str | None = None
     media_type: str | None = None
-
-
-class BusinessPage(Wire):
-    """A page of ``business/video/list``; it may be short even if more follow."""
-
-    videos: Annotated[tuple[BusinessItem, ...], BeforeValidator(_list)] = Field(
-        default=(), validation_alias=AliasChoices("videos", "list")
-    )
-    cursor: int | None = None
-    has_more: Flag = False
 
 
 class TokenInfo(Wire):
@@ -182,19 +184,14 @@ class BusinessProfile(Wire):
     display_name: str | None = None
 
 
-class SongClip(Wire):
-    """One clip of a track; ``{}`` and null both mean that there is none."""
-
-    song_clip_id: Id | None = None
-
-
 class ChartTrack(Wire):
     """One track of a Commercial Music Library chart; a post does *not* take its ``commercial_music_id``."""
 
-    commercial_music_name: str | None = None
-    artist: str | None = None
-    trending_song_clip: SongClip | None = None
-    full_duration_song_clip: SongClip | None = None
+    title: Text = Field(default="", validation_alias="commercial_music_name")
+    artist: Text = ""
+    trending: Id | None = Field(None, validation_alias=AliasPath("trending_song_clip", "song_clip_id"))
+    """The id of a clip that a post can use, like *full*; ``{}`` and null both mean that there is none."""
+    full: Id | None = Field(None, validation_alias=AliasPath("full_duration_song_clip", "song_clip_id"))
 
 
 class ChartPage(Wire):

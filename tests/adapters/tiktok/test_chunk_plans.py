@@ -15,7 +15,8 @@ from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.checkpoint import UploadPlan
-from adapters.tiktok.creator import REFUSED_FORMS, RefusedForms, choose_plan
+from adapters.tiktok.creator import REFUSED_FORMS, choose_plan
+from adapters.tiktok.errors import Refusals
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
@@ -137,7 +138,7 @@ def test_every_plan_keeps_the_rules(size: int) -> None:
 
 
 def test_memory_is_per_app_and_orders_only() -> None:
-    refused = RefusedForms()
+    refused = Refusals()
     refused.add("host", "app", "even")
     assert refused.contains("host", "app", "even")
     assert not refused.contains("host", "other", "even")

@@ -181,9 +181,9 @@ def test_a_resolver_in_trouble_decides_nothing(
 )
 def test_slugs(path: str, sound_id: str) -> None:
     html = f'<blockquote><a title="♬ A - B - C" href="https://www.tiktok.com/music/{path}">x</a></blockquote>'
-    sound = parse_sound(html)
+    sound = parse_sound(html, "67183353")
     assert sound is not None
-    assert (sound.id, sound.title, sound.artist) == (sound_id, "A - B", "C")
+    assert (sound.sound_id, sound.title, sound.artist) == (sound_id, "A - B", "C")
 
 
 def test_the_last_sound_inside_the_blockquote_counts() -> None:
@@ -199,11 +199,11 @@ def test_the_last_sound_inside_the_blockquote_counts() -> None:
         + '<a href="https://evil.example/music/x-10000009">no</a></blockquote>'
         + anchor(10000004, "after")
     )
-    sound = parse_sound(html)
+    sound = parse_sound(html, "67183353")
     assert sound is not None
-    assert (sound.id, sound.title, sound.artist) == ("10000003", "zwei & drei", "")
+    assert (sound.sound_id, sound.title, sound.artist) == ("10000003", "zwei & drei", "")
 
 
 @given(st.text())
 def test_no_html_breaks_it(html: str) -> None:
-    assert parse_sound(html) is None or "/music/" in html
+    assert parse_sound(html, "67183353") is None or "/music/" in html

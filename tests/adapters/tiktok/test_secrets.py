@@ -30,7 +30,7 @@ def clean(*texts: str) -> None:
 def test_values_that_hold_secrets_do_not_show_them(tiktok: Make) -> None:
     url = "https://open-upload.tiktokapis.com/video/?upload_id=67890&upload_token=Xza123"
     adapter = tiktok()
-    oauths = [adapter._build_oauth("creator"), adapter._build_oauth("business")]
+    oauths = [adapter._get_product("creator"), adapter._get_product("business")]
     assert isinstance(oauths[1], BusinessOAuth)
     clean(
         repr(TokenResponse(access_token=SecretStr(SECRETS[0]), refresh_token=SecretStr(SECRETS[1]))),
