@@ -2,7 +2,7 @@
 
 Only the platform's own word settles: a response counts as a refusal if it has the platform's error envelope *and* a
 code that a table lists. A bare status, an HTML page or ``{}`` may come from a proxy, whatever the status:
-``build_refusal_error`` makes OutcomeUnknown of it after the visible call, and Unavailable elsewhere.
+``translate_refusal`` makes OutcomeUnknown of it after the visible call, and Unavailable elsewhere.
 
 The tables themselves, and how a response leads to a row, are in ``<platform>/errors.py``. Facebook and Instagram use
 Meta's own rows (``graph_api.py``).
@@ -11,7 +11,7 @@ Meta's own rows (``graph_api.py``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -49,47 +49,6 @@ class ErrorRow:
     """Once absence is proven, the post is not sent again; so it is after each Permanent error, too."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """A response that is not a success, as the platform's ``errors.py`` reads it."""
-
-    status: int
-    platform_code: str | None
-    """The code in the platform's own error envelope; None: the response has no such envelope."""
-    row: ErrorRow | None = None
-    """The table's row of the code; None: unlisted."""
-    retry_after: timedelta | None = None
-    message: str | None = field(default=None, repr=False)
-    """The platform's own sentence, as it came."""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Secrets of the request, which the sentence may quote: ``Response.secrets``."""
-
-
-def build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> AdapterError:
-    """Return the error of a response that is not a success, with the platform's own sentence.
-
-    | envelope, code | after the visible call | elsewhere |
-    |---|---|---|
-    | none | OutcomeUnknown | Unavailable |
-    | listed | the row's error; OutcomeUnknown if the row is ambiguous or the status 5xx | the row's error |
-    | unlisted | OutcomeUnknown | AdapterError, for a 5xx Unavailable |
-
-    An OutcomeUnknown of a row that is final has the ``refusal`` that ends the delivery once absence is proven.
-    """
-    error = _build_refusal_error(service, phase, refusal)
-    if refusal.platform_code is not None:
-        error.platform_message = clean_message(refusal.message, refusal.secrets)
-    if isinstance(error, OutcomeUnknown) and refusal.row is not None and _is_final(refusal):
-        error.refusal = Rejected(
-            refusal.row.message,
-            code=refusal.row.code,
-            platform_code=refusal.platform_code,
-            next_action=refusal.row.next_action,
-            platform_message=error.platform_message,
-        )
-    return error
-
-
 def translate_refusal(
     service: str,
     response: Response,
@@ -100,42 +59,54 @@ def translate_refusal(
     *,
     headers: tuple[str, ...] = (),
     most: timedelta = LONGEST_WAIT,
+    retry_after: timedelta | None = None,
 ) -> AdapterError:
-    """Return ``build_refusal_error``'s error of a response; its wait is in Retry-After, or the first of *headers*."""
-    refusal = Refusal(
-        status=response.status,
-        platform_code=code,
-        row=row,
-        retry_after=parse_retry_after(response, *headers, most=most),
-        message=message,
-        secrets=response.secrets,
-    )
-    return build_refusal_error(service, phase, refusal)
+    """Return the error of a response that is not a success, with the platform's own sentence, *message*.
+
+    | envelope, code | after the visible call | elsewhere |
+    |---|---|---|
+    | none | OutcomeUnknown | Unavailable |
+    | listed | the row's error; OutcomeUnknown if the row is ambiguous or the status 5xx | the row's error |
+    | unlisted | OutcomeUnknown | AdapterError, for a 5xx Unavailable |
+
+    *code* is the one in the platform's own error envelope, None without such an envelope; *row* is the table's, None
+    for an unlisted code. The wait is *retry_after*, or in Retry-After, or in the first of *headers*. An OutcomeUnknown
+    of a row that is final has the ``refusal`` that ends the delivery once absence is proven.
+    """
+    wait = retry_after or parse_retry_after(response, *headers, most=most)
+    error = _build_refusal_error(service, phase, response.status, code, row, wait)
+    if code is not None:
+        error.platform_message = clean_message(message, response.secrets)
+    if isinstance(error, OutcomeUnknown) and row is not None and _is_final(row, response.status):
+        error.refusal = Rejected(
+            row.message,
+            code=row.code,
+            platform_code=code,
+            next_action=row.next_action,
+            platform_message=error.platform_message,
+        )
+    return error
 
 
-def _is_final(refusal: Refusal) -> bool:
+def _is_final(row: ErrorRow, status: int) -> bool:
     """Return True if the code, but for its ambiguity, is a refusal for good; a 5xx is one by an explicit row only."""
-    row, is_server_error = refusal.row, refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return row is not None and (row.is_final or (issubclass(row.error, Permanent) and not is_server_error))
+    is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return row.is_final or (issubclass(row.error, Permanent) and not is_server_error)
 
 
-def _build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> AdapterError:
-    row, code, status = refusal.row, refusal.platform_code, refusal.status
+def _build_refusal_error(
+    service: str, phase: Phase, status: int, code: str | None, row: ErrorRow | None, wait: timedelta | None
+) -> AdapterError:
     is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     is_unproven = row is None or row.ambiguous or is_server_error
     if code is None or (phase is Phase.FINALIZE and is_unproven) or (row is None and is_server_error):
-        return build_unclear_error(
-            service,
-            phase,
-            platform_code=code or f"http_{status}",
-            status=status,
-            retry_after=refusal.retry_after,
-        )
+        named = code or f"http_{status}"
+        return build_unclear_error(service, phase, platform_code=named, status=status, retry_after=wait)
     if row is None:
         return AdapterError(
             f"{service} refused for an unlisted reason.", platform_code=code, http_status=status
         )
-    return build_error(row, platform_code=code, status=status, retry_after=refusal.retry_after)
+    return build_error(row, platform_code=code, status=status, retry_after=wait)
 
 
 def build_error(
@@ -146,23 +117,16 @@ def build_error(
     retry_after: timedelta | None = None,
 ) -> AdapterError:
     """Return the error of a row. The platform's own ``retry_after`` wins over the row's ``wait``."""
-    if not issubclass(row.error, Retryable):
-        return row.error(
-            row.message,
-            code=row.code,
-            platform_code=platform_code,
-            http_status=status,
-            next_action=row.next_action,
-        )
-    wait = row.wait(datetime.now(UTC)) if callable(row.wait) else row.wait
-    return row.error(
+    error = row.error(
         row.message,
-        retry_after=retry_after or wait,
         code=row.code,
         platform_code=platform_code,
         http_status=status,
         next_action=row.next_action,
     )
+    if isinstance(error, Retryable):
+        error.retry_after = retry_after or (row.wait(datetime.now(UTC)) if callable(row.wait) else row.wait)
+    return error
 
 
 def build_unclear_error(

@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
+from typing_extensions import Unpack
+
 if TYPE_CHECKING:
     from adapters.listing import ListedPost
 
@@ -34,6 +36,16 @@ class Reported(TypedDict):
 
     platform_code: str | None
     http_status: int | None
+    platform_message: str | None
+
+
+class _About(TypedDict, total=False):
+    """What ``AdapterError`` takes by name."""
+
+    code: str | None
+    platform_code: str | None
+    http_status: int | None
+    next_action: str | None
     platform_message: str | None
 
 
@@ -82,24 +94,9 @@ class Retryable(AdapterError):
     """Nothing became visible; the same call may be tried again later."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        retry_after: timedelta | None = None,
-        code: str | None = None,
-        platform_code: str | None = None,
-        http_status: int | None = None,
-        next_action: str | None = None,
-        platform_message: str | None = None,
+        self, message: str, *, retry_after: timedelta | None = None, **about: Unpack[_About]
     ) -> None:
-        super().__init__(
-            message,
-            code=code,
-            platform_code=platform_code,
-            http_status=http_status,
-            next_action=next_action,
-            platform_message=platform_message,
-        )
+        super().__init__(message, **about)
         self.retry_after = retry_after
 
 

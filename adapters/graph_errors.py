@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 from requests.structures import CaseInsensitiveDict
 
-from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
+from adapters.error_table import ErrorRow, Phase, translate_refusal
 from adapters.errors import (
     AdapterError,
     AppRefused,
@@ -271,7 +271,7 @@ def _find_row_by_words(table: GraphErrorTable, body: ErrorBody) -> GraphErrorRow
 
 def build_error(service: str, response: Response, table: GraphErrorTable, *, visible: bool) -> AdapterError:
     """Return the error of a response that is not a success."""
-    body, row, retry_after = parse_error(response), None, parse_retry_after(response)
+    body, row, retry_after = parse_error(response), None, None
     if body is not None:
         row = find_row(table, body, visible=visible)
         is_temporary = response.status in SERVER_ERROR or body.is_transient
@@ -279,15 +279,15 @@ def build_error(service: str, response: Response, table: GraphErrorTable, *, vis
             row = _TEMPORARY  # a throttle is transient too, and keeps its row
     if row is not None and issubclass(row.error, RateLimited):
         retry_after = row.wait or _choose_throttle_wait(response.headers)
-    refusal = Refusal(
-        status=response.status,
-        platform_code=None if body is None else body.name,
-        row=None if row is None or body is None else _to_row(row, service),
+    return translate_refusal(
+        service,
+        response,
+        Phase.FINALIZE if visible else Phase.PREPARE,
+        None if body is None else body.name,
+        None if row is None else _to_row(row, service),
+        None if body is None else compose_message(body.error_user_title, body.error_user_msg),
         retry_after=retry_after,
-        message=None if body is None else compose_message(body.error_user_title, body.error_user_msg),
-        secrets=response.secrets,
     )
-    return build_refusal_error(service, Phase.FINALIZE if visible else Phase.PREPARE, refusal)
 
 
 def _to_row(row: GraphErrorRow, service: str) -> ErrorRow:

@@ -1,7 +1,7 @@
 """LinkedIn's codes -> our error classes, one table by HTTP status and code.
 
 A row is a refusal given *before* acting, unless it is ``ambiguous``: then it proves nothing after the visible call.
-The envelope is a JSON object whose ``status`` is the HTTP status, with a code; ``error_table.build_refusal_error``
+The envelope is a JSON object whose ``status`` is the HTTP status, with a code; ``error_table.translate_refusal``
 says what counts without it. 422 DUPLICATE_POST has no row: ``find_duplicate`` reads it, as it may name our post.
 
 Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{posts-api,images-api,videos-api} and

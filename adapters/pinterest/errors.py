@@ -2,7 +2,7 @@
 
 A row with a code is a refusal given *before* acting: after the visible call, too, nothing went out. A row without a
 code holds for every other code of its status in Pinterest's envelope, ``{"code":29,"message":"…"}``, and is ambiguous,
-except for 409: after the visible call only a listed code counts (``error_table.build_refusal_error``).
+except for 409: after the visible call only a listed code counts (``error_table.translate_refusal``).
 
 Sources: Pinterest's OpenAPI description of API v5, 5.23.0 (SPEC); responses a Trial app was seen to get on 2026-09-07
 (SEEN); github.com/pinterest/api-quickstart (QUICKSTART). Read 2026-11-24.

@@ -1,7 +1,7 @@
 """TikTok's error codes as our error classes: one table per source of codes, with the page that documents it.
 
 A row that is not ``ambiguous`` is a refusal given *before* acting: after the visible call, too, nothing was published.
-``error_table.build_refusal_error`` says what counts without the product's envelope. An upload URL has none: its refusal
+``error_table.translate_refusal`` says what counts without the product's envelope. An upload URL has none: its refusal
 of the last chunk is never proof, as ``status/fetch`` is.
 
 Pages, read 2026-11-24: developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post,
@@ -22,8 +22,6 @@ from adapters import error_table
 from adapters.error_table import (
     ErrorRow,
     Phase,
-    Refusal,
-    build_refusal_error,
     time_until_utc_midnight,
     translate_refusal,
 )
@@ -288,8 +286,7 @@ def translate_failure(reason: str | None) -> AdapterError:
 
 def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | None = None) -> AdapterError:
     """Return the error of an upload response that is neither 201 nor 206."""
-    refusal = Refusal(status=status, platform_code=None, retry_after=retry_after)
-    return build_refusal_error(SERVICE, phase, refusal)
+    return build_unclear_error(phase, platform_code=f"http_{status}", status=status, retry_after=retry_after)
 
 
 def translate_oauth_error(response: Response, code: str | None, message: str = "") -> AdapterError:

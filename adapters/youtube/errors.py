@@ -2,7 +2,7 @@
 
 A row that is not ``ambiguous`` is a refusal given *before* acting: after the visible call, too, nothing was published.
 A row ``of_insert`` can only be about a new video, so from a session it is the upload's final outcome. The envelope is
-``{"error":{…}}`` with a reason; ``error_table.build_refusal_error`` says what counts without it.
+``{"error":{…}}`` with a reason; ``error_table.translate_refusal`` says what counts without it.
 
 Pages, read 2026-11-24: developers.google.com/youtube/v3/docs/videos/insert (errors),
 …/docs/thumbnails/set (errors), …/docs/errors (all methods), …/guides/using_resumable_upload_protocol,
