@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -68,6 +68,31 @@ class GraphReply(Generic[Known]):
     usage: Usage
 
 
+class Cursors(Wire):
+    """Where a page of a list begins and ends."""
+
+    after: str | None = None
+
+
+class Paging(Wire):
+    """The links of a page; ``next`` is missing on the last one."""
+
+    cursors: Cursors = Cursors()
+    next: str | None = None
+
+    @property
+    def after(self) -> str | None:
+        """The cursor of the next page, or None."""
+        return self.cursors.after if self.next else None
+
+
+class GraphPage(Wire, Generic[Known]):
+    """A page of a list."""
+
+    data: tuple[Known, ...]
+    paging: Paging = Paging()
+
+
 class GraphClient:
     """A client for one Graph host and version: Bearer tokens, JSON bodies."""
 
@@ -89,6 +114,14 @@ class GraphClient:
     def read(self, model: type[Known], path: str, token: str, **params: str) -> GraphReply[Known]:
         """Send a GET. Raise Unavailable without a readable response, else the table's error."""
         return self._call(model, "GET", path, token, visible=False, params=params)
+
+    def read_page(
+        self, page: type[GraphPage[Known]], path: str, token: str, after: str | None, **params: str
+    ) -> tuple[Sequence[Known], str | None]:
+        """Read a page of a list, as ``read``; return its items, and the cursor of the next page, None on the last."""
+        more = {} if after is None else {"after": after}
+        found = self.read(page, path, token, **params, **more).data
+        return found.data, found.paging.after
 
     def change(self, model: type[Known], path: str, token: str, **call: Any) -> GraphReply[Known]:
         """Send a POST that makes nothing visible; ``call`` goes to ``HttpClient.call`` (``json_body``, ``body``, …)."""

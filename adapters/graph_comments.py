@@ -15,8 +15,7 @@ from pydantic import AliasChoices, Field
 
 from adapters.comments import Comments, ListedComment, ReadPage
 from adapters.contract import Account
-from adapters.graph_api import GraphClient
-from adapters.graph_oauth import Paging
+from adapters.graph_api import GraphClient, GraphPage
 from adapters.transport import Wire
 
 PAGE = "50"
@@ -46,13 +45,6 @@ class GraphComment(Wire):
     author: Author = Field(Author(), validation_alias="from")
 
 
-class CommentList(Wire):
-    """A page of a post's comments."""
-
-    data: tuple[GraphComment, ...]
-    paging: Paging = Paging()
-
-
 class GraphComments(Comments):
     """Comments of Instagram or Facebook."""
 
@@ -76,9 +68,9 @@ class GraphComments(Comments):
         params = {"fields": self.fields, "limit": PAGE, **self._build_window(since)}
 
         def read(after: str | None) -> tuple[Sequence[ListedComment], str | None]:
-            more = {} if after is None else {"after": after}
-            page = graph.read(CommentList, f"{post}/comments", token, **params, **more).data
-            return [self._to_listed(comment) for comment in page.data], page.paging.after
+            page = GraphPage[GraphComment]
+            found, after = graph.read_page(page, f"{post}/comments", token, after, **params)
+            return [self._to_listed(comment) for comment in found], after
 
         return (read,)
 

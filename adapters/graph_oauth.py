@@ -5,42 +5,21 @@ own tokens.
 Sources: developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived and
 .../docs/pages-api/getting-started, read 2026-11-24. ``debug_token`` for an empty list: a third party's probe of Graph
 v25.0, 2026-09-05.
-
-How the pages of a Graph API list follow each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, PlatformSettings
 from adapters.errors import CredentialsExpired, CredentialsRevoked, Rejected
-from adapters.graph_api import GraphClient
+from adapters.graph_api import GraphClient, GraphPage
 from adapters.graph_errors import RECONNECT
 from adapters.oauth import build_app_form, build_consent_url
 from adapters.transport import Wire
-
-
-class Cursors(Wire):
-    """Where a page of a list begins and ends."""
-
-    after: str | None = None
-
-
-class Paging(Wire):
-    """The links of a page; ``next`` is missing on the last one."""
-
-    cursors: Cursors = Cursors()
-    next: str | None = None
-
-    @property
-    def after(self) -> str | None:
-        """The cursor of the next page, or None."""
-        return self.cursors.after if self.next else None
 
 
 class GraphTokenResponse(Wire):
@@ -72,9 +51,8 @@ class Page(Wire):
     instagram_business_account: InstagramOfPage | None = None
 
 
-class _Pages(Wire):
+class _Pages(GraphPage[Page]):
     data: tuple[Page, ...] = ()
-    paging: Paging = Paging()
 
 
 class _GranularScope(Wire):
@@ -154,13 +132,12 @@ def list_pages(graph: GraphClient, settings: PlatformSettings, token: SecretStr,
     """
     secret = token.get_secret_value()
     found: list[Page] = []
-    after: dict[str, Any] = {}
+    after: str | None = None
     for _ in range(_MAX_LISTS):
-        listed = graph.read(_Pages, "me/accounts", secret, fields=fields, limit="100", **after).data
-        found += listed.data
-        if not listed.paging.after:
+        listed, after = graph.read_page(_Pages, "me/accounts", secret, after, fields=fields, limit="100")
+        found += listed
+        if not after:
             break
-        after = {"after": listed.paging.after}
     else:
         raise Rejected(f"This login has more than {len(found):,} Pages; none was taken")
     return found or [

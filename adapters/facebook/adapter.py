@@ -184,7 +184,7 @@ class Facebook(OAuth):
         if self._is_two_phase():
             return CannotTell(reason="no unpublished post is known that could have been shown", is_final=True)
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
-        return lookup.find_direct_post(draft, state, client.list_posts(since).data, armed_at, taken)
+        return lookup.find_direct_post(draft, state, client.list_posts(since)[0], armed_at, taken)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the Page's posts since *since*, compared with the draft."""

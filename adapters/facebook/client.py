@@ -9,7 +9,7 @@ Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/gui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ from adapters.facebook.checkpoint import Checkpoint, PostKind
 from adapters.facebook.errors import SERVICE, TABLE, WRONG_OFFSET
 from adapters.graph_api import (
     GraphClient,
+    GraphPage,
     GraphReply,
     build_proof,
     choose_proof_secret,
@@ -27,12 +28,13 @@ from adapters.graph_api import (
     rupload,
     send,
 )
-from adapters.graph_errors import build_error, parse_error, parse_usage
+from adapters.graph_errors import Known, build_error, parse_error, parse_usage
 from adapters.graph_oauth import Page
 from adapters.http import HttpClient
 from adapters.transport import compute_upload_limit, open_range
 
-PageT = TypeVar("PageT", wire.Posts, wire.Videos, wire.Stories)
+Listed = tuple[Sequence[Known], str | None]
+"""The items of a page, and the cursor of the next one."""
 
 
 def build_graph_client(
@@ -180,26 +182,28 @@ class Client:
         fields = "status,published,post_id,permalink_url,created_time"
         return self._graph.read(wire.VideoNode, video_id, self._token, fields=fields)
 
-    def list_posts(self, since: int, after: str | None = None) -> wire.Posts:
+    def list_posts(self, since: int, after: str | None = None) -> Listed[wire.PostNode]:
         """Read a page of the Page's visible posts since a unix time in seconds, newest first."""
         attachments = "media_type,target,subattachments.limit(100){media_type,target}"
         fields = f"id,message,created_time,permalink_url,attachments{{{attachments}}}"
-        return self._list(wire.Posts, "published_posts", fields, since, after)
+        return self._list(GraphPage[wire.PostNode], "published_posts", fields, since, after)
 
-    def list_videos(self, kind: PostKind, since: int, after: str | None = None) -> wire.Videos:
+    def list_videos(self, kind: PostKind, since: int, after: str | None = None) -> Listed[wire.ListedVideo]:
         """Read a page of the Page's reels or videos since a unix time in seconds, newest first."""
         edge = "video_reels" if kind is PostKind.REEL else "videos"
-        return self._list(wire.Videos, edge, "id,description,created_time,permalink_url,length", since, after)
+        fields = "id,description,created_time,permalink_url,length"
+        return self._list(GraphPage[wire.ListedVideo], edge, fields, since, after)
 
-    def list_stories(self, since: int, after: str | None = None) -> wire.Stories:
+    def list_stories(self, since: int, after: str | None = None) -> Listed[wire.ListedStory]:
         """Read a page of the Page's stories since a unix time in seconds; expired ones may be missing."""
         fields = "post_id,status,creation_time,media_id,url"
-        return self._list(wire.Stories, "stories", fields, since, after)
+        return self._list(GraphPage[wire.ListedStory], "stories", fields, since, after)
 
-    def _list(self, model: type[PageT], edge: str, fields: str, since: int, after: str | None) -> PageT:
-        more = {} if after is None else {"after": after}
-        params = {"fields": fields, "since": str(since), "limit": limits.PAGE, **more}
-        return self._graph.read(model, f"{self._id}/{edge}", self._token, **params).data
+    def _list(
+        self, page: type[GraphPage[Known]], edge: str, fields: str, since: int, after: str | None
+    ) -> Listed[Known]:
+        params = {"fields": fields, "since": str(since), "limit": limits.PAGE}
+        return self._graph.read_page(page, f"{self._id}/{edge}", self._token, after, **params)
 
 
 def _parse_offsets(found: Any) -> wire.Offsets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from adapters.contract import (
     Absent,
@@ -207,10 +208,7 @@ def look_story(client: Client, state: Checkpoint, armed_at: datetime) -> LookRes
 
 
 def _read_stories(client: Client, since: datetime) -> tuple[list[ListedStory], Listing]:
-    def read(after: str | None) -> tuple[Sequence[ListedStory], str | None]:
-        page = client.list_stories(int(since.timestamp()), after)
-        return page.data, page.paging.after
-
+    read = partial(client.list_stories, int(since.timestamp()))
     return read_pages(read, lambda story: story.creation_time, since)
 
 
@@ -221,23 +219,17 @@ def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
     """List the Page's posts, reels, videos or stories since *since*, whichever the draft becomes, compared with it."""
     earliest, kind = since - limits.CLOCK_SKEW, get_post_kind(draft)
     start = int(earliest.timestamp())
-
-    def read_posts(after: str | None) -> tuple[Sequence[PostNode], str | None]:
-        page = client.list_posts(start, after)
-        return page.data, page.paging.after
-
-    def read_videos(after: str | None) -> tuple[Sequence[ListedVideo], str | None]:
-        page = client.list_videos(kind, start, after)
-        return page.data, page.paging.after
-
     if kind is PostKind.STORY:
         stories, listing = _read_stories(client, earliest)
         shown = [_compare_story(story) for story in stories if story.status.upper() == "PUBLISHED"]
         return fill(limit_story_listing(listing, since), shown, limits.CLOCK_SKEW)
     if kind is PostKind.FEED:
-        posts, listing = read_pages(read_posts, lambda post: post.created_time, earliest)
+        posts, listing = read_pages(
+            partial(client.list_posts, start), lambda post: post.created_time, earliest
+        )
         return fill(listing, [_compare_post(post, draft) for post in posts], limits.CLOCK_SKEW)
-    videos, listing = read_pages(read_videos, lambda video: video.created_time, earliest)
+    read = partial(client.list_videos, kind, start)
+    videos, listing = read_pages(read, lambda video: video.created_time, earliest)
     compared = [_compare_video(video, draft, kind, client.www) for video in videos]
     return fill(listing, compared, limits.CLOCK_SKEW)
 

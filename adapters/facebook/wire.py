@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from adapters.graph_oauth import Paging
 from adapters.transport import Wire
 
 
@@ -40,13 +39,6 @@ class ListedStory(Wire):
     creation_time: datetime | None = None
     media_id: str | None = None
     url: str | None = None
-
-
-class Stories(Wire):
-    """A page of a Page's stories."""
-
-    data: tuple[ListedStory, ...]
-    paging: Paging = Paging()
 
 
 class ReelStarted(Wire):
@@ -121,13 +113,6 @@ class ListedVideo(Wire):
     length: float | None = None
 
 
-class Videos(Wire):
-    """A page of a Page's videos or reels, newest first."""
-
-    data: tuple[ListedVideo, ...]
-    paging: Paging = Paging()
-
-
 class Target(Wire):
     """The object behind an attachment: a photo, a video."""
 
@@ -163,10 +148,3 @@ class PostNode(Wire):
     is_published: bool | None = None
     permalink_url: str | None = None
     attachments: Attachments | None = None
-
-
-class Posts(Wire):
-    """A page of a Page's posts, newest first."""
-
-    data: tuple[PostNode, ...]
-    paging: Paging = Paging()

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.contract import Account, Credentials, Draft, Media, PlatformSettings
-from adapters.graph_api import GraphClient, GraphReply, choose_proof_secret, rebase_url, rupload
+from adapters.graph_api import GraphClient, GraphPage, GraphReply, choose_proof_secret, rebase_url, rupload
 from adapters.graph_errors import GONE
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
 from adapters.instagram.errors import SERVICE, TABLE
-from adapters.instagram.wire import ContainerStatus, Created, MediaList, MediaNode, Quotas
+from adapters.instagram.wire import ContainerStatus, Created, MediaNode, Quotas
 from adapters.transport import compute_upload_limit, get_size, open_range, read_or_none
 
 HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
@@ -31,6 +31,10 @@ def build_graph_client(
     base = f"{settings.hosts[HOST_OF[connection]]}/{settings.version}"
     secret = choose_proof_secret(settings, credentials) if connection == "facebook_login" else None
     return GraphClient(http, service=SERVICE, base=base, table=TABLE, proof_secret=secret)
+
+
+Listed = tuple[Sequence[MediaNode], str | None]
+"""The posts of a page, and the cursor of the next one."""
 
 
 class Client:
@@ -90,18 +94,19 @@ class Client:
         fields = "id,permalink,timestamp,media_type,media_product_type,caption"
         return self._graph.read(MediaNode, media_id, self._token, fields=fields).data
 
-    def list_media(self, after: str | None = None, **window: str) -> MediaList:
+    def list_media(self, after: str | None = None, **window: str) -> Listed:
         """Read a page of the account's posts, newest first; ``since`` and ``until`` are unix times in seconds."""
-        path = f"{self._account.remote_id}/media"
         fields = "id,caption,timestamp,permalink,media_type,media_product_type,children{media_type}"
-        more = window if after is None else {**window, "after": after}
-        return self._graph.read(MediaList, path, self._token, fields=fields, limit=limits.PAGE, **more).data
+        return self._list("media", fields, after, **window)
 
-    def list_stories(self, after: str | None = None) -> MediaList:
+    def list_stories(self, after: str | None = None) -> Listed:
         """Read a page of the account's stories of the last 24 hours, newest first."""
-        path, more = f"{self._account.remote_id}/stories", {} if after is None else {"after": after}
         fields = "id,timestamp,permalink,media_type,media_product_type"
-        return self._graph.read(MediaList, path, self._token, fields=fields, limit=limits.PAGE, **more).data
+        return self._list("stories", fields, after)
+
+    def _list(self, edge: str, fields: str, after: str | None, **window: str) -> Listed:
+        path, params = f"{self._account.remote_id}/{edge}", {"fields": fields, "limit": limits.PAGE, **window}
+        return self._graph.read_page(GraphPage[MediaNode], path, self._token, after, **params)
 
     def _create(self, body: dict[str, Any]) -> Created:
         path = f"{self._account.remote_id}/media"

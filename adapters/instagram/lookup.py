@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from datetime import datetime, timedelta
+from functools import partial
 
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError
@@ -75,8 +76,8 @@ def find_published_post(
     none or several match, the list is read a few times more, since it lags and a twin may be settled in that time; then
     the container's id stands for the post, which is proven live.
     """
-    listed = client.list_stories() if is_story(draft) else client.list_media(**_build_window(armed_at))
-    found = [node for node in listed.data if _is_ours(node, draft, armed_at, taken)]
+    listed, _ = client.list_stories() if is_story(draft) else client.list_media(**_build_window(armed_at))
+    found = [node for node in listed if _is_ours(node, draft, armed_at, taken)]
     if len(found) == 1:
         return Published(remote_id=found[0].id, url=found[0].permalink)
     if state.listings < limits.LISTINGS or state.container is None:
@@ -111,11 +112,7 @@ def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
     """List the account's posts since *since*, compared with the draft: its stories for a story, else the others."""
     earliest = since - limits.CLOCK_SKEW
     window = {"since": str(int(earliest.timestamp()))}
-
-    def read(after: str | None) -> tuple[Sequence[MediaNode], str | None]:
-        page = client.list_stories(after) if is_story(draft) else client.list_media(after, **window)
-        return page.data, page.paging.after
-
+    read = client.list_stories if is_story(draft) else partial(client.list_media, **window)
     found, listing = read_pages(read, lambda node: node.timestamp, earliest)
     if is_story(draft):
         listing = limit_story_listing(listing, since)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import SecretStr, model_validator
 
-from adapters.graph_oauth import Paging
 from adapters.transport import Wire
 
 Status = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
@@ -52,13 +51,6 @@ class MediaNode(Wire):
     media_type: str | None = None
     media_product_type: str | None = None
     children: Children | None = None
-
-
-class MediaList(Wire):
-    """A page of an account's posts, newest first."""
-
-    data: tuple[MediaNode, ...]
-    paging: Paging = Paging()
 
 
 class QuotaConfig(Wire):

@@ -20,7 +20,7 @@ from adapters.errors import Unavailable
 from adapters.http import Model, NoResponse, NotSent
 from adapters.pinterest import limits
 from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, translate_error
-from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, UploadTarget, UserAccount
+from adapters.pinterest.wire import Board, MediaStatus, Page, Pin, UploadTarget, UserAccount
 from adapters.transport import (
     BearerClient,
     build_form,
@@ -80,22 +80,22 @@ class Client(BearerClient):
         """Create a pin: the one visible call."""
         return self._request("POST", "pins", Pin, phase=Phase.FINALIZE, json=body)
 
-    def list_pins(self, board_id: str, bookmark: str | None, section: str | None = None) -> PinPage:
+    def list_pins(self, board_id: str, bookmark: str | None, section: str | None = None) -> Page[Pin]:
         """Read one page of the pins of a board, or of a section of it."""
         path = f"boards/{board_id}/sections/{section}" if section else f"boards/{board_id}"
-        return self._list(f"{path}/pins", PinPage, bookmark, Phase.LOOK)
+        return self._list(f"{path}/pins", Page[Pin], bookmark, Phase.LOOK)
 
-    def list_own_pins(self, bookmark: str | None) -> PinPage:
+    def list_own_pins(self, bookmark: str | None) -> Page[Pin]:
         """Read one page of the account's pins on all boards."""
-        return self._list("pins", PinPage, bookmark, Phase.LOOK)
+        return self._list("pins", Page[Pin], bookmark, Phase.LOOK)
 
     def read_user(self) -> UserAccount:
         """Read the account that owns the token."""
         return self._request("GET", "user_account", UserAccount)
 
-    def list_boards(self, bookmark: str | None) -> BoardPage:
+    def list_boards(self, bookmark: str | None) -> Page[Board]:
         """Read one page of the account's boards."""
-        return self._list("boards", BoardPage, bookmark, Phase.PREPARE)
+        return self._list("boards", Page[Board], bookmark, Phase.PREPARE)
 
     def _list(self, path: str, model: type[Model], bookmark: str | None, phase: Phase) -> Model:
         params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}

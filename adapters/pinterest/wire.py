@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -63,13 +63,6 @@ class Pin(Wire):
     media: PinMedia | None = None
 
 
-class PinPage(Wire):
-    """One page of a board or of the account; ``bookmark`` identifies the next page."""
-
-    items: tuple[Pin, ...]
-    bookmark: str | None = None
-
-
 class Board(Wire):
     """A board of the account."""
 
@@ -78,10 +71,13 @@ class Board(Wire):
     privacy: str = "PUBLIC"
 
 
-class BoardPage(Wire):
-    """One page of the account's boards."""
+Listed = TypeVar("Listed", Pin, Board)
 
-    items: tuple[Board, ...]
+
+class Page(Wire, Generic[Listed]):
+    """One page of the pins of a board or of the account, or of its boards; ``bookmark`` identifies the next page."""
+
+    items: tuple[Listed, ...]
     bookmark: str | None = None
 
 
