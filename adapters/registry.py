@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from adapters.contract import Adapter, Platform
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from adapters.facebook.comments import FacebookComments
-from adapters.instagram import Instagram
+from adapters.instagram.adapter import Instagram
 from adapters.instagram.comments import InstagramComments
-from adapters.linkedin import LinkedIn
+from adapters.linkedin.adapter import LinkedIn
 from adapters.linkedin.comments import LinkedInComments
-from adapters.pinterest import Pinterest
-from adapters.tiktok import TikTok
-from adapters.youtube import YouTube
+from adapters.pinterest.adapter import Pinterest
+from adapters.tiktok.adapter import TikTok
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.comments import YouTubeComments
 
 ADAPTERS: Mapping[Platform, type[Adapter]] = {

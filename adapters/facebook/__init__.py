@@ -1,5 +1,1 @@
 """Facebook Pages: unpublished photos, posts and videos, then one call that shows them; see README.md."""
-
-from adapters.facebook.adapter import Facebook
-
-__all__ = ["Facebook"]

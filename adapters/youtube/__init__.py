@@ -1,5 +1,1 @@
 """YouTube: publishes videos by resumable upload. README.md describes the steps and what a lost response leads to."""
-
-from adapters.youtube.adapter import YouTube
-
-__all__ = ["YouTube"]

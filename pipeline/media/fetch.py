@@ -99,7 +99,6 @@ class RangeResponse(OpenRange):
     content_type: str
     total_bytes: int | None
     etag: str | None
-    last_modified: str | None
     ranged: bool
     _answer: HTTPResponse = field(repr=False)
     _socket: socket = field(repr=False)
@@ -306,7 +305,6 @@ def _build_response(
         content_type=_parse_media_type(answer.headers.get("Content-Type", "")),
         total_bytes=total,
         etag=_parse_strong_etag(answer.headers.get("ETag", "")),
-        last_modified=answer.headers.get("Last-Modified", "")[:64] or None,
         ranged=answer.status == _PARTIAL,
         _answer=answer,
         _socket=sock,

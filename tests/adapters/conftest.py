@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from adapters.http import HttpClient
-from adapters.instagram import Instagram
-from adapters.linkedin import LinkedIn
-from adapters.pinterest import Pinterest
-from adapters.tiktok import TikTok
-from adapters.youtube import YouTube
+from adapters.instagram.adapter import Instagram
+from adapters.linkedin.adapter import LinkedIn
+from adapters.pinterest.adapter import Pinterest
+from adapters.tiktok.adapter import TikTok
+from adapters.youtube.adapter import YouTube
 from tests.adapters.facebook import drafts as fb
 from tests.adapters.instagram import drafts as ig
 from tests.adapters.linkedin import drafts as li

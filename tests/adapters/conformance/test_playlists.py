@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from adapters.errors import RateLimited, Rejected, Retryable
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from pipeline.domain.delivery import State
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import POST_CASES

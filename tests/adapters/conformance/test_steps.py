@@ -21,7 +21,7 @@ from adapters.contract import (
 )
 from adapters.errors import Unavailable
 from adapters.http import HttpClient
-from adapters.pinterest import Pinterest
+from adapters.pinterest.adapter import Pinterest
 from adapters.registry import ADAPTERS
 from adapters.sandbox.server import PLATFORMS
 from pipeline.domain.delivery import State

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Account
 from adapters.errors import AdapterError, AppRefused
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.facebook.drafts import (
     ARMED,

@@ -17,7 +17,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from adapters.http import HttpClient
 from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.facebook.drafts import (

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from adapters import graph_oauth
 from adapters.contract import Credentials
 from adapters.errors import Rejected
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from tests.adapters.facebook.drafts import (
     PAGE,
     SECRET,

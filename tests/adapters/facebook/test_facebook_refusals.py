@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import Draft
 from adapters.errors import CredentialsRevoked, PermissionMissing, Rejected, Unavailable
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from tests.adapters.facebook.drafts import account, landscape, photos, reel
 from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.scripted_server import Reply, ScriptedServer

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.contract import Absent, CannotTell, Draft, Pending, Published, Ready
 from adapters.errors import OutcomeUnknown, Rejected
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from adapters.http import HttpClient
 from adapters.listing import Asked
 from tests.adapters.drafts import NONE_TAKEN

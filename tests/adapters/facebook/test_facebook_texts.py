@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Draft
 from adapters.errors import Rejected
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from adapters.http import HttpClient
 from tests.adapters.drafts import prepare_to_end
 from tests.adapters.facebook import drafts as m

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError, Rejected, Unavailable, Unsupported
-from adapters.facebook import Facebook
+from adapters.facebook.adapter import Facebook
 from adapters.facebook.checkpoint import PostKind, get_post_kind
 from adapters.http import HttpClient
 from tests.adapters.drafts import NONE_TAKEN

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.errors import AppRefused
-from adapters.instagram import Instagram
+from adapters.instagram.adapter import Instagram
 from tests.adapters.instagram.drafts import CREATED, QUOTA, SECRET, TOKEN, account, photo_post
 from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.scripted_server import Reply, ScriptedServer

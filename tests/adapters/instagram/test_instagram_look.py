@@ -14,7 +14,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.instagram import Instagram
+from adapters.instagram.adapter import Instagram
 from adapters.listing import Asked
 from tests.adapters.drafts import NONE_TAKEN
 from tests.adapters.instagram.drafts import (

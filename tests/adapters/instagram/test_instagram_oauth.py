@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials
 from adapters.http import HttpClient
-from adapters.instagram import Instagram
+from adapters.instagram.adapter import Instagram
 from tests.adapters.instagram.drafts import IG, SECRET, TOKEN, build_settings
 from tests.adapters.scripted_server import ScriptedServer
 

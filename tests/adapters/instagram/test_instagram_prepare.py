@@ -19,7 +19,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
-from adapters.instagram import Instagram
+from adapters.instagram.adapter import Instagram
 from tests.adapters.instagram.drafts import (
     CONTAINER,
     CREATED,

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import Account, CannotTell, Pending, Published
 from adapters.errors import OutcomeUnknown, Unavailable
-from adapters.linkedin import LinkedIn
+from adapters.linkedin.adapter import LinkedIn
 from tests.adapters.drafts import ARMED
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer

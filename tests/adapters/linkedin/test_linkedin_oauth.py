@@ -9,7 +9,8 @@ import pytest
 from adapters.contract import Credentials
 from adapters.errors import Rejected
 from adapters.http import HttpClient
-from adapters.linkedin import LinkedIn, client
+from adapters.linkedin import client
+from adapters.linkedin.adapter import LinkedIn
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload
 from adapters.linkedin.wire import StartedVideo, StartedWhole
 from adapters.oauth import TokenResponse

@@ -18,7 +18,7 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.limit import count_utf16_units
-from adapters.linkedin import LinkedIn
+from adapters.linkedin.adapter import LinkedIn
 from adapters.linkedin.payload import escape_little_text
 from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.linkedin import drafts as m

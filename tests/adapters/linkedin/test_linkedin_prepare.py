@@ -17,7 +17,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.linkedin import LinkedIn
+from adapters.linkedin.adapter import LinkedIn
 from tests.adapters.drafts import NONE_TAKEN, prepare_to_end, through_json
 from tests.adapters.files import content
 from tests.adapters.linkedin import drafts as m

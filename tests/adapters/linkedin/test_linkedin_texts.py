@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import CannotTell, Pending, Published
-from adapters.linkedin import LinkedIn
+from adapters.linkedin.adapter import LinkedIn
 from tests.adapters.drafts import ARMED, prepare_to_end
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import Reply, ScriptedServer

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.contract import CannotTell, Published, Ready
 from adapters.errors import OutcomeUnknown
-from adapters.pinterest import Pinterest
+from adapters.pinterest.adapter import Pinterest
 from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.pinterest import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapters.oauth import TokenResponse
-from adapters.pinterest import Pinterest, limits
+from adapters.pinterest import limits
+from adapters.pinterest.adapter import Pinterest
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.wire import UploadTarget
 from tests.adapters.pinterest import drafts as m

@@ -15,7 +15,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.pinterest import Pinterest
+from adapters.pinterest.adapter import Pinterest
 from tests.adapters.drafts import ARMED, NONE_TAKEN, prepare_to_end, through_json
 from tests.adapters.files import content
 from tests.adapters.pinterest import drafts as m

@@ -17,7 +17,7 @@ from adapters.contract import (
     Ready,
     Track,
 )
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.drafts import build_account, prepare_to_end
 from tests.adapters.files import Stream, facts, stream
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import Draft
 from adapters.errors import Rejected
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import account, photos, prepare_until_ready, video

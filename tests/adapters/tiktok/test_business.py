@@ -19,7 +19,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples

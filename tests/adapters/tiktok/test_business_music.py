@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Account, Draft, Pending, Published, Ready
 from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.contract import Pending, Ready
 from adapters.errors import Rejected
 from adapters.http import HttpClient
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from adapters.tiktok.checkpoint import UploadPlan
 from adapters.tiktok.creator import REFUSED_FORMS, choose_plan
 from adapters.tiktok.errors import Refusals

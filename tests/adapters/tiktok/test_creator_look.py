@@ -21,7 +21,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
 from pipeline.domain.restore import evaluate_listing
 from tests.adapters.drafts import ARMED, through_json

@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import Pending, Ready
 from adapters.errors import OutcomeUnknown, RateLimited, Unavailable
 from adapters.http import HttpClient
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepare_until_ready

@@ -11,7 +11,7 @@ import pytest
 from adapters.contract import Pending, Ready
 from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.drafts import through_json
 from tests.adapters.files import content
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer

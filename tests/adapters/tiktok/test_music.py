@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.contract import ResolvesMusic, Track
 from adapters.errors import RateLimited, Rejected, Unavailable
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from adapters.tiktok.music import normalize_post_link, parse_sound
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples

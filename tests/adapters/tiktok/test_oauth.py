@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, RemoteAccount
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import TOKEN

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from adapters.errors import AdapterError
 from adapters.oauth import TokenResponse
-from adapters.tiktok import TikTok
+from adapters.tiktok.adapter import TikTok
 from adapters.tiktok.oauth import BusinessOAuth
 from adapters.tiktok.wire import UploadStarted
 from adapters.transport import Request

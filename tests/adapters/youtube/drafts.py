@@ -15,7 +15,7 @@ from adapters.contract import (
     Platform,
     PlatformSettings,
 )
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.limits import CHUNK
 from tests.adapters.drafts import build_account, prepare_to_end
 from tests.adapters.files import Stream, facts, stream

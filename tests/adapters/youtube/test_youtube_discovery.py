@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials
 from adapters.http import HttpClient
-from adapters.youtube import YouTube, limits, wire
+from adapters.youtube import limits, wire
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.comments import YouTubeComments
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
 from adapters.youtube.oauth import MANAGE_SCOPE, SCOPES

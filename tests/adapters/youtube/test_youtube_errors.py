@@ -14,7 +14,7 @@ from adapters.contract import Pending
 from adapters.errors import AdapterError, RateLimited
 from adapters.oauth import TokenResponse
 from adapters.transport import Request
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.checkpoint import Checkpoint, RedactedDict
 from adapters.youtube.client import Client, Incomplete
 from adapters.youtube.errors import (

@@ -11,7 +11,7 @@ import pytest
 from adapters.contract import Absent, Pending, Published
 from adapters.errors import OutcomeUnknown, Unavailable
 from adapters.http import HttpClient
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.limits import CHUNK
 from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.files import content

@@ -20,7 +20,7 @@ from adapters.errors import (
 )
 from adapters.http import HttpClient
 from adapters.listing import PAGES
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REASONS, REJECTIONS
 from adapters.youtube.limits import CHUNK, PROCESSING
 from tests.adapters.drafts import ARMED

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from adapters.contract import Credentials
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import TOKEN

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from adapters.contract import Draft
 from adapters.limit import count_utf16_units
-from adapters.youtube import YouTube, limits, payload
+from adapters.youtube import limits, payload
+from adapters.youtube.adapter import YouTube
 from tests.adapters.files import facts
 from tests.adapters.youtube.drafts import account, video
 

@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import AddsToPlaylist
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.oauth import MANAGE_SCOPE
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.youtube import examples

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, Rejected, Unavailable, Unsupported
-from adapters.youtube import YouTube
+from adapters.youtube.adapter import YouTube
 from adapters.youtube.client import trust_location
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
 from tests.adapters.drafts import through_json

@@ -26,15 +26,13 @@ def _read(fetcher: Fetcher, url: str, first: int = 0, length: int = 1000) -> byt
 def test_a_range_is_the_same_whether_the_server_knows_ranges_or_not(
     site: Site, fetcher: Fetcher, *, ranges: bool
 ) -> None:
-    site.routes["/f"] = file(
-        DATA, "Video/MP4; codecs=x", ranges=ranges, ETag='"v1"', Last_Modified="yesterday"
-    )
+    site.routes["/f"] = file(DATA, "Video/MP4; codecs=x", ranges=ranges, ETag='"v1"')
     with fetcher.open_range(f"{site.origin}/f", 100_001, 70_000) as source:
         chunks = list(source.chunks)
     assert b"".join(chunks) == DATA[100_001:170_001]
     assert [len(chunk) for chunk in chunks] == [65536, 70_000 - 65536]
-    seen = (source.status, source.content_type, source.total_bytes, source.etag, source.last_modified)
-    assert seen == (206 if ranges else 200, "video/mp4", len(DATA), '"v1"', "yesterday")
+    seen = (source.status, source.content_type, source.total_bytes, source.etag)
+    assert seen == (206 if ranges else 200, "video/mp4", len(DATA), '"v1"')
 
 
 @pytest.mark.parametrize("ranges", [True, False])
