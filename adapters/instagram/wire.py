@@ -54,10 +54,9 @@ class MediaNode(Wire):
 
 
 class QuotaConfig(Wire):
-    """The size of the quota window; ``quota_duration`` is in seconds."""
+    """The size of the quota window."""
 
     quota_total: int | None = None
-    quota_duration: int = 86400
 
 
 class Quota(Wire):

@@ -181,7 +181,6 @@ class Person(Wire):
 
     id: str = Field(alias="sub")
     name: str = ""
-    email: str | None = Field(default=None, repr=False)
 
 
 class Me(Wire):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from adapters.sandbox.context import SandboxContext
+    from adapters.sandbox.dialect import Refused
     from adapters.sandbox.endpoint import Call
     from adapters.sandbox.store import LivePost
 
@@ -59,11 +60,12 @@ def publish(call: Call, account: Record, live: LivePost, text: str, *, status: s
     return record
 
 
-def find_post(call: Call, remote_id: str, account: Record) -> LivePost | None:
-    """Return the account's live post of that id, or None, also while reads do not show it yet."""
+def get_post(call: Call, remote_id: str, account: Record, unknown: Refused) -> LivePost:
+    """Return the account's live post of that id. Raises `unknown` without one, also while reads do not show it yet."""
     live = call.context.ledger.find(call.endpoint.platform, remote_id)
-    is_own = live is not None and live.entry["account"] == account["remote_id"]
-    return live if live is not None and is_own and call.is_visible(live) else None
+    if live is None or live.entry["account"] != account["remote_id"] or not call.is_visible(live):
+        raise unknown
+    return live
 
 
 def list_on(call: Call, live: LivePost) -> list[Record]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.contract import (
@@ -53,13 +52,8 @@ CHART_LIFE = 6 * 3600.0
 """Seconds that a chart is cached."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chart:
-    """The key of one chart: host, country and date range."""
-
-    host: str
-    country: str
-    window: str
+Chart = tuple[str, str, str]
+"""The key of one chart: host, country and date range."""
 
 
 def find_charted_sound(track: Track, clips: Iterable[ChartTrack]) -> str | None:
@@ -102,7 +96,7 @@ class ChartCache:
 
     def list_clips(self, host: str, country: str) -> tuple[ChartTrack, ...]:
         """Return every track of a country's cached charts."""
-        found = (self.get_chart(Chart(host=host, country=country, window=window)) for window in WINDOWS)
+        found = (self.get_chart((host, country, window)) for window in WINDOWS)
         return tuple(clip for clips in found if clips for clip in clips)
 
 
@@ -181,7 +175,7 @@ class BusinessAdapter(BusinessOAuth):
         if sound_id := find_charted_sound(track, CHART_CACHE.list_clips(host, country)):
             return _attach(state, sound_id, is_charted=True)
         for window in WINDOWS:
-            chart = Chart(host=host, country=country, window=window)
+            chart = (host, country, window)
             if window in state.charts or CHART_CACHE.get_chart(chart) is not None:
                 continue
             page = self.build_client(account.credentials).list_chart(account.remote_id, country, window)

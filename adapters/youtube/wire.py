@@ -31,7 +31,6 @@ class Wire(transport.Wire):
 class Reason(Wire):
     """One entry of ``error.errors``, without ``message``: Google quotes requests in it."""
 
-    domain: str | None = None
     reason: str | None = None
 
 

@@ -153,14 +153,12 @@ def _explain(error: Exception) -> str | None:
             )
         case workspace_store.NoSuchWorkspace():
             return f"{error} `slipway workspace list` shows them."
-        case selection.NoSuchRow():
+        case selection.NoSuchRow() | schema_version.IncompatibleSchema():
             return str(error)
         case vault.VaultError():
             return f"{error} `slipway settings list` shows where it is set."
         case UnicodeEncodeError():
             return "An argument is not valid UTF-8: type it again."
-        case schema_version.IncompatibleSchema():
-            return str(error)
         case _:
             return None
 

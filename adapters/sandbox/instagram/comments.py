@@ -33,10 +33,7 @@ async def list_comments(call: Call, account: Record) -> web.Response:
 
 def _get_media(call: Call, account: Record) -> LivePost:
     key = graph.get_node_id(call.request)
-    live = comments.find_post(call, key, account)
-    if live is None:
-        raise graph.unknown_node(key)
-    return live
+    return comments.get_post(call, key, account, graph.unknown_node(key))
 
 
 def _to_dict(record: Record) -> Record:

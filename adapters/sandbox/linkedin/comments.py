@@ -11,7 +11,7 @@ from adapters.sandbox.dialect import fill, json_response
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import api
 from adapters.sandbox.linkedin.api import TABLE, refuse
-from adapters.sandbox.store import LivePost, Record
+from adapters.sandbox.store import Record
 
 _LONGEST = 1250
 
@@ -28,7 +28,8 @@ async def create(call: Call) -> web.Response:
         raise refuse("long_comment")
     if body.get("object") != urn:
         raise refuse("other_object", urn=urn)
-    record = comments.publish(call, actor, _get_post(call, urn, actor), text)
+    live = comments.get_post(call, urn, actor, refuse("not_found", urn=urn))
+    record = comments.publish(call, actor, live, text)
     return json_response(_to_dict(record), 201, {"x-restli-id": record["key"]})
 
 
@@ -41,20 +42,14 @@ async def list_comments(call: Call, account: Record) -> web.Response:
     if not is_readable:
         raise refuse("no_comments", action="GET_ALL")
     owner = call.context.accounts.find(api.PLATFORM, author) or account
-    rows = [_to_dict(one) for one in comments.list_on(call, _get_post(call, urn, owner))]
+    live = comments.get_post(call, urn, owner, refuse("not_found", urn=urn))
+    rows = [_to_dict(one) for one in comments.list_on(call, live)]
     return json_response(api.paginate(call, rows))
 
 
 def find_owner(call: Call) -> Record | None:
     """Return the actor that the request names, else the account of the token."""
     return api.find_owner(call, call.json().get("actor") if call.body else None)
-
-
-def _get_post(call: Call, urn: str, account: Record) -> LivePost:
-    live = comments.find_post(call, urn, account)
-    if live is None:
-        raise refuse("not_found", urn=urn)
-    return live
 
 
 def _to_dict(record: Record) -> Record:

@@ -53,9 +53,7 @@ async def list_threads(call: Call, account: Record) -> web.Response:
 
 
 def _get_video(call: Call, account: Record, key: str) -> LivePost:
-    live = comments.find_post(call, key, account)
-    if live is None:
-        raise refuse("unknown_video")
+    live = comments.get_post(call, key, account, refuse("unknown_video"))
     if account["options"].get("comments") == "disabled":
         raise refuse("comments_disabled")
     return live
