@@ -76,14 +76,12 @@ class Task:
     """Kind of its records."""
     states: tuple[str, ...]
     """States of a record in processing; checked again right before `conclude`."""
-    fail: Callable[[str | None], Any]
-    """Return the result of `examine` under the fault `fail-processing` with a reason."""
     conclude: Callable[[SandboxContext, Record, Any], None]
     """Change the record to its final state, given the result of `examine`; it is stored after that. Must not await."""
     examine: Callable[[SandboxContext, Record], Awaitable[Any]] | None = None
     """Fetch and check the media; the result is None without it. A restart repeats it."""
-    has_file: bool = False
-    """The uploaded file of the record is deleted after the examination."""
+    fail: Callable[[str | None], Any] = lambda _: Outcome(error=True)
+    """Return the result of `examine` under the fault `fail-processing` with a reason."""
 
 
 class Processing:
@@ -165,8 +163,7 @@ class Processing:
             result = await task.examine(context, record)
         await context.clock.sleep_until(record["done_at"])
         if record["state"] in task.states:
-            if task.has_file:
-                context.get_upload(record).unlink(missing_ok=True)
+            context.get_upload(record).unlink(missing_ok=True)
             task.conclude(context, record, result)
             context.store.put(kind, record["key"], record)
             await context.commit()

@@ -52,7 +52,7 @@ from adapters.post_options import MediaConflict, PostOptions
 from adapters.tiktok import music
 from adapters.tiktok.business import BusinessAdapter
 from adapters.tiktok.creator import CreatorAdapter
-from adapters.tiktok.limits import CAPABILITIES, TEXT
+from adapters.tiktok.limits import CAPABILITIES, VIDEO
 from adapters.tiktok.problems import find_problems, is_audited
 
 
@@ -220,8 +220,8 @@ class TikTok(BaseAdapter):
 
     def _get_product(self, connection: str) -> CreatorAdapter | BusinessAdapter:
         """Return the product of a connection; raise Rejected if it is neither ``creator`` nor ``business``."""
-        if connection not in TEXT:
-            raise Rejected(f"TikTok accounts are connected as {' or '.join(TEXT)}, not as {connection!r}.")
+        if connection not in VIDEO:
+            raise Rejected(f"TikTok accounts are connected as {' or '.join(VIDEO)}, not as {connection!r}.")
         product = CreatorAdapter if connection == "creator" else BusinessAdapter
         return product(self._http, self._settings, self._hosts)
 

@@ -26,33 +26,25 @@ MB = 1024 * 1024
 """[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""
 
 
+_CONTAINERS = ("video/mp4", "video/quicktime", "video/webm")  # [media] MP4 (recommended), WebM, MOV; [bv]
+_CODECS = ("h264", "hevc", "vp8", "vp9")  # [media] H.264 (recommended), H.265, VP8, VP9; [bv] names none
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoLimits:
-    """Limits of one product for a video, in seconds, bytes, pixels and frames per second."""
+    """Limits of one product for a video, in seconds, bytes, pixels and frames per second; both share the defaults."""
 
-    containers: tuple[str, ...]
-    codecs: tuple[str, ...]
     bytes: int
     shortest: float
-    longest: float
-    side_from: int
     side_to: int | None
-    fps_from: float
-    fps_to: float
+    containers: tuple[str, ...] = _CONTAINERS
+    codecs: tuple[str, ...] = _CODECS
+    longest: float = 600  # [media] 10 minutes; prepare reads each creator's own maximum; [bv]
+    side_from: int = 360  # [media][bv]
+    fps_from: float = 23  # [media][bv]
+    fps_to: float = 60  # [media][bv]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextLimits:
-    """Longest texts, in UTF-16 code units."""
-
-    video_text: int
-    photo_title: int
-    photo_text: int
-    mentions: int | None
-
-
-_CONTAINERS = ("video/mp4", "video/quicktime", "video/webm")  # [media] MP4 (recommended), WebM, MOV
-_CODECS = ("h264", "hevc", "vp8", "vp9")  # [media] H.264 (recommended), H.265, VP8, VP9
 CODEC_ALIASES = {
     "avc": "h264",
     "avc1": "h264",
@@ -64,36 +56,17 @@ CODEC_ALIASES = {
 }
 
 VIDEO = {
-    "creator": VideoLimits(
-        containers=_CONTAINERS,
-        codecs=_CODECS,
-        bytes=4096 * MB,  # [media] 4 GB
-        shortest=0,
-        longest=600,  # [media] 10 minutes; prepare reads each creator's own maximum
-        side_from=360,  # [media]
-        side_to=4096,  # [media]
-        fps_from=23,  # [media]
-        fps_to=60,  # [media]
-    ),
-    "business": VideoLimits(
-        containers=_CONTAINERS,  # [bv]
-        codecs=_CODECS,  # [media]; [bv] names none
-        bytes=1024 * MB,  # [bv] 1 GB
-        shortest=3,  # [bv]
-        longest=600,  # [bv]
-        side_from=360,  # [bv]
-        side_to=None,  # [bv] names no maximum
-        fps_from=23,  # [bv]
-        fps_to=60,  # [bv]
-    ),
+    # [media] 4 GB, 4096 pixels
+    "creator": VideoLimits(bytes=4096 * MB, shortest=0, side_to=4096),
+    # [bv] 1 GB, 3 seconds; it names no maximum of pixels
+    "business": VideoLimits(bytes=1024 * MB, shortest=3, side_to=None),
 }
 
-TEXT = {
-    # [video] title 2200; [photo] title 90, description 4000
-    "creator": TextLimits(video_text=2200, photo_title=90, photo_text=4000, mentions=None),
-    # [bv] caption 2200 and 30 mentions; [bp] title 90, caption 4000 and 30 mentions
-    "business": TextLimits(video_text=2200, photo_title=90, photo_text=4000, mentions=30),
-}
+# Longest texts, in UTF-16 code units
+VIDEO_TEXT = 2200  # [video] title; [bv] caption
+PHOTO_TITLE = 90  # [photo][bp]
+PHOTO_TEXT = 4000  # [photo] description; [bp] caption
+MENTIONS = 30  # [bv][bp] of business accounts; the creators' pages name no maximum
 
 IMAGES = 35  # [photo][bp]
 IMAGE = ImageRule(
@@ -134,12 +107,12 @@ UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
 
 def _list_connection_limits(connection: str) -> Iterator[Limit]:
     """Yield the limits that differ between the two products."""
-    video, text, limit = VIDEO[connection], TEXT[connection], partial(Limit, connection=connection)
-    yield limit(of="text", rule="caption", most=text.video_text, unit="UTF-16 units")
-    yield limit(of="text", rule="description of photos", most=text.photo_text, unit="UTF-16 units")
-    yield limit(of="text", rule="title of photos", most=text.photo_title, unit="UTF-16 units")
-    if text.mentions is not None:
-        yield limit(of="text", rule="mentions", most=text.mentions)
+    video, limit = VIDEO[connection], partial(Limit, connection=connection)
+    yield limit(of="text", rule="caption", most=VIDEO_TEXT, unit="UTF-16 units")
+    yield limit(of="text", rule="description of photos", most=PHOTO_TEXT, unit="UTF-16 units")
+    yield limit(of="text", rule="title of photos", most=PHOTO_TITLE, unit="UTF-16 units")
+    if connection == "business":
+        yield limit(of="text", rule="mentions", most=MENTIONS)
     yield limit(of="video", rule="type", values=video.containers)
     yield limit(of="video", rule="codec", values=video.codecs)
     yield limit(of="video", rule="size", most=video.bytes, unit="bytes")

@@ -11,7 +11,7 @@ from typing import Any
 from adapters.contract import Draft
 from adapters.limit import cut_text
 from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan, is_draft
-from adapters.tiktok.limits import TEXT
+from adapters.tiktok.limits import PHOTO_TITLE
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
@@ -41,7 +41,7 @@ def build_description(draft: Draft) -> str:
 def build_title(draft: Draft) -> str:
     """Return the short title of a photo post: the one requested, else the beginning of the caption."""
     asked = draft.options.get("title")
-    return str(asked) if asked else cut_text(draft.caption, TEXT["creator"].photo_title)
+    return str(asked) if asked else cut_text(draft.caption, PHOTO_TITLE)
 
 
 def list_urls(draft: Draft) -> list[str]:

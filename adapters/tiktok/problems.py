@@ -44,9 +44,9 @@ def find_problems(draft: Draft, connection: str, *, audited: bool = True) -> tup
 
     ``audited``: TikTok has audited our app for Direct Post; the Business product has no such audit.
     """
-    if connection not in limits.TEXT:
-        message = f"TikTok accounts are connected as {' or '.join(limits.TEXT)}; this one as {connection!r}."
-        return (refuse("accounts", message, ", ".join(limits.TEXT), connection),)
+    if connection not in limits.VIDEO:
+        message = f"TikTok accounts are connected as {' or '.join(limits.VIDEO)}; this one as {connection!r}."
+        return (refuse("accounts", message, ", ".join(limits.VIDEO), connection),)
     unaudited = _check_audit(draft) if connection == "creator" and not audited else ()
     return (
         *unaudited,
@@ -109,7 +109,7 @@ def _check_shape(draft: Draft, _connection: str) -> Iterator[Problem]:
 
 
 def _check_texts(draft: Draft, connection: str) -> Iterator[Problem]:
-    texts, text = limits.TEXT[connection], payload.build_description(draft)
+    text = payload.build_description(draft)
     is_video = draft.kind == "video"
     if is_video and is_draft(draft):
         yield warn_of_caption(
@@ -117,19 +117,19 @@ def _check_texts(draft: Draft, connection: str) -> Iterator[Problem]:
         )
         return
     field = "tiktok.description" if draft.options.get("description") else "caption"
-    most = texts.video_text if is_video else texts.photo_text
+    most = limits.VIDEO_TEXT if is_video else limits.PHOTO_TEXT
     yield from _check_maximum(field, "a text", "UTF-16 units", most, count_utf16_units(text))
     mentions = len(_MENTION.findall(text))
-    if texts.mentions is not None and mentions > texts.mentions:
-        message = f"TikTok takes at most {texts.mentions} mentions; this text has {mentions}."
-        yield refuse(field, message, texts.mentions, mentions)
+    if connection == "business" and mentions > limits.MENTIONS:
+        message = f"TikTok takes at most {limits.MENTIONS} mentions; this text has {mentions}."
+        yield refuse(field, message, limits.MENTIONS, mentions)
     asked = draft.options.get("title")
     if asked and is_video:
         message = "A TikTok video has one text, the caption: tiktok.title is used for photo posts only."
         yield warn("TITLE_NOT_USED", "tiktok.title", message)
     elif asked:
         yield from _check_maximum(
-            "tiktok.title", "a photo title", "UTF-16 units", texts.photo_title, count_utf16_units(str(asked))
+            "tiktok.title", "a photo title", "UTF-16 units", limits.PHOTO_TITLE, count_utf16_units(str(asked))
         )
 
 

@@ -197,7 +197,6 @@ TASK = Task(
     examine=_examine,
     fail=lambda reason: Outcome(error=reason if (reason or "").isdecimal() else "video_format"),
     conclude=_conclude,
-    has_file=True,
 )
 
 

@@ -124,14 +124,7 @@ def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
     record |= {"state": state, "media": None if outcome.error else outcome.media[0]}
 
 
-TASK = Task(
-    kind=KIND,
-    states=("PROCESSING",),
-    examine=_examine,
-    fail=lambda _: Outcome(error=True),
-    conclude=_conclude,
-    has_file=True,
-)
+TASK = Task(kind=KIND, states=("PROCESSING",), examine=_examine, conclude=_conclude)
 
 
 async def read(call: Call, account: Record) -> web.Response:

@@ -282,14 +282,7 @@ def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
     record |= {"state": state, "media": None if outcome.error else outcome.media[0]}
 
 
-TASK = Task(
-    kind=MEDIA,
-    states=("processing",),
-    examine=_examine,
-    fail=lambda _: Outcome(error=True),
-    conclude=_conclude,
-    has_file=True,
-)
+TASK = Task(kind=MEDIA, states=("processing",), examine=_examine, conclude=_conclude)
 
 
 def _find_media(call: Call) -> Record | None:

@@ -211,7 +211,6 @@ def make_task(platform: str, kind: str, max_bytes: int) -> Task:
         examine=partial(_examine, platform, max_bytes),
         fail=lambda reason: Outcome(error=reason or "internal"),
         conclude=partial(_conclude, platform),
-        has_file=True,
     )
 
 
