@@ -8,7 +8,6 @@ import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +19,7 @@ from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS
 from adapters.sandbox.media_host import NAME
 from adapters.sandbox.oauth import register_app
 from adapters.sandbox.store import Record
+from adapters.sandbox.uploads import receive_body
 
 _DEFAULT_DELAY_MS = 1000
 _STATUSES = (200, 599)
@@ -262,23 +262,15 @@ class Control:
             raise _refuse(422, "The name may have at most 120 letters, digits, '.', '_' and '-'.")
         part = self._context.uploads / f"media-{secrets.token_hex(8)}"
         try:
-            await _write_body(request, part)
+            taken = await receive_body(request, part, 0, _MEDIA_BYTES)
+            if taken.is_too_large or taken.is_aborted:
+                raise _refuse(413, f"A media file may have at most {_MEDIA_BYTES} bytes.")
             part.replace(self._context.media / name)
         finally:
             part.unlink(missing_ok=True)
         self._context.fetcher.clear_cache()
         settings = self._context.settings
         return json_response({"url": f"http://{settings.host}:{settings.media_port}/media/{name}"}, 201)
-
-
-async def _write_body(request: web.Request, path: Path) -> None:
-    size = 0
-    with path.open("wb") as file:
-        async for data in request.content.iter_any():
-            size += len(data)
-            if size > _MEDIA_BYTES:
-                raise _refuse(413, f"A media file may have at most {_MEDIA_BYTES} bytes.")
-            file.write(data)
 
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]

@@ -6,7 +6,6 @@
 import asyncio
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,20 +30,7 @@ _TYPES = {
     ".webp": "image/webp",
     ".pdf": "application/pdf",
 }
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 _CHUNK_BYTES = 1 << 18
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slice:
-    first: int
-    last: int
-    is_part: bool = True
-    """The request has a Range header, even if it covers the whole file."""
-
-    @property
-    def length(self) -> int:
-        return self.last - self.first + 1
 
 
 class MediaHost:
@@ -92,15 +78,16 @@ class MediaHost:
         kind = request.query.get("type") or _TYPES.get(path.suffix.lower(), "application/octet-stream")
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": kind}
         part = _parse_range(request, size, etag)
-        if part is None:
-            return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
-        if part.is_part:
-            headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
-        headers["Content-Length"] = str(part.length)
-        response = web.StreamResponse(status=206 if part.is_part else 200, headers=headers)
+        if part is not None:
+            if not part:
+                return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        sent = range(size) if part is None else part
+        headers["Content-Length"] = str(len(sent))
+        response = web.StreamResponse(status=200 if part is None else 206, headers=headers)
         await response.prepare(request)
         if request.method != "HEAD":
-            await _write(response, path, part, is_slow="drip" in request.query)
+            await _write(response, path, sent, is_slow="drip" in request.query)
         await response.write_eof()
         return response
 
@@ -111,26 +98,21 @@ class MediaHost:
         return self._etags[key]
 
 
-def _parse_range(request: web.Request, size: int, etag: str) -> _Slice | None:
-    """Return the bytes to send; None if the range is outside the file. Without one valid range: the whole file."""
-    whole_file = _Slice(first=0, last=size - 1, is_part=False)
-    match = _RANGE.match(request.headers.get("Range", ""))
-    if match is None or request.headers.get("If-Range", etag) != etag:
-        return whole_file
-    first, last = match.groups()
-    if first:
-        part = _Slice(first=int(first), last=min(int(last or size), size - 1))
-    elif last:
-        part = _Slice(first=max(0, size - int(last)), last=size - 1)
-    else:
-        return whole_file
-    return part if part.first <= part.last else None
+def _parse_range(request: web.Request, size: int, etag: str) -> range | None:
+    """Return the bytes to send, none if the range is outside the file; None without one valid range: all of them."""
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    if "Range" not in request.headers or request.headers.get("If-Range", etag) != etag:
+        return None
+    return range(size)[asked]
 
 
-async def _write(response: web.StreamResponse, path: Path, part: _Slice, *, is_slow: bool) -> None:
-    left = part.length
+async def _write(response: web.StreamResponse, path: Path, part: range, *, is_slow: bool) -> None:
+    left = len(part)
     with path.open("rb") as file:
-        file.seek(part.first)
+        file.seek(part.start)
         while left and (data := file.read(1 if is_slow else min(_CHUNK_BYTES, left))):
             left -= len(data)
             await response.write(data)

@@ -140,7 +140,7 @@ def build_url(call: Call, name: str, record: Record) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumableUpload:
-    """The uploads of one platform: its records, and what happens with the bytes or the URL."""
+    """The uploads of one platform: its records, whose `size` may be None at first, and what becomes of them."""
 
     kind: str
     """Kind of its records."""
@@ -148,8 +148,6 @@ class ResumableUpload:
     """Return the record that the path names, or None."""
     is_open: Callable[[SandboxContext, Record], bool]
     """Return whether the record still waits for bytes."""
-    size: str
-    """Name of the record's field with the size, None until it is known."""
     max_bytes: int
     use_url: Callable[[Call, Record, str], Awaitable[object]]
     """Take the video from the URL in the header `file_url`; raises Refused."""
@@ -178,7 +176,7 @@ class ResumableUpload:
         return json_response(self.answer)
 
     async def _store(self, call: Call, record: Record, offset: int, size: int) -> None:
-        if not 0 < size <= self.max_bytes or record[self.size] not in (None, size):
+        if not 0 < size <= self.max_bytes or record["size"] not in (None, size):
             raise refuse("file_size")
         if offset != record["received"]:
             raise refuse("offset", offset=record["received"])
@@ -188,7 +186,7 @@ class ResumableUpload:
         if taken.is_too_large:
             raise refuse("too_large")
         if self.keeps_partial or not taken.is_aborted:
-            call.save(self.kind, record, received=offset + taken.bytes, **{self.size: size})
+            call.save(self.kind, record, received=offset + taken.bytes, size=size)
         if taken.is_aborted:
             raise refuse("aborted")
         if record["received"] == size:

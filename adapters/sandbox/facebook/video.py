@@ -235,7 +235,6 @@ UPLOAD = uploads.ResumableUpload(
     kind=KIND,
     find=lambda call: call.context.store.get(KIND, call.request.match_info["video"]),
     is_open=lambda context, record: record["state"] == "uploading" and not _is_expired(context, record),
-    size="size",
     max_bytes=_MAX_BYTES,
     use_url=_use_url,
     complete=_complete_upload,

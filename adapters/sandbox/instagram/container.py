@@ -123,7 +123,7 @@ async def _set_source(call: Call, account: Record, given: Record, facts: Record)
     if media_type == "STORIES" and any(given.get(name) for name in _NOT_FOR_STORIES):
         raise refuse("story_fields")
     if media_type != "IMAGE" and graph.read_enum(given, "upload_type") == "RESUMABLE":
-        facts |= {"source": "upload", "received": 0, "file_size": None}
+        facts |= {"source": "upload", "received": 0, "size": None}
     elif media_type != "IMAGE" and given.get("video_url"):
         facts |= {"source": "video", "url": str(given["video_url"])}
         if given.get("cover_url"):
@@ -174,7 +174,7 @@ async def _examine(context: SandboxContext, record: Record) -> Outcome:
         return Outcome(media=tuple(record["media"]))
     rules = TABLE["media"]["story" if record["kind"] == "story" else "reel"]
     if record["source"] == "upload":
-        found = await examine_upload(context.get_upload(record), rules, record["file_size"])
+        found = await examine_upload(context.get_upload(record), rules, record["size"])
     else:
         found = await examine_url(context, PLATFORM, record["url"], _VIDEO_BYTES, rules, "unfetchable")
     offset = record["extra"].get("thumb_offset")
@@ -209,13 +209,10 @@ UPLOAD = ResumableUpload(
     kind=KIND,
     find=_find_upload,
     is_open=lambda context, record: (
-        get_state(context, record) == "IN_PROGRESS" and record["received"] != record["file_size"]
+        get_state(context, record) == "IN_PROGRESS" and record["received"] != record["size"]
     ),
-    size="file_size",
     max_bytes=_VIDEO_BYTES,
-    use_url=lambda call, record, url: call.start_processing(
-        KIND, record, source="video", url=url, file_size=None
-    ),
+    use_url=lambda call, record, url: call.start_processing(KIND, record, source="video", url=url, size=None),
     complete=lambda call, record: call.start_processing(KIND, record),
     keeps_partial=False,
     answer={"success": True, "message": "Upload successful."},
