@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from adapters.sandbox.store import Record
 
 _CONTAINERS = ("mov", "matroska")  # MP4 and MOV; WebM
-_HASH_CHUNK_BYTES = 1 << 20
 _LOOPBACK = ("127.0.0.1", "localhost")
 _OK = 200
 _TIMEOUT_S = 60.0
@@ -128,16 +127,10 @@ def read_document(path: Path) -> DocumentFacts | None:
     return DocumentFacts(format="PDF", pages=pages, sha256=hash_file(path), bytes=path.stat().st_size)
 
 
-def hash_file(path: Path, first: int = 0, length: int | None = None) -> str:
-    """Return the SHA-256 of a file, or of `length` bytes from `first`, in hex; blocks."""
-    digest = hashlib.sha256()
-    left = path.stat().st_size if length is None else length
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hex; blocks."""
     with path.open("rb") as file:
-        file.seek(first)
-        while part := file.read(min(_HASH_CHUNK_BYTES, left)):
-            digest.update(part)
-            left -= len(part)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_video(path: Path) -> VideoFacts | None:

@@ -9,8 +9,6 @@ A video is registered, uploaded to the storage as a form, and processed. States:
 or failed. The storage answers errors in XML, as Amazon S3 does.
 """
 
-import base64
-import binascii
 import secrets
 from pathlib import Path
 
@@ -87,13 +85,11 @@ CONSENT = ConsentScreen(**TABLE["consent"])
 
 def _parse_client(call: Call) -> tuple[str | None, str | None]:
     """Return the client id and secret of HTTP Basic authentication."""
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     try:
-        decoded = base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        decoded = ""
-    client, _, secret = decoded.partition(":")
-    return (client, secret) if scheme == "Basic" else (None, None)
+        basic = aiohttp.BasicAuth.decode(call.request.headers.get("Authorization", ""), "utf-8")
+    except ValueError:
+        return None, None
+    return basic.login, basic.password
 
 
 def _check_form(call: Call, _: Record) -> None:
