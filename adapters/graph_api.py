@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Generic
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
-from adapters.contract import Credentials, PlatformSettings, Published
+from adapters.contract import Credentials, Media, PlatformSettings, Published
 from adapters.errors import (
     AdapterError,
     OutcomeUnknown,
@@ -32,10 +31,10 @@ from adapters.graph_errors import (
     parse_error,
     parse_usage,
 )
-from adapters.http import HttpClient, NoResponse, NotSent, Response, SizedBody
+from adapters.http import HttpClient, NoResponse, NotSent, Response
 from adapters.live_check import Finding, ok, warn
 from adapters.platform_message import clean_message
-from adapters.transport import Wire
+from adapters.transport import Wire, compute_upload_limit, get_size, open_body
 
 # --- appsecret_proof -------------------------------------------------------------------------------------------------
 
@@ -213,21 +212,23 @@ def rupload(
     url: str,
     token: str,
     table: GraphErrorTable,
-    *,
-    headers: Mapping[str, str],
-    chunks: Iterable[bytes] = (),
-    length: int = 0,
-    limit: timedelta | None = None,
+    media: Media,
+    offset: int | None,
 ) -> None:
-    """Send bytes (``offset``, ``file_size`` headers) or a ``file_url`` header to an upload URL; nothing visible.
+    """Send a file's bytes from *offset* on, or without an offset its URL, to an upload URL; nothing visible.
 
     Raise Unavailable (``upload_interrupted``) if the platform may hold a part, Rejected if it refuses the file.
     Source: developers.facebook.com/docs/video-api/guides/reels-publishing, 2026-09-11.
     """
-    sent = {"Authorization": f"OAuth {token}", **headers}
-    body = SizedBody(chunks, length) if length else None
+    headers, body, limit = {"Authorization": f"OAuth {token}"}, None, None
+    if offset is None:
+        headers["file_url"] = media.url
+    else:
+        size = get_size(media)
+        headers |= {"offset": str(offset), "file_size": str(size)}
+        body, limit = open_body(media, offset, size - offset), compute_upload_limit(size - offset)
     try:
-        response = client.call("POST", url, headers=sent, body=body, limit=limit)
+        response = client.call("POST", url, headers=headers, body=body, limit=limit)
     except (NotSent, NoResponse):
         raise Unavailable(f"{service}: the upload was interrupted", code=INTERRUPTED) from None
     parsed = response.parse(_Rupload) or _Rupload()

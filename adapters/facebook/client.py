@@ -78,21 +78,8 @@ class Client:
     def send_reel(self, media: Media, upload_url: str, offset: int) -> None:
         """Send a reel's bytes from *offset* on, or its URL for Facebook to pull from."""
         url = rebase_url(upload_url, self._settings.hosts["rupload"])
-        if not self._settings.options.get("byte_upload") or media.stream is None or media.facts is None:
-            headers = {"file_url": media.url}
-            return rupload(self._http, SERVICE, url, self._token, TABLE, headers=headers)
-        size = media.facts.bytes
-        return rupload(
-            self._http,
-            SERVICE,
-            url,
-            self._token,
-            TABLE,
-            headers={"offset": str(offset), "file_size": str(size)},
-            chunks=open_range(media, offset, size - offset),
-            length=size - offset,
-            limit=compute_upload_limit(size - offset),
-        )
+        is_sent = self._settings.options.get("byte_upload") and media.stream and media.facts
+        rupload(self._http, SERVICE, url, self._token, TABLE, media, offset if is_sent else None)
 
     def start_video(self, media: Media) -> GraphReply[wire.VideoStarted]:
         """Start a chunked upload. Raises Unsupported where the media's size or bytes are not available."""

@@ -15,7 +15,7 @@ from adapters.http import HttpClient
 from adapters.instagram import limits, payload
 from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import ContainerStatus, Created, MediaNode, Quotas
-from adapters.transport import compute_upload_limit, get_size, open_range, read_or_none
+from adapters.transport import read_or_none
 
 HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
 """Connection -> the only Graph host that accepts its tokens."""
@@ -63,26 +63,15 @@ class Client:
 
     def send_bytes(self, media: Media, upload_uri: str) -> None:
         """Send the whole video to the container's upload address."""
-        size = get_size(media)
-        rupload(
-            self._http,
-            SERVICE,
-            rebase_url(upload_uri, self._settings.hosts["rupload"]),
-            self._token,
-            TABLE,
-            headers={"offset": "0", "file_size": str(size)},
-            chunks=open_range(media, 0, size),
-            length=size,
-            limit=compute_upload_limit(size),
-        )
+        url = rebase_url(upload_uri, self._settings.hosts["rupload"])
+        rupload(self._http, SERVICE, url, self._token, TABLE, media, 0)
 
     def read_status(self, container: str) -> ContainerStatus | None:
         """Read a container's status; None when Instagram finds none, which never proves that none was published."""
-        reply = read_or_none(
-            GONE,
-            lambda: self._graph.read(ContainerStatus, container, self._token, fields="status_code,status"),
+        fields = "status_code,status"
+        return read_or_none(
+            GONE, lambda: self._graph.read(ContainerStatus, container, self._token, fields=fields).data
         )
-        return reply.data if reply else None
 
     def publish(self, container: str) -> str:
         """Publish a container, the one visible call, and return the media id."""
