@@ -99,13 +99,11 @@ def decide(delivery: str, live: str | None, *, again: bool) -> None:
     """
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
-    target = parse_id(delivery, "delivery")
-    with _open_for_decision() as context:
+    with _open_for_decision(delivery) as (context, target):
         if live is not None:
             resolve.confirm_live(context, find_actor(), target, live)
         else:
             resolve.publish_again(context, find_actor(), target)
-        _print_state(context, delivery)
 
 
 @command.command()
@@ -116,10 +114,8 @@ def resume(delivery: str) -> None:
     Example:
       slipway delivery resume 0199c0de-0000-7000-8000-000000000000
     """
-    target = parse_id(delivery, "delivery")
-    with _open_for_decision() as context:
+    with _open_for_decision(delivery) as (context, target):
         resolve.resume(context, find_actor(), target)
-        _print_state(context, delivery)
 
 
 @command.command()
@@ -130,17 +126,8 @@ def look(delivery: str) -> None:
     Example:
       slipway delivery look 0199c0de-0000-7000-8000-000000000000
     """
-    target = parse_id(delivery, "delivery")
-    with _open_for_decision() as context:
+    with _open_for_decision(delivery) as (context, target):
         resolve.look_now(context, find_actor(), target)
-        _print_state(context, delivery)
-
-
-def _print_state(context: Context, delivery: str) -> None:
-    with context.database.begin() as c:
-        found = selection.find_delivery(c, parse_id(delivery, "delivery"))
-    if found is not None:
-        output.print_fields({"id": str(found.id), "state": found.state, "url": found.url})
 
 
 _DELIVERY = (
@@ -165,11 +152,16 @@ def _explain(d: selection.DeliveryFacts, evidence: history.Evidence) -> str:
 
 
 @contextmanager
-def _open_for_decision() -> Iterator[Context]:
-    """The context; a decision that is refused becomes ClickException."""
+def _open_for_decision(delivery: str) -> Iterator[tuple[Context, UUID]]:
+    """The context and the delivery, whose state is printed at the end; a refused decision becomes ClickException."""
+    target = parse_id(delivery, "delivery")
     try:
         with open_context() as context:
-            yield context
+            yield context, target
+            with context.database.begin() as c:
+                found = selection.find_delivery(c, target)
+            if found is not None:
+                output.print_fields({"id": str(found.id), "state": found.state, "url": found.url})
     except resolve.CannotResolve as error:
         raise click.ClickException(f"{error} `slipway delivery list` shows where each stands.") from None
 
@@ -220,10 +212,10 @@ def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:
 
 
 def _to_lines(one: dict[str, Any]) -> dict[str, Any]:
-    """Return the lines of an account, without empty ones."""
+    """Return the lines of an account."""
     action, error = one["action"] or {}, one["evidence"]["error"] or {}
     detail = one["blocked_reason"] or one["held_for"]
-    lines = {
+    return {
         "account": f"{one['username']} on {one['platform']}",
         "delivery": one["delivery_id"],
         "state": f"{one['state']} ({detail})" if detail else one["state"],
@@ -239,7 +231,6 @@ def _to_lines(one: dict[str, Any]) -> dict[str, Any]:
         "command": action.get("command"),
         "see": error.get("help"),
     }
-    return {name: value for name, value in lines.items() if value}
 
 
 def _to_evidence_lines(found: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
 
+Seen = TypeVar("Seen")
 CLIP = "slipway-live-post.mp4"
 STEPS = 200
 """Steps of one preparation: far more than any platform takes."""
@@ -222,10 +223,7 @@ class LivePost:
         self.record.write("finalize", result=type(result).__name__)
         if isinstance(result, contract.Published):
             return result
-        seen = self._look_until(
-            adapter, account, result.checkpoint, lambda one: isinstance(one, contract.Published)
-        )
-        return seen if isinstance(seen, contract.Published) else None
+        return self._look_until(adapter, account, result.checkpoint, contract.Published)
 
     def _prepare(self, adapter: contract.Adapter, account: contract.Account) -> contract.Ready:
         """Take every invisible step. Raises AdapterError, ClickException when they never end."""
@@ -237,10 +235,8 @@ class LivePost:
             if isinstance(result, contract.Ready):
                 return result
             if result.wait > timedelta(0):
-                seen = self._look_until(
-                    adapter, account, checkpoint, lambda one: isinstance(one, contract.Ready)
-                )
-                if not isinstance(seen, contract.Ready):
+                seen = self._look_until(adapter, account, checkpoint, contract.Ready)
+                if seen is None:
                     break
                 checkpoint = seen.checkpoint
         raise click.ClickException(
@@ -252,9 +248,9 @@ class LivePost:
         adapter: contract.Adapter,
         account: contract.Account,
         checkpoint: contract.CheckpointData,
-        ends: Callable[[Any], bool],
-    ) -> Any:
-        """Look at the platform's pace until *ends*, or its limit. Return what was seen last. Raises AdapterError."""
+        expected: type[Seen],
+    ) -> Seen | None:
+        """Look at the platform's pace until it is as *expected*; None: not within its limit. Raises AdapterError."""
         first, longest = adapter.capabilities.look_every
         end, pause = time.monotonic() + adapter.capabilities.look_limit.total_seconds(), first
         while True:
@@ -263,12 +259,10 @@ class LivePost:
             self.record.write("look", result=type(seen).__name__)
             if isinstance(seen, contract.Ended):
                 raise seen.error
-            if (
-                ends(seen)
-                or not isinstance(seen, contract.Pending | contract.Absent)
-                or time.monotonic() > end
-            ):
+            if isinstance(seen, expected):
                 return seen
+            if not isinstance(seen, contract.Pending | contract.Absent) or time.monotonic() > end:
+                return None
             checkpoint = seen.checkpoint or checkpoint
             pause = min(longest, pause * 2)
             click.echo(f"Not there yet; the next look is in {pause.total_seconds():.0f} s.", err=True)

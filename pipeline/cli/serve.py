@@ -199,10 +199,8 @@ def _require_beat() -> None:
         raise click.ClickException(
             f"No beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s, or the broker does not answer."
         )
-    if is_json():
-        print_fields({"host": host, "ticks": True})
-    else:
-        click.echo(f"The beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s.")
+    sentence = f"The beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s."
+    answer({"host": host, "ticks": True}, sentence)
 
 
 def _choose_log() -> dict[str, str]:
