@@ -2,25 +2,30 @@
 
 Publication of containers, the daily publishing limit, reads, and authorization codes, short-lived and long-lived
 tokens. There are no refresh tokens.
+
+The owner of media comments on it, and lists its comments, newest first, 50 a page: developers.facebook.com
+ig-media/comments, v25.0 text of 2026-09-11, read 2026-11-29. The ids of authors are scoped to the app, so they are not
+those of accounts.
 """
 
+import hashlib
 import sys
 
 from aiohttp import web
 
-from adapters.sandbox import graph
+from adapters.sandbox import comments, graph
 from adapters.sandbox.accounts import AccountKind, random_digits
-from adapters.sandbox.comments import count as count_comments
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import DAY, SandboxContext
 from adapters.sandbox.dialect import fill, json_response
 from adapters.sandbox.endpoint import Call, Limit, Route, mount_routes
-from adapters.sandbox.instagram import comments, container
+from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import DIALECT, KIND, PLATFORM, TABLE, authenticate_account, refuse
 from adapters.sandbox.oauth import TokenEndpoint
 from adapters.sandbox.store import LivePost, Record
 
 _SHORT_S = 3600.0
+_COMMENTS_PAGE = 50
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -127,7 +132,7 @@ async def read_media(call: Call, account: Record) -> web.Response:
     live = call.find_live(key)
     if live is None or live.entry["account"] != account["remote_id"]:
         raise graph.unknown_node(key)
-    known = _media_to_dict(live) | {"comments_count": count_comments(call.context, live)}
+    known = _media_to_dict(live) | {"comments_count": comments.count(call.context, live)}
     return graph.ok(graph.select_fields(call, known, "id"))
 
 
@@ -205,6 +210,38 @@ async def exchange(call: Call) -> web.Response:
     return _issue_long_lived(call, account, short)
 
 
+async def create_comment(call: Call, account: Record) -> web.Response:
+    """POST /{media}/comments."""
+    text = str(graph.read_typed(call, "IGMedia.create_comment").get("message") or "")
+    live = _get_commented(call, account)
+    if not text.strip():
+        raise refuse("no_message")
+    return graph.ok({"id": comments.publish(call, account, live, text)["key"]})
+
+
+async def list_comments(call: Call, account: Record) -> web.Response:
+    """GET /{media}/comments: the top level; no filter by time."""
+    rows = [_comment_to_dict(one) for one in comments.list_on(call, _get_commented(call, account))]
+    return graph.ok(graph.paginate(call, rows, "id,text,timestamp", _COMMENTS_PAGE))
+
+
+def _get_commented(call: Call, account: Record) -> LivePost:
+    key = graph.get_node_id(call.request)
+    return comments.get_post(call, key, account, graph.unknown_node(key))
+
+
+def _comment_to_dict(record: Record) -> Record:
+    scoped = str(int(hashlib.sha256(record["author"].encode()).hexdigest()[:12], 16))
+    return {
+        "id": record["key"],
+        "text": record["text"],
+        "timestamp": graph.to_time(record["created"]),
+        "username": record["name"],
+        "from": {"id": scoped, "username": record["name"]},
+        "hidden": False,
+    }
+
+
 _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 
 
@@ -232,5 +269,5 @@ def _list_rows(context: SandboxContext, host: str) -> list[tuple[graph.Owns, Rou
     owners["media"] = lambda node, _: context.ledger.find(PLATFORM, node) is not None
     if host == "instagram":
         owners |= {name: graph.match_name(name) for name in ("refresh_access_token", "access_token")}
-    modules = {"container": container, "comments": comments, "call": Call, "media": sys.modules[__name__]}
+    modules = {"container": container, "call": Call, "media": sys.modules[__name__]}
     return graph.read_rows(TABLE["routes"], owners, **modules)
