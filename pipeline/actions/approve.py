@@ -36,6 +36,7 @@ from pipeline.store.posts.idempotency import list_open_posts
 from pipeline.store.posts.views import read_post
 
 CHANGED = "approval_changed"
+LINK_PATH = "/dashboard/approve/{token}"
 MOST_POSTS = 100
 """Posts of one link."""
 

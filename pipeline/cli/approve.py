@@ -145,5 +145,5 @@ def approval_link(posts: tuple[str, ...], lasts: timedelta) -> None:
         if len(groups) > 1:
             raise click.UsageError("A link is of one workspace; these posts are of several.")
         token, link = actions.make_link(context, groups[0][0], ids, lasts)
-        url = context.settings.own_url + approval_routes.LINK_PATH.format(token=token)
+        url = context.settings.own_url + actions.LINK_PATH.format(token=token)
     print_fields({"url": url, "posts": len(link.posts), "expires_at": link.expires_at})

@@ -20,7 +20,6 @@ from starlette.routing import Route
 
 from pipeline.actions import approve as actions
 from pipeline.api.http.auth import require_plan
-from pipeline.api.posts.approval_routes import LINK_PATH
 from pipeline.dashboard.ledger import act, find_caller, read
 from pipeline.dashboard.page import answer_errors, page, read_form
 from pipeline.dashboard.post import find_post
@@ -143,7 +142,7 @@ async def _take_answer(request: Request) -> Response:
         raise HTTPException(404) from None
     except Refusal as refusal:
         return await _render_link(request, refusal)
-    return RedirectResponse(LINK_PATH.format(token=token), 303, _LINK_HEADERS)
+    return RedirectResponse(actions.LINK_PATH.format(token=token), 303, _LINK_HEADERS)
 
 
 async def _render_link(request: Request, refusal: Refusal | None = None) -> Response:

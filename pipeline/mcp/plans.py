@@ -289,25 +289,31 @@ async def _commit_post(call: Call, body: Mapping[str, Any], facts: Sequence[str]
     await call.app_state.charge_rate_limit(call.request, call.caller)
     request = read_post(body, call.app_state.rules, name)
     submission = Submission(caller=call.caller, request=request)
-    accepted = await call.read(lambda c: find_replay(call.app_state.context, c, submission))
-    if accepted is None:
+    find_earlier = partial(call.read, lambda c: find_replay(call.app_state.context, c, submission))
+    if (accepted := await find_earlier()) is None:
         found = await _find_post(call, body)
-        _refuse_changes(facts, found)
-        if "DUPLICATE" in {w.code for w in found.warnings}:  # the plan says that it returns the earlier post
-            request = read_post(body, call.app_state.rules)
-        accepted = await store_post(call.app_state, call.caller, request)
+        changes = _list_changes(facts, found)
+        # an equal commit that was faster has made the post that differs
+        accepted = await find_earlier() if changes else None
+        if accepted is None and changes:
+            raise _refuse_changes(changes)
+        if accepted is None and "DUPLICATE" in {w.code for w in found.warnings}:
+            request = read_post(body, call.app_state.rules)  # the plan says that it returns the earlier post
+        accepted = accepted or await store_post(call.app_state, call.caller, request)
     note_posts(call.request.scope, {accepted.id: accepted.deliveries})
     words = "It was accepted before: this is its post." if accepted.duplicate else "The post is accepted."
     return Committed(words=words, id=accepted.id, post=CreatedPost.model_validate(accepted))
 
 
-def _refuse_changes(facts: Sequence[str], found: Findings) -> None:
-    """Raise Refusal 409 with what is no longer so, and what is so now."""
+def _list_changes(facts: Sequence[str], found: Findings) -> list[str]:
+    """Return what is no longer so, and what is so now."""
     gone = [f"No longer: {fact}" for fact in facts if fact not in found.facts]
-    changes = [*gone, *(f"Now: {fact}" for fact in found.facts if fact not in facts)]
-    if changes:
-        message = f"The plan does not hold any more; nothing was done. {'. '.join(changes)}. Plan again."
-        raise Refusal(409, "plan_changed", message)
+    return [*gone, *(f"Now: {fact}" for fact in found.facts if fact not in facts)]
+
+
+def _refuse_changes(changes: Sequence[str]) -> Refusal:
+    message = f"The plan does not hold any more; nothing was done. {'. '.join(changes)}. Plan again."
+    return Refusal(409, "plan_changed", message)
 
 
 async def _require_right(call: Call, asked: ChangeArguments) -> Call:
@@ -323,7 +329,8 @@ async def _commit_change(call: Call, asked: ChangeArguments, facts: Sequence[str
     """Change the post, if its version is still the planned one. Raises Refusal if nothing is done."""
     call, post = await _require_right(call, asked), asked.post_id
     found = await _find_change(call, asked)
-    _refuse_changes(facts, found)
+    if changes := _list_changes(facts, found):
+        raise _refuse_changes(changes)
     tag, accounts, reasons = f'"{found.version}"', asked.account_ids, list[str]()
     if asked.verb == "delete":
         deleted = await call.act(actions.delete, [post], tag)

@@ -30,6 +30,7 @@ from config.settings import Settings
 from pipeline import wiring
 from pipeline.api.http.dependencies import authenticate_reader, read_json_body
 from pipeline.api.http.middleware import REQUEST_ID, note
+from pipeline.api.http.refused_keys import record_refusal
 from pipeline.api.state import AppState, build_app_state
 from pipeline.mcp.tools import TOOLS
 from pipeline.mcp.untrusted import NOTE, mark
@@ -69,6 +70,8 @@ async def _run(request: Request, name: str, arguments: dict[str, Any]) -> CallTo
         call = await TOOLS[name].authenticate(request)
         found = mark((await TOOLS[name].run(call, arguments)).model_dump(mode="json", by_alias=True))
     except Exception as error:  # noqa: BLE001  answered without its details
+        if isinstance(error, Refusal):
+            await record_refusal(request, error)
         return _refuse(request, error)
     words, token = found.get("words"), found.get("token")
     text = to_json(found).decode() if words is None else f"{words}{f' Token: {token}' if token else ''}"

@@ -23,7 +23,6 @@ from pipeline.domain.validation_issue import build_issue
 from pipeline.store.health import database_now
 from pipeline.store.posts.approvals import Approval
 
-LINK_PATH = "/dashboard/approve/{token}"
 MAX_HOURS = 24 * 30
 _HASH = Field(
     pattern="^[0-9a-f]{64}$", description="The post's hash, as GET /posts/{post_id}/approval shows it."
@@ -170,7 +169,7 @@ async def create_approval_link(call: Writer, body: ApprovalLinkBody) -> SuccessR
     token, link = await call.act(actions.make_link, body.post_ids, timedelta(hours=body.hours))
     shown = ApprovalLinkModel(
         id=link.id,
-        url=call.app_state.context.settings.own_url + LINK_PATH.format(token=token),
+        url=call.app_state.context.settings.own_url + actions.LINK_PATH.format(token=token),
         post_ids=list(link.posts),
         expires_at=link.expires_at,
     )

@@ -60,7 +60,8 @@ def test_a_plan_says_what_happens_and_changes_nothing(
         "kind": "video",
         "at": AT,
     }
-    assert plan["mandate"] == {"lead_minutes": None, "ahead_days": None, "kinds": None, "options": None}
+    limits = dict.fromkeys(("lead_minutes", "ahead_days", "kinds", "options"))
+    assert plan["mandate"] == {**limits, "needs_approval": False, "may_approve": False}
     assert posts(server, tenant) == []
 
 

@@ -54,9 +54,6 @@ EXCUSES: Mapping[str, str] = {
 }
 """Sentences without a rule of their own, with the reason."""
 EXCUSED_EXPRESSIONS: Mapping[str, str] = {
-    "adapters/error_table.py:message": OF_PLATFORM,
-    "adapters/graph_errors.py:None if body is None else compose_message"
-    "(body.error_user_title, body.error_user_msg)": OF_PLATFORM,
     "adapters/post_options.py:fault": "`_find_host_fault`, whose sentences are literals: see LITERALS",
     "adapters/post_options.py:message": WRAPPED,
     "pipeline/accounts/authorize.py:error.message": OF_PLATFORM,
