@@ -43,6 +43,10 @@ def _is_paused(_: Standing, paused: bool) -> bool:
     return paused
 
 
+def _waits_for_approval(delivery: Standing, _: bool) -> bool:
+    return delivery.held_for is Hold.APPROVAL
+
+
 def _is_dead(delivery: Standing, _: bool) -> bool:
     return delivery.state == State.FAILED or delivery.reason == Reason.PERSON_NEEDED
 
@@ -61,6 +65,7 @@ FITS: Mapping[Verb, Fits] = {
     Verb.RESCHEDULE: _is_open,
     Verb.PAUSE: _can_be_paused,
     Verb.RESUME: _is_paused,
+    Verb.APPROVE: _waits_for_approval,
     Verb.CANCEL: _is_open,
     Verb.REPLAY: _is_dead,
     Verb.DISCARD: _is_dead,
@@ -89,6 +94,7 @@ ACTIONS: Mapping[str, Action] = {
             "What is not sent yet is held until it is resumed. Due times stay.",
         ),
         Action(Verb.RESUME, "Resume", Role.OPERATOR, "What was paused by itself goes on."),
+        Action(Verb.APPROVE, "Approve", Role.AUTHOR, "What others wrote is let out, as it is, at its time."),
         Action(Verb.CANCEL, "Cancel", Role.AUTHOR, "What is not sent yet is canceled."),
         Action(
             Verb.REPLAY,

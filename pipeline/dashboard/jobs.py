@@ -182,6 +182,7 @@ _DONE = {
     Verb.PAUSE: "Paused",
     Verb.RESUME: "Resumed",
     Verb.CANCEL: "Canceled",
+    Verb.APPROVE: "Approved",
     Verb.REPLAY: "Tried again",
     Verb.DISCARD: "Left out",
 }

@@ -99,6 +99,7 @@ def test_every_block_of_the_page_does_what_the_page_says(agent: Agent) -> None:
         (agent.folder / name).write_bytes(requests.get(agent.stack.media(sample), timeout=30).content)
     blocks = re.findall(r"^```sh\n(.*?)^```", (SKILL / "SKILL.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 12
+    earlier = len(agent.stack.live("Our new mug"))  # other tests post it too
     done = agent.run("echo '\f'\n".join(blocks))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (agent.folder / "slipway" / "SKILL.md").read_bytes() == (SKILL / "SKILL.md").read_bytes()
@@ -111,7 +112,7 @@ def test_every_block_of_the_page_does_what_the_page_says(agent: Agent) -> None:
         **{f"mug-week-{n}": "scheduled" for n in (1, 2, 3)},
         "mug-asked": "scheduled",
     }
-    assert [line["caption"] for line in agent.stack.live("Our new mug")] == ["Our new mug"]
+    assert len(agent.stack.live("Our new mug")) == earlier + 1
     assert posts["mug-tomorrow"]["caption"] == "Our mug, at last"
     assert posts["mug-slides"]["accounts"]["states"][0]["delivered_as"] == "inbox_draft"
     assert '"status": "posted"' in printed[5]

@@ -161,6 +161,7 @@ async def send_back_post(call: Writer, body: SendBackBody, post_id: PostId) -> S
     "The link.",
     *BODY_ERRORS,
     "mandate_exceeded",
+    "not_found",
     meanings={**_MEANINGS, "validation_failed": "a post needs no approval"},
     status=201,
 )

@@ -359,15 +359,12 @@ def test_an_approval_against_an_edit_sends_nothing_that_nobody_approved(
             [0.0, chance.uniform(0, 0.2)],
             lambda: send_due(context, agent, waits),  # noqa: B023  it ends in the round
             lambda: actions.approve(agent.context, approver, waits, shown, at),  # noqa: B023
-            lambda: edit(agent.context, agent.caller, waits, change),  # noqa: B023
+            lambda: n and edit(agent.context, agent.caller, waits, change),  # noqa: B023  the first one goes out
         )
         send_due(context, agent, waits)
     assert not [one for one in sent if one.startswith("forged")]
     assert len(set(sent)) == len(sent)
-    assert ROUNDS < ENOUGH or sent, "no approval was ever faster"
-
-
-ENOUGH = 20
+    assert "shown 0" in sent[0]
 
 
 def send_due(context: Context, core: CoreFixture, identity: UUID) -> None:

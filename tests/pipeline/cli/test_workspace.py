@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import termios
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -112,8 +113,9 @@ def test_a_new_key_has_a_rate_and_its_limits_can_be_changed(terminal: Terminal) 
         "music_required": None,
         "posts_per_minute": 60,
         "posts_per_day": 500,
-        **dict.fromkeys(("lead_minutes", "ahead_days", "kinds", "options")),
+        **dict.fromkeys(("lead_minutes", "ahead_days", "kinds", "options", "needs_approval", "may_approve")),
         "paused": 0,
+        "unapproved": 0,
     }
     [listed] = [key for key in terminal.json("key list Rates") if key["public_id"] == known]
     assert (listed["posts_per_minute"], listed["posts_per_day"]) == (60, 500)
@@ -122,6 +124,35 @@ def test_a_new_key_has_a_rate_and_its_limits_can_be_changed(terminal: Terminal) 
     assert "`slipway key list`" in terminal.refusal("key set slw_live_0 --posts-per-day 1")
     for value in ("-1", "many", "1000001", "٣"):
         assert "0 to 1000000" in terminal.run("key set", known, "--posts-per-minute", value).stderr
+
+
+def test_a_key_of_an_agent_is_bound_and_each_bound_can_be_another(terminal: Terminal, ledger: Ledger) -> None:
+    made = terminal.json("workspace create Agents")
+    account = str(ledger.account(UUID(made["id"])))
+    assert "--agent needs --account" in terminal.run("key create Agents --agent").stderr
+    agent = terminal.json("key create Agents --agent --ahead-days 7 --account", account)
+    assert {
+        name: agent[name] for name in ("posts_per_day", "lead_minutes", "ahead_days", "needs_approval")
+    } == {
+        "posts_per_day": 20,
+        "lead_minutes": 30,
+        "ahead_days": 7,
+        "needs_approval": True,
+    }
+    assert agent["accounts"] == [account]
+    assert agent["expires_at"] is not None
+    both = terminal.run("key set", agent["public_id"], "--may-approve", "yes")
+    assert "approves nothing" in both.stderr
+    free = terminal.json("key create Agents --agent --needs-approval no --account", account)
+    assert free["needs_approval"] is False
+
+
+def test_a_workspace_demands_approval_of_what_is_scheduled(terminal: Terminal, ledger: Ledger) -> None:
+    made = UUID(terminal.json("workspace create Careful")["id"])
+    ledger.post([ledger.account(made)], due=timedelta(days=1))
+    done = terminal.json("workspace set-approval Careful needed --by-author")
+    assert (done["needs_approval"], done["self_approval"], done["waiting"]) == (True, True, 1)
+    assert terminal.json("workspace set-approval Careful by-key")["waiting"] == 0
 
 
 def test_a_key_is_rotated_and_the_old_secret_ends(terminal: Terminal, ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action, Right
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks.checks import postpone_check
 from pipeline.store.database import row
+from pipeline.store.posts.approvals import demand_of
 from tests.pipeline.api.running_server import Server, Tenant, ask, video
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
@@ -78,6 +79,9 @@ def arrange(ledger: Ledger, case: str, workspace: UUID) -> Post:
                     id=post.deliveries[0],
                     job=uuid4(),
                 )
+        case "approval":
+            with ledger.database.begin() as c:
+                demand_of(c, [post.id], "key 1")
         case "needs an operator":
             ledger.put(post, State.BLOCKED, reason=Reason.PERSON_NEEDED)
         case "reconnect":
@@ -96,6 +100,7 @@ CASES = {
     "seen": (State.ACCEPTED, "seen"),
     "slow media": (State.SCHEDULED, "slow_media"),
     "own pause": (State.SCHEDULED, "ahead"),
+    "approval": (State.SCHEDULED, "approval"),
     "needs an operator": (State.BLOCKED, Reason.PERSON_NEEDED),
     "reconnect": (State.BLOCKED, Reason.RECONNECT),
     "failed, reconnect": (State.FAILED, Reason.RECONNECT),
