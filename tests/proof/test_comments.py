@@ -20,7 +20,8 @@ _COMMENTS = """SELECT d.id, d.account_id, d.state, d.reason, d.looks,
                       (SELECT count(*) FROM attempts a WHERE a.delivery_id = d.id AND a.armed_at IS NOT NULL) AS armed
                FROM deliveries d WHERE d.post_id = :post AND d.is_comment"""
 _EXPIRE_LOOKING = """UPDATE deliveries SET working_since = working_since - interval '3 hours', next_at = now()
-                     WHERE post_id = :post AND is_comment AND state = 'unknown' RETURNING id"""
+                     WHERE id IN (SELECT id FROM deliveries WHERE post_id = :post AND is_comment
+                                    AND state = 'unknown' ORDER BY id FOR UPDATE) RETURNING id"""
 
 
 class CommentScenario(CrashScenario):
