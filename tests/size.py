@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 68_773,
     "Python files of the product": 568,
     "Markdown words": 33_824,
-    "lines of tests": 115_992,
+    "lines of tests": 115_993,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

@@ -106,6 +106,7 @@ def test_a_link_needs_no_login_and_shows_its_posts_only(
         shown = client.get(path)  # reading changes nothing
         assert (shown.status_code, shown.headers["Referrer-Policy"]) == (200, "no-referrer")
         assert "Our &lt;b&gt;mug&lt;/b&gt;" in shown.text
+        assert "by the clock of UTC" in shown.text
         assert "a secret" not in shown.text
         assert "/dashboard/queue" not in shown.text
         assert not approval(core.context, waiting).is_approved
