@@ -14,8 +14,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.actions.cancel_delete_retry import require_post
 from pipeline.actions.edit import dispatch_first, edit
-from pipeline.actions.post_changes import Change
+from pipeline.actions.post_changes import Change, refuse_stale
 from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import SETTLED
 from pipeline.domain.post import NO_TIME
@@ -24,7 +25,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages.mandate import CODE as MANDATE
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_rules import build_refusal
-from pipeline.stages.post_state import compute_version, is_current
+from pipeline.stages.post_state import compute_version
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import COMMAND_LINE, Caller, read_caller
 from pipeline.store.database import new_id
@@ -43,7 +44,7 @@ MOST_POSTS = 100
 
 def find_approval(c: Connection, caller: Caller, post_id: UUID) -> Approval | None:
     """Return the approval of a post; None if it needs none. Raises Refusal 404."""
-    _read_post(c, caller, post_id, lock=False)
+    require_post(c, caller, post_id, lock=False)
     return approvals.read_approvals(c, [post_id]).get(post_id)
 
 
@@ -57,21 +58,25 @@ def approve(
     ``edit``.
     """
     refuse_unresolved(context)
-    version = None if due_at is None else _move(context, caller, post_id, shown, due_at)
-    with context.database.begin() as c:
-        post = _read_post(c, caller, post_id, lock=True)
-        if version is None:
-            approve_locked(c, caller, post, shown)
-        else:
-            _refuse_other_version(c, caller, post_id, version)
-            _give(c, caller, post, None)
-        found = _require(c, post_id)
+    try:
+        version = None if due_at is None else _move(context, caller, post_id, shown, due_at)
+        with context.database.begin() as c:
+            post = require_post(c, caller, post_id)
+            refuse_stale(c, caller, post_id, version)
+            if version is None:
+                _refuse_without_time(post)
+            _give(c, caller, post, shown if version is None else None)
+            found = _require(c, post_id)
+    except Refusal as refusal:
+        if refusal.code == "precondition_failed":
+            raise _changed() from None
+        raise
     dispatch_first(context, [post.now])
     return found
 
 
 def _move(context: Context, caller: Caller, post_id: UUID, shown: str, due_at: datetime) -> str:
-    """Give the post its new time, if it is what was shown, and return its version then; it is not approved yet."""
+    """Give the post its new time, if it is what was shown, and return its tag then; it is not approved yet."""
     with context.database.begin() as c:
         found = _require(c, post_id)
         _refuse_approver(caller, found)
@@ -80,18 +85,8 @@ def _move(context: Context, caller: Caller, post_id: UUID, shown: str, due_at: d
     if view is None:
         raise _changed()
     change = Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at, shifts=True, by_approver=True)
-    try:
-        return edit(context, caller, post_id, change, f'"{compute_version(view)}"').version
-    except Refusal as refusal:
-        if refusal.code == "precondition_failed":
-            raise _changed() from None
-        raise
-
-
-def _refuse_other_version(c: Connection, caller: Caller, post_id: UUID, version: str) -> None:
-    view = read_post(c, caller.workspace_id, post_id, caller.accounts)
-    if view is None or not is_current(f'"{version}"', view):
-        raise _changed()
+    edited = edit(context, caller, post_id, change, f'"{compute_version(view)}"')
+    return f'"{edited.version}"'
 
 
 def approve_locked(c: Connection, caller: Caller, post: LockedPost, shown: str | None) -> None:
@@ -117,7 +112,7 @@ def send_back(context: Context, caller: Caller, post_id: UUID, shown: str, why: 
 
 
 def _send_back(c: Connection, caller: Caller, post_id: UUID, shown: str, why: str) -> None:
-    post, found = _read_post(c, caller, post_id, lock=True), _require(c, post_id)
+    post, found = require_post(c, caller, post_id), _require(c, post_id)
     _refuse_approver(caller, found)
     _refuse_other(found, shown)
     if any(part.armed for part in post.deliveries):
@@ -154,7 +149,7 @@ def make_link(
     token = secrets.token_urlsafe(32)
     with context.database.begin() as c:
         for post_id in post_ids:
-            _read_post(c, caller, post_id, lock=False)
+            require_post(c, caller, post_id, lock=False)
             _refuse_approver(caller, _require(c, post_id))
         link = ApprovalLink(
             id=new_id(),
@@ -162,7 +157,7 @@ def make_link(
             posts=list(dict.fromkeys(post_ids)),
             answered=(),
             maker=caller.author,
-            expires_at=_read_post(c, caller, post_ids[0], lock=False).now + lasts,
+            expires_at=require_post(c, caller, post_ids[0], lock=False).now + lasts,
         )
         approvals.add_link(c, token, link)
         posts = [str(one) for one in link.posts]
@@ -179,7 +174,7 @@ def answer_by_link(context: Context, token: str, post_id: UUID, shown: str, why:
         caller = None if link is None else build_link_caller(c, link)
         if link is None or caller is None or post_id not in link.posts:
             raise Refusal(404, "not_found", "There is no such link, or its time is over.")
-        post = _read_post(c, caller, post_id, lock=True)
+        post = require_post(c, caller, post_id)
         if not approvals.answer_once(c, link.id, post_id):
             raise Refusal(409, CHANGED, "This link has answered for this post already.")
         if why is None:
@@ -199,13 +194,6 @@ def build_link_caller(c: Connection, link: ApprovalLink) -> Caller | None:
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
-
-
-def _read_post(c: Connection, caller: Caller, post_id: UUID, *, lock: bool) -> LockedPost:
-    post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
-    if post is None:
-        raise Refusal(404, "not_found", "There is no such post.")
-    return post
 
 
 def _require(c: Connection, post_id: UUID) -> Approval:

@@ -128,7 +128,8 @@ def _run_each(post_ids: Sequence[UUID], work: Callable[[UUID], None]) -> ActionR
     return ActionResult(ids=ids, errors=errors)
 
 
-def _read_post(c: Connection, caller: Caller, post_id: UUID, *, lock: bool = True) -> LockedPost:
+def require_post(c: Connection, caller: Caller, post_id: UUID, *, lock: bool = True) -> LockedPost:
+    """Return a post to act on. Raises Refusal 404."""
     post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
@@ -149,7 +150,7 @@ def find_targets(
     c: Connection, caller: Caller, verb: str, post_id: UUID, account_ids: Accounts
 ) -> Sequence[LockedDelivery]:
     """Return the deliveries that cancel, delete or retry would change now. Raises Refusal where nothing is done."""
-    post = _read_post(c, caller, post_id, lock=False)
+    post = require_post(c, caller, post_id, lock=False)
     if verb == "retry":
         failed, _ = _find_failed(post, account_ids)
         refuse_sending_again(caller, post, failed)
@@ -174,7 +175,7 @@ def _find_cancelable(post: LockedPost, account_ids: Sequence[UUID] | None) -> Se
 
 def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Accounts, tag: Tag) -> None:
     with context.database.begin() as c:
-        post = _read_post(c, caller, post_id)
+        post = require_post(c, caller, post_id)
         refuse_stale(c, caller, post_id, tag)
         unsettled = _find_cancelable(post, account_ids)
         cancel_deliveries(context, c, post, unsettled)
@@ -254,12 +255,12 @@ def retry_within(
     context: Context, c: Connection, caller: Caller, post_id: UUID, account_ids: Accounts, tag: Tag = None
 ) -> RetriedPost | None:
     """Retry one post in the caller's transaction; None if its media changed concurrently. Raises Refusal."""
-    seen = _read_post(c, caller, post_id, lock=False)
+    seen = require_post(c, caller, post_id, lock=False)
     requested, _ = _find_failed(seen, account_ids)
     refuse_sending_again(caller, seen, requested)
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, open_checks(context, c, seen, requested))
-    post = _read_post(c, caller, post_id)
+    post = require_post(c, caller, post_id)
     refuse_stale(c, caller, post_id, tag)
     if (post.media, post.music_url, post.own) != (seen.media, seen.music_url, seen.own):
         return None
