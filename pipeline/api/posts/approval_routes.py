@@ -100,7 +100,7 @@ class PostApproval(ResponseModel):
 
 
 class ApprovalLinkModel(ResponseModel):
-    """A link for a client. Whoever has it approves these posts or sends them back, each once."""
+    """A link for a client without a key: each of these posts is approved or sent back by it once."""
 
     id: UUID
     url: str = Field(description="Shown only now.")
