@@ -23,7 +23,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 68_765,
+    "code lines of the product": 68_767,
     "Python files of the product": 568,
     "Markdown words": 33_824,
     "lines of tests": 115_993,

@@ -33,7 +33,9 @@ class KeyMandate(ResponseModel):
     options: list[str] | None = Field(
         description="Options that a post may set, such as tiktok.title or first_comment."
     )
-    needs_approval: bool = Field(description="What it writes is sent once another person or key has approved it.")
+    needs_approval: bool = Field(
+        description="What it writes is sent once another person or key has approved it."
+    )
     may_approve: bool = Field(description="It may approve posts that it did not write.")
 
 
