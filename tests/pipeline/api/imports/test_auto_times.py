@@ -8,7 +8,7 @@ import pytest
 
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.imports.test_reading_options import plan
-from tests.pipeline.api.posts.test_auto_times import DAY, NOON, next_noon, to_time
+from tests.pipeline.api.posts.test_auto_times import DAY, next_time, once_a_day, to_time
 from tests.pipeline.api.running_server import ask, video
 
 URL = "https://media.example/v.mp4"
@@ -26,11 +26,11 @@ def list_dues(importer: Importer) -> list[datetime]:
 def test_cells_and_blank_cells_take_free_times_in_order(importer: Importer) -> None:
     account = str(importer.tenant.accounts["tiktok"])
     path = f"/accounts/{account}/posting-times"
-    ask(importer.server, importer.tenant.key, "PATCH", path, {"times": NOON})
+    ask(importer.server, importer.tenant.key, "PATCH", path, {"times": once_a_day()})
     text = write(account, "auto", "AUTO", "", "2090-01-01T00:00:00Z")
     found = plan(importer, text, blank="auto")
     assert found["counts"]["accepted"] == 4, importer.records(found["id"])
-    first = next_noon()
+    first = next_time()
     planned = [record.due_at for record in importer.records(found["id"])]
     assert planned[:3] == [first, first + DAY, first + 2 * DAY]
     forecast = importer.server.get(f"/imports/{found['id']}/forecast", importer.tenant.key)

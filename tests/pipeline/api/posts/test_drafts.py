@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.domain.level import LEVELS
 from pipeline.store.database import rows
-from tests.pipeline.api.posts.test_auto_times import next_noon, set_times, to_time
+from tests.pipeline.api.posts.test_auto_times import next_time, set_times, to_time
 from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
 
 LATER = "2090-01-01T00:00:00.000Z"
@@ -90,7 +90,7 @@ def test_it_goes_out_at_once_or_at_a_free_posting_time(server: Server) -> None:
     first, second = (draft(server, tenant, caption=text, accounts=accounts) for text in ("one", "two"))
     assert schedule(server, tenant, first["id"]).json()["data"]["status"] == "pending"
     found = schedule(server, tenant, second["id"], scheduled_at="auto").json()["data"]
-    assert to_time(found["scheduled_at"]) == next_noon()
+    assert to_time(found["scheduled_at"]) == next_time()
 
 
 def test_it_is_canceled_and_deleted_and_no_reschedule_moves_it(server: Server) -> None:
