@@ -309,7 +309,9 @@ def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:
     with jobs.begin_step(context.database) as c:
         posts = receipts.list_open_posts(c, claimed.id, POSTS)
         if claimed.verb in OF_DEAD_LETTERS:  # an action on a dead letter has its own record of who did it
-            caller = replace(caller, actor=find_actor(c, claimed.verb, "steering job", claimed.id))
+            caller = replace(
+                caller, actor=find_actor(c, store.JOBS.list_begun_by(claimed), "steering job", claimed.id)
+            )
     for post in posts:
         _steer_post(context, claimed, caller, post)
     with jobs.begin_step(context.database) as c:

@@ -77,7 +77,7 @@ def read_post_history(
     changes = list_changes(c, AuditFilter(subject=str(post.id)), limit=SHOWN, newest_first=True)
     changes += list_shared_changes(c, post.id, SHOWN)
     origin = find_origin(c, post.id)
-    by = None if origin.import_id is None else find_actor(c, "apply", "import", origin.import_id)
+    by = None if origin.import_id is None else find_actor(c, ("apply",), "import", origin.import_id)
     entries = [
         HistoryEntry(at=post.created_at, kind="origin", facts={"origin": origin, "by": by}),
         *list_undoable(c, changes),

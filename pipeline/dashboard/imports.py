@@ -164,7 +164,7 @@ async def _render(request: Request, visitor: Visitor, refused: Refusal | None = 
 def _read(c: Connection, visitor: Visitor, text: str, query: QueryParams) -> Mapping[str, Any]:
     """Return what the template shows. Raises HTTPException."""
     _, job = _find(c, visitor, text)
-    actor, silence = find_actor(c, "create", "import", job.id), read_silences(c).get(IMPORTS)
+    actor, silence = find_actor(c, ("create",), "import", job.id), read_silences(c).get(IMPORTS)
     rows, following = _list_rows(c, job, query)
     ids = sorted({account for _, row in rows for account in row.accounts or ()})
     made = [ListFilter(import_id=job.id, state=state) for state in OUTCOMES if job.result.get("created")]

@@ -60,7 +60,7 @@ def run_step(
                 error = {"code": "invalid_token", "message": message}
                 jobs.change(c, table, job.id, state="failed", error=error)
             if job is not None and caller is not None and job.key_id is None:
-                caller = replace(caller, behalf=find_actor(c, None, table.noun, job.id))
+                caller = replace(caller, behalf=find_actor(c, table.list_begun_by(job), table.noun, job.id))
         return job is not None and work(job, caller)
     finally:
         _running.discard(identity)

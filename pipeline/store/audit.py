@@ -127,16 +127,16 @@ def record_change(
     return int(added.id)
 
 
-def find_actor(c: Connection, verb: str | None, kind: Kind, subject_id: UUID) -> Actor | None:
-    """Return who last did this to a subject, or anything (*verb* None); None: no row says so."""
+def find_actor(c: Connection, verbs: Sequence[str], kind: Kind, subject_id: UUID) -> Actor | None:
+    """Return who last did one of these to a subject; None: no row says so."""
     found = row(
         c,
         """SELECT actor_kind AS kind, actor_name AS name, actor_id AS id, address, request_id FROM audit
-           WHERE subject = :subject AND kind = :kind AND verb = coalesce(CAST(:verb AS text), verb)
+           WHERE subject = :subject AND kind = :kind AND verb = ANY(:verbs)
            ORDER BY at DESC, id DESC LIMIT 1""",
         subject=str(subject_id),
         kind=kind,
-        verb=verb,
+        verbs=[*verbs],
     )
     return None if found is None else Actor(**found._mapping)
 

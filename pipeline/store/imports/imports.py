@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.bulk_import import WORKING, ImportState
+from pipeline.domain.bulk_import import WORKING, Action, ImportState
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.release_forecast import Waiting
 from pipeline.store import jobs
@@ -279,6 +279,7 @@ JOBS = JobTable(
     columns=_COLUMNS,
     to_job=_to_import,
     working=f"state IN ({_WORKING}) AND size IS NOT NULL",
+    list_begun_by=lambda _: ("create", Action.apply, Action.rollback),
     begin="CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END",
     cleared={"held": None},
 )

@@ -275,4 +275,5 @@ JOBS = JobTable(
     columns=_COLUMNS,
     to_job=_to_job,
     working=f"state IN ('selecting', 'working') AND level <= :level AND NOT EXISTS ({_EARLIER})",
+    list_begun_by=lambda job: (job.verb,),
 )

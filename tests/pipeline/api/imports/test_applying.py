@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
+from pipeline.domain.audit import Actor
+from pipeline.imports import control
 from pipeline.imports.import_slice import CHUNK
 from pipeline.maintenance.expire import expire_imports
 from pipeline.store.accounts.grants import deactivate
+from pipeline.store.auth.keys import read_caller
+from pipeline.store.auth.workspaces import set_approval
 from pipeline.store.database import rows
 from pipeline.store.deliveries.move import recompute_post_status
 from tests.pipeline.api.imports.importing import Importer, do_step, write_lines
@@ -54,6 +59,24 @@ def test_each_post_that_is_made_is_a_line_of_the_log_and_a_repeat_is_none(
     expected = {f"post post={m.post_id} delivery={m.ids} import={done['id']} workspace={m.w}" for m in made}
     assert len(expected) == len(lines) == 2
     assert set(lines) == expected
+
+
+def test_posts_of_an_import_without_a_key_are_by_whom_applied_it(importer: Importer) -> None:
+    context, workspace = importer.server.context, importer.tenant.workspace
+    planned = importer.plan(importer.body(1))
+    identity = UUID(planned["id"])
+    with context.database.begin() as c:
+        set_approval(c, workspace, needed=True, by_author=False)
+        c.execute(text("UPDATE imports SET key_id = NULL WHERE id = :id"), {"id": identity})
+        caller = read_caller(c, workspace, None)
+    assert caller is not None
+    ann, bob = (replace(caller, actor=Actor(kind="user", name=name)) for name in ("ann", "bob"))
+    control.apply(context, ann, identity, planned["plan"]["hash"])
+    control.rename(context, bob, identity, "Bob's name for it")
+    assert importer.work(identity)["state"] == "applied"
+    with context.database.begin() as c:
+        [found] = rows(c, "SELECT author FROM approvals WHERE workspace_id = :w", w=workspace)
+    assert "ann" in found.author
 
 
 def test_the_same_file_twice_makes_nothing_new(importer: Importer) -> None:
