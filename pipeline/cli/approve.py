@@ -11,7 +11,7 @@ import click
 
 from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.options import DURATION, FUTURE_OR_NOW
-from pipeline.cli.output import Command, print_fields, print_present
+from pipeline.cli.output import Command, is_json, print_fields, print_present
 from pipeline.cli.post_requests import group_by_workspace
 from pipeline.cli.progress import is_interactive
 
@@ -40,7 +40,7 @@ def _run(post: str, work: Callable[[Context, Caller, UUID], Any]) -> Any:
 
 def _print(found: Any) -> None:
     shown = approval_routes.PostApproval.from_approval(found).model_dump(mode="json")
-    print_present(shown)
+    print_present({n: v for n, v in shown.items() if is_json() or v is not False})
 
 
 @click.command(cls=Command)

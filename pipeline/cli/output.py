@@ -121,7 +121,7 @@ def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, An
 
 def print_present(facts: Mapping[str, Any]) -> None:
     """Print one thing as `print_fields` does; lines for people leave out what is None or empty."""
-    print_fields(facts if is_json() else {n: v for n, v in facts.items() if v not in (None, "")})
+    print_fields(facts if is_json() else {n: v for n, v in facts.items() if v not in (None, "", [])})
 
 
 def answer(facts: Mapping[str, Any], sentence: str) -> None:

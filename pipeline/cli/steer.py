@@ -154,7 +154,8 @@ _add_verb(
 _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
 _add_verb(
     "approve",
-    "Approve the posts that wait for it, as they were counted. What you wrote or changed last is skipped.",
+    "Approve the posts that wait for it, of all that match, as they were counted. Who wrote one or changed it last "
+    "does not approve it.",
     "--account acme --due now..7d --yes",
 )
 

@@ -67,7 +67,7 @@ UNION ALL
 SELECT 'paused', 'delivery', h.delivery_id::text, h.why, h.since, NULL
 FROM paused_deliveries h WHERE h.delivery_id = ANY (CAST(:ids AS uuid[]))
 UNION ALL
-SELECT 'approval', 'delivery', d.id::text, coalesce('sent back: ' || v.sent_back, 'it is not approved'),
+SELECT 'approval', 'delivery', d.id::text, coalesce('sent back: ' || v.sent_back, 'it is new or has changed'),
        v.changed_at, NULL
 FROM deliveries d JOIN approvals v ON v.post_id = d.post_id AND v.digest IS NULL
 WHERE d.id = ANY (CAST(:ids AS uuid[])) AND d.state IN ({_CLAIMABLE})

@@ -164,7 +164,10 @@ def test_a_worker_that_dies_is_restarted_and_one_that_keeps_dying_is_named_and_h
     with place_in() as place:
         data = place.folder / "data"
 
-        with keep_killing(data, "worker-upkeep") as stop, up(place, lambda: kill(data, "worker-publish", 1)) as running:
+        with (
+            keep_killing(data, "worker-upkeep") as stop,
+            up(place, lambda: kill(data, "worker-publish", 1)) as running,
+        ):
             stop.set()
             assert running.summary["warnings"] == ["worker-upkeep is not ready yet."]
             publish(running)
