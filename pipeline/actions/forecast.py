@@ -35,7 +35,7 @@ NOTHING_ELSE = WhatIf()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountForecast:
-    """What becomes of an account's posts. ``held``: by a pause, for as long as that lasts."""
+    """What becomes of an account's posts. ``held``: by a pause or for an approval, for as long as that lasts."""
 
     account: AccountRow
     posts: int
@@ -73,7 +73,7 @@ def forecast_releases(
         for one in list_sent(c, platforms.keys(), apps)
         if one.account in limits and one.drafts in limits[one.account].quotas
     ]
-    asked = [one._replace(paused=one.paused or one.account in what_if.paused) for one in waiting]
+    asked = [one._replace(hold="pause") if one.account in what_if.paused else one for one in waiting]
     found = run_ahead(asked, sent, limits, database_now(c))
     return [release for release in found if release.waiting.account in platforms]
 

@@ -32,7 +32,7 @@ csv_option = click.option("--csv", "as_csv", is_flag=True, help="A line for each
 @click.option("--what-if", metavar="CHANGES", default="", help="posts-per-day=50,pause=tiktok")
 @csv_option
 def command(workspace: str | None, until: datetime | None, what_if: str, *, as_csv: bool) -> None:
-    """Show when the posts of a workspace go out: how many of each account are on time, late, or held by a pause.
+    """Show when the posts of a workspace go out: how many of each account are on time, late, or held.
 
     The release is run ahead with the limits that publishing keeps: rates, gaps, daily quotas, pauses.
 

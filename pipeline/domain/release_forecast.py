@@ -20,7 +20,9 @@ DAY = timedelta(days=1)
 ON_TIME = timedelta(minutes=1)
 """How much later than its time a post may go out and be on time."""
 
-Why = Literal["", "pace", "quota", "pause"]
+Holding = Literal["", "pause", "approval"]
+"""What holds a delivery for as long as it lasts."""
+Why = Literal["", "pace", "quota", "pause", "approval"]
 
 
 class Waiting(NamedTuple):
@@ -30,12 +32,12 @@ class Waiting(NamedTuple):
     platform: Platform
     due: datetime
     drafts: bool = False
-    paused: bool = False
+    hold: Holding = ""
     is_new: bool = False
 
 
 class Release(NamedTuple):
-    """When a delivery goes out, None if a pause holds it; and what it waits for longest."""
+    """When a delivery goes out, None if something holds it; and what it waits for longest."""
 
     waiting: Waiting
     at: datetime | None
@@ -71,8 +73,8 @@ def run_ahead(
     """Yield the release of each delivery. ``sent``: in the last 24 hours, by scope, oldest first."""
     lines: dict[tuple[UUID, bool], deque[Waiting]] = defaultdict(deque)
     for one in sorted(waiting, key=lambda one: one.due):
-        if one.paused:
-            yield Release(one, None, "pause")
+        if one.hold:
+            yield Release(one, None, one.hold)
         else:
             lines[one.account, one.drafts].append(one)
     went: dict[Hashable, list[datetime]] = defaultdict(list)

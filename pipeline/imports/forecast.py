@@ -19,6 +19,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages.platform_limits import find_daily_quota, list_draft_options, name_counted
 from pipeline.stages.warnings import get_grant_end, warn_of_expiring_grant
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.auth.keys import read_caller
 from pipeline.store.deliveries.to_release import list_sent
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
@@ -39,7 +40,7 @@ class DayForecast:
     fits: int
     """The number of ``posts`` that go out on time."""
     last_at: datetime | None
-    """When the last of them goes out; None if a pause holds all."""
+    """When the last of them goes out; None if all are held."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +48,7 @@ class Conflict:
     """An obstacle between an account's posts and their times. ``posts``: how many of the import it concerns."""
 
     kind: str
-    """quota · pace · pause · grant · content."""
+    """quota · pace · pause · approval · grant · content."""
     account: AccountRow
     posts: int
     message: str
@@ -66,6 +67,9 @@ class Forecast:
 def forecast(context: Context, c: Connection, job: Import, zone: tzinfo = UTC) -> Forecast:
     """Return the forecast of the rows of an import that are not applied yet. *zone*: where its days begin and end."""
     new = store.list_new(c, job.id, list_draft_options(context))
+    caller = read_caller(c, job.workspace_id, job.key_id)
+    if caller is not None and caller.needs_approval:
+        new = [one._replace(hold=one.hold or "approval") for one in new]
     ids = sorted({one.account for one in new})
     accounts = {account.id: account for account in find_accounts(c, job.workspace_id, ids)}
     releases = forecast_releases(context, c, accounts.values(), new)
@@ -130,6 +134,8 @@ def _explain(context: Context, account: AccountRow, why: Why, *, drafts: bool) -
     match why:
         case "pause":
             return "A pause holds them until it is lifted."
+        case "approval":
+            return "They wait for an approval."
         case "quota" if quota := find_daily_quota(context, account.platform, drafts=drafts):
             whose = "our app" if quota.per == "app" else "an account"
             return (

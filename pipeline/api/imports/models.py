@@ -284,7 +284,9 @@ class ImportPage(ResponseModel):
     next_cursor: str | None
 
 
-ConflictKind = TypeAliasType("ConflictKind", Literal["quota", "pace", "pause", "grant", "content"])
+ConflictKind = TypeAliasType(
+    "ConflictKind", Literal["quota", "pace", "pause", "approval", "grant", "content"]
+)
 
 
 class ImportDay(ResponseModel):
@@ -298,9 +300,7 @@ class ImportDay(ResponseModel):
     posts: int = Field(description="That the import adds.")
     before: int = Field(description="That are planned or sent already.")
     fits: int = Field(description="Of posts, that go out on time.")
-    last_at: Timestamp | None = Field(
-        description="When the last of them goes out; null if a pause holds them all."
-    )
+    last_at: Timestamp | None = Field(description="When the last of them goes out; null if all are held.")
 
 
 class ForecastAccount(ResponseModel):
@@ -312,7 +312,7 @@ class ForecastAccount(ResponseModel):
     posts: int
     on_time: int = Field(description="Within a minute of their times.")
     late: int
-    held: int = Field(description="By a pause, for as long as it lasts.")
+    held: int = Field(description="By a pause or for an approval, for as long as that lasts.")
     first_late: Timestamp | None = Field(description="When the first late one is due.")
     last_at: Timestamp | None = Field(description="When the last one goes out.")
 
@@ -321,8 +321,8 @@ class ImportConflict(ResponseModel):
     """Why posts of an account go out later than planned, or may not. No row is rejected for it."""
 
     kind: ConflictKind = Field(
-        description="A full day; faster than the platform takes them; a pause; a grant that ends first; the same "
-        "content twice."
+        description="A full day; faster than the platform takes them; a pause; an approval that is needed; a grant "
+        "that ends first; the same content twice."
     )
     account_id: UUID
     platform: Platform

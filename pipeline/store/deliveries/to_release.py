@@ -15,7 +15,7 @@ from pipeline.domain.post import NO_TIME
 from pipeline.domain.release_forecast import Waiting
 from pipeline.store.database import read_all
 from pipeline.store.deliveries.daily_quota import SENT_WITHIN_A_DAY
-from pipeline.store.deliveries.holds import IS_PAUSED, quote
+from pipeline.store.deliveries.holds import IS_PAUSED, IS_UNAPPROVED, quote
 
 _TO_RELEASE = quote(WAITING | {State.ACCEPTED, State.QUEUED, State.PREPARING})
 
@@ -37,7 +37,8 @@ def list_to_release(
         c,
         Waiting,
         f"""SELECT d.account_id AS account, d.platform, d.due_at AS due, d.inbox_draft AS drafts,
-                   {IS_PAUSED} AS paused, false AS is_new
+                   CASE WHEN {IS_PAUSED} THEN 'pause' WHEN {IS_UNAPPROVED} THEN 'approval' ELSE '' END AS hold,
+                   false AS is_new
             FROM post_deliveries d
             WHERE (d.account_id = ANY(CAST(:accounts AS uuid[])) OR d.platform = ANY(CAST(:apps AS text[])))
               AND d.state IN ({_TO_RELEASE}) AND d.due_at < coalesce(CAST(:until AS timestamptz), :none)""",

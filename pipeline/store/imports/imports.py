@@ -322,8 +322,9 @@ def list_new(c: Connection, identity: UUID, draft_options: DraftOptions) -> list
             SELECT x.id AS account, x.platform, due,
                    coalesce(coalesce(added.own -> x.platform, r.body -> x.platform) @> ANY (ARRAY(
                         SELECT jsonb_array_elements(CAST(:draft_options AS jsonb) -> x.platform))), false) AS drafts,
-                   EXISTS (SELECT FROM pauses WHERE (scope, target) IN (('all', ''), ('platform', x.platform),
-                       ('workspace', x.workspace_id::text), ('account', x.id::text))) AS paused, true AS is_new
+                   CASE WHEN EXISTS (SELECT FROM pauses WHERE (scope, target) IN (('all', ''), ('platform', x.platform),
+                       ('workspace', x.workspace_id::text), ('account', x.id::text))) THEN 'pause' ELSE '' END AS hold,
+                   true AS is_new
             FROM added JOIN import_rows r ON r.import_id = :id AND r.number = added.number
                  JOIN accounts x ON x.id = account""",
         id=identity,

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from adapters.contract import Platform
-from pipeline.domain.release_forecast import AccountLimits, Quota, Waiting, run_ahead
+from pipeline.domain.release_forecast import AccountLimits, Holding, Quota, Waiting, run_ahead
 
 NOW = datetime(2031, 5, 4, 10, tzinfo=UTC)
 ONE, TWO = UUID(int=1), UUID(int=2)
 FREE = AccountLimits(gap=timedelta(0), quotas={})
 
 
-def wait(minutes: float, account: UUID = ONE, *, drafts: bool = False, paused: bool = False) -> Waiting:
+def wait(minutes: float, account: UUID = ONE, *, drafts: bool = False, hold: Holding = "") -> Waiting:
     due = NOW + timedelta(minutes=minutes)
-    return Waiting(account, Platform.YOUTUBE, due, drafts=drafts, paused=paused)
+    return Waiting(account, Platform.YOUTUBE, due, drafts=drafts, hold=hold)
 
 
 def run(
@@ -69,7 +69,11 @@ def test_a_quota_of_our_app_is_shared_by_its_accounts() -> None:
 
 def test_what_a_pause_holds_has_no_time_and_takes_no_place() -> None:
     limits = AccountLimits(gap=timedelta(minutes=1), quotas={False: Quota(ONE, 1)})
-    assert run([wait(0, paused=True), wait(0)], limits) == [(None, "pause"), (0, "")]
+    assert run([wait(0, hold="pause"), wait(0), wait(0, hold="approval")], limits) == [
+        (None, "pause"),
+        (None, "approval"),
+        (0, ""),
+    ]
 
 
 def test_ten_thousand_posts_over_a_quota_are_run_through_in_order() -> None:

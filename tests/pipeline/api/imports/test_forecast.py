@@ -8,7 +8,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.contract import Platform
+from pipeline.store.auth.workspaces import set_approval
 from pipeline.store.deliveries.pauses import pause
+from pipeline.store.deliveries.to_release import list_to_release
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.imports.test_applying import apply
 from tests.pipeline.api.running_server import Server
@@ -171,3 +173,15 @@ def test_what_does_not_fit_is_carried_on_over_all_days_of_the_file(importer: Imp
         "in 24 hours, 15: these go out later. The first of them is due 2031-05-04 09:30 UTC."
         in (found["conflicts"][0]["message"])
     )
+
+
+def test_what_waits_for_an_approval_has_no_time_applied_or_not(importer: Importer) -> None:
+    with importer.server.context.database.begin() as c:
+        set_approval(c, importer.tenant.workspace, needed=True, by_author=False)
+    apply(importer, importer.plan(importer.body(1)))
+    found = forecast(importer, importer.plan(importer.body(2), importer.body(3)))
+    assert kinds(found) == [("approval", 2)]
+    assert "They wait for an approval." in found["conflicts"][0]["message"]
+    with importer.server.context.database.begin() as c:
+        waiting = list_to_release(c, [UUID(importer.tenant.accounts["tiktok"])], (), None)
+    assert [one.hold for one in waiting] == ["approval"]
