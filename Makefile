@@ -60,7 +60,7 @@ chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)
 
 proof: $(STAMP) ## kill a worker at every point of a post's way, on every platform: live once, or left to a person
-	$(BIN)/pytest -n 2 --dist loadscope tests/proof --timeout 300 --durations=0
+	$(BIN)/pytest -n 4 --dist loadscope tests/proof --timeout 900 --durations=0
 
 readme: $(STAMP) ## follow the README in a fresh checkout: spaces in its path, no terminal, LANG=C, as root and not
 	$(BIN)/pytest -n 2 tests/readme --timeout 1800 --durations=0
