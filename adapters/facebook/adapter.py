@@ -35,9 +35,10 @@ from adapters.contract import (
     Problem,
     Published,
     Ready,
+    Words,
 )
 from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
-from adapters.facebook import limits, lookup
+from adapters.facebook import limits, lookup, payload
 from adapters.facebook.checkpoint import Checkpoint, PostKind, Step, choose_next_step, get_post_kind
 from adapters.facebook.client import Client
 from adapters.facebook.errors import DUPLICATE
@@ -106,6 +107,10 @@ class Facebook(OAuth):
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = FacebookOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
+
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return payload.write_words(draft)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
         """Return every limit that the draft is known to break."""

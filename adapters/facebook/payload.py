@@ -13,7 +13,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from adapters.contract import Draft, Media
+from adapters.contract import Draft, Media, Words
+from adapters.graph_stories import is_story
 from adapters.http import SizedBody
 from adapters.transport import build_form, get_size, open_range
 
@@ -60,6 +61,14 @@ def build_video_finish(draft: Draft, session: str) -> dict[str, Any]:
     """Return the body that publishes an uploaded video."""
     body = {"upload_phase": "finish", "upload_session_id": session, "description": draft.caption}
     return {**body, **_build_options(draft)}
+
+
+def write_words(draft: Draft) -> Words:
+    """Return text and title; a story has neither, and only videos have a title."""
+    if is_story(draft):
+        return Words(text="", length=0)
+    title = str(draft.options.get("title") or "") if draft.kind == "video" else ""
+    return Words(text=draft.caption, title=title, length=len(draft.caption))
 
 
 def _build_options(draft: Draft) -> dict[str, Any]:

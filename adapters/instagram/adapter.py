@@ -37,12 +37,13 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Ready,
+    Words,
 )
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.graph_api import INTERRUPTED, check_usage, read_link
 from adapters.graph_stories import PlacedOptions
 from adapters.http import HttpClient
-from adapters.instagram import limits
+from adapters.instagram import limits, payload
 from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container
 from adapters.instagram.client import Client
 from adapters.instagram.lookup import (
@@ -141,6 +142,10 @@ class Instagram(OAuth):
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = InstagramOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
+
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return payload.write_words(draft)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
         """Return every limit that the draft is known to break."""

@@ -67,6 +67,7 @@ PAGE = "50"
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of Instagram's timestamps, which count whole seconds, behind our arming time."""
 CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
+FOLD = 125  # third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01
 LIMITS = (
     Limit(of="text", rule="caption", most=CAPTION_CHARACTERS, unit="characters"),
     Limit(of="text", rule="hashtags", most=HASHTAGS),
@@ -109,5 +110,7 @@ CAPABILITIES = Capabilities(
     daily_posts=POSTS_PER_DAY,
     limits=LIMITS,
     image_rule=IMAGE,
+    fold=FOLD,
+    linked=frozenset({"hashtag"}),  # not documented; its app leaves addresses plain
     retirements=RETIREMENTS,
 )

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from adapters.contract import Account, Draft, Media, PlatformSettings
+from adapters.contract import Account, Draft, Media, PlatformSettings, Words
 from adapters.graph_stories import is_story
 from adapters.instagram.checkpoint import is_carousel
+from adapters.instagram.limits import CAPTION_CHARACTERS
 
 
 def is_byte_upload(draft: Draft, account: Account, settings: PlatformSettings) -> bool:
@@ -35,6 +36,12 @@ def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool)
     if is_story(draft):
         return {**media, **label}
     return {**media, "caption": draft.caption, **_build_options(draft), **label}
+
+
+def write_words(draft: Draft) -> Words:
+    """Return the caption; a story has none."""
+    text = "" if is_story(draft) else draft.caption
+    return Words(text=text, length=len(text), most=CAPTION_CHARACTERS)
 
 
 def _build_options(draft: Draft) -> dict[str, Any]:

@@ -37,10 +37,11 @@ from adapters.contract import (
     PlatformSettings,
     PrepareResult,
     Problem,
+    Words,
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, RateLimited, Unavailable
 from adapters.http import HttpClient
-from adapters.linkedin import limits
+from adapters.linkedin import limits, payload
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, get_first_pause
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
@@ -53,7 +54,6 @@ from adapters.linkedin.lookup import (
     restart_file,
 )
 from adapters.linkedin.oauth import OAuth
-from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
@@ -131,6 +131,10 @@ class LinkedIn(OAuth):
     post_options: ClassVar[type[PostOptions] | None] = LinkedInOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return payload.write_words(draft)
+
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft is known to break."""
         return find_problems(draft, account)
@@ -161,7 +165,7 @@ class LinkedIn(OAuth):
         if choose_next_step(draft, state)[0] is not Step.DONE:
             raise Unavailable("The post is not prepared.", code="not_prepared")
         response = self._build_client(account.credentials).create_post(
-            build_post(draft, account.remote_id, state.urns)
+            payload.build_post(draft, account.remote_id, state.urns)
         )
         is_readable = account.connection == "organization"
         return interpret_created_post(response, state, self._settings.hosts["www"], is_readable=is_readable)

@@ -73,6 +73,7 @@ LISTED = 100
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of LinkedIn's times behind ours."""
 
+FOLD = 140  # third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01
 LIMITS = (
     Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
     Limit(
@@ -112,4 +113,5 @@ CAPABILITIES = Capabilities(
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
     limits=LIMITS,
     image_rule=IMAGE,
+    fold=FOLD,
 )

@@ -13,7 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.contract import Draft
+from adapters.contract import Draft, Words
+from adapters.limit import count_utf16_units
+from adapters.linkedin.limits import COMMENTARY
 
 _RESERVED = re.compile(r"[|{}@\[\]()<>#\\*_~]")
 _HASHTAG = re.compile(r"(?<![\w#&/])#(?=[^\W_])(?=\w*[^\W\d_])")
@@ -27,6 +29,13 @@ def escape_little_text(caption: str) -> str:
         lambda sign: sign[0] if sign.start() in hashtags else f"\\{sign[0]}",
         caption,
     )
+
+
+def write_words(draft: Draft) -> Words:
+    """Return the text; the title is that of a document, a file or a link's card."""
+    length, title = count_utf16_units(escape_little_text(draft.caption)), _find_title(draft)
+    shown = title if len(draft.media) == 1 or draft.options.get("link") else None
+    return Words(text=draft.caption, title=shown or "", length=length, most=COMMENTARY)
 
 
 def build_whole_start(owner: str) -> dict[str, Any]:
@@ -71,8 +80,8 @@ def build_post(draft: Draft, author: str, urns: Sequence[str]) -> dict[str, Any]
 
 def _build_content(draft: Draft, urns: Sequence[str]) -> dict[str, Any]:
     """Return what stands below the text: media, or the card of a link; empty for text alone."""
-    title = draft.title or draft.options.get("title")
-    named = {"title": str(title)} if title else {}
+    title = _find_title(draft)
+    named = {"title": title} if title else {}
     media = [_build_media(urn, file.alt_text) for urn, file in zip(urns, draft.media, strict=True)]
     if len(media) > 1:
         return {"multiImage": {"images": media}}
@@ -80,6 +89,11 @@ def _build_content(draft: Draft, urns: Sequence[str]) -> dict[str, Any]:
         return {"media": {**media[0], **named}}
     link = draft.options.get("link")
     return {"article": {"source": link, **named}} if link else {}
+
+
+def _find_title(draft: Draft) -> str | None:
+    title = draft.title or draft.options.get("title")
+    return str(title) if title else None
 
 
 def _build_media(urn: str, alt_text: str | None) -> dict[str, str]:

@@ -32,6 +32,7 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Published,
+    Words,
 )
 from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected, Unavailable
@@ -125,6 +126,10 @@ class Pinterest(OAuth):
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = PinterestOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
+
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return payload.write_words(draft)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft is known to break."""

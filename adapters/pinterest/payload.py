@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from adapters.contract import Account, Draft, Media
+from adapters.contract import Account, Draft, Media, Words
 from adapters.limit import cut_text
 from adapters.pinterest import limits
 
@@ -35,6 +35,13 @@ def build_title(draft: Draft) -> str:
 def build_description(draft: Draft) -> str:
     """Return the caption, followed by as many tags as fit, as hashtags."""
     return append_hashtags(draft)[0]
+
+
+def write_words(draft: Draft) -> Words:
+    """Return title and description of the pin; only the caption counts, as tags are added where there is room."""
+    most = limits.DESCRIPTION_CHARACTERS
+    text = build_description(draft)
+    return Words(text=text, title=build_title(draft), length=len(draft.caption), most=most)
 
 
 def append_hashtags(draft: Draft) -> tuple[str, tuple[str, ...]]:

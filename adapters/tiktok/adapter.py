@@ -36,6 +36,7 @@ from adapters.contract import (
     Problem,
     RemoteAccount,
     Track,
+    Words,
 )
 from adapters.errors import Rejected
 from adapters.http import HttpClient
@@ -49,7 +50,7 @@ from adapters.live_check import (
     quota_not_readable,
 )
 from adapters.post_options import MediaConflict, PostOptions
-from adapters.tiktok import music
+from adapters.tiktok import music, payload
 from adapters.tiktok.business import BusinessAdapter
 from adapters.tiktok.creator import CreatorAdapter
 from adapters.tiktok.limits import CAPABILITIES, VIDEO
@@ -190,6 +191,10 @@ class TikTok(BaseAdapter):
         super().__init__(client, settings)
         self._hosts = {**HOSTS, **settings.hosts}
         self._connection = str(settings.options.get("connection", "creator"))
+
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return payload.write_words(draft)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit of the account's connection that the draft breaks, and options without effect there."""

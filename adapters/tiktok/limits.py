@@ -123,6 +123,9 @@ def _list_connection_limits(connection: str) -> Iterator[Limit]:
     )
 
 
+FOLD = (
+    150  # third party, on a phone: toolshake.xyz/tool/caption-character-counter, 2026-04-18, read 2026-12-01
+)
 LIMITS = (
     Limit(of="post", rule="images", least=1, most=IMAGES),
     Limit(of="post", rule="privacy_level", values=PRIVACY),
@@ -155,4 +158,6 @@ CAPABILITIES = Capabilities(
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
     limits=LIMITS,
     image_rule=IMAGE,
+    fold=FOLD,
+    linked=frozenset({"hashtag"}),
 )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.contract import Draft
-from adapters.limit import cut_text
+from adapters.contract import Draft, Words
+from adapters.limit import count_utf16_units, cut_text
 from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan, is_draft
-from adapters.tiktok.limits import PHOTO_TITLE
+from adapters.tiktok.limits import PHOTO_TEXT, PHOTO_TITLE, VIDEO_TEXT
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
@@ -42,6 +42,14 @@ def build_title(draft: Draft) -> str:
     """Return the short title of a photo post: the one requested, else the beginning of the caption."""
     asked = draft.options.get("title")
     return str(asked) if asked else cut_text(draft.caption, PHOTO_TITLE)
+
+
+def write_words(draft: Draft) -> Words:
+    """Return the words of the post; the draft of a video in the inbox has none."""
+    is_video = draft.kind == "video"
+    text = "" if is_video and is_draft(draft) else build_description(draft)
+    title, most = ("", VIDEO_TEXT) if is_video else (build_title(draft), PHOTO_TEXT)
+    return Words(text=text, title=title, length=count_utf16_units(text), most=most)
 
 
 def list_urls(draft: Draft) -> list[str]:

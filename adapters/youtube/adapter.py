@@ -40,6 +40,7 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Ready,
+    Words,
 )
 from adapters.error_table import Phase
 from adapters.errors import AdapterError, Retryable, Unavailable, Unsupported
@@ -144,6 +145,10 @@ class YouTube(OAuth):
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = YouTubeOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
+
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return payload.write_words(draft)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft is known to break, and what would be published differently."""

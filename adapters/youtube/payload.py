@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.contract import Draft
+from adapters.contract import Draft, Words
 from adapters.limit import count_utf16_units, cut_text
 from adapters.youtube import limits
 from adapters.youtube.limits import TAGS_CHARACTERS, TITLE_UNITS
@@ -97,6 +97,14 @@ def build_tags(draft: Draft) -> list[str]:
     if asked is None:
         return list(find_tags(draft.caption))
     return [build_description(str(tag)) for tag in asked]
+
+
+def write_words(draft: Draft) -> Words:
+    """Return title, description and tags of the video."""
+    text = build_description(draft.caption)
+    size = len(text.encode("utf-8", "surrogatepass"))
+    tags = tuple(build_tags(draft))
+    return Words(text=text, title=build_title(draft), tags=tags, length=size, most=limits.DESCRIPTION_BYTES)
 
 
 def _build_declarations(draft: Draft) -> dict[str, bool]:

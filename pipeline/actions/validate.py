@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post import find_form, find_kind, is_immediate
 from pipeline.runtime.context import Context
@@ -22,7 +23,7 @@ from pipeline.stages.drafts import list_urls
 from pipeline.stages.mandate import find_earliest, find_excess
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_limits import is_inbox_draft
-from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.stages.post_request import PostContent, PostRequest, Refusal
 from pipeline.stages.post_rules import AccountProblem, find_problems
 from pipeline.stages.posting_times import LOOK_BACK, find_times, set_times
 from pipeline.stages.replay import find_replay
@@ -112,7 +113,7 @@ def _apply_rules(
     result.accounts = sorted(
         (a for a in usable if a.status is not AccountStatus.INACTIVE), key=lambda a: order[a.id]
     )
-    result.kinds = [_find_kind(context, request, a) for a in result.accounts]
+    result.kinds = [find_post_kind(context, request.for_account(a.id), a.platform) for a in result.accounts]
     _collect(result, "scheduled_at", lambda: _resolve_times(c, caller, request, now, result))
     asked = result.due_at or request.scheduled_at
     result.immediate = is_immediate(asked, now)
@@ -201,12 +202,12 @@ def _from_problem(found: AccountProblem, *, is_blocking: bool) -> RequestFinding
     )
 
 
-def _find_kind(context: Context, request: PostRequest, account: AccountRow) -> str | None:
-    adapter = context.adapters.get(account.platform)
+def find_post_kind(context: Context, content: PostContent, platform: Platform) -> str | None:
+    """Return the kind of post, in the platform's words, that one account makes of its content; None: it takes none."""
+    adapter = context.adapters.get(platform)
     if adapter is None:
         return None
-    content = request.for_account(account.id)
-    section = content.options.get(account.platform) or {}
+    section = content.options.get(platform) or {}
     asked = adapter.post_options.find_kind(section) if adapter.post_options else None
     form = find_form(content.media["type"], len(list_urls(content.media)))
     is_draft = is_inbox_draft(adapter, section)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.contract import (
     Capabilities,
+    Draft,
     Media,
     MediaFacts,
     MediaKind,
@@ -23,11 +24,14 @@ from adapters.contract import (
     Problem,
     ResolvesMusic,
     Track,
+    Words,
+    WritesWords,
 )
 from adapters.http import HttpClient
+from adapters.limit import ImageRule
 from adapters.problems import refuse
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.media_fitting import describe_changes
+from pipeline.domain.media_fitting import Conversion, describe_changes
 from pipeline.domain.post import find_form, is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
@@ -110,7 +114,32 @@ def _find_problems(
     platform, media = account.platform, content.media
     if refused := _refuse_form(context.adapters[platform].capabilities, media):
         return [refused]
-    section = content.options.get(platform, {})
+    draft, rule, plans = predict_draft(context, platform, content, facts, track)
+    found = context.adapter(platform, _NO_CALLS).problems(draft, account.adapter_account)
+    if media["type"] == "video":
+        return _add_changes(context, account, facts.get(0), found)
+    if rule is None or not (found or plans):
+        return found
+    return amend_problems(context, platform, rule, media, facts, plans, found)
+
+
+class PredictedDraft(NamedTuple):
+    """What a platform will get of a content, the rule of its images, and how those that do not fit are converted."""
+
+    draft: Draft
+    rule: ImageRule | None
+    plans: Mapping[int, Conversion]
+
+
+def predict_draft(
+    context: Context,
+    platform: Platform,
+    content: PostContent,
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None = None,
+) -> PredictedDraft:
+    """Return what a platform will get. *content*: of one account; *facts*: of its media, by their positions."""
+    media, section = content.media, content.options.get(platform, {})
     rule = find_rule(context, platform, media, section)
     plans = {} if rule is None else plan_images(rule, media, facts)
     predicted, converted = facts, {}
@@ -122,13 +151,15 @@ def _find_problems(
         shown = converted.get(position, url)
         return Media(url=shown, kind=kind, facts=predicted.get(position), alt_text=alt_text)
 
-    draft = assemble_draft(content, build, options=section, track=track)
-    found = context.adapter(platform, _NO_CALLS).problems(draft, account.adapter_account)
-    if media["type"] == "video":
-        return _add_changes(context, account, facts.get(0), found)
-    if rule is None or not (found or plans):
-        return found
-    return amend_problems(context, platform, rule, media, facts, plans, found)
+    return PredictedDraft(assemble_draft(content, build, options=section, track=track), rule, plans)
+
+
+def predict_words(context: Context, platform: Platform, draft: Draft) -> Words:
+    """Return the words that the platform gets of a draft."""
+    adapter = context.adapter(platform, _NO_CALLS)
+    if isinstance(adapter, WritesWords):
+        return adapter.write_words(draft)
+    return Words(text=draft.caption, length=len(draft.caption))
 
 
 _NOT_MEDIA = {PostForm.TEXT: "no posts of text alone", PostForm.DOCUMENT: "no documents"}

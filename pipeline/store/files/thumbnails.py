@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.own_content import SPAN
-from pipeline.store.database import find_value, new_id, read_all
+from pipeline.store.database import find_value, new_id, read_all, rows
 from pipeline.store.files.files import Content
 
 PATH = "/dashboard/thumbnails/"
@@ -36,7 +36,12 @@ class Thumbnail:
     @property
     def address(self) -> str | None:
         """Return the path of the thumbnail in the dashboard; None while there is none."""
-        return None if self.name is None else PATH + self.name
+        return name_address(self.name)
+
+
+def name_address(name: str | None) -> str | None:
+    """Return the path of a thumbnail in the dashboard; None while there is none."""
+    return None if name is None else PATH + name
 
 
 def open_thumbnail(c: Connection, check: UUID) -> UUID | None:
@@ -58,6 +63,12 @@ def find_thumbnail(c: Connection, name: str, workspaces: Collection[UUID]) -> Co
     sql = f"""SELECT object, size, sha256 FROM files f
               WHERE name = :name AND workspace_id = ANY(CAST(:workspaces AS uuid[])) AND {_IS_STORED}"""
     return next(iter(read_all(c, Content, sql, name=name, workspaces=list(workspaces))), None)
+
+
+def find_names_of_checks(c: Connection, checks: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the names of the thumbnails that these checks have, by check."""
+    sql = f"SELECT check_id, name FROM files f WHERE check_id = ANY(CAST(:checks AS uuid[])) AND {_IS_STORED}"
+    return {one.check_id: one.name for one in rows(c, sql, checks=list(checks))}
 
 
 _MEDIA = f"""pc.post_id, f.name, k.purpose = 'video' AS is_video, CAST(k.facts ->> 'duration' AS float8) AS duration,
