@@ -128,18 +128,6 @@ class Draft:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
-    """The words of a draft as its platform gets and shows them: whole, and without what its format escapes."""
-
-    text: str
-    title: str = ""
-    tags: tuple[str, ...] = ()  # beside the text
-    length: int
-    """What counts towards ``most``, in the platform's own measure."""
-    most: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
     """An account's tokens. SecretStr keeps them out of every repr and log."""
 
@@ -249,7 +237,6 @@ LookResult = Published | Pending | Ready | Absent | Ended | CannotTell
 # --- capabilities ----------------------------------------------------------------------------------------------------
 
 
-LinkedWord = Literal["hashtag", "link"]
 DailyPer = Literal["account", "app"]
 """The posts that count towards one daily limit: of one account, or of every account connected through our app."""
 
@@ -290,10 +277,6 @@ class Capabilities:
     daily_drafts: int | None = None
     """Inbox drafts that it allows per rolling 24 h; they count towards this limit only. None: no known limit."""
     daily_per: DailyPer = "account"  # whose posts ``daily_posts`` counts
-    fold: int | None = None
-    """Characters of the text that a phone's feed shows before it offers the rest; None: no known place."""
-    linked: frozenset[LinkedWord] = frozenset({"hashtag", "link"})
-    """What the platform makes links of in the text."""
     private_options: Mapping[str, Any] | None = None
     """The options of a post that only its owner sees; None: the platform has no such form."""
     limits: tuple[Limit, ...] = ()  # what the platform takes, for the reference
@@ -391,15 +374,6 @@ class ResolvesMusic(Protocol):
 
     def resolve_music(self, link: str) -> Track:
         """Look up the sound of a post; read-only. Raise Rejected (``music_unresolvable``) if there is none."""
-        ...
-
-
-@runtime_checkable
-class WritesWords(Protocol):
-    """An adapter whose posts have other words than the caption, or a limit of them."""
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends. Pure."""
         ...
 
 

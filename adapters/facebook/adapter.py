@@ -35,7 +35,6 @@ from adapters.contract import (
     Problem,
     Published,
     Ready,
-    Words,
 )
 from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.facebook import limits, lookup, payload
@@ -52,6 +51,7 @@ from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable
 from adapters.post_options import MediaConflict, PostOptions, WebUrl, find_link_conflict
 from adapters.transport import read_or_none
+from adapters.words import Words
 
 
 def _check_page(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:

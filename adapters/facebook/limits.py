@@ -119,6 +119,5 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(hours=1),
     limits=LIMITS,
     image_rule=PHOTO,
-    fold=FOLD,
     retirements=RETIREMENTS,
 )

@@ -13,10 +13,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from adapters.contract import Draft, Media, Words
+from adapters.contract import Draft, Media
+from adapters.facebook.limits import FOLD
 from adapters.graph_stories import is_story
 from adapters.http import SizedBody
 from adapters.transport import build_form, get_size, open_range
+from adapters.words import Words
 
 
 def build_photo(media: Media) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def write_words(draft: Draft) -> Words:
     if is_story(draft):
         return Words(text="", length=0)
     title = str(draft.options.get("title") or "") if draft.kind == "video" else ""
-    return Words(text=draft.caption, title=title, length=len(draft.caption))
+    return Words(text=draft.caption, title=title, length=len(draft.caption), fold=FOLD)
 
 
 def _build_options(draft: Draft) -> dict[str, Any]:

@@ -37,7 +37,6 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Ready,
-    Words,
 )
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.graph_api import INTERRUPTED, check_usage, read_link
@@ -61,6 +60,7 @@ from adapters.limit import ImageRule
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, warn
 from adapters.post_options import PostOptions, at_most
+from adapters.words import Words
 
 
 def _report_quota(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from adapters.contract import Account, Draft, Media, PlatformSettings, Words
+from adapters.contract import Account, Draft, Media, PlatformSettings
 from adapters.graph_stories import is_story
 from adapters.instagram.checkpoint import is_carousel
-from adapters.instagram.limits import CAPTION_CHARACTERS
+from adapters.instagram.limits import CAPTION_CHARACTERS, FOLD, LINKED
+from adapters.words import Words
 
 
 def is_byte_upload(draft: Draft, account: Account, settings: PlatformSettings) -> bool:
@@ -41,7 +42,7 @@ def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool)
 def write_words(draft: Draft) -> Words:
     """Return the caption; a story has none."""
     text = "" if is_story(draft) else draft.caption
-    return Words(text=text, length=len(text), most=CAPTION_CHARACTERS)
+    return Words(text=text, length=len(text), most=CAPTION_CHARACTERS, fold=FOLD, linked=LINKED)
 
 
 def _build_options(draft: Draft) -> dict[str, Any]:

@@ -37,7 +37,6 @@ from adapters.contract import (
     PlatformSettings,
     PrepareResult,
     Problem,
-    Words,
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, RateLimited, Unavailable
 from adapters.http import HttpClient
@@ -58,6 +57,7 @@ from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
 from adapters.post_options import MediaConflict, PostOptions, WebUrl, find_link_conflict
+from adapters.words import Words
 
 
 def _check_quota(_http: HttpClient, _settings: PlatformSettings, _account: Account) -> Iterator[Finding]:

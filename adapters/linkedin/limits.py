@@ -113,5 +113,4 @@ CAPABILITIES = Capabilities(
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
     limits=LIMITS,
     image_rule=IMAGE,
-    fold=FOLD,
 )

@@ -13,9 +13,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.contract import Draft, Words
+from adapters.contract import Draft
 from adapters.limit import count_utf16_units
-from adapters.linkedin.limits import COMMENTARY
+from adapters.linkedin.limits import COMMENTARY, FOLD
+from adapters.words import Words
 
 _RESERVED = re.compile(r"[|{}@\[\]()<>#\\*_~]")
 _HASHTAG = re.compile(r"(?<![\w#&/])#(?=[^\W_])(?=\w*[^\W\d_])")
@@ -35,7 +36,7 @@ def write_words(draft: Draft) -> Words:
     """Return the text; the title is that of a document, a file or a link's card."""
     length, title = count_utf16_units(escape_little_text(draft.caption)), _find_title(draft)
     shown = title if len(draft.media) == 1 or draft.options.get("link") else None
-    return Words(text=draft.caption, title=shown or "", length=length, most=COMMENTARY)
+    return Words(text=draft.caption, title=shown or "", length=length, most=COMMENTARY, fold=FOLD)
 
 
 def build_whole_start(owner: str) -> dict[str, Any]:

@@ -32,7 +32,6 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Published,
-    Words,
 )
 from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected, Unavailable
@@ -56,6 +55,7 @@ from adapters.pinterest.problems import build_no_board_message, find_problems
 from adapters.pinterest.wire import Board
 from adapters.post_options import PostOptions, WebUrl, at_most
 from adapters.transport import Request, bearer_header, parse_response, send
+from adapters.words import Words
 
 
 def _check_board(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:

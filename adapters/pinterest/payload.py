@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from adapters.contract import Account, Draft, Media, Words
+from adapters.contract import Account, Draft, Media
 from adapters.limit import cut_text
 from adapters.pinterest import limits
+from adapters.words import Words
 
 MARKERS = ("utm_content", "slipway")
 """Query parameters that may carry the delivery's id; the second where the customer's link uses the first."""

@@ -36,7 +36,6 @@ from adapters.contract import (
     Problem,
     RemoteAccount,
     Track,
-    Words,
 )
 from adapters.errors import Rejected
 from adapters.http import HttpClient
@@ -55,6 +54,7 @@ from adapters.tiktok.business import BusinessAdapter
 from adapters.tiktok.creator import CreatorAdapter
 from adapters.tiktok.limits import CAPABILITIES, VIDEO
 from adapters.tiktok.problems import find_problems, is_audited
+from adapters.words import Words
 
 
 def _check_creator_info(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:

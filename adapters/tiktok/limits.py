@@ -21,6 +21,7 @@ from functools import partial
 
 from adapters.contract import Capabilities, PostForm
 from adapters.limit import ImageRule, Limit, Rate
+from adapters.words import LinkedWord
 
 MB = 1024 * 1024
 """[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""
@@ -126,6 +127,7 @@ def _list_connection_limits(connection: str) -> Iterator[Limit]:
 FOLD = (
     150  # third party, on a phone: toolshake.xyz/tool/caption-character-counter, 2026-04-18, read 2026-12-01
 )
+LINKED: frozenset[LinkedWord] = frozenset({"hashtag"})  # not documented; its app leaves addresses plain
 LIMITS = (
     Limit(of="post", rule="images", least=1, most=IMAGES),
     Limit(of="post", rule="privacy_level", values=PRIVACY),
@@ -158,6 +160,4 @@ CAPABILITIES = Capabilities(
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
     limits=LIMITS,
     image_rule=IMAGE,
-    fold=FOLD,
-    linked=frozenset({"hashtag"}),
 )

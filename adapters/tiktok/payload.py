@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.contract import Draft, Words
+from adapters.contract import Draft
 from adapters.limit import count_utf16_units, cut_text
 from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan, is_draft
-from adapters.tiktok.limits import PHOTO_TEXT, PHOTO_TITLE, VIDEO_TEXT
+from adapters.tiktok.limits import FOLD, LINKED, PHOTO_TEXT, PHOTO_TITLE, VIDEO_TEXT
+from adapters.words import Words
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
@@ -49,7 +50,7 @@ def write_words(draft: Draft) -> Words:
     is_video = draft.kind == "video"
     text = "" if is_video and is_draft(draft) else build_description(draft)
     title, most = ("", VIDEO_TEXT) if is_video else (build_title(draft), PHOTO_TEXT)
-    return Words(text=text, title=title, length=count_utf16_units(text), most=most)
+    return Words(text=text, title=title, length=count_utf16_units(text), most=most, fold=FOLD, linked=LINKED)
 
 
 def list_urls(draft: Draft) -> list[str]:

@@ -40,7 +40,6 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Ready,
-    Words,
 )
 from adapters.error_table import Phase
 from adapters.errors import AdapterError, Retryable, Unavailable, Unsupported
@@ -56,6 +55,7 @@ from adapters.live_check import (
 )
 from adapters.post_options import PostOptions, at_most
 from adapters.transport import NO_RESPONSE
+from adapters.words import Words
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import (

@@ -11,8 +11,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.contract import Draft, Words
+from adapters.contract import Draft
 from adapters.limit import count_utf16_units, cut_text
+from adapters.words import Words
 from adapters.youtube import limits
 from adapters.youtube.limits import TAGS_CHARACTERS, TITLE_UNITS
 

@@ -36,6 +36,7 @@ from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import routes as operator
 from pipeline.api.posts import action_routes, approval_routes, batch, export_routes, steer
 from pipeline.api.posts import routes as posts
+from pipeline.api.posts.schema import build_post_format
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.state import build_app_state
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
@@ -160,7 +161,7 @@ def create_app() -> FastAPI:
             table=partial(import_upload.receive_dropped, app.state.slipway),
             media=partial(upload.receive_dropped, app.state.slipway),
         )
-        open_dashboard(dashboard, context, receivers, import_upload.build_known_columns())
+        open_dashboard(dashboard, context, receivers, build_post_format(context.settings))
         freeze_modules()
         try:
             async with _serve_mcp(app, context.settings):

@@ -24,6 +24,7 @@ from pipeline.dashboard import (
     attention,
     calendar,
     client_month,
+    compose,
     decide,
     events,
     history,
@@ -42,7 +43,7 @@ from pipeline.dashboard import (
 from pipeline.dashboard.ledger import Receivers, build_dashboard_state
 from pipeline.dashboard.render import render_error, send_asset
 from pipeline.domain.account import Role
-from pipeline.imports.columns import Columns
+from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 
 
@@ -69,6 +70,7 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
         None,
         (*post.ROUTES, *post_actions.ROUTES, *approvals.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
     ),
+    (None, compose.ROUTES),
     (None, events.ROUTES + thumbnails.ROUTES + approvals.LINK_ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""
@@ -122,9 +124,9 @@ def create_dashboard() -> Starlette:
     return app
 
 
-def open_dashboard(app: Starlette, context: Context, receivers: Receivers, columns: Columns) -> None:
-    """Give the application the context it works with, and how the API receives files and names their columns."""
-    app.state.dashboard = build_dashboard_state(context, receivers, columns)
+def open_dashboard(app: Starlette, context: Context, receivers: Receivers, posts: PostFormat) -> None:
+    """Give the application the context it works with, and how the API receives files and reads posts."""
+    app.state.dashboard = build_dashboard_state(context, receivers, posts)
 
 
 def close_dashboard(app: Starlette) -> None:

@@ -141,7 +141,7 @@ async def send_sample(request: Request, visitor: Visitor) -> Response:
     sandbox = state.context.settings.sandbox.media_url
     media_url = f"{sandbox}/media/sample.mp4" if sandbox else EXAMPLE_URL
     headers = {"Content-Disposition": 'attachment; filename="sample.csv"'}
-    sample = build_template(Format.CSV, state.columns, names, media_url)
+    sample = build_template(Format.CSV, state.posts.columns, names, media_url)
     return Response(sample, headers=headers, media_type="text/csv; charset=utf-8")
 
 
@@ -156,7 +156,7 @@ async def show_import(request: Request, visitor: Visitor) -> Response:
 
 async def _render(request: Request, visitor: Visitor, refused: Refusal | None = None) -> Response:
     found = await read(request, _read, visitor, request.path_params["import_id"], request.query_params)
-    status, columns = refused.status if refused else 200, get_state(request).columns
+    status, columns = refused.status if refused else 200, get_state(request).posts.columns
     read_cells = partial(_read_cells, columns.rename(found["job"].columns))
     return render(request, visitor, "import.html", status, refused=refused, read_cells=read_cells, **found)
 

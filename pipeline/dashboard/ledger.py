@@ -16,7 +16,7 @@ from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
 from pipeline.api.http.request_headers import find_address
 from pipeline.dashboard.live_feed import LiveFeed
 from pipeline.domain.audit import Actor
-from pipeline.imports.columns import Columns
+from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.files.files import File
@@ -60,8 +60,8 @@ class DashboardState:
     workspace_streams: ConcurrencyLimit
     """The same, by workspace."""
     receivers: Receivers
-    columns: Columns
-    """Every column that a file of posts may have."""
+    posts: PostFormat
+    """How posts are read, as the API and files of posts do."""
 
     def close(self) -> None:
         """Finish the work in progress."""
@@ -70,7 +70,7 @@ class DashboardState:
             bulkhead.close()
 
 
-def build_dashboard_state(context: Context, receivers: Receivers, columns: Columns) -> DashboardState:
+def build_dashboard_state(context: Context, receivers: Receivers, posts: PostFormat) -> DashboardState:
     """Build the state of a server process."""
     polls = Bulkhead("dashboard-polls", threads=1, limit=1)
 
@@ -92,7 +92,7 @@ def build_dashboard_state(context: Context, receivers: Receivers, columns: Colum
             MAX_STREAMS, leaves_room=True, owner="workspace", operations="live pages"
         ),
         receivers=receivers,
-        columns=columns,
+        posts=posts,
     )
 
 

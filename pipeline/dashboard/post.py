@@ -49,6 +49,8 @@ from pipeline.store.files.thumbnails import Thumbnail, find_thumbnails_of_post
 from pipeline.store.posts.views import PostView, find_workspace_of_post
 
 DONE: Mapping[str, str] = {
+    "new": "It is stored, and on its way.",
+    "draft": "It is kept as a draft.",
     "reschedule": "Moved.",
     "cancel": "Canceled.",
     "undo": "Undone.",

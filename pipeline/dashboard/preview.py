@@ -20,8 +20,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import LinkedWord, Media, MediaFacts, Platform, Words
+from adapters.contract import Media, MediaFacts, Platform
 from adapters.limit import cut_text
+from adapters.words import LinkedWord, Words
 from pipeline.actions.validate import find_post_kind
 from pipeline.domain.media_fitting import Conversion, Size
 from pipeline.domain.own_content import OwnContent
@@ -63,6 +64,8 @@ class Frame:
     crop: Size
     """What is shown of the picture, from its middle."""
     source: Size
+    is_measured: bool = True
+    """False: its size is not known yet."""
     alt_text: str | None = None
     duration: float | None = None
 
@@ -118,8 +121,7 @@ def build_preview(
     facts = {n: file.facts for n, file in files.items()}
     draft, _, plans = predict_draft(context, platform, content, facts)
     words = predict_words(context, platform, draft)
-    can = context.adapters[platform].capabilities
-    shown = words.text if can.fold is None else cut_text(words.text, can.fold, len)
+    shown = words.text if words.fold is None else cut_text(words.text, words.fold, len)
     frames = [_build_frame(n, media, files, plans.get(n)) for n, media in enumerate(draft.media)]
     cover = files.get(COVER) if isinstance(draft.cover, Media) else None
     return Preview(
@@ -128,8 +130,8 @@ def build_preview(
         username=username,
         kind=find_post_kind(context, content, platform),
         words=words,
-        shown=split_words(shown, can.linked),
-        folded=split_words(words.text[len(shown) :], can.linked),
+        shown=split_words(shown, words.linked),
+        folded=split_words(words.text[len(shown) :], words.linked),
         frames=frames,
         cover=cover.address if cover else None,
         first_comment=content.first_comment,
@@ -140,7 +142,8 @@ def build_preview(
 def _build_frame(n: int, media: Media, files: Mapping[int, KnownFile], plan: Conversion | None) -> Frame:
     known = files.get(n, KnownFile())
     facts = known.facts
-    size = (facts.width, facts.height) if facts and facts.width and facts.height else UNKNOWN[media.kind]
+    measured = (facts.width, facts.height) if facts and facts.width and facts.height else None
+    size = measured or UNKNOWN[media.kind]
     canvas, scaled, crop = (plan.canvas, plan.scaled, plan.crop) if plan else (size, size, size)
     return Frame(
         kind=media.kind,
@@ -149,6 +152,7 @@ def _build_frame(n: int, media: Media, files: Mapping[int, KnownFile], plan: Con
         scaled=scaled,
         crop=crop,
         source=plan.source if plan else size,
+        is_measured=measured is not None,
         alt_text=media.alt_text,
         duration=facts.duration if facts else None,
     )
@@ -195,7 +199,7 @@ def _note_files(frames: Sequence[Frame], cover: float | Media | None) -> Iterato
 
 
 def _write(size: Size) -> str:
-    return f"{size[0]} × {size[1]}"  # noqa: RUF001  the sign, as people write it
+    return f"{size[0]} x {size[1]}"
 
 
 # --- what is stored --------------------------------------------------------------------------------------------------

@@ -57,6 +57,11 @@ class Visitor:
             request_id=self.request_id,
         )
 
+    @property
+    def is_author(self) -> bool:
+        """True if the visitor may write posts somewhere."""
+        return self.has(Role.AUTHOR)
+
     def has(self, role: Role) -> bool:
         """Return True if the visitor has at least this role somewhere."""
         return self.has_everywhere(role) or any(own >= role for own in self.roles.values())

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
-from pipeline.imports.cells import RowReader, take_extras
+from pipeline.imports.cells import ReadCells, RowReader, take_extras
 from pipeline.imports.columns import (
     Cells,
     Columns,
@@ -357,6 +357,11 @@ def open_rows(
             yield _build_row(json.loads(raw), read, unread, number, position)
     if not number:
         raise FileProblem("The file has no row.")
+
+
+def read_cells(columns: Columns, cells: Mapping[str, str], time_zone: str) -> ReadCells:
+    """Return what cells hold that are in no file, by their columns."""
+    return RowReader(columns, [*cells], time_zone).read([*cells.values()])
 
 
 Read = Callable[[Sequence[str]], tuple[Cells | str, dict[str, Any], str | None, list[Issue]]]

@@ -37,6 +37,8 @@ class PostFormat:
     is_safe_text: Callable[[bytes], bool]
     """Returns True if a JSON text shows that none of its texts is one that no field may hold."""
     columns: Columns
+    max_caption: int
+    """Characters of a caption, of whatever platform."""
 
 
 Issue = Mapping[str, Any]

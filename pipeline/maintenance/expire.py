@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from pipeline.media.storage import StorageUnavailable
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store import audit, idempotency_keys
+from pipeline.store import audit, idempotency_keys, unsent_forms
 from pipeline.store.files import expiry, files
 from pipeline.store.imports import imports
 from pipeline.store.imports.rows import delete_rows
@@ -88,12 +88,14 @@ def _remove_rows(context: Context, identity: UUID) -> None:
 
 
 def expire_audit(context: Context) -> int:
-    """Return how many audit rows, logged changes and idempotency keys were deleted.
+    """Return how many audit rows, logged changes, idempotency keys and unsent forms were deleted.
 
-    Audit rows are kept for as long as the setting says, by default for ever; keys for a day, changes for an hour.
+    Audit rows are kept for as long as the setting says, by default for ever; keys for a day, changes for an hour, forms
+    for 30 days.
     """
     total = _delete_all(context, lambda c: idempotency_keys.delete_expired(c, ROWS))
     total += _delete_all(context, lambda c: undo_log.delete_expired(c, ROWS))
+    total += _delete_all(context, lambda c: unsent_forms.delete_expired(c, ROWS))
     if keep := context.settings.audit.keep_days:
         total += _delete_all(context, lambda c: audit.delete_expired(c, timedelta(days=keep), ROWS))
     return total

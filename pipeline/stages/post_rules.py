@@ -24,12 +24,11 @@ from adapters.contract import (
     Problem,
     ResolvesMusic,
     Track,
-    Words,
-    WritesWords,
 )
 from adapters.http import HttpClient
 from adapters.limit import ImageRule
 from adapters.problems import refuse
+from adapters.words import Words, WritesWords
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.media_fitting import Conversion, describe_changes
 from pipeline.domain.post import find_form, is_immediate

@@ -159,6 +159,7 @@ EXCUSED: Mapping[str, str] = {
     "accounts.posting_times.lock_accounts": "a lock by ids; test_auto_times has twenty requests at once",
     "accounts.oauth_sessions.expire_sessions*": "deletes what is over",
     "audit.*": "deletes what is over",
+    "unsent_forms.*": "what a user typed and did not send: no work is claimed, nothing is sent",
     "auth.*": "users, sessions and keys: no work is claimed, nothing is sent",
     "canaries.*": "when each queue was consumed last, by which level, and what its hosts see",
     "counters.*": "counts, made from the moves",

@@ -311,8 +311,10 @@ def _build_request(
 
 def build_post_format(settings: Settings) -> PostFormat:
     """Return how these settings have posts read."""
+    rules = build_rules(settings)
     return PostFormat(
-        read=partial(read_post, rules=build_rules(settings)),
+        read=partial(read_post, rules=rules),
         is_safe_text=is_safe_text,
         columns=build_columns(PostBody),
+        max_caption=rules.caption,
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.contract import WritesWords
+from adapters.words import WritesWords
 from pipeline.domain.delivery import State
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import POST_CASES

@@ -20,7 +20,7 @@ from tests.assets import LOCK, PACKAGES, ROOT, compute_integrity, extract
 from tests.pipeline.dashboard.site import Site
 
 OWN = ROOT / "pipeline" / "dashboard" / "static"
-MAX_OWN_JAVASCRIPT = 500
+MAX_OWN_JAVASCRIPT = 700
 """Lines."""
 
 

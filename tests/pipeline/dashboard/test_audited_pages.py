@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
+from adapters.contract import Platform
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.account import Role
@@ -20,6 +21,7 @@ from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, write_rows
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Client, Site, Someone
 from tests.pipeline.dashboard.test_accounts_page import APP
+from tests.pipeline.dashboard.test_compose import open_form
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import send, start
 from tests.pipeline.dashboard.test_sessions import end, find_id
@@ -27,6 +29,7 @@ from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 CHANGES_NOTHING = {
+    "/new/check": "what a user types, which nobody else sees",
     "/clock": "a cookie of the browser",
     "/approve/{token}": "in the name of a link: tests/pipeline/dashboard/test_approvals.py",
 }
@@ -117,6 +120,17 @@ class Scene:
         where = {"workspace": str(self.site.tenant.workspace), "platform": "linkedin"}
         self.send("/dashboard/accounts/connect", where, 200)
 
+    def write(self) -> None:
+        tenant = self.site.server.tenant(platforms=(Platform.FACEBOOK,))
+        client = self.site.log_in(self.user)
+        form = open_form(client, tenant) | {"account": tenant.accounts[Platform.FACEBOOK], "caption": "x"}
+        self.send("/dashboard/new", {**form, "when": "now", "do": "send"}, 303)
+
+    def send_file(self) -> None:
+        path = f"/dashboard/new/file?workspace={self.site.tenant.workspace}&name=v.mp4"
+        headers = {"Content-Type": "video/mp4"}
+        assert self.client.post(path, data=samples.video(), headers=headers).status_code == 201
+
     def drop(self) -> None:
         drop(self.site, self.client, write_rows(good(1)))
 
@@ -150,6 +164,8 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/accounts/connect": ("begin sign-in", Scene.connect),
     "/imports": ("create import", Scene.drop),
     "/imports/{import_id}/{verb}": ("cancel import", Scene.stop_import),
+    "/new": ("create post", Scene.write),
+    "/new/file": ("store file", Scene.send_file),
     "/pauses": ("pause pause", Scene.pause),
     "/pauses/end": ("lift pause", Scene.lift),
     "/pauses/undo": ("undo pause", Scene.undo_pause),

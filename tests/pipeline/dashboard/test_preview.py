@@ -24,10 +24,12 @@ def test_a_preview_is_what_the_platform_shows(context: Context) -> None:
     assert len("".join(piece.text for piece in found.shown)) <= 125
     assert Piece(text="#fjord", kind="hashtag") in found.shown
     assert not [piece for piece in found.shown if piece.kind == "link"]  # Instagram leaves addresses plain
-    assert found.notes[0].startswith("Cut after") and "1910 × 1000 of 3000 × 1000" in found.notes[1]
+    assert found.notes[0].startswith("Cut after")
+    assert "1910 x 1000 of 3000 x 1000" in found.notes[1]
     padded = PostContent(caption=words, media={**media, "fit": "pad"})
     [frame] = build_preview(context, Platform.INSTAGRAM, "fjord", padded, {0: WIDE}).frames
-    assert frame.corner[1] > 0 == frame.corner[0] and frame.crop == frame.source
+    assert frame.corner[1] > 0 == frame.corner[0]
+    assert frame.crop == frame.source
     on_facebook = build_preview(context, Platform.FACEBOOK, "fjord", content, {0: WIDE})
     assert Piece(text="https://example.com/a", kind="link") in on_facebook.shown
     assert on_facebook.frames[0].crop == (3000, 1000)

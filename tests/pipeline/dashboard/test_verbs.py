@@ -51,6 +51,13 @@ VERBS: Mapping[str, str] = {
     "More": "unfolds what is wanted less often",
     "Open": "leads to the post and what can be done with it",
     "Look": "asks the platform now",
+    "New": "leads to the form of a post",
+    "Begin": "throws away what was typed",
+    "Keep": "goes on with what is typed here",
+    "Take": "goes on with what is typed elsewhere",
+    "Save": "keeps a post without a time",
+    "Ask": "sends a post to those who approve",
+    "Publish": "sends a post at once",
     "Decide": "leads to what has to be said",
 }
 THINGS = {
@@ -70,6 +77,8 @@ THINGS = {
     *("Accounts", "Pauses", "Changes", "This account", "All accounts of", "How the file was read", "new"),
     *("As a table", "Details", "of", "rows", "more that differ in text, kind, media or time"),
     *("Words", "Account", "Error", "Given up", "From", "Before", "Late from", "Late before"),
+    *("… more", "Own words for one account", "First comment and labels", "to mend own words cut fits"),
+    "As usual. Other choices need a post for alone. Change",
     "When : from before : from today on",
     "more live post of the account: text, kind, media or time differ",
 }

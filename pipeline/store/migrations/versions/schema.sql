@@ -99,6 +99,20 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_created ON sessions (created_at);
 
+-- what a user has typed into the form of a post and not sent; deleted when it is sent, and after 30 days
+CREATE TABLE unsent_forms (
+    id uuid PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    workspace_id uuid NOT NULL REFERENCES workspaces ON DELETE CASCADE,
+    version integer NOT NULL CHECK (version > 0),  -- raised by each save
+    tab uuid NOT NULL,  -- of the page that saved it
+    fields jsonb NOT NULL,  -- name -> values
+    changed_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX unsent_forms_user ON unsent_forms (user_id, changed_at);
+CREATE INDEX unsent_forms_workspace ON unsent_forms (workspace_id);
+CREATE INDEX unsent_forms_changed ON unsent_forms (changed_at);
+
 CREATE TABLE login_tries (
     -- a hash: users type passwords into the field for their login
     subject_sha256 bytea PRIMARY KEY CHECK (octet_length(subject_sha256) = 32),

@@ -1,0 +1,159 @@
+// The form of a post: what is typed outlives the session, files are sent one after the other, and problems name their fields.
+"use strict";
+
+const getForm = () => document.getElementById("compose");
+const getKey = () => `slipway-form-${getForm().elements.form.value}`;
+let isDirty = false;
+
+const checkNow = () => htmx.trigger(getForm(), "slipway:check");
+const changed = () => {
+  isDirty = true;
+  htmx.trigger(getForm(), "htmx:abort"); // an answer to what stood there before would undo what was ticked since
+};
+document.addEventListener("input", (event) => {
+  if (!event.target.closest?.("#compose")) return;
+  if (event.target.matches("[name=find], [data-picker], [data-add]")) event.stopPropagation();
+  else changed();
+  if (event.target.matches("[data-when]")) getForm().querySelector("[name=when][value=at]").checked = true;
+  if (event.target.matches("[data-find]")) {
+    const words = event.target.value.toLowerCase();
+    document.querySelectorAll(`${event.target.dataset.find} > li`).forEach((one) => (one.hidden = !one.textContent.toLowerCase().includes(words)));
+  }
+}, true);
+
+// Fields of which something is wrong say so; the first one is shown after the form was sent in vain.
+function markProblems() {
+  const form = getForm();
+  if (!form) return;
+  form.querySelectorAll("[aria-invalid]").forEach((field) => ["aria-invalid", "aria-describedby"].forEach((name) => field.removeAttribute(name)));
+  form.querySelectorAll(".problem[data-for]").forEach((problem) => {
+    const named = form.querySelector(`[name="${CSS.escape(problem.dataset.for)}"]:not([type=hidden])`);
+    if (!named) return;
+    if (!problem.matches(".warning")) named.setAttribute("aria-invalid", "true");
+    named.setAttribute("aria-describedby", problem.id);
+  });
+}
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.elt?.id !== "compose") return;
+  markProblems();
+  if (getForm().querySelector("[data-waits]")) setTimeout(() => !isDirty && checkNow(), 3000);
+});
+document.addEventListener("htmx:configRequest", ({ detail }) => detail.path.endsWith("/new/check") && (isDirty = false));
+["htmx:sendError", "htmx:responseError"].forEach((name) => document.addEventListener(name, ({ detail }) => {
+  if (detail.pathInfo?.requestPath.endsWith("/new/check")) isDirty = true;
+}));
+
+// What was not saved is kept in this tab until it is: through a reload, and through a sign-in.
+addEventListener("pagehide", () => {
+  if (getForm() && isDirty) sessionStorage.setItem(getKey(), JSON.stringify([...new FormData(getForm())].filter(([, value]) => typeof value === "string")));
+});
+function restore() {
+  const stored = sessionStorage.getItem(getKey());
+  sessionStorage.removeItem(getKey());
+  if (!stored) return;
+  const values = JSON.parse(stored).filter(([name]) => !["csrf", "form", "version", "tab"].includes(name));
+  [...getForm().elements].filter((field) => ["checkbox", "radio"].includes(field.type)).forEach((field) => {
+    field.checked = values.some(([name, value]) => name === field.name && value === field.value);
+  });
+  values.forEach(([name, value]) => {
+    const field = getForm().elements[name];
+    if (field?.matches?.("textarea, select, input:not([type=checkbox], [type=radio], [type=hidden])")) field.value = value;
+  });
+  const known = values.filter(([name]) => name === "url").map(([, value]) => value);
+  if (known.length) document.getElementById("files").replaceChildren();
+  known.forEach(addUrl);
+  isDirty = true;
+  checkNow();
+}
+
+// Files: sent as they are, in order; a list that is ordered by buttons and by hand.
+function addUrl(url) {
+  const item = document.createElement("li");
+  const field = Object.assign(document.createElement("input"), { type: "hidden", name: "url", value: url });
+  item.append(field);
+  document.getElementById("files").append(item);
+}
+function sendFile(file, [done, all]) {
+  const place = document.getElementById("drop");
+  const progress = place.querySelector("progress");
+  const workspace = getForm().elements.workspace.value;
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `${place.dataset.address}?${new URLSearchParams({ workspace, name: file.name })}`);
+    request.setRequestHeader("X-CSRF-Token", getForm().elements.csrf.value);
+    request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
+    request.upload.onprogress = ({ loaded, total }) => ([progress.hidden, progress.value] = [false, (done + loaded / total) / all]);
+    request.onload = () => {
+      const said = request.getResponseHeader("Content-Type")?.includes("json") ? JSON.parse(request.responseText) : {};
+      if (said.url) resolve(said.url);
+      else reject(new Error(said.message ?? "The file was not taken. Sign in again and repeat it."));
+    };
+    request.onerror = () => reject(new Error("The connection was lost before the file was sent. Choose it again."));
+    request.send(file);
+  });
+}
+async function sendFiles(files) {
+  const refused = document.getElementById("refused");
+  refused.hidden = true;
+  for (const [n, file] of files.entries()) {
+    try {
+      addUrl(await sendFile(file, [n, files.length]));
+    } catch (error) {
+      [refused.hidden, refused.textContent] = [false, `${file.name}: ${error.message}`];
+      break;
+    }
+  }
+  document.getElementById("drop").querySelector("progress").hidden = true;
+  changed();
+  checkNow();
+}
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("#compose [data-picker]") && target.files.length) {
+    sendFiles([...target.files]);
+    target.value = "";
+  }
+  if (target.matches("#compose [data-add]") && target.value) {
+    addUrl(target.value);
+    target.value = "";
+    changed();
+    checkNow();
+  }
+});
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("#compose button");
+  const item = button?.closest("[data-file]");
+  if (button?.dataset.keep) getForm().elements.version.value = button.dataset.keep;
+  else if (button?.dataset.move) item.previousElementSibling?.before(item);
+  else if (button && "remove" in button.dataset) item.remove();
+  else return;
+  changed();
+  checkNow();
+});
+let dragged = null;
+document.addEventListener("dragstart", ({ target }) => (dragged = target.closest?.("[data-file]")));
+document.addEventListener("dragover", (event) => {
+  const place = event.target.closest?.("#compose");
+  if (place) event.preventDefault();
+  document.getElementById("drop")?.classList.toggle("over", Boolean(place) && !dragged);
+});
+document.addEventListener("drop", (event) => {
+  if (!event.target.closest?.("#compose")) return;
+  event.preventDefault();
+  document.getElementById("drop").classList.remove("over");
+  const place = event.target.closest("[data-file]");
+  if (dragged && place && place !== dragged) {
+    place.compareDocumentPosition(dragged) & Node.DOCUMENT_POSITION_PRECEDING ? place.after(dragged) : place.before(dragged);
+    changed();
+    checkNow();
+  } else if (event.dataTransfer.files.length) sendFiles([...event.dataTransfer.files]);
+  dragged = null;
+});
+document.addEventListener("paste", (event) => {
+  if (getForm() && event.clipboardData.files.length) sendFiles([...event.clipboardData.files]);
+});
+document.addEventListener("DOMContentLoaded", () => {
+  if (!getForm()) return;
+  restore();
+  markProblems();
+  if (getForm().querySelector("[data-waits]")) setTimeout(checkNow, 3000);
+});
