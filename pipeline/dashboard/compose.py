@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from starlette.datastructures import FormData
@@ -19,21 +20,33 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from pipeline.actions.edit import edit
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.compose_check import FormFindings, check_form, find_files, list_problems, name_types
+from pipeline.dashboard.compose_edit import (
+    StoredVersion,
+    build_change,
+    build_fields,
+    find_changed,
+    find_stored,
+)
 from pipeline.dashboard.compose_form import FormProblem, PostForm, build_body, read_fields, say_choice
 from pipeline.dashboard.ledger import act, find_caller, get_state, read
 from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.post import find_post
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
 from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept
-from pipeline.stages.post_request import AcceptedPost, Refusal
+from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.stages.post_state import compute_version
 from pipeline.store import unsent_forms as store
 from pipeline.store.audit import record_change
+from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
+from pipeline.store.posts.views import find_workspace_of_post, read_post
 from pipeline.store.unsent_forms import UnsentForm
 
 PATH = "/dashboard/new"
@@ -63,6 +76,8 @@ async def show_form(request: Request, visitor: Visitor) -> Response:
     """Show the form that was changed last and not sent, the one that the address names, or an empty one."""
     clients = visitor.workspaces(AUTHOR)
     query = request.query_params
+    if source := parse_id(query.get("from"), "from"):
+        return await _show_stored(request, visitor, source, is_copy=True)
     identity, workspace = parse_id(query.get("form"), "form"), parse_id(query.get("workspace"), "workspace")
     if workspace is not None:
         visitor.require(workspace, AUTHOR)
@@ -77,6 +92,30 @@ async def show_form(request: Request, visitor: Visitor) -> Response:
     return await _render(
         request, visitor, OpenForm(id=saved.id, version=saved.version, tab=new_id(), form=form, saved=saved)
     )
+
+
+@page(AUTHOR)
+async def edit_form(request: Request, visitor: Visitor) -> Response:
+    """Show the form of a stored post, to change it."""
+    _, post = await find_post(request, visitor)
+    return await _show_stored(request, visitor, post, is_copy=False)
+
+
+async def _show_stored(request: Request, visitor: Visitor, post: UUID, *, is_copy: bool) -> Response:
+    workspace = await read(request, find_workspace_of_post, post)
+    if workspace is None:
+        raise HTTPException(404)
+    visitor.require(workspace, AUTHOR)
+    caller = await act(request, find_caller, visitor.actor, workspace)
+    view = await read(request, read_post, workspace, post)
+    if view is None:
+        raise HTTPException(404)
+    state, zone = get_state(request), ZoneInfo(caller.time_zone)
+    fields = build_fields(state.context, view, state.posts.columns, zone, is_copy=is_copy)
+    if not is_copy:
+        fields |= {"post": [str(post)], "etag": [f'"{compute_version(view)}"']}
+    form = PostForm(workspace=workspace, fields=fields)
+    return await _render(request, visitor, OpenForm(id=new_id(), version=0, tab=new_id(), form=form))
 
 
 def _find_saved(
@@ -115,7 +154,8 @@ async def send(request: Request, visitor: Visitor) -> Response:
     except Refusal as refusal:
         problems = list_problems(opened.form, refusal)
         return await _render(request, visitor, opened, problems, status=refusal.status)
-    return RedirectResponse(f"/dashboard/posts/{post.id}?did={'draft' if verb == 'draft' else 'new'}", 303)
+    did = "draft" if verb == "draft" else "edit" if opened.form.get("post") else "new"
+    return RedirectResponse(f"/dashboard/posts/{post}?did={did}", 303)
 
 
 def _read_form(typed: FormData, visitor: Visitor) -> OpenForm:
@@ -157,25 +197,47 @@ def _delete(context: Context, user: UUID, identity: UUID) -> None:
         store.delete_form(c, user, identity)
 
 
-def _send(
-    context: Context, posts: PostFormat, visitor: Visitor, opened: OpenForm, is_draft: bool
-) -> AcceptedPost:
+def _send(context: Context, posts: PostFormat, visitor: Visitor, opened: OpenForm, is_draft: bool) -> UUID:
     """Store the post as POST /posts does, and forget the form. Raises Refusal."""
     form = opened.form
     caller = find_caller(context, visitor.actor, form.workspace)
     require_plan(caller)
     with context.database.begin() as c:
         kinds = name_types(find_files(c, context, form))
+        stored = find_stored(c, context, form, posts.columns, caller.time_zone)
     body, problems = build_body(form, posts.columns, kinds, caller.time_zone, draft=is_draft)
     if problems:
         issues = [{"path": one.place, "message": one.message} for one in problems]
         raise Refusal(422, "invalid_payload", problems[0].message, issues)
+    if stored is not None:
+        return _edit(context, caller, visitor, opened, posts.read(body), stored)
     body["external_id"] = f"form-{opened.id}"
     accepted = accept(context, caller, posts.read(body, request_id=visitor.request_id))
     with context.database.begin() as c:  # if this is not reached, the form is there to be sent again
         if store.delete_form(c, visitor.user_id, opened.id):
             record_change(c, visitor.actor, "create", "post", accepted.id, form.workspace)
-    return accepted
+    return accepted.id
+
+
+def _edit(
+    context: Context,
+    caller: Caller,
+    visitor: Visitor,
+    opened: OpenForm,
+    request: PostRequest,
+    stored: StoredVersion,
+) -> UUID:
+    """Change the stored post by what differs in its form, if it is still the version that was seen. Raises Refusal."""
+    form, changed = opened.form, find_changed(stored.fields, opened.form.fields)
+    if request.draft:
+        changed.discard("scheduled_at")
+    schedules = stored.is_draft and not request.draft
+    given = changed | {"scheduled_at"} if schedules else changed
+    post = UUID(form.get("post"))
+    if given:
+        edit(context, caller, post, build_change(request, given, schedules=schedules), form.get("etag"))
+    _delete(context, visitor.user_id, opened.id)
+    return post
 
 
 async def _render(
@@ -236,6 +298,7 @@ async def receive_file(request: Request, visitor: Visitor) -> Response:
 ROUTES = (
     Route("/new", show_form),
     Route("/new", send, methods=["POST"]),
+    Route("/posts/{post_id}/edit", edit_form),
     Route("/new/check", check, methods=["POST"]),
     Route("/new/file", receive_file, methods=["POST"]),
 )

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.actions.validate import RequestFinding, ValidationResult, validate
+from pipeline.dashboard.compose_edit import StoredVersion, find_stored
 from pipeline.dashboard.compose_form import (
     Choice,
     FormProblem,
@@ -78,6 +79,8 @@ class FormFindings:
     """The times of its accounts, earliest first; none without a time."""
     most: int
     """Characters of a caption, at most."""
+    stored: StoredVersion | None
+    """The post that the form edits."""
 
     @property
     def refusals(self) -> list[FormProblem]:
@@ -94,16 +97,23 @@ def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm
     by_id = {str(account.id): account for account in usable}
     chosen = [by_id[one] for one in form.accounts if one in by_id]
     body, problems = build_body(form, posts.columns, name_types(own), caller.time_zone)
-    content, result = guess_content(body), ValidationResult()
+    content: PostContent = guess_content(body)
+    result = ValidationResult()
     if not problems:
         try:
-            request = posts.read(body)
+            request = content = posts.read(body)
             result = validate(context, replace(caller, bulk=True), request)
         except Refusal as refusal:
             problems = list_problems(form, refusal)
-    found = [*problems, *_place_findings(form, result)]
+    # a post that is edited is its own neighbour
+    found = [
+        one
+        for one in (*problems, *_place_findings(form, result))
+        if (form.get("post") or "-") not in one.message
+    ]
     with context.database.begin_read(READ_SECONDS) as c:
         files = read_files(c, context, form.workspace, content)
+        stored = find_stored(c, context, form, posts.columns, caller.time_zone)
     return FormFindings(
         caller=caller,
         accounts=usable,
@@ -116,6 +126,7 @@ def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm
         problems=list({(one.place, one.message): one for one in found}.values()),
         dues=sorted(due for due in result.dues.values() if due < NO_TIME),
         most=posts.max_caption,
+        stored=stored,
     )
 
 

@@ -1,7 +1,8 @@
 """The fields of the form of a post, and what they say: the body that POST /posts takes, and where its problems stand.
 
-A field is named as the column of a file of posts is (``imports/columns.py``), so that a form is read as a row is. Two
-are the form's own: ``url``, once for each file in order, and ``own.ACCOUNT``, the words of one account.
+A field is named as the column of a file of posts is (``imports/columns.py``), so that a form is read as a row is. Some
+are the form's own: ``url`` and ``alt``, once for each file in order, ``own.ACCOUNT``, the words of one account, and
+``rest.ACCOUNT``, JSON of what else it has of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Adapter, Platform
+from pipeline.domain import strict_json
 from pipeline.domain.own_content import OwnContent
 from pipeline.imports.columns import ACCOUNTS, MEDIA_TYPE, MEDIA_URLS, SCHEDULED_AT, Columns
 from pipeline.imports.read import read_cells
@@ -21,7 +23,7 @@ from pipeline.stages.post_request import PostContent
 
 Fields = Mapping[str, Sequence[str]]
 """The values of each field, in the order of the form."""
-OWN, TEXT = "own.", "text"
+OWN, REST, TEXT = "own.", "rest.", "text"
 CONTROL = frozenset({"csrf", "form", "version", "tab", "do", "anyway", "find", "address", "from"})
 """Fields that say nothing about the post."""
 WHENS = ("now", "next", "at")
@@ -113,6 +115,9 @@ def _list_cells(
             yield name, value
     yield ACCOUNTS, json.dumps([_build_entry(form, one) for one in form.accounts])
     yield MEDIA_URLS, json.dumps(form.urls) if form.urls else ""
+    alts = form.fields.get("alt", ())
+    if any(alts) and len(alts) == len(form.urls):
+        yield "media.alt_texts", json.dumps([text or None for text in alts])
     yield MEDIA_TYPE, _find_media_type(form, kinds)
     if draft:
         yield "draft", "true"
@@ -122,9 +127,18 @@ def _list_cells(
         yield SCHEDULED_AT, {"now": "now", "next": "auto"}[form.when]
 
 
-def _build_entry(form: PostForm, account: str) -> Mapping[str, str]:
-    own = form.own(account)
-    return {"id": account, "caption": own} if own.strip() else {"id": account}
+def _build_entry(form: PostForm, account: str) -> Mapping[str, Any]:
+    own, said = form.own(account), _read_rest(form.get(REST + account))
+    return {**said, "id": account, **({"caption": own} if own.strip() else {})}
+
+
+def _read_rest(text: str) -> Mapping[str, Any]:
+    """Return what an account has of its own beside its words; nothing of a text that this page did not write."""
+    try:
+        said = strict_json.parse(text.encode()) if text else {}
+    except strict_json.InvalidJson:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _find_media_type(form: PostForm, kinds: Mapping[str, str]) -> str:

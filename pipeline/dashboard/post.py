@@ -51,6 +51,7 @@ from pipeline.store.posts.views import PostView, find_workspace_of_post
 DONE: Mapping[str, str] = {
     "new": "It is stored, and on its way.",
     "draft": "It is kept as a draft.",
+    "edit": "Changed.",
     "reschedule": "Moved.",
     "cancel": "Canceled.",
     "undo": "Undone.",

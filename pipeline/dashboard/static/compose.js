@@ -70,7 +70,7 @@ function restore() {
 function addUrl(url) {
   const item = document.createElement("li");
   const field = Object.assign(document.createElement("input"), { type: "hidden", name: "url", value: url });
-  item.append(field);
+  item.append(field, Object.assign(document.createElement("input"), { type: "hidden", name: "alt" }));
   document.getElementById("files").append(item);
 }
 function sendFile(file, [done, all]) {
@@ -123,6 +123,7 @@ document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("#compose button");
   const item = button?.closest("[data-file]");
   if (button?.dataset.keep) getForm().elements.version.value = button.dataset.keep;
+  else if (button?.dataset.etag) getForm().elements.etag.value = button.dataset.etag;
   else if (button?.dataset.move) item.previousElementSibling?.before(item);
   else if (button && "remove" in button.dataset) item.remove();
   else return;

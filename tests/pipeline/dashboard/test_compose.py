@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from pipeline.store.database import row, rows
 from tests.pipeline.api.running_server import Tenant
 from tests.pipeline.dashboard.site import Client, Site
 
-NEW = "/dashboard/new"
+NEW, LINK = "/dashboard/new", "https://example.com/a?b=1"
 _HIDDEN = re.compile(r'<input type="hidden" name="(form|version|tab)" value="([^"]*)">')
 TOMORROW = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}T18:00"
 
@@ -162,6 +163,60 @@ def test_forms_are_of_their_user_and_end_after_30_days(site: Site, client: Tenan
             row(c, sql, age=timedelta(days=days), id=form["form"])
         expire_audit(context)
         assert count_forms(context, f"id = '{form['form']}'") == left
+
+
+def read_form(page: str, client: Tenant) -> dict[str, Any]:
+    """Return the fields of a form that is filled in, as a browser sends them."""
+    found: dict[str, Any] = read_hidden(page, client)
+    for name in ("post", "etag", "url", "local_time", "facebook.link"):
+        values = re.findall(rf'name="{name}" value="([^"]*)"', page)
+        found |= {name: [html.unescape(value) for value in values]} if values else {}
+    for name, value in re.findall(r'<textarea[^>]* name="([^"]+)"[^>]*>([^<]*)<', page):
+        found[name] = html.unescape(value)
+    ticked = re.findall(r'name="(account)" value="([^"]+)" checked', page)
+    return found | {"account": [value for _, value in ticked]}
+
+
+def test_a_post_is_copied_to_tomorrow_and_edited_and_a_colleague_overwrites_nothing(
+    site: Site, client: Tenant, context: Context
+) -> None:
+    accounts = [client.accounts[one] for one in (Platform.FACEBOOK, Platform.LINKEDIN)]
+    with site.log_in(site.add_user({client.workspace: Role.AUTHOR})) as http:
+        words = {"caption": "First words", f"own.{accounts[1]}": "For colleagues", "facebook.link": LINK}
+        place = send(http, open_form(http, client) | {"account": accounts, "local_time": TOMORROW, **words})
+        post = place.rpartition("/")[2].partition("?")[0]
+        copy = read_form(http.get(f"{NEW}?from={post}").text, client)
+        assert copy["local_time"] == [
+            f"{datetime.fromisoformat(TOMORROW) + timedelta(days=1):%Y-%m-%dT%H:%M}"
+        ]
+        other, parts = read_post(context, send(http, copy))
+        assert (other.caption, str(other.id) != post) == ("First words", True)
+        assert parts[accounts[1]].own == {"caption": "For colleagues"}
+        assert other.due_at - read_post(context, place)[0].due_at == timedelta(days=1)
+
+        mine, theirs = (read_form(http.get(f"/dashboard/posts/{post}/edit").text, client) for _ in range(2))
+        assert send(http, theirs | {"caption": "A colleague's words"}).endswith("?did=edit")
+        page = http.post(f"{NEW}/check", mine | {"caption": "My words"}).text
+        for said in ("The post was changed while you wrote", "A colleague&#39;s words", "My words"):
+            assert said in page
+        mine |= read_hidden(page, client) | {"caption": "My words"}
+        assert "The post was changed while you wrote" in send(http, mine, status=412)
+        assert read_post(context, place)[0].caption == "A colleague's words"
+        [tag] = re.findall(r'data-etag="([^"]+)"', page)
+        send(http, mine | {"etag": html.unescape(tag), "local_time": TOMORROW.replace("18:00", "19:30")})
+        changed, parts = read_post(context, place)
+        assert (changed.caption, changed.due_at.hour) == ("My words", 19)
+        assert LINK in http.get(f"/dashboard/posts/{post}/edit").text
+        assert parts[accounts[1]].own == {"caption": "For colleagues"}
+
+        draft = send(http, open_form(http, client) | {"account": accounts[:1], "caption": "Later"}, "draft")
+        form = read_form(http.get(draft.partition("?")[0] + "/edit").text, client)
+        send(http, form | {"caption": "Still later"}, "draft")
+        assert read_post(context, draft)[0].due_at.year > 9000
+        form = read_form(http.get(draft.partition("?")[0] + "/edit").text, client)
+        send(http, form | {"local_time": TOMORROW})
+        sent, _ = read_post(context, draft)
+        assert (sent.caption, sent.due_at.hour) == ("Still later", 18)
 
 
 def test_roles_and_plans_hold(site: Site, client: Tenant, context: Context) -> None:

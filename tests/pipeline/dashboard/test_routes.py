@@ -264,6 +264,8 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/posts/{post_id}", {}, 404),
     ("GET", "/thumbnails/{name}", {}, 404),
     ("POST", "/posts/{post_id}/reschedule", {}, 404),
+    ("GET", "/posts/{post_id}/edit", {}, 404),
+    ("GET", "/new?from={post_id}", {}, 404),
     ("GET", "/posts/{post_id}/approve", {}, 404),
     ("POST", "/posts/{post_id}/approve", {"hash": "x"}, 404),
     *(("POST", "/posts/{post_id}/deliveries/{delivery_id}/" + verb, {}, 404) for verb in VERBS),
