@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
@@ -18,27 +18,27 @@ from pipeline.cli.options import DURATION, FUTURE, Parsed
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     build_caller,
+    find_actor,
     find_workspace_id,
     open_context,
     open_transaction,
-    record,
     report_refusals,
     require_account_of,
 )
 from pipeline.domain.account import (
+    AGENT,
     KINDS,
     MAX_AHEAD_DAYS,
     MAX_LEAD_MINUTES,
     MAX_POSTS_PER_DAY,
     MAX_POSTS_PER_MINUTE,
-    KeyLimits,
-    choose_new_limits,
+    parse_limit,
 )
 
 with lazy_imports():
     from config import settings as config
     from pipeline import wiring
-    from pipeline.actions import approve
+    from pipeline.actions import approve, keys
     from pipeline.actions import mandate as mandate_actions
     from pipeline.domain import validation_issue
     from pipeline.stages import mandate
@@ -46,15 +46,10 @@ with lazy_imports():
     from pipeline.store.auth import workspaces as workspace_store
 
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-
 NOTHING = "none"
 DEFAULT = "default"
 """The value of an option that gives the limit back to the server's setting."""
 _WORDS = {"yes": True, "no": False}
-_MUSIC = {None: "as the server", True: "required", False: "optional"}
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,32 +85,14 @@ def read_limits(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value == DEFAULT else value for name, value in options.items() if value is not None}
 
 
-def summarize_limits(limits: KeyLimits) -> dict[str, str]:
-    """Return the limits as columns for people."""
-    rates = ((limits.posts_per_minute, "minute"), (limits.posts_per_day, "day"))
-    posts = [f"{rate or 'no limit'} a {unit}" for rate, unit in rates if rate is not None]
-    lists = {"kinds": limits.kinds, "options": limits.options}
-    mandate_of = [
-        *([f"due in {limits.lead_minutes} minutes or later"] if limits.lead_minutes else []),
-        *([f"due within {limits.ahead_days} days"] if limits.ahead_days is not None else []),
-        *(["needs approval"] if limits.needs_approval else []),
-        *(["may approve"] if limits.may_approve else []),
-        *[f"{name}: {', '.join(value) or NOTHING}" for name, value in lists.items() if value is not None],
-    ]
-    return {
-        "posts": ", ".join(posts) or "as the server",
-        "music": _MUSIC[limits.music_required],
-        "mandate": "; ".join(mandate_of) or "all",
-    }
-
-
 def _parse_number(most: int) -> Callable[[str], object]:
     def parse(text: str) -> object:
         if text == DEFAULT:
             return text
-        if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
-            raise click.BadParameter(f"{text!r} is not a number from 0 to {most}, or `{DEFAULT}`.")
-        return int(text)
+        try:
+            return parse_limit(text, most)
+        except ValueError as error:
+            raise click.BadParameter(f"{str(error)[:-1]}, or `{DEFAULT}`.") from None
 
     return parse
 
@@ -146,15 +123,6 @@ def _parse_word(text: str) -> object:
     if text != DEFAULT and text not in _WORDS:
         raise click.BadParameter(f"{text!r} is not yes, no or `{DEFAULT}`.")
     return _WORDS.get(text, text)
-
-
-AGENT = KeyLimits(posts_per_day=20, lead_minutes=30, ahead_days=30, needs_approval=True)
-"""The limits of a key for a program that acts without judgement."""
-AGENT_LASTS = timedelta(days=90)
-
-
-def _list_given(limits: KeyLimits) -> dict[str, Any]:
-    return {name: value for name, value in asdict(limits).items() if value is not None}
 
 
 def _refuse_both(limits: Mapping[str, Any]) -> None:
@@ -221,30 +189,16 @@ def create(
     """
     if agent and not chosen:
         raise click.UsageError("--agent needs --account: the only accounts that the program posts to.")
-    given = {**(_list_given(AGENT) if agent else {}), **read_limits(options)}
-    expires = expires or (datetime.now(UTC) + AGENT_LASTS if agent else None)
-    _refuse_both(given)
-    own = KeyLimits(**given)
-    if "posts_per_minute" not in given:
-        own = choose_new_limits(
-            own, server_posts_per_minute=config.settings().api.posts_per_minute, bulk=bulk
-        )
+    given = read_limits(options)
+    _refuse_both({**(asdict(AGENT) if agent else {}), **given})
     with open_transaction() as c:
         found = workspace_store.find_workspace(c, workspace)
-        accounts = sorted({require_account_of(c, found.id, one).id for one in chosen}) or None
-        terms = key_store.Terms(
-            read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk, limits=own
-        )
-        key = key_store.create_key(c, found.id, name, terms)
-        facts = {
-            "public_id": key.partition(".")[0],
-            "workspace_id": found.id,
-            "name": name,
-            **pick(terms, "read_only accounts expires_at bulk"),
-            **asdict(own),
-        }
-        _record(c, "create", key, after=facts)
-    _print_key({"key": key, **facts})
+        accounts = [require_account_of(c, found.id, one).id for one in chosen]
+        terms = key_store.Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk)
+        rate = config.settings().api.posts_per_minute
+        terms = keys.plan_terms(terms, given, agent=agent, server_rate=rate)
+        key, facts = keys.create_key(c, find_actor(), found.id, name, terms)
+    _print_key({"key": key, **facts, **pick(terms, "expires_at")})
 
 
 @command.command()
@@ -271,7 +225,7 @@ def rotate(public_id: str, overlap: timedelta) -> None:
         if key is None:
             raise _not_found(shown)
         [until] = [k.earlier_until for k in key_store.list_keys(c) if k.public_id == shown]
-        _record(c, "rotate", key, after={"old_works_until": until})
+        keys.record_key(c, find_actor(), "rotate", key, after={"old_works_until": until})
     _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)})
     if not is_json():
         click.echo(f"The old secret works until {format_timestamp(until)}.", err=True)
@@ -302,12 +256,12 @@ def set_limits(public_id: str, **options: Any) -> None:
             limits = key_store.change_limits(c, shown, given)
             if key is None or limits is None:
                 raise _not_found(shown)
-            _record(c, "set limits", shown, asdict(key.limits), asdict(limits))
+            keys.record_key(c, find_actor(), "set limits", shown, asdict(key.limits), asdict(limits))
             workspace = workspace_store.find_workspace(c, str(key.workspace_id))
         caller = build_caller(workspace)
         paused = mandate_actions.pause_beyond(context, caller, key, limits)
         unapproved = approve.demand(context, caller, key.id) if limits.needs_approval else 0
-    facts = asdict(limits) if is_json() else summarize_limits(limits)
+    facts = asdict(limits) if is_json() else keys.summarize_limits(limits)
     print_fields({"public_id": shown, **facts, "paused": paused, "unapproved": unapproved})
 
 
@@ -339,19 +293,9 @@ def revoke(public_id: str) -> None:
     """
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
-        if not key_store.revoke_key(c, public_id):
+        if not keys.revoke_key(c, find_actor(), shown):
             raise _not_found(shown)
-        _record(c, "revoke", shown, {"revoked": False}, {"revoked": True})
     answer({"public_id": shown, "revoked": True}, f"{shown} is revoked.")
-
-
-def _record(
-    c: Connection, verb: str, key: str, *sides: Mapping[str, Any], **after: Mapping[str, Any]
-) -> None:
-    """Record a change of this key, given whole or by its public half, in the change's transaction."""
-    public = key.partition(".")[0]
-    workspace = next(k.workspace_id for k in key_store.list_keys(c) if k.public_id == public)
-    record(c, verb, "key", public, workspace, *sides, **after)
 
 
 def _to_row(key: key_store.Key, workspace: str) -> dict[str, Any]:
@@ -359,10 +303,10 @@ def _to_row(key: key_store.Key, workspace: str) -> dict[str, Any]:
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
     times = pick(key, "created_at last_used_at expires_at revoked_at")
     if not is_json():
-        return {**named, "may": _summarize_permissions(key), **summarize_limits(key.limits), **times}
+        return {**named, "may": _summarize_permissions(key), **keys.summarize_limits(key.limits), **times}
     return {
         **named,
-        **pick(key, "read_only accounts bulk"),
+        **pick(key, "read_only accounts bulk posts_today"),
         **asdict(key.limits),
         **times,
         **pick(key, "rotated_at old_works_until=earlier_until"),

@@ -14,11 +14,11 @@ import click
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, ZONE
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import build_caller, open_context, open_transaction, record
+from pipeline.cli.runtime import build_caller, find_actor, open_context, open_transaction, record
 from pipeline.domain import account as domain
 
 with lazy_imports():
-    from pipeline.actions import approve
+    from pipeline.actions import approve, people
     from pipeline.store.auth import sessions as session_store
     from pipeline.store.auth import users as user_store
     from pipeline.store.auth import workspaces as workspace_store
@@ -230,10 +230,10 @@ def create(login: str, role: str | None, workspace: str | None, *, generate: boo
         password, is_generated = ask_password(login, generate=generate)
         stored = user_store.hash_password(password)
         with open_transaction() as c:
-            identity = user_store.create_user(c, login, stored)
-            record(c, "create", "user", identity, None, after={"login": login})
+            identity = people.add_user(c, find_actor(), login, stored)
             if role is not None:
-                _grant(c, identity, _find_workspace(c, workspace or ""), domain.Role(role))
+                where = _find_workspace(c, workspace or "")
+                people.grant(c, find_actor(), identity, where, domain.Role(role))
     facts = {"id": identity, "login": login, "role": role, "workspace": workspace}
     _print_password(facts, password if is_generated else None)
 
@@ -291,10 +291,7 @@ def reset(login: str, *, generate: bool) -> None:
         stored = user_store.hash_password(password)
         with open_transaction(warn=False) as c:
             identity = user_store.find_user(c, login)
-            user_store.set_password(c, identity, stored)
-            session_store.forget_tries(c, session_store.name_login(login))
-            sides = {"password": "the old one"}, {"password": "a new one"}
-            record(c, "reset", "user", identity, None, *sides)
+            people.reset(c, find_actor(), identity, login, stored)
     _print_password({"id": identity, "login": login}, password if is_generated else None)
 
 
@@ -314,7 +311,8 @@ def grant(login: str, role: str, workspace: str | None) -> None:
         raise click.UsageError("Give --workspace: a name, an id, or all.")
     with _report_errors(), open_transaction() as c:
         chosen = None if role == "none" else domain.Role(role)
-        _grant(c, user_store.find_user(c, login), _find_workspace(c, workspace), chosen)
+        user = user_store.find_user(c, login)
+        people.grant(c, find_actor(), user, _find_workspace(c, workspace), chosen)
     print_fields({"login": login, "role": role, "workspace": workspace})
 
 
@@ -360,18 +358,10 @@ def _find_workspace(c: Connection, given: str) -> UUID | None:
     return None if given == ALL else workspace_store.find_workspace(c, given).id
 
 
-def _grant(c: Connection, user: UUID, workspace: UUID | None, role: domain.Role | None) -> None:
-    before = user_store.set_role(c, user, workspace, role)
-    sides = [{"role": one.value if one else None} for one in (before, role)]
-    record(c, "grant", "user", user, workspace, *sides)
-
-
 def _set_disabled(login: str, *, disabled: bool) -> None:
     with _report_errors(), open_transaction() as c:
         identity = user_store.find_user(c, login)
-        was_disabled = user_store.set_disabled(c, identity, disabled=disabled)
-        sides = {"disabled": was_disabled}, {"disabled": disabled}
-        record(c, "disable" if disabled else "enable", "user", identity, None, *sides)
+        people.set_disabled(c, find_actor(), identity, disabled=disabled)
     print_fields({"login": login, "disabled": disabled})
 
 

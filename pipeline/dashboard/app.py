@@ -30,13 +30,16 @@ from pipeline.dashboard import (
     history,
     imports,
     jobs,
+    keys,
     login,
     now,
     numbers,
     pauses,
+    people,
     post,
     post_actions,
     queue,
+    settings,
     steer,
     thumbnails,
 )
@@ -55,6 +58,8 @@ class Entry:
     path: str
     icon: str
     role: Role = Role.VIEWER
+    also: str = ""
+    """Pages with this beginning are below it, too."""
 
 
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
@@ -65,7 +70,10 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Accounts", path=accounts.PATH, icon="users"), accounts.ROUTES),
     (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
     (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
-    (Entry(title="Settings", path="/dashboard/sessions", icon="settings"), login.ROUTES),
+    (
+        Entry(title="Settings", path=settings.PATH, icon="settings", also=login.PATH),
+        settings.ROUTES + people.ROUTES + keys.ROUTES + login.ROUTES,
+    ),
     (
         None,
         (*post.ROUTES, *post_actions.ROUTES, *approvals.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),

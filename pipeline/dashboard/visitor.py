@@ -66,6 +66,11 @@ class Visitor:
         """Return True if the visitor has at least this role somewhere."""
         return self.has_everywhere(role) or any(own >= role for own in self.roles.values())
 
+    @property
+    def is_admin(self) -> bool:
+        """Return True for an admin of some workspace, who sees the settings of others."""
+        return self.has(Role.ADMIN)
+
     def has_everywhere(self, role: Role) -> bool:
         """Return True if the visitor has at least this role in all workspaces."""
         return self.everywhere is not None and self.everywhere >= role

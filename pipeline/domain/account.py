@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from enum import Enum, StrEnum
 from functools import total_ordering
 
@@ -55,7 +56,7 @@ class Role(Enum):
     VIEWER = "viewer"  #: sees everything of the workspace
     AUTHOR = "author"  #: also edits, reschedules, cancels, and retries posts
     OPERATOR = "operator"  #: also pauses, decides, steers, connects accounts
-    ADMIN = "admin"  #: also ends the sessions of other users
+    ADMIN = "admin"  #: also makes keys, gives roles, ends the sessions of others
 
     def __lt__(self, other: Role) -> bool:
         return _RANK[self] < _RANK[other]
@@ -157,6 +158,16 @@ class KeyLimits:
 
 SERVER_DEFAULT = KeyLimits()
 """A key without limits of its own."""
+AGENT = KeyLimits(posts_per_day=20, lead_minutes=30, ahead_days=30, needs_approval=True)
+"""The limits of a key for a program that acts without judgement."""
+AGENT_LASTS = timedelta(days=90)
+
+
+def parse_limit(text: str, most: int) -> int:
+    """Return a limit that somebody typed. Raises ValueError with a sentence for its author."""
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
+        raise ValueError(f"{text[:40]!r} is not a number from 0 to {most}.")
+    return int(text)
 
 
 def choose_new_limits(given: KeyLimits, *, server_posts_per_minute: int, bulk: bool) -> KeyLimits:

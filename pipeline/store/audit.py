@@ -141,6 +141,20 @@ def find_actor(c: Connection, verbs: Sequence[str], kind: Kind, subject_id: UUID
     return None if found is None else Actor(**found._mapping)
 
 
+def list_makers(
+    c: Connection, kind: Kind, subjects: Sequence[str]
+) -> dict[tuple[str, str], tuple[str, datetime]]:
+    """Return who last did what to these subjects, and when: by subject and verb."""
+    found = rows(
+        c,
+        """SELECT DISTINCT ON (subject, verb) subject, verb, actor_name, at FROM audit
+           WHERE subject = ANY(:subjects) AND kind = :kind ORDER BY subject, verb, at DESC""",
+        subjects=list(subjects),
+        kind=kind,
+    )
+    return {(r.subject, r.verb): (r.actor_name, r.at) for r in found}
+
+
 def list_changes(
     c: Connection,
     chosen: AuditFilter,

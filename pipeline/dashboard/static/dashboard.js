@@ -117,6 +117,14 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
 });
 
+// A secret that is shown once is copied whole.
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.querySelector("span").textContent = "Copied";
+});
+
 // Selection: rows by their boxes; the head of the list turns into the bar of what can be done.
 const listPicks = () => findAll("input.pick-one");
 function showSelection() {

@@ -160,6 +160,8 @@ class Key:
     read_only: bool
     accounts: Sequence[UUID] | None
     bulk: bool
+    posts_today: int
+    """Posts that were counted today (UTC)."""
     limits: KeyLimits
 
 
@@ -282,7 +284,7 @@ def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
     found = rows(
         c,
         f"""SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
-                  earlier_until, read_only, accounts, bulk, {", ".join(_LIMITS)} FROM keys
+                  earlier_until, read_only, accounts, bulk, {_COUNTED} AS posts_today, {", ".join(_LIMITS)} FROM keys
             WHERE {own} ORDER BY created_at""",
         **own.values,
     )

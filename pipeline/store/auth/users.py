@@ -145,6 +145,17 @@ def set_role(c: Connection, user: UUID, workspace: UUID | None, role: Role | Non
     return None if before is None else Role(before.role)
 
 
+def lock_admins(c: Connection) -> int:
+    """Return how many admins of all workspaces can log in; who else asks waits until this transaction ends."""
+    found = rows(
+        c,
+        """SELECT u.id FROM users u JOIN memberships m ON m.user_id = u.id
+           WHERE m.workspace_id IS NULL AND m.role = 'admin' AND u.disabled_at IS NULL
+           ORDER BY u.id FOR UPDATE OF u""",
+    )
+    return len(found)
+
+
 def read_password(c: Connection, login: str) -> StoredPassword | None:
     """Return the hash to check a login against; None when no user who may log in has it."""
     found = row(

@@ -28,6 +28,7 @@ from tests.pipeline.dashboard.test_sessions import end, find_id
 from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
 
+KEYS, PEOPLE = "/dashboard/settings/keys", "/dashboard/settings/people"
 CHANGES_NOTHING = {
     "/new/check": "what a user types, which nobody else sees",
     "/clock": "a cookie of the browser",
@@ -143,6 +144,27 @@ class Scene:
             session = find_id(self.site, other)
         assert end(self.client, session).status_code == 303
 
+    def make_key(self) -> str:
+        name = f"key {self.user.id}"
+        self.send(KEYS, {"workspace": str(self.site.tenant.workspace), "key_name": name}, 200)
+        shown = self.client.get(KEYS).text.partition(name)[2]
+        return str(re.findall(r"take_back=(slw_live_\w+)", shown)[0])
+
+    def take_back(self) -> None:
+        public, space = self.make_key(), self.site.tenant.workspace
+        with self.ledger.database.begin() as c:
+            [client] = rows(c, "SELECT name FROM workspaces WHERE id = :id", id=space)
+        self.send(f"{KEYS}/take-back", {"key": public, "name": client.name}, 303)
+
+    def invite(self) -> None:
+        form = {"workspace": str(self.site.tenant.workspace), "role": "author"}
+        self.send(PEOPLE, {**form, "login": f"new-{self.user.login}"}, 200)
+
+    def change_person(self, what: str, status: int = 303) -> None:
+        other = self.site.add_user({})
+        form = {"user": str(other.id), "role": "viewer", "workspace": str(self.site.tenant.workspace)}
+        self.send(f"{PEOPLE}/{what}", form, status)
+
     def log_in(self) -> None:
         with self.site.open() as client:
             assert self.site.try_login(client, self.user.login, PASSWORD).status_code == 303
@@ -176,6 +198,12 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/posts/{post_id}/undo/{change}": ("undo post", Scene.undo_move),
     "/queue/count": ("cancel steering job", Scene.steer),
     "/queue/start": ("replay steering job", Scene.confirm),
+    "/settings/keys": ("create key", Scene.make_key),
+    "/settings/keys/take-back": ("revoke key", Scene.take_back),
+    "/settings/people": ("grant user", Scene.invite),
+    "/settings/people/role": ("grant user", lambda scene: scene.change_person("role")),
+    "/settings/people/disable": ("disable user", lambda scene: scene.change_person("disable")),
+    "/settings/people/reset": ("reset user", lambda scene: scene.change_person("reset", 200)),
     "/jobs/undo": ("undo steering job", Scene.undo),
     "/jobs/{job_id}/stop": ("stop steering job", Scene.stop),
 }

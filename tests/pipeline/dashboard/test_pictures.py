@@ -42,6 +42,8 @@ PAGES = {
     "numbers": "/dashboard/numbers",
     "numbers-today": "/dashboard/numbers?period=today",
     "settings": "/dashboard/sessions",
+    "settings-people": "/dashboard/settings/people",
+    "settings-keys": "/dashboard/settings/keys",
     "history": "/dashboard/history",
     "changes": "/dashboard/jobs",
 }

@@ -292,6 +292,9 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("POST", "/pauses/end", {"scope": "account", "target": "{account}"}, 404),
     ("POST", "/pauses/end", {"scope": "workspace", "target": "{workspace}"}, 404),
     ("POST", "/pauses/undo", {"of": "{workspace}", "undo": "1"}, 404),
+    ("GET", "/settings/keys?workspace={workspace}", {}, 404),
+    ("POST", "/settings/keys", {"workspace": "{workspace}", "key_name": "x"}, 404),
+    ("POST", "/settings/people", {"workspace": "{workspace}", "role": "viewer", "login": "x"}, 404),
     # lists in which nothing is found
     ("GET", "/accounts?of={workspace}&undo=1", {}, 200),
     ("GET", "/jobs?id={job_id}", {}, 200),

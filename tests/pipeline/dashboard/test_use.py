@@ -11,6 +11,8 @@
 | reconnect an account | Attention | 2 |
 | what a colleague changed | any page | 2 |
 | import a file, apply it and roll it back | any page | 6 |
+| invite a colleague as author | any page | 4 |
+| make a key for an agent | the keys | 4 |
 | undo | the page after a change | 1 |
 
 The field of a form that is chosen from, and the button that asks for a file, count as a click each.
@@ -31,8 +33,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from adapters.contract import Platform
 from pipeline.actions.steer_step import run_steering_step
+from pipeline.domain.account import AGENT
 from pipeline.domain.delivery import State
 from pipeline.runtime.context import Context
+from pipeline.store.auth.keys import find_caller
 from pipeline.store.database import row, rows
 from pipeline.store.vault import Vault
 from tests.pipeline.api.running_server import serving
@@ -212,6 +216,42 @@ def import_apply_and_roll_back(hand: Hand, scene: Scene) -> None:
     assert work(scene.context, identity).result == {"created": 4, "cancelled": 4}
 
 
+def invite_an_author(hand: Hand, scene: Scene) -> None:
+    page, login = hand.page, f"ola-{os.urandom(4).hex()}"
+    go_to(hand, "Settings")
+    hand.press(page.locator("summary", has_text="Invite"))
+    expect(page.get_by_label("Name to sign in with")).to_be_focused()
+    page.keyboard.type(login)
+    invitation = page.get_by_role("form", name="Invite")
+    hand.choose(invitation.get_by_label("Client"), "Kita Ramen 北ラーメン")
+    hand.press(invitation.get_by_role("button", name="Invite"))
+    password = page.locator("#secret-password").inner_text()
+    expect(page.get_by_role("row", name=login)).to_contain_text("Author for Kita Ramen")
+    with scene.site.open() as client:
+        assert scene.site.try_login(client, login, password).status_code == 303
+
+
+def make_a_key_for_an_agent(hand: Hand, scene: Scene) -> None:
+    page, name = hand.page, f"An agent {os.urandom(4).hex()}"
+    page.goto("/dashboard/settings/keys")
+    hand.press(page.locator("summary", has_text="New key"))
+    expect(page.get_by_label("What it is for")).to_be_focused()
+    page.keyboard.type(name)
+    hand.choose(page.get_by_label("Client"), "Kita Ramen 北ラーメン")
+    expect(page.get_by_label("TikTok")).to_be_checked()
+    hand.check(page.get_by_label("For an agent"))
+    hand.press(page.get_by_role("button", name="Make the key"))
+    with scene.context.database.begin() as c:
+        caller = find_caller(c, page.locator("#secret-key").inner_text())
+    assert caller is not None
+    assert (len(caller.accounts or ()), caller.limits.over(AGENT).posts_per_day, caller.needs_approval) == (
+        3,
+        20,
+        True,
+    )
+    expect(page.get_by_role("row", name=name)).to_contain_text("20 of 20 left today")
+
+
 def undo(hand: Hand, scene: Scene) -> None:
     account = scene.find_account("platform = 'instagram'")
     post, _ = scene.add_post(account, Platform.INSTAGRAM, 50 * MINUTE)
@@ -238,6 +278,8 @@ TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
     "reconnect": (2, reconnect),
     "what a colleague changed": (2, see_what_a_colleague_changed),
     "import, apply and roll back": (6, import_apply_and_roll_back),
+    "invite an author": (4, invite_an_author),
+    "make a key for an agent": (4, make_a_key_for_an_agent),
     "undo": (1, undo),
 }
 
