@@ -1,10 +1,11 @@
-"""The group of settings of the HTTP server."""
+"""The groups of settings of the HTTP server: the API, the dashboard, MCP."""
 
 from __future__ import annotations
 
 import re
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -92,6 +93,15 @@ class Api(Group):
     def origins(self) -> frozenset[str]:
         """The origins of ``cors_origins``."""
         return frozenset(split_list(self.cors_origins))
+
+
+class Dashboard(Group):
+    """The web pages."""
+
+    second_factor: Literal["optional", "demanded"] = Field(
+        default="optional",
+        description="'demanded' = who has no second factor turns it on before anything else.",
+    )
 
 
 class Mcp(Group):

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 
-from config.api import Api, Mcp
+from config.api import Api, Dashboard, Mcp
 from config.consistency import find_inconsistencies
 from config.groups import (
     Broker,
@@ -111,6 +111,7 @@ class Settings(Group):
     store: Store = Store()
     broker: Broker = Broker()
     api: Api = Api()
+    dashboard: Dashboard = Dashboard()
     mcp: Mcp = Mcp()
     ingest: Ingest = Ingest()
     reachability: Reachability = Reachability()

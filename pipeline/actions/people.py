@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.store.audit import record_change
-from pipeline.store.auth import sessions, users
+from pipeline.store.auth import second_factors, sessions, users
 
 
 class LastAdmin(Exception):
@@ -41,8 +41,9 @@ def grant(c: Connection, actor: Actor, user: UUID, workspace: UUID | None, role:
 
 
 def reset(c: Connection, actor: Actor, user: UUID, login: str, password_hash: str) -> None:
-    """Give a user a new password, end their sessions and forget their wrong tries."""
+    """Give a user a new password, end their sessions, forget wrong tries, and take the second factor off."""
     users.set_password(c, user, password_hash)
+    second_factors.delete_factor(c, user)
     sessions.forget_tries(c, sessions.name_login(login))
     record_change(
         c, actor, "reset", "user", user, None, {"password": "the old one"}, {"password": "a new one"}

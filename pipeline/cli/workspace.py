@@ -200,7 +200,8 @@ def user() -> None:
     """People who use the dashboard. A role is for one workspace, or for all.
 
     viewer: sees. author: also edits, moves, cancels and retries posts. operator: also pauses, decides, steers and
-    connects accounts. admin: also sees and ends the sessions of others, where the role is for all workspaces.
+    connects accounts. admin: also makes keys and gives roles there; where the role is for all workspaces, also
+    resets and disables people, and ends their sessions.
     """
 
 
@@ -278,7 +279,7 @@ def enable(login: str) -> None:
 @click.argument("login")
 @generate_option
 def reset(login: str, *, generate: bool) -> None:
-    """Give user LOGIN a new password, end their sessions, and let them try again at once.
+    """Give user LOGIN a new password, end their sessions, and let them try again at once, without a second factor.
 
     Example:
       slipway user reset ann

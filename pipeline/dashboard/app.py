@@ -39,7 +39,7 @@ from pipeline.dashboard import (
     post,
     post_actions,
     queue,
-    settings,
+    second_factor,
     steer,
     thumbnails,
 )
@@ -71,8 +71,8 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
     (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
     (
-        Entry(title="Settings", path=settings.PATH, icon="settings", also=login.PATH),
-        settings.ROUTES + people.ROUTES + keys.ROUTES + login.ROUTES,
+        Entry(title="Settings", path="/dashboard/settings", icon="settings", also=login.PATH),
+        people.ROUTES + keys.ROUTES + second_factor.ROUTES + login.ROUTES,
     ),
     (
         None,

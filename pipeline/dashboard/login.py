@@ -9,11 +9,13 @@ behind the same address do not keep its user out.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -22,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from pipeline.actions.second_factor import WRONG as WRONG_CODE
+from pipeline.actions.second_factor import take_code
 from pipeline.api.http.middleware import REQUEST_ID, note
 from pipeline.dashboard.ledger import act, find_client_address, get_state, read
 from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
@@ -43,6 +47,7 @@ from pipeline.domain.audit import Actor
 from pipeline.domain.time_zone import list_zones
 from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
+from pipeline.store.auth.second_factors import find_factor
 from pipeline.store.auth.sessions import (
     MAX_TRIES,
     WAIT,
@@ -67,6 +72,7 @@ from pipeline.store.auth.users import (
     upgrade_hash,
     verify_password,
 )
+from pipeline.store.vault import VaultError
 
 
 class MustWait(Exception):
@@ -75,6 +81,10 @@ class MustWait(Exception):
 
 class WrongPassword(Exception):
     """No user who may log in has this login and password."""
+
+
+class NeedsCode(Exception):
+    """The password is right, and a code is asked for. ``args``: the ticket that its form repeats, what was wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +98,9 @@ class LoginTry:
     request_id: str | None = None
     browser: str = ""
     """The token that the browser keeps for the form; empty without one."""
+    ticket: str = ""
+    """From the form that asks for a code; empty with a password."""
+    code: str = ""
     known: AbstractSet[str] = frozenset()
     """Which of its origins have logged in before, from `recognize`."""
 
@@ -117,14 +130,20 @@ def recognize(c: Connection, given: LoginTry) -> LoginTry:
 
 
 def log_in(context: Context, given: LoginTry) -> str:
-    """Return the token of a new session. Raises MustWait, WrongPassword."""
+    """Return the token of a new session. Raises MustWait, WrongPassword, NeedsCode."""
     _count(context, given)
     with context.database.once() as c:
         stored = read_password(c, given.login)
-    is_right = verify_password(stored.password_hash if stored else None, given.password[: MAX_PASSWORD + 1])
+    if given.ticket:
+        is_right = stored is not None and _opens(context, given, stored)
+    else:
+        typed = given.password[: MAX_PASSWORD + 1]
+        is_right = verify_password(stored.password_hash if stored else None, typed)
     if stored is None or not is_right:
         raise WrongPassword
-    renewed = hash_password(given.password) if is_outdated(stored.password_hash) else None
+    _require_second(context, given, stored)
+    is_old = given.password and is_outdated(stored.password_hash)
+    renewed = hash_password(given.password) if is_old else None
     return _start(context, given, stored, renewed)
 
 
@@ -135,6 +154,39 @@ def _count(context: Context, given: LoginTry) -> None:
         for subject in given.subjects:
             if not count_try(c, subject):
                 raise MustWait(subject.partition(" ")[0])
+
+
+TICKET_LASTS = timedelta(minutes=5)
+
+
+def _write_ticket(given: LoginTry, stored: StoredPassword, until: datetime) -> dict[str, str]:
+    """Return what a ticket says: the password was right, in this browser, and has not been changed since."""
+    known = hashlib.sha256(f"{given.browser} {stored.password_hash}".encode()).hexdigest()
+    return {"password": known, "until": until.isoformat()}
+
+
+def _opens(context: Context, given: LoginTry, stored: StoredPassword) -> bool:
+    try:
+        found = context.vault.open(given.ticket.encode(), stored.user_id)
+        until = datetime.fromisoformat(found["until"])
+    except (VaultError, KeyError, ValueError):
+        return False
+    return until > datetime.now(UTC) and found == _write_ticket(given, stored, until)
+
+
+def _require_second(context: Context, given: LoginTry, stored: StoredPassword) -> None:
+    """Take the code of a user who has a second factor. Raises NeedsCode."""
+    with context.database.begin() as c:
+        factor = find_factor(c, stored.user_id)
+        if factor is None or factor.confirmed_at is None:
+            return
+        if given.ticket and take_code(c, context.vault, stored.user_id, given.code):
+            take_back_try(c, given.origin)
+            return
+    if given.ticket:
+        raise NeedsCode(given.ticket, WRONG_CODE)
+    said = _write_ticket(given, stored, datetime.now(UTC) + TICKET_LASTS)
+    raise NeedsCode(context.vault.seal(said, stored.user_id).decode(), "")
 
 
 def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: str | None) -> str:
@@ -187,7 +239,7 @@ async def submit_login(request: Request) -> Response:
     return await answer_errors(request, lambda: _submit(request))
 
 
-@page(None)
+@page(None, needs_factor=False)
 async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
     await act(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
@@ -223,12 +275,19 @@ async def _submit(request: Request) -> Response:
         agent=request.headers.get("user-agent", ""),
         request_id=request.scope[REQUEST_ID],
         browser=read_login_token(request),
+        ticket=str(form.get("ticket", "")),
+        code=str(form.get("code", "")),
     )
     try:
         token = await _hash_in_turn(request, await read(request, recognize, given))
     except WrongPassword:
         note(request.scope, code="login_failed")
         return _render_form(request, place, WRONG, 401, login)
+    except NeedsCode as error:
+        ticket, problem = error.args
+        if problem:
+            note(request.scope, code="login_failed")
+        return _render_form(request, place, problem, 401 if problem else 200, login, ticket)
     except MustWait as error:
         note(request.scope, code="login_locked", by=error)
         return _render_form(request, place, WAITING, 429, login)
@@ -249,11 +308,12 @@ def _repeats_token(request: Request, given: str) -> bool:
     return bool(kept) and hmac.compare_digest(kept.encode(), given.encode())
 
 
-def _render_form(request: Request, place: str, problem: str, status: int = 200, login: str = "") -> Response:
+def _render_form(
+    request: Request, place: str, problem: str, status: int = 200, login: str = "", ticket: str = ""
+) -> Response:
     token = read_login_token(request) or secrets.token_urlsafe(32)
-    response = render(
-        request, None, "login.html", status, next=place, problem=problem, login=login, login_csrf=token
-    )
+    shown = {"next": place, "problem": problem, "login": login, "login_csrf": token, "ticket": ticket}
+    response = render(request, None, "login.html", status, **shown)
     set_login_token(request, response, token)
     return response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote
 from uuid import UUID
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pipeline.api.http.body import read_body
+from pipeline.dashboard.ledger import get_state
 from pipeline.dashboard.render import render_error
 from pipeline.dashboard.visitor import (
     SAFE_METHODS,
@@ -33,24 +34,27 @@ MAX_FORM = 256_000
 """Bytes of a form: room for the ids of some thousand posts."""
 MAX_FIELDS = 5000
 HOME, LOGIN = "/dashboard/", "/dashboard/login"
+SECOND_FACTOR = "/dashboard/settings/second-factor"
 REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role | None] = {}
 """Handlers of pages -> the role they need; None: a session is enough."""
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
 
 
 def page(
-    role: Role | None, *, reads_form: bool = True
+    role: Role | None, *, reads_form: bool = True, needs_factor: bool = True
 ) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
     """Make a handler ``(request, visitor)`` a page for visitors who have *role* in some workspace; None: for all.
 
     The handler checks the role in the workspace it acts on. It finds the fields of a form in ``request.state.form``.
     *reads_form* False: the body is a file, which the handler reads, and the token stands in the header.
+    *needs_factor* False: it is there also for who has to turn a second factor on first.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         @wraps(handler)
         async def serve(request: Request) -> Response:
-            return await answer_errors(request, lambda: _serve(request, handler, role, reads_form=reads_form))
+            own = partial(_serve, request, handler, role, reads_form=reads_form, needs_factor=needs_factor)
+            return await answer_errors(request, own)
 
         REQUIRED_ROLES[serve] = role
         return serve
@@ -83,7 +87,9 @@ async def read_form(request: Request) -> FormData:
     return FormData(list[tuple[str, str | UploadFile]](fields))
 
 
-async def _serve(request: Request, handler: Handler, role: Role | None, *, reads_form: bool) -> Response:
+async def _serve(
+    request: Request, handler: Handler, role: Role | None, *, reads_form: bool, needs_factor: bool
+) -> Response:
     is_safe = request.method in SAFE_METHODS
     if not is_safe:
         require_own_origin(request)
@@ -95,6 +101,9 @@ async def _serve(request: Request, handler: Handler, role: Role | None, *, reads
     visitor = await find_visitor(request, counts_as_use=not is_reload)
     if visitor is None:
         return _send_to_login(request)
+    if needs_factor and not visitor.has_second_factor and _demands_factor(request):
+        # what the page of the factor loads by itself would lead it to itself for ever
+        return Response(status_code=204) if is_reload else RedirectResponse(SECOND_FACTOR, 303)
     request.state.visitor = visitor
     if not is_safe:
         request.state.form = await read_form(request) if reads_form else FormData()
@@ -115,6 +124,10 @@ def _send_to_login(request: Request) -> Response:
     if is_htmx:
         return Response(status_code=401, headers={"HX-Redirect": place})
     return RedirectResponse(place, 303)
+
+
+def _demands_factor(request: Request) -> bool:
+    return get_state(request).context.settings.dashboard.second_factor == "demanded"
 
 
 def _refuse_nul(texts: Iterable[str]) -> None:

@@ -6,8 +6,8 @@ An admin of one client gives roles there; who is known to other clients too is r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from pipeline.actions import people as actions
 from pipeline.dashboard.ledger import act, get_state, read
+from pipeline.dashboard.login import PATH as SIGN_INS
 from pipeline.dashboard.page import page, parse_id
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
@@ -40,12 +41,17 @@ ROLES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewPassword:
+class NewPassword(NamedTuple):
     """A password that is shown this once."""
 
     login: str
     password: str
+
+
+@page(Role.VIEWER)
+async def show_settings(request: Request, visitor: Visitor) -> Response:  # noqa: ARG001  as all pages
+    """Lead to the first of the settings that the visitor may see."""
+    return RedirectResponse(PATH if visitor.is_admin else SIGN_INS, 303)
 
 
 @page(MANAGE)
@@ -179,6 +185,7 @@ def _add(c: Connection, actor: Actor, login: str, stored: str, workspace: UUID |
 
 
 ROUTES = (
+    Route("/settings", show_settings),
     Route("/settings/people", show_people),
     Route("/settings/people", invite, methods=["POST"]),
     Route("/settings/people/role", change_role, methods=["POST"]),

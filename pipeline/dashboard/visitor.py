@@ -40,6 +40,7 @@ class Visitor:
     """The names of these workspaces."""
     everywhere: Role | None
     """The role in all workspaces, for what belongs to none."""
+    has_second_factor: bool
     csrf: str = field(repr=False)
     address: str
     request_id: str
@@ -130,6 +131,7 @@ def _to_visitor(session: OpenSession, token: str, request: Request, cursor: str)
         roles=session.roles,
         names=session.names,
         everywhere=session.everywhere,
+        has_second_factor=session.has_second_factor,
         csrf=derive_csrf(token),
         address=find_client_address(request),
         request_id=request.scope[REQUEST_ID],

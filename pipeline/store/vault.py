@@ -91,6 +91,7 @@ SEALED_COLUMNS = (
     SealedColumn(what="credentials", table="accounts", column="credentials"),
     SealedColumn(what="checkpoints", table="deliveries", column="checkpoint"),
     SealedColumn(what="old handles", table="old_handles", column="handle"),
+    SealedColumn(what="second factors", table="second_factors", column="secret"),
     SealedColumn(what="webhook secrets", table="webhooks", column="secrets"),
 )
 _FIRST = UUID(int=0)

@@ -289,7 +289,7 @@ def read_json(data: bytes) -> None:
 
 _VISITOR = Visitor(
     user_id=UUID(_ID), login="a", session_id=UUID(_ID), roles={}, names={}, everywhere=None, csrf="", address="",
-    request_id="", cursor="",
+    request_id="", cursor="", has_second_factor=False,
 )  # fmt: skip
 
 

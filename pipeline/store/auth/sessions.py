@@ -45,6 +45,7 @@ class OpenSession:
     roles: Mapping[UUID, Role]
     names: Mapping[UUID, str]
     """Names of the workspaces in *roles*."""
+    has_second_factor: bool
     position: int
     """Every move up to this id is visible to later reads."""
 
@@ -87,6 +88,7 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
         c,
         f"""SELECT s.id, s.user_id, u.login, s.seen_at < now() - interval '1 minute' AS is_stale,
                    m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name,
+                   EXISTS (SELECT 1 FROM second_factors f WHERE f.id = u.id AND f.confirmed_at IS NOT NULL) AS factor,
                    (SELECT proven FROM move_progress WHERE reader = 'export') AS position
             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
             LEFT JOIN workspaces w ON m.role IS NOT NULL AND (m.workspace_id IS NULL OR w.id = m.workspace_id)
@@ -125,6 +127,11 @@ def end_session(c: Connection, session: UUID, user: UUID | None = None) -> str |
         user=user,
     )
     return None if found is None else str(found.login)
+
+
+def end_other_sessions(c: Connection, user: UUID, session: UUID) -> None:
+    """End all sessions of a user but this one."""
+    rows(c, "DELETE FROM sessions WHERE user_id = :user AND id <> :id RETURNING id", user=user, id=session)
 
 
 def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession]:
@@ -170,6 +177,7 @@ def _to_session(found: list[Any]) -> OpenSession:
         everywhere=next((Role(r.role) for r in found if r.is_everywhere), None),
         roles=roles,
         names={r.workspace: r.name for r in found if r.workspace is not None},
+        has_second_factor=first.factor,
         position=first.position,
     )
 

@@ -24,6 +24,7 @@ from tests.pipeline.dashboard.test_accounts_page import APP
 from tests.pipeline.dashboard.test_compose import open_form
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import send, start
+from tests.pipeline.dashboard.test_second_factor import turn_on
 from tests.pipeline.dashboard.test_sessions import end, find_id
 from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
@@ -32,6 +33,7 @@ KEYS, PEOPLE = "/dashboard/settings/keys", "/dashboard/settings/people"
 CHANGES_NOTHING = {
     "/new/check": "what a user types, which nobody else sees",
     "/clock": "a cookie of the browser",
+    "/settings/second-factor": "a secret that nothing asks for before a code of it was given",
     "/approve/{token}": "in the name of a link: tests/pipeline/dashboard/test_approvals.py",
 }
 """Routes that are no GET and write no row, with the reason."""
@@ -165,6 +167,12 @@ class Scene:
         form = {"user": str(other.id), "role": "viewer", "workspace": str(self.site.tenant.workspace)}
         self.send(f"{PEOPLE}/{what}", form, status)
 
+    def turn_on(self) -> list[str]:
+        return turn_on(self.client)[1]
+
+    def turn_off(self) -> None:
+        self.send("/dashboard/settings/second-factor/drop", {"code": self.turn_on()[0]}, 303)
+
     def log_in(self) -> None:
         with self.site.open() as client:
             assert self.site.try_login(client, self.user.login, PASSWORD).status_code == 303
@@ -204,6 +212,8 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/settings/people/role": ("grant user", lambda scene: scene.change_person("role")),
     "/settings/people/disable": ("disable user", lambda scene: scene.change_person("disable")),
     "/settings/people/reset": ("reset user", lambda scene: scene.change_person("reset", 200)),
+    "/settings/second-factor/confirm": ("turn on second factor user", Scene.turn_on),
+    "/settings/second-factor/drop": ("turn off second factor user", Scene.turn_off),
     "/jobs/undo": ("undo steering job", Scene.undo),
     "/jobs/{job_id}/stop": ("stop steering job", Scene.stop),
 }

@@ -43,6 +43,7 @@ PAGES = {
     "numbers-today": "/dashboard/numbers?period=today",
     "settings": "/dashboard/sessions",
     "settings-people": "/dashboard/settings/people",
+    "settings-factor": "/dashboard/settings/second-factor",
     "settings-keys": "/dashboard/settings/keys",
     "history": "/dashboard/history",
     "changes": "/dashboard/jobs",

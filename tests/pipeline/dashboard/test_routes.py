@@ -162,7 +162,7 @@ def test_hostile_input_is_no_error_of_the_server(
         if answer.headers.get("Content-Type") == "text/event-stream":
             answer.close()  # it never ends
             return
-        assert "<img" not in answer.text
+        assert "<img" not in answer.text.replace('<img class="qr"', "")
         if route.path == "/logout":
             return
 

@@ -223,10 +223,10 @@ def invite_an_author(hand: Hand, scene: Scene) -> None:
     expect(page.get_by_label("Name to sign in with")).to_be_focused()
     page.keyboard.type(login)
     invitation = page.get_by_role("form", name="Invite")
-    hand.choose(invitation.get_by_label("Client"), "Kita Ramen 北ラーメン")
+    hand.choose(invitation.get_by_label("Client"), "Tallow & Wick")
     hand.press(invitation.get_by_role("button", name="Invite"))
     password = page.locator("#secret-password").inner_text()
-    expect(page.get_by_role("row", name=login)).to_contain_text("Author for Kita Ramen")
+    expect(page.get_by_role("row", name=login)).to_contain_text("Author for Tallow & Wick")
     with scene.site.open() as client:
         assert scene.site.try_login(client, login, password).status_code == 303
 
@@ -237,7 +237,7 @@ def make_a_key_for_an_agent(hand: Hand, scene: Scene) -> None:
     hand.press(page.locator("summary", has_text="New key"))
     expect(page.get_by_label("What it is for")).to_be_focused()
     page.keyboard.type(name)
-    hand.choose(page.get_by_label("Client"), "Kita Ramen 北ラーメン")
+    hand.choose(page.get_by_label("Client"), "Tallow & Wick")
     expect(page.get_by_label("TikTok")).to_be_checked()
     hand.check(page.get_by_label("For an agent"))
     hand.press(page.get_by_role("button", name="Make the key"))

@@ -78,6 +78,14 @@ CREATE TABLE users (
     disabled_at timestamptz
 );
 
+CREATE TABLE second_factors (
+    id uuid PRIMARY KEY REFERENCES users,  -- of the user
+    secret bytea NOT NULL,  -- sealed by the vault
+    confirmed_at timestamptz,  -- NULL: being turned on
+    last_step bigint NOT NULL DEFAULT 0,  -- of the last code that was taken: none is taken twice
+    recovery bytea[] NOT NULL DEFAULT '{}'  -- SHA-256 of the codes that are left
+);
+
 CREATE TABLE memberships (
     user_id uuid NOT NULL REFERENCES users,
     workspace_id uuid REFERENCES workspaces,  -- NULL: all workspaces, later ones included
