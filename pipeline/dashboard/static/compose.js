@@ -2,7 +2,9 @@
 "use strict";
 
 const getForm = () => document.getElementById("compose");
-const getKey = () => `slipway-form-${getForm().elements.form.value}`;
+const isSaved = () => getForm().elements.version.value !== "0";
+// of the user, as another one may sign in here; a form that was never saved is another one after a reload
+const getKey = () => `slipway-form-${getForm().dataset.user}-${isSaved() ? getForm().elements.form.value : "new"}`;
 let isDirty = false;
 
 const checkNow = () => htmx.trigger(getForm(), "slipway:check");
@@ -36,6 +38,7 @@ function markProblems() {
 document.addEventListener("htmx:afterSettle", ({ detail }) => {
   if (detail.elt?.id !== "compose") return;
   markProblems();
+  if (isSaved()) history.replaceState(history.state, "", `/dashboard/new?form=${getForm().elements.form.value}`);
   if (getForm().querySelector("[data-waits]")) setTimeout(() => !isDirty && checkNow(), 3000);
 });
 document.addEventListener("htmx:configRequest", ({ detail }) => detail.path.endsWith("/new/check") && (isDirty = false));
@@ -88,18 +91,33 @@ function sendFile(file, [done, all]) {
       if (said.url) resolve(said.url);
       else reject(new Error(said.message ?? "The file was not taken. Sign in again and repeat it."));
     };
-    request.onerror = () => reject(new Error("The connection was lost before the file was sent. Choose it again."));
+    request.onerror = () => reject(new TypeError("The connection was lost. It is sent again when it is back."));
     request.send(file);
   });
 }
-async function sendFiles(files) {
+async function sendUntilTaken(file, counts) {
+  for (let wait = 1000; ; wait = Math.min(2 * wait, 30000)) {
+    try {
+      return await sendFile(file, counts);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      showRefusal(`${file.name}: ${error.message}`);
+      await new Promise((resolve) => (navigator.onLine ? setTimeout(resolve, wait) : addEventListener("online", resolve, { once: true })));
+      showRefusal("");
+    }
+  }
+}
+function showRefusal(words) {
   const refused = document.getElementById("refused");
-  refused.hidden = true;
+  [refused.hidden, refused.textContent] = [!words, words];
+}
+async function sendFiles(files) {
+  showRefusal("");
   for (const [n, file] of files.entries()) {
     try {
-      addUrl(await sendFile(file, [n, files.length]));
+      addUrl(await sendUntilTaken(file, [n, files.length]));
     } catch (error) {
-      [refused.hidden, refused.textContent] = [false, `${file.name}: ${error.message}`];
+      showRefusal(`${file.name}: ${error.message}`);
       break;
     }
   }
@@ -107,6 +125,18 @@ async function sendFiles(files) {
   changed();
   checkNow();
 }
+// The files of a dropped folder, by name; a reader gives a hundred at once.
+const listFiles = (entry) => new Promise((resolve, reject) => {
+  if (entry.isFile) return entry.file((file) => resolve([file]), reject);
+  const [reader, found] = [entry.createReader(), []];
+  const readMore = () => reader.readEntries((some) => {
+    found.push(...some);
+    if (some.length) return readMore();
+    const order = found.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    return Promise.all(order.filter((one) => !one.name.startsWith(".")).map(listFiles)).then((all) => resolve(all.flat()), reject);
+  }, reject);
+  readMore();
+});
 document.addEventListener("change", ({ target }) => {
   if (target.matches("#compose [data-picker]") && target.files.length) {
     sendFiles([...target.files]);
@@ -146,7 +176,11 @@ document.addEventListener("drop", (event) => {
     place.compareDocumentPosition(dragged) & Node.DOCUMENT_POSITION_PRECEDING ? place.after(dragged) : place.before(dragged);
     changed();
     checkNow();
-  } else if (event.dataTransfer.files.length) sendFiles([...event.dataTransfer.files]);
+  } else {
+    const entries = [...event.dataTransfer.items].map((one) => one.webkitGetAsEntry?.()).filter(Boolean);
+    const plain = [...event.dataTransfer.files];
+    Promise.all(entries.map(listFiles)).then((found) => sendFiles(entries.length ? found.flat() : plain));
+  }
   dragged = null;
 });
 document.addEventListener("paste", (event) => {
