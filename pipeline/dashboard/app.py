@@ -38,6 +38,7 @@ from pipeline.dashboard import (
     people,
     post,
     post_actions,
+    posting_times,
     queue,
     second_factor,
     steer,
@@ -67,7 +68,7 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Queue", path=queue.PATH, icon="menu"), queue.ROUTES + steer.ROUTES + jobs.ROUTES),
     (Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"), calendar.ROUTES),
     (Entry(title="Imports", path=imports.PATH, icon="upload"), imports.ROUTES),
-    (Entry(title="Accounts", path=accounts.PATH, icon="users"), accounts.ROUTES),
+    (Entry(title="Accounts", path=accounts.PATH, icon="users"), accounts.ROUTES + posting_times.ROUTES),
     (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
     (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
     (

@@ -27,6 +27,7 @@ from pipeline.dashboard import queue
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.clock import find_page_zone, split_days, split_hours
 from pipeline.dashboard.filter import SHORT, InvalidFilter, find_workspaces, format_time
+from pipeline.dashboard.free_times import FreeTime, list_free_times
 from pipeline.dashboard.ledger import read
 from pipeline.dashboard.page import page, parse_choice
 from pipeline.dashboard.render import render
@@ -114,6 +115,8 @@ class Hour:
     span: Span
     number: int = 0
     cards: list[Card] = field(default_factory=list)
+    free: list[FreeTime] = field(default_factory=list)
+    """Of one client, where a day is shown by its hours."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -135,8 +138,8 @@ class Day:
 
     @property
     def filled(self) -> Sequence[Hour]:
-        """Return the hours that have posts, or may have some that were not counted."""
-        return [hour for hour in self.hours if hour.number or self.count.has_more]
+        """Return the hours that have posts or free times, or may have posts that were not counted."""
+        return [hour for hour in self.hours if hour.number or hour.free or self.count.has_more]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,6 +236,7 @@ def _read(c: Connection, asked: Asked) -> Found:
     monday = asked.at - timedelta(days=asked.at.weekday())
     if asked.view is View.WEEK:
         days = _count(c, asked, monday, 7)
+        _add_free(c, asked, days)
         rows = _fold(days, asked)
         keys = {key for row in rows if row.is_open for key in row.keys}
         _show(c, asked, [hour for day in days for hour in day.filled if hour.key in keys], OF_WEEK)
@@ -246,8 +250,21 @@ def _read(c: Connection, asked: Asked) -> Found:
 
 def _read_day(c: Connection, asked: Asked, day: date) -> Day:
     [found] = _count(c, asked, day, 1)
+    _add_free(c, asked, [found])
     _show(c, asked, found.filled, OF_DAY)
     return found
+
+
+def _add_free(c: Connection, asked: Asked, days: Sequence[Day]) -> None:
+    """Add the free times of the one client that is shown: those of several would be more than the posts."""
+    if len(asked.whose.workspaces) != 1:
+        return
+    [client], span = asked.whose.workspaces, (days[0].span[0], days[-1].span[1])
+    hours = {hour.span: hour for day in days for hour in day.hours}
+    for free in list_free_times(c, client, asked.whose.platform, span):
+        place = next((one for one in hours if one[0] <= free[0] < one[1]), None)
+        if place is not None:
+            hours[place].free.append(free)
 
 
 def _count(c: Connection, asked: Asked, first: date, number: int) -> list[Day]:
@@ -283,9 +300,12 @@ def _fold(days: Sequence[Day], asked: Asked) -> list[Row]:
     """Return the hours of a week; neighbours that are folded are one row."""
     hours = {hour.key: hour.label for day in days for hour in day.hours}
     numbers: Counter[Key] = Counter()
+    free: Counter[Key] = Counter()
     for hour in (hour for day in days for hour in day.filled):
         numbers[hour.key] += hour.number
-    is_open = set(hours) if asked.every_hour else {key for key, _ in numbers.most_common(ROWS)}
+        free[hour.key] += len(hour.free)
+    ranked = sorted(numbers, key=lambda key: (-numbers[key], -free[key], key))
+    is_open = set(hours) if asked.every_hour else set(ranked[:ROWS])
     rows = []
     for opened, group in groupby(sorted(hours), key=is_open.__contains__):
         keys = list(group)

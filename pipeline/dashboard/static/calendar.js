@@ -50,9 +50,9 @@ const lift = () => {
 };
 const carry = (x, y) => {
   held.place?.classList.remove("target");
-  held.place = document.elementFromPoint(x, y)?.closest("[data-to]");
+  held.place = document.elementFromPoint(x, y)?.closest("[data-exact], [data-to]"); // a free time, or an hour or a day
   held.place?.classList.add("target");
-  held.to = held.place && aim(read(held.post).at, held.place.dataset.to);
+  held.to = held.place && (held.place.dataset.exact ?? aim(read(held.post).at, held.place.dataset.to));
   held.ghost.querySelector("b").textContent = held.to ? show(held.to) : "Leave it there";
   held.ghost.style.transform = `translate(${x}px, ${y}px)`;
   if (y < 60 || y > innerHeight - 60) scrollBy(0, y < 60 ? -16 : 16);

@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, Route, expect
 
+from pipeline.accounts.posting_times import change_posting_times
 from pipeline.domain.delivery import State
+from pipeline.domain.posting_times import DAYS
+from pipeline.store.accounts.accounts import find_accounts
+from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.dashboard.accessibility import NARROW, check_accessibility, press_tab_until
+from tests.pipeline.dashboard.accessibility import (
+    NARROW,
+    assert_everything_is_within,
+    check_accessibility,
+    press_tab_until,
+)
 from tests.pipeline.store.ledger import HOUR, Post
 
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -454,3 +463,51 @@ def test_the_pages_fit_and_have_no_serious_barrier(browser: Page, core: CoreFixt
             browser.set_viewport_size({"width": width, "height": 800})
             cards = browser.locator("#shown .entry:visible").all()
             assert all(measure(card)["width"] >= THIN for card in cards), (name, width)
+
+
+def test_a_card_that_is_dropped_on_a_free_time_gets_it(browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    before = due(core, post)
+    with core.context.database.begin() as c:
+        times = {"times": {day: ["10:40", "12:15"] for day in DAYS}}
+        change_posting_times(c, TESTER, core.accounts["one"], core.workspace, "UTC", times)
+    open_calendar(browser, core, before)
+    to = before.replace(hour=10, minute=40)
+    free = browser.locator(f'.free[data-exact="{to.isoformat(timespec="minutes")}"]')
+    expect(browser.locator(f'.free[data-exact="{before.isoformat(timespec="minutes")}"]')).to_have_count(0)
+    drag(browser, find_card(browser), free)
+    expect(browser.locator("#moved")).to_contain_text(f"Moved to {to:%a, %d %b %Y} 10:40.")
+    assert due(core, post) == to
+    expect(free).to_have_count(0)
+
+
+def test_the_week_of_an_account_is_drawn_dragged_and_saved(browser: Page, core: CoreFixture) -> None:
+    account, page = core.account("one"), browser
+    page.goto(f"/dashboard/accounts/{account}/times")
+    week = page.get_by_role("group", name="The week")
+    check_accessibility(page, "posting-times")
+    week.locator('[data-day="5"][data-hour="7"]').click()  # adds 07:00
+    expect(page.get_by_label("Saturday", exact=True)).to_have_value("07:00 09:00 12:00 18:00")
+    monday = week.get_by_role("button", name="Monday 12:00")
+    monday.drag_to(week.locator('[data-day="2"][data-hour="15"]'))
+    expect(page.get_by_label("Wednesday", exact=True)).to_have_value("09:00 12:00 15:00 18:00")
+    expect(page.get_by_label("Monday", exact=True)).to_have_value("09:00 18:00")
+    press_tab_until(page, week.get_by_role("button", name="Monday 09:00"))
+    for key in ("ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(week.get_by_role("button", name="Tuesday 09:15")).to_be_focused()
+    page.keyboard.press("Delete")
+    page.get_by_label("Time zone").fill("Mars")
+    press_tab_until(page, page.get_by_role("button", name="Save"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#problem-time_zone")).to_contain_text("Mars")
+    page.get_by_label("Time zone").fill("Europe/Oslo")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    with core.context.database.begin() as c:
+        [found] = find_accounts(c, core.workspace, [account])
+    times = found.posting_times["times"]
+    assert (times["monday"], times["tuesday"]) == (["18:00"], ["09:00", "12:00", "18:00"])
+    assert (times["saturday"][0], found.posting_times["time_zone"]) == ("07:00", "Europe/Oslo")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert_everything_is_within(page, "posting-times at 390")
