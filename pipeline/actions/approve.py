@@ -166,6 +166,18 @@ def make_link(
     return token, link
 
 
+def take_back_link(context: Context, caller: Caller, link_id: UUID) -> None:
+    """End a link at once; what it has answered stays. Raises Refusal 404 for one that does not work any more."""
+    with context.database.begin() as c:
+        link = approvals.drop_link(c, caller.workspace_id, link_id)
+        if link is None:
+            raise Refusal(404, "not_found", "There is no such link, or its time is over.")
+        before = {"posts": [str(one) for one in link.posts], "expires_at": link.expires_at}
+        record_change(
+            c, caller.actor, "take back", "approval link", link.id, link.workspace_id, before=before
+        )
+
+
 def answer_by_link(context: Context, token: str, post_id: UUID, shown: str, why: str | None) -> None:
     """Approve a post, or send it back with *why*, in the name of a link. Raises Refusal, 404 for an unknown link."""
     refuse_unresolved(context)

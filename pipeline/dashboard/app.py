@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.dashboard import (
     accounts,
+    approval_links,
+    approval_queue,
     approvals,
     attention,
     calendar,
@@ -67,6 +69,10 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", icon="triangle-alert"), attention.ROUTES),
     (Entry(title="Queue", path=queue.PATH, icon="menu"), queue.ROUTES + steer.ROUTES + jobs.ROUTES),
     (Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"), calendar.ROUTES),
+    (
+        Entry(title="Approval", path=approval_queue.PATH, icon="circle-check"),
+        approval_queue.ROUTES + approval_links.ROUTES,
+    ),
     (Entry(title="Imports", path=imports.PATH, icon="upload"), imports.ROUTES),
     (Entry(title="Accounts", path=accounts.PATH, icon="users"), accounts.ROUTES + posting_times.ROUTES),
     (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
@@ -77,7 +83,7 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     ),
     (
         None,
-        (*post.ROUTES, *post_actions.ROUTES, *approvals.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
+        (*post.ROUTES, *post_actions.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
     ),
     (None, compose.ROUTES),
     (None, events.ROUTES + thumbnails.ROUTES + approvals.LINK_ROUTES),

@@ -1,4 +1,4 @@
-"""The page on which a post is approved or sent back: of visitors, and of clients who have a link and no login.
+"""The page of a link, on which clients approve posts or send them back without a login; and how posts are answered for.
 
 The link's page shows its posts and reveals nothing else; reading it changes nothing, as programs that preview links do.
 Its token is in its address, so it is never logged and its page sends no referrer.
@@ -6,9 +6,9 @@ Its token is in its address, so it is never logged and its page sends no referre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -19,104 +19,100 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions import approve as actions
-from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.ledger import act, find_caller, read
-from pipeline.dashboard.page import answer_errors, page, read_form
-from pipeline.dashboard.post import find_post
-from pipeline.dashboard.post_actions import read_form_time
+from pipeline.dashboard.ledger import act, get_state, read
+from pipeline.dashboard.page import answer_errors, read_form
+from pipeline.dashboard.preview import Preview, preview_post, serve_from
 from pipeline.dashboard.render import render
-from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import Role
-from pipeline.domain.audit import Actor
+from pipeline.dashboard.thumbnails import send_thumbnail
 from pipeline.runtime.context import Context
+from pipeline.stages.mandate import CODE as MANDATE
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_rules import build_refusal
-from pipeline.store.health import database_now
-from pipeline.store.posts.approvals import Approval, find_link, read_approvals
+from pipeline.store.files.files import Content
+from pipeline.store.files.thumbnails import PATH as THUMBNAILS
+from pipeline.store.files.thumbnails import find_thumbnail_of_posts
+from pipeline.store.posts.approvals import Approval, ApprovalLink, find_link, read_approvals
 from pipeline.store.posts.views import PostView, read_posts
 
-APPROVE = Role.AUTHOR
+SEPARATOR = "."
+"""Between the id of a post and the hash that was shown of it, in a field of a form."""
+SEND_BACK, APPROVE = "send_back", "approve"
+SAID: Mapping[str, str] = {
+    actions.CHANGED: "It was changed since you saw it, or its files are being checked: read it again.",
+    MANDATE: "You wrote it or changed it last: somebody else approves it.",
+}
+"""Code of a refusal -> its sentence on the pages."""
+GONE = "There is no such link, or its time is over: ask for a new one."
 _LINK_HEADERS = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+Seen = Mapping[UUID, str]
+"""Post -> the hash that was shown of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovablePost:
-    """A post with its approval; None: it needs none."""
+    """A post with its approval, None if it needs none, and how its accounts show it."""
 
     view: PostView
     approval: Approval | None
+    previews: Sequence[Preview]
     is_answered: bool = False
     """The link that shows it has answered for it."""
 
-
-@page(Role.VIEWER)
-async def show(request: Request, visitor: Visitor) -> Response:
-    """Show what an approval of the post would send."""
-    return await _render(request, visitor)
-
-
-@page(APPROVE)
-async def answer(request: Request, visitor: Visitor) -> Response:
-    """Approve the post as it was shown, or send it back."""
-    workspace, post = await find_post(request, visitor)
-    visitor.require(workspace, APPROVE)
-    form = request.state.form
-    try:
-        await act(request, _answer, visitor.actor, workspace, post, form)
-    except Refusal as refusal:
-        return await _render(request, visitor, refusal)
-    return RedirectResponse(f"/dashboard/posts/{post}?did={_read_verb(form)}", 303)
+    @property
+    def is_open(self) -> bool:
+        """Return True if an answer to it is taken now."""
+        found = self.approval
+        return not (found is None or found.is_approved or found.is_checking or self.is_answered)
 
 
-async def _render(request: Request, visitor: Visitor, refusal: Refusal | None = None) -> Response:
-    workspace, post = await find_post(request, visitor)
-    found = await read(request, _read, workspace, [post])
-    if not found:
-        raise HTTPException(404)
-    may = visitor.roles[workspace] >= APPROVE
-    shown = {"posts": found, "may_answer": may, "is_link": False}
-    return render(
-        request, visitor, "approve.html", refusal.status if refusal else 200, **shown, **_say(refusal)
-    )
+def read_approvable(
+    c: Connection, context: Context, workspace: UUID, posts: Sequence[UUID], base: str = THUMBNAILS
+) -> list[ApprovablePost]:
+    """Return these posts of a workspace, in the order given, without those that are gone.
 
-
-def _say(refusal: Refusal | None) -> Mapping[str, str | None]:
-    return {"refused": refusal.message if refusal else None}
-
-
-def _read(c: Connection, workspace: UUID, posts: Sequence[UUID]) -> list[ApprovablePost]:
+    *base*: where their thumbnails are served.
+    """
     known = read_approvals(c, posts)
     views = {view.id: view for view in read_posts(c, workspace, posts)}
-    return [ApprovablePost(view=views[one], approval=known.get(one)) for one in posts if one in views]
+    return [
+        ApprovablePost(
+            view=views[one],
+            approval=known.get(one),
+            previews=[serve_from(base, preview) for preview in preview_post(c, context, views[one])],
+        )
+        for one in posts
+        if one in views
+    ]
 
 
-def _answer(context: Context, actor: Actor, workspace: UUID, post: UUID, form: FormData) -> None:
-    caller, shown = find_caller(context, actor, workspace), str(form.get("hash", ""))
-    if _read_verb(form) == "send_back":
-        actions.send_back(context, caller, post, shown, _read_why(form))
-        return
-    require_plan(caller)
-    with context.database.begin() as c:
-        now = database_now(c)
-    actions.approve(context, caller, post, shown, _find_time(form, now))
+def read_seen(form: FormData) -> Seen:
+    """Return the posts that a form answers for, with the hash that was shown of each. Raises HTTPException 404."""
+    pairs = [str(text).partition(SEPARATOR)[::2] for text in form.getlist("post")]
+    try:
+        return {UUID(post): shown for post, shown in pairs}
+    except ValueError:
+        raise HTTPException(404) from None
 
 
-def _read_verb(form: FormData) -> str:
-    return "send_back" if form.get("verb") == "send_back" else "approve"
-
-
-def _read_why(form: FormData) -> str:
+def read_why(form: FormData) -> str | None:
+    """Return what has to be changed; None for an approval. Raises Refusal 400."""
+    if form.get("verb") != SEND_BACK:
+        return None
     why = str(form.get("why", "")).strip()
     if not 1 <= len(why) <= 500:  # noqa: PLR2004  as of the API
         raise build_refusal("why", "Say what has to be changed, in 1 to 500 characters.")
     return why
 
 
-def _find_time(form: FormData, now: datetime) -> datetime | None:
-    """Return the new time of a form; None without one. Raises Refusal 400."""
-    if form.get("now") == "yes":
-        return now
-    return read_form_time(form) if form.get("local_time") else None
+def answer_each(answer: Callable[[UUID, str], object], seen: Seen) -> dict[UUID, str]:
+    """Answer for posts one by one; return why some were refused, by post."""
+    refused = {}
+    for post, shown in seen.items():
+        try:
+            answer(post, shown)
+        except Refusal as refusal:
+            refused[post] = SAID.get(refusal.code, refusal.message)
+    return refused
 
 
 # --- without a login -------------------------------------------------------------------------------------------------
@@ -128,51 +124,68 @@ async def show_link(request: Request) -> Response:
 
 
 async def answer_link(request: Request) -> Response:
-    """Answer for one post of a link, once."""
-    return await answer_errors(request, lambda: _take_answer(request))
+    """Answer for some posts of a link, once for each."""
+    return await answer_errors(request, lambda: _take_answers(request))
 
 
-async def _take_answer(request: Request) -> Response:
+async def show_link_thumbnail(request: Request) -> Response:
+    """Send a thumbnail of a medium of one of the link's posts."""
+    return await answer_errors(request, lambda: send_thumbnail(request, _find_thumbnail, None))
+
+
+def _find_thumbnail(c: Connection, request: Request) -> Content | None:
+    link = find_link(c, request.path_params["token"])
+    return None if link is None else find_thumbnail_of_posts(c, request.path_params["name"], link.posts)
+
+
+async def _take_answers(request: Request) -> Response:
     form, token = await read_form(request), request.path_params["token"]
+    link, seen = await read(request, find_link, token), read_seen(form)
+    if link is None or not seen.keys() <= set(link.posts):
+        raise HTTPException(404, GONE)
     try:
-        post = UUID(str(form.get("post", "")))
-        why = _read_why(form) if _read_verb(form) == "send_back" else None
-        await act(request, actions.answer_by_link, token, post, str(form.get("hash", "")), why)
-    except ValueError:
-        raise HTTPException(404) from None
+        refused = await act(request, _answer, token, seen, read_why(form))
     except Refusal as refusal:
-        return await _render_link(request, refusal)
+        return await _render_link(request, {UUID(int=0): refusal.message}, refusal.status)
+    if refused:
+        return await _render_link(request, refused, 409)
     return RedirectResponse(actions.LINK_PATH.format(token=token), 303, _LINK_HEADERS)
 
 
-async def _render_link(request: Request, refusal: Refusal | None = None) -> Response:
-    found = await read(request, _read_link, request.path_params["token"])
+def _answer(context: Context, token: str, seen: Seen, why: str | None) -> dict[UUID, str]:
+    return answer_each(partial(actions.answer_by_link, context, token, why=why), seen)
+
+
+async def _render_link(
+    request: Request, refused: Mapping[UUID, str] | None = None, status: int = 200
+) -> Response:
+    found = await read(request, _read_link, get_state(request).context, request.path_params["token"])
     if found is None:
-        raise HTTPException(404, "There is no such link, or its time is over: ask for a new one.")
-    shown = {"posts": found, "may_answer": True, "is_link": True}
-    response = render(
-        request, None, "approve.html", refusal.status if refusal else 200, **shown, **_say(refusal)
-    )
+        raise HTTPException(404, GONE)
+    link, posts = found
+    shown = {"link": link, "posts": posts, "refused": refused or {}}
+    response = render(request, None, "approve.html", status, **shown)
     response.headers.update(_LINK_HEADERS)
     return response
 
 
-def _read_link(c: Connection, token: str) -> list[ApprovablePost] | None:
+def _read_link(
+    c: Connection, context: Context, token: str
+) -> tuple[ApprovalLink, list[ApprovablePost]] | None:
+    """Return a link and its posts, first those that wait for its answer; None: it does not work."""
     link = find_link(c, token)
     if link is None:
         return None
-    found = _read(c, link.workspace_id, link.posts)
-    return [
-        ApprovablePost(view=one.view, approval=one.approval, is_answered=one.view.id in link.answered)
-        for one in found
+    base = f"{actions.LINK_PATH.format(token=token)}/thumbnails/"
+    found = [
+        replace(one, is_answered=one.view.id in link.answered)
+        for one in read_approvable(c, context, link.workspace_id, link.posts, base)
     ]
+    return link, sorted(found, key=lambda one: (not one.is_open, one.view.scheduled_at))
 
 
-ROUTES = (
-    Route("/posts/{post_id}/approve", show),
-    Route("/posts/{post_id}/approve", answer, methods=["POST"]),
-)
 LINK_ROUTES = (
     Route("/approve/{token}", show_link),
     Route("/approve/{token}", answer_link, methods=["POST"]),
+    Route("/approve/{token}/thumbnails/{name}", show_link_thumbnail),
 )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -29,6 +30,7 @@ from pipeline.store.deliveries.queue import Within
 from pipeline.store.deliveries.queue_posts import count_queued_posts
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.health import database_now
+from pipeline.store.posts.approvals import count_waiting
 
 _TIMES = {
     "now": ("Going out now", ""),
@@ -55,8 +57,8 @@ async def show_now(request: Request, visitor: Visitor) -> Response:
     """Show the counts of the visitor's workspaces, for the sidebar."""
     silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
     zone, within = find_page_zone(request), get_within(visitor, Role.VIEWER)
-    counts, matters, has_more = await read(request, _read, silent, within, zone)
-    return render(request, visitor, "now.html", counts=counts, matters=matters, has_more=has_more)
+    shown = await read(request, _read, silent, within, zone)
+    return render(request, visitor, "now.html", most=MOST, **shown)
 
 
 @page(Role.VIEWER)
@@ -96,12 +98,11 @@ def list_items(c: Connection, silent: timedelta, within: Within) -> tuple[list[A
     return found, ROWS in Counter(one.matter.kind for one in found).values()
 
 
-def _read(
-    c: Connection, silent: timedelta, within: Within, zone: ZoneInfo
-) -> tuple[Sequence[NowCount], int, bool]:
-    counts = [*count_now(c, within, zone).values()]
+def _read(c: Connection, silent: timedelta, within: Within, zone: ZoneInfo) -> dict[str, Any]:
     items, has_more = list_items(c, silent, within)
-    return counts, len(items), has_more
+    waiting = count_waiting(c, within, sent_back=False, most=MOST)
+    counts = [*count_now(c, within, zone).values()]
+    return {"counts": counts, "matters": len(items), "has_more": has_more, "waiting": waiting}
 
 
 ROUTES = (Route("/now", show_now), Route("/clock", set_clock, methods=["POST"]))

@@ -63,8 +63,6 @@ DONE: Mapping[str, str] = {
     "look": "The platform is looked at now.",
     "pause": "Paused.",
     "unpause": "Resumed.",
-    "approve": "Approved.",
-    "send_back": "Sent back to its author.",
 }
 """Action -> the sentence that the page begins with after it."""
 OWN_WORDS = ("text", "caption", "title", "description")

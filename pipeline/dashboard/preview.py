@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -34,6 +34,7 @@ from pipeline.stages.post_request import PostContent
 from pipeline.stages.post_rules import predict_draft, predict_words
 from pipeline.store.checks.checks import find_good
 from pipeline.store.files.files import find_own
+from pipeline.store.files.thumbnails import PATH as THUMBNAILS
 from pipeline.store.files.thumbnails import find_names_of_checks, name_address
 from pipeline.store.posts.views import PostView
 
@@ -231,6 +232,16 @@ def preview_post(c: Connection, context: Context, view: PostView) -> list[Previe
         for one in kept
         if one.platform in context.adapters
     ]
+
+
+def serve_from(base: str, shown: Preview) -> Preview:
+    """Return the preview with its thumbnails at another place than the dashboard's own, for a page without a login."""
+
+    def move(address: str | None) -> str | None:
+        return address and re.sub(f"^{re.escape(THUMBNAILS)}", base, address)
+
+    frames = [replace(one, address=move(one.address)) for one in shown.frames]
+    return replace(shown, frames=frames, cover=move(shown.cover))
 
 
 def read_files(

@@ -55,7 +55,7 @@ REASONS: Mapping[str, Word] = {
     Reason.PERSON_NEEDED: STATES[State.BLOCKED],
 }
 PAUSED = Word("Paused", "grey", "pause", 7)
-UNAPPROVED = Word("Waits for an approval", "violet", "clock", 5)
+UNAPPROVED = Word("Needs approval", "violet", "clock", 5)
 DRAFT = Word("Draft", "grey", "pencil", 1, has_fill=False)
 INBOX = Word("In the TikTok inbox", "green", "inbox", 0)
 REMOVED = Word("Taken off by an edit", "grey", "ban", 0, has_fill=False)

@@ -34,7 +34,11 @@ _ACTIONS = (
     "tests/pipeline/stages/test_replay.py",
     "tests/pipeline/stages/test_inbox_drafts.py",
 )
-_APPROVALS = ("tests/pipeline/actions/test_approve.py", "tests/pipeline/api/test_approvals.py")
+_APPROVALS = (
+    "tests/pipeline/actions/test_approve.py",
+    "tests/pipeline/api/test_approvals.py",
+    "tests/pipeline/dashboard/test_approvals.py",
+)
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py",)
 _TICKS = ("tests/pipeline/store/test_ticks.py",)

@@ -65,6 +65,15 @@ def find_thumbnail(c: Connection, name: str, workspaces: Collection[UUID]) -> Co
     return next(iter(read_all(c, Content, sql, name=name, workspaces=list(workspaces))), None)
 
 
+def find_thumbnail_of_posts(c: Connection, name: str, posts: Collection[UUID]) -> Content | None:
+    """Return the content of the thumbnail of this name, if it is of a URL of one of these posts."""
+    sql = f"""SELECT object, size, sha256 FROM files f WHERE name = :name AND {_IS_STORED} AND EXISTS (
+                  SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
+                  WHERE pc.post_id = ANY(CAST(:posts AS uuid[]))
+                    AND k.workspace_id = f.workspace_id AND k.url = f.url)"""
+    return next(iter(read_all(c, Content, sql, name=name, posts=list(posts))), None)
+
+
 def find_names_of_checks(c: Connection, checks: Collection[UUID]) -> Mapping[UUID, str]:
     """Return the names of the thumbnails that these checks have, by check."""
     sql = f"SELECT check_id, name FROM files f WHERE check_id = ANY(CAST(:checks AS uuid[])) AND {_IS_STORED}"

@@ -7,7 +7,7 @@ it in the same transaction (``LOSE_APPROVAL``); arm compares the digest once mor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,15 @@ from sqlalchemy import Connection
 
 from pipeline.domain.level import LEVELS
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import Database, has_row, insert, read_all, row, rows
+from pipeline.store.database import Database, find_value, has_row, insert, read_all, row, rows
+from pipeline.store.selection import Keyset, Where, where, where_given
+
+Within = Collection[UUID] | None
+"""The workspaces whose posts are listed; None: all."""
+Place = tuple[datetime, UUID]
+"""The due time and id of a post."""
+MOST_LINKS = 100
+"""Links of a list."""
 
 LOSE_APPROVAL = """digest = NULL, approver = NULL, approved_at = NULL, sent_back = NULL,
                changed_at = clock_timestamp()"""
@@ -124,6 +132,46 @@ def send_back(c: Connection, post: UUID, why: str) -> None:
     )
 
 
+_ORDER = Keyset({"p.due_at": "timestamptz", "p.id": "uuid"})
+_WAITING = {
+    "within": "v.workspace_id = ANY (CAST(:within AS uuid[]))",
+    "sent_back": "(v.sent_back IS NOT NULL) = :sent_back",
+}
+
+
+def list_waiting(
+    c: Connection, within: Within, *, sent_back: bool, limit: int, after: Place | None = None
+) -> list[Place]:
+    """Return the due times and ids of posts that wait, without drafts, the next one due first; *within* None: of all.
+
+    *sent_back*: those that wait for a change of their author, or else those that wait for an approval.
+    """
+    asked = _select_waiting(within, sent_back) & _ORDER.start_after(after)
+    sql = f"SELECT p.due_at, p.id FROM {_SOURCE} WHERE {asked} ORDER BY {_ORDER.order} LIMIT :n"
+    return [(r.due_at, r.id) for r in rows(c, sql, **asked.values, n=limit)]
+
+
+def count_waiting(c: Connection, within: Within, *, sent_back: bool, most: int) -> int:
+    """Return how many posts `list_waiting` lists; *most* + 1: more than that."""
+    asked = _select_waiting(within, sent_back)
+    sql = f"SELECT count(*) AS n FROM (SELECT FROM {_SOURCE} WHERE {asked} LIMIT :n) x"
+    return find_value(c, int, sql, **asked.values, n=most + 1) or 0
+
+
+_SOURCE = "approvals v JOIN posts p ON p.id = v.post_id"
+
+
+def _select_waiting(within: Within, sent_back: bool) -> Where:
+    given = where_given(_WAITING, within=_bind(within), sent_back=sent_back)
+    return given & where(
+        "v.digest IS NULL", "p.deleted_at IS NULL", "p.status IN ('scheduled', 'pending', 'retry')"
+    )
+
+
+def _bind(within: Within) -> tuple[UUID, ...] | None:
+    return None if within is None else tuple(within)
+
+
 def is_approved(database: Database, post: UUID) -> bool:
     """Return True if the post needs no approval or has one; an approval of something else ends here."""
     with database.once() as c:
@@ -176,6 +224,20 @@ def find_link(c: Connection, token: str) -> ApprovalLink | None:
     """Return the link of a token; None: unknown, or its time is over."""
     sql = f"SELECT {_LINK} FROM approval_links WHERE token_sha256 = :hash AND expires_at > now()"
     return next(iter(read_all(c, ApprovalLink, sql, hash=hash_token(token))), None)
+
+
+def list_links(c: Connection, within: Within) -> list[ApprovalLink]:
+    """Return the links of these workspaces that still work, the one that ends first first; *within* None: of all."""
+    asked = where_given({"within": "workspace_id = ANY (CAST(:within AS uuid[]))"}, within=_bind(within))
+    sql = f"SELECT {_LINK} FROM approval_links WHERE expires_at > now() AND {asked} ORDER BY expires_at, id LIMIT :n"
+    return read_all(c, ApprovalLink, sql, **asked.values, n=MOST_LINKS)
+
+
+def drop_link(c: Connection, workspace: UUID, link: UUID) -> ApprovalLink | None:
+    """Drop a link of a workspace, which works no more, and return it; None: it is none, or its time is over."""
+    sql = f"""DELETE FROM approval_links WHERE id = :id AND workspace_id = :workspace AND expires_at > now()
+              RETURNING {_LINK}"""
+    return next(iter(read_all(c, ApprovalLink, sql, id=link, workspace=workspace)), None)
 
 
 def answer_once(c: Connection, link: UUID, post: UUID) -> bool:

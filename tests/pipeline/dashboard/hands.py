@@ -26,6 +26,9 @@ class Hand(Protocol):
     def tick(self, row: Locator) -> None:
         """Select a row of a list."""
 
+    def check(self, box: Locator) -> None:
+        """Tick a box."""
+
     def open(self, row: Locator) -> None:
         """Open what a row of a list is about."""
 
@@ -54,6 +57,9 @@ class Mouse:
 
     def tick(self, row: Locator) -> None:
         self.press(row.get_by_role("checkbox"))
+
+    def check(self, box: Locator) -> None:
+        self.press(box)
 
     def open(self, row: Locator) -> None:
         self.press(row.get_by_role("link").first)
@@ -92,6 +98,10 @@ class Keys:
     def tick(self, row: Locator) -> None:
         self._walk(row)
         self.page.keyboard.press("x")
+
+    def check(self, box: Locator) -> None:
+        press_tab_until(self.page, box)
+        self.page.keyboard.press("Space")
 
     def open(self, row: Locator) -> None:
         self._walk(row)

@@ -88,12 +88,25 @@ class Scene:
         post = self.ledger.fresh(due=HOUR)
         done(press(self.client, post, "cancel", AGREED), post, "cancel")
 
-    def approve(self) -> None:
+    def wait(self) -> dict[str, str]:
+        """Have a post wait for an approval; return the field that answers for it."""
         post = self.ledger.fresh(due=HOUR)
         with self.site.server.context.database.begin() as c:
             demand_of(c, [post.id], "key x")
             found = read_approvals(c, [post.id])[post.id]
-        self.send(f"/dashboard/posts/{post.id}/approve", {"hash": found.hash, "verb": "approve"}, 303)
+        return {"post": f"{post.id}.{found.hash}"}
+
+    def approve(self) -> None:
+        self.send("/dashboard/approval", {**self.wait(), "verb": "approve"}, 303)
+
+    def make_link(self) -> None:
+        self.send("/dashboard/approval/links", self.wait(), 200)
+
+    def take_back_link(self) -> None:
+        self.make_link()
+        page = self.client.get("/dashboard/approval").text
+        form = dict(re.findall(r'name="(workspace|link)" value="([0-9a-f-]{36})"', page))
+        self.send("/dashboard/approval/links/end", form, 303)
 
     def pause(self) -> str:
         account = str(self.ledger.account(self.site.tenant.workspace))
@@ -118,6 +131,10 @@ class Scene:
         }
         [audit] = re.findall(r"undo=([0-9]+)", self.client.post("/dashboard/pauses", form).url)
         self.send("/dashboard/pauses/undo", {"of": space, "undo": audit}, 303)
+
+    def set_times(self) -> None:
+        account = self.ledger.account(self.site.tenant.workspace)
+        self.send(f"/dashboard/accounts/{account}/times", {"monday": "09:00", "time_zone": "UTC"}, 303)
 
     def connect(self) -> None:
         where = {"workspace": str(self.site.tenant.workspace), "platform": "linkedin"}
@@ -192,6 +209,7 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/sessions/{session_id}/end": ("end session", Scene.end_another),
     "/deliveries/{delivery_id}/decide": ("resume post", Scene.decide),
     "/accounts/connect": ("begin sign-in", Scene.connect),
+    "/accounts/{account_id}/times": ("set posting times account", Scene.set_times),
     "/imports": ("create import", Scene.drop),
     "/imports/{import_id}/{verb}": ("cancel import", Scene.stop_import),
     "/new": ("create post", Scene.write),
@@ -201,7 +219,9 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/pauses/undo": ("undo pause", Scene.undo_pause),
     "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
     "/posts/{post_id}/deliveries/{delivery_id}/file": ("retry post", Scene.replace_file),
-    "/posts/{post_id}/approve": ("approve post", Scene.approve),
+    "/approval": ("approve post", Scene.approve),
+    "/approval/links": ("create approval link", Scene.make_link),
+    "/approval/links/end": ("take back approval link", Scene.take_back_link),
     "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
     "/posts/{post_id}/undo/{change}": ("undo post", Scene.undo_move),
     "/queue/count": ("cancel steering job", Scene.steer),

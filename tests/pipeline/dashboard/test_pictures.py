@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page
 
 from pipeline.runtime.context import Context
+from pipeline.store.posts.approvals import demand_of
 from tests.pipeline.dashboard.accessibility import (
     SCREENSHOTS,
     assert_contrast,
@@ -36,6 +37,7 @@ PAGES = {
     "calendar-day-beside": f"/dashboard/calendar?day={datetime.now(UTC):%Y-%m-%d}",
     "calendar-week": "/dashboard/calendar?view=week",
     "calendar-day": "/dashboard/calendar?view=day",
+    "approval": "/dashboard/approval",
     "imports": "/dashboard/imports",
     "accounts": "/dashboard/accounts",
     "pauses": "/dashboard/pauses",
@@ -69,6 +71,8 @@ def month(ledger: Ledger) -> Month:
 
 def test_pages_of_a_filled_month(browser: Page, month: Month, ledger: Ledger, context: Context) -> None:
     client = next(iter(month.clients))
+    with context.database.begin() as c:
+        demand_of(c, month.posts[-60:], "user ann")
     pages = {
         **PAGES,
         "numbers-client": f"/dashboard/numbers?period=month&workspace={client}",

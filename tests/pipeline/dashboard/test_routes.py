@@ -30,7 +30,8 @@ from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site, Someone
 from tests.pipeline.dashboard.thumbnails import add_thumbnail
 from tests.pipeline.store.ledger import HOUR, Ledger
 
-OPEN = {"/login", "/static/{digest}/{name:path}", "/approve/{token}"}
+OF_LINKS = {"/approve/{token}", "/approve/{token}/thumbnails/{name}"}
+OPEN = {"/login", "/static/{digest}/{name:path}"} | OF_LINKS
 """Paths of the only routes that need no session."""
 SESSIONS = "/dashboard/sessions"
 """A page of few statements."""
@@ -72,7 +73,7 @@ def send(session: Client, method: str, route: Route, **headers: str) -> requests
 
 def test_every_route_but_the_login_and_static_files_is_a_page_with_a_role() -> None:
     routes = [route for _, own in PAGES for route in own]
-    assert {r.path for r in routes if r.endpoint not in REQUIRED_ROLES} == {"/login", "/approve/{token}"}
+    assert {r.path for r in routes if r.endpoint not in REQUIRED_ROLES} == {"/login"} | OF_LINKS
     assert {r.path for _, r in ROUTES} >= {r.path for r in routes}
 
 
@@ -248,6 +249,7 @@ def ids(site: Site, ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
         "import_id": store_file(context, caller, ImportOptions(), Columns([]), [b"{}\n"], Format.NDJSON).id,
         "workspace": post.workspace,
         "account": account.account_id,
+        "account_id": account.account_id,
     }
     return {k: str(v) for k, v in foreign.items()}, {k: str(new_id()) for k in foreign}
 
@@ -264,10 +266,14 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/posts/{post_id}", {}, 404),
     ("GET", "/thumbnails/{name}", {}, 404),
     ("POST", "/posts/{post_id}/reschedule", {}, 404),
+    ("GET", "/approval?post={post_id}", {}, 404),
+    ("GET", "/approval?client={workspace}", {}, 404),
+    ("POST", "/approval", {"post": "{post_id}.x", "verb": "approve"}, 404),
+    ("POST", "/approval/links", {"post": "{post_id}.x"}, 404),
+    ("POST", "/approval/links", {"client": "{workspace}"}, 404),
+    ("POST", "/approval/links/end", {"workspace": "{workspace}", "link": "{post_id}"}, 404),
     ("GET", "/posts/{post_id}/edit", {}, 404),
     ("GET", "/new?from={post_id}", {}, 404),
-    ("GET", "/posts/{post_id}/approve", {}, 404),
-    ("POST", "/posts/{post_id}/approve", {"hash": "x"}, 404),
     *(("POST", "/posts/{post_id}/deliveries/{delivery_id}/" + verb, {}, 404) for verb in VERBS),
     ("POST", "/posts/{post_id}/deliveries/{delivery_id}/file", {}, 404),
     ("GET", "/imports/{import_id}", {}, 404),
@@ -285,6 +291,8 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/numbers/month?client={workspace}", {}, 404),
     ("GET", "/numbers/month.csv?client={workspace}", {}, 404),
     ("GET", "/history?client={workspace}", {}, 404),
+    ("GET", "/accounts/{account_id}/times", {}, 404),
+    ("POST", "/accounts/{account_id}/times", {"monday": "09:00", "time_zone": "UTC"}, 404),
     ("POST", "/accounts/connect", {"workspace": "{workspace}", "platform": "tiktok"}, 404),
     ("POST", "/accounts/connect", {"account": "{account}", "platform": "tiktok"}, 404),
     ("POST", "/pauses", {"what": "account:{account}", "why": "x"}, 404),

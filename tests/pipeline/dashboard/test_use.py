@@ -14,6 +14,9 @@
 | invite a colleague as author | any page | 4 |
 | make a key for an agent | the keys | 4 |
 | undo | the page after a change | 1 |
+| approve ten | any page | 3 |
+| send one back | Approval | 3 |
+| a client approves, on a phone | the link | 2 |
 
 The field of a form that is chosen from, and the button that asks for a file, count as a click each.
 """
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -32,14 +35,17 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from adapters.contract import Platform
+from pipeline.actions.approve import LINK_PATH, make_link
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.domain.account import AGENT
 from pipeline.domain.delivery import State
 from pipeline.runtime.context import Context
-from pipeline.store.auth.keys import find_caller
+from pipeline.store.auth.keys import find_caller, read_caller
 from pipeline.store.database import row, rows
+from pipeline.store.posts.approvals import Approval, demand_of, read_approvals
 from pipeline.store.vault import Vault
 from tests.pipeline.api.running_server import serving
+from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, work, write_rows
 from tests.pipeline.dashboard.filled_month import Month, fill_month
 from tests.pipeline.dashboard.hands import Hand, Keys, Mouse
@@ -84,6 +90,20 @@ class Scene:
         post = self.ledger.post([account], due=due, platform=platform)
         self.ledger.update("posts", post.id, "caption = :t", t=caption)
         return post, caption
+
+    def add_waiting(self, number: int) -> list[Post]:
+        """Add posts that wait for an approval, and no others."""
+        account = self.find_account("platform = 'instagram'")
+        posts = self.ledger.posts(number, [account], due=40 * MINUTE, platform=Platform.INSTAGRAM)
+        with self.context.database.begin() as c:
+            rows(c, "DELETE FROM approvals RETURNING post_id")
+            demand_of(c, [one.id for one in posts], "key x")
+        return sorted(posts, key=lambda one: one.id)
+
+    def read_approvals(self, posts: Sequence[Post]) -> list[Approval]:
+        with self.context.database.begin() as c:
+            found = read_approvals(c, [one.id for one in posts])
+        return [found[one.id] for one in posts]
 
     def find_account(self, where: str) -> UUID:
         with self.context.database.begin() as c:
@@ -268,6 +288,45 @@ def undo(hand: Hand, scene: Scene) -> None:
     assert scene.ledger.delivery(post.deliveries[0]).due_at == before
 
 
+def approve_ten(hand: Hand, scene: Scene) -> None:
+    posts = scene.add_waiting(10)
+    go_to(hand, "Approval")
+    hand.check(hand.page.get_by_label("Select all on this page"))
+    hand.press(hand.page.get_by_role("button", name="Approve 10"))
+    expect(hand.page.get_by_text("Approved 10 posts.")).to_be_visible()
+    assert all(one.is_approved for one in scene.read_approvals(posts))
+
+
+def send_one_back(hand: Hand, scene: Scene) -> None:
+    posts = scene.add_waiting(2)
+    hand.page.goto("/dashboard/approval")
+    hand.open(hand.page.locator(f"#row-{posts[1].id}"))
+    pane = hand.page.locator(f"#pane[data-post='{posts[1].id}']")
+    expect(pane).to_be_focused()
+    check_accessibility(hand.page, "approval")
+    hand.press(pane.get_by_label("A word back"))
+    hand.page.keyboard.type("The price is wrong.")
+    hand.press(pane.get_by_role("button", name="Send back"))
+    expect(hand.page.get_by_text("Sent 1 post back.")).to_be_visible()
+    assert [one.sent_back for one in scene.read_approvals(posts)] == [None, "The price is wrong."]
+
+
+def approve_by_a_link_on_a_phone(hand: Hand, scene: Scene) -> None:
+    posts = scene.add_waiting(2)
+    with scene.context.database.begin() as c:
+        caller = read_caller(c, posts[0].workspace, None)
+    assert caller is not None
+    token, _ = make_link(scene.context, caller, [one.id for one in posts], timedelta(days=1))
+    hand.page.context.clear_cookies()
+    hand.page.set_viewport_size({"width": 390, "height": 844})
+    hand.page.goto(LINK_PATH.format(token=token))
+    check_accessibility(hand.page, "link")
+    hand.press(hand.page.locator("summary", has_text="Approve all 2"))
+    hand.press(hand.page.get_by_role("button", name="Yes, approve 2 posts"))
+    expect(hand.page.get_by_text("Nothing more to approve")).to_be_visible()
+    assert all(one.is_approved for one in scene.read_approvals(posts))
+
+
 TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
     "why is it late": (2, find_why_it_is_late),
     "retry all failed of an import": (3, retry_what_failed_of_an_import),
@@ -281,6 +340,9 @@ TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
     "invite an author": (4, invite_an_author),
     "make a key for an agent": (4, make_a_key_for_an_agent),
     "undo": (1, undo),
+    "approve ten": (3, approve_ten),
+    "send one back": (3, send_one_back),
+    "approve by a link": (2, approve_by_a_link_on_a_phone),
 }
 
 
