@@ -38,9 +38,6 @@ class Hand(Protocol):
     def choose(self, field: Locator, option: str) -> None:
         """Choose one of the options of a field."""
 
-    def check(self, box: Locator) -> None:
-        """Tick a box of a form."""
-
     def pick_file(self, field: Locator, file: Path) -> None:
         """Choose a file."""
 
@@ -72,9 +69,6 @@ class Mouse:
     def choose(self, field: Locator, option: str) -> None:
         field.select_option(label=option)
         self.clicks += 1
-
-    def check(self, box: Locator) -> None:
-        self.press(box)
 
     def pick_file(self, field: Locator, file: Path) -> None:
         with self.page.expect_file_chooser() as chooser:
@@ -115,10 +109,6 @@ class Keys:
     def choose(self, field: Locator, option: str) -> None:
         press_tab_until(self.page, field)
         self.page.keyboard.type(option)
-
-    def check(self, box: Locator) -> None:
-        press_tab_until(self.page, box)
-        self.page.keyboard.press("Space")
 
     def pick_file(self, field: Locator, file: Path) -> None:
         press_tab_until(self.page, field)
