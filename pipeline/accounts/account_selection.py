@@ -150,7 +150,7 @@ def _name_actor(c: Connection, browser: Actor, session: OAuthSession) -> Actor:
 
     The browser itself, if there is no record of who began it.
     """
-    begun = find_actor(c, "begin", "sign-in", session.id) or browser
+    begun = find_actor(c, ("begin",), "sign-in", session.id) or browser
     return replace(begun, address=browser.address, request_id=browser.request_id)
 
 

@@ -127,7 +127,7 @@ def record_change(
     return int(added.id)
 
 
-def find_actor(c: Connection, verbs: Sequence[str], kind: Kind, subject_id: UUID) -> Actor | None:
+def find_actor(c: Connection, verbs: tuple[str, ...], kind: Kind, subject_id: UUID) -> Actor | None:
     """Return who last did one of these to a subject; None: no row says so."""
     found = row(
         c,

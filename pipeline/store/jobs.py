@@ -5,7 +5,7 @@ A claim is a lease in the job's row. A job that no worker has had for a while is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,7 +61,7 @@ class JobTable(Generic[J]):
     """Turns such a row into a job."""
     working: str
     """SQL for whether a job has a next step, which a worker of ``:level`` understands."""
-    list_begun_by: Callable[[J], Sequence[str]]
+    list_begun_by: Callable[[J], tuple[str, ...]]
     """Returns the verbs of the audit whose last actor a job works for: those that begin it, not those that hold it."""
     begin: str = "state"
     """SQL for the state after a claim."""
