@@ -59,7 +59,6 @@ RESTART_PAUSE = timedelta(seconds=30)
 PAGE = "50"
 """Posts per page of a listing: longer pages of long texts could exceed the body size we read."""
 CLOCK_SKEW = timedelta(seconds=5)
-FOLD = 110  # third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01
 LIMITS = (
     Limit(of="image", rule="type", values=PHOTO.types),
     Limit(of="image", rule="size", most=PHOTO.bytes, unit="bytes"),

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters.contract import Draft, Media
-from adapters.facebook.limits import FOLD
 from adapters.graph_stories import is_story
 from adapters.http import SizedBody
 from adapters.transport import build_form, get_size, open_range
 from adapters.words import Words
+
+FOLD = 110
+"""Third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01."""
 
 
 def build_photo(media: Media) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from datetime import timedelta
 from adapters.contract import Capabilities, PostForm
 from adapters.graph_errors import RETIREMENTS
 from adapters.limit import ImageRule, Limit
-from adapters.words import LinkedWord
 
 CAPTION_CHARACTERS = 2200  # MEDIA
 HASHTAGS = 30  # MEDIA
@@ -68,8 +67,6 @@ PAGE = "50"
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of Instagram's timestamps, which count whole seconds, behind our arming time."""
 CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
-FOLD = 125  # third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01
-LINKED: frozenset[LinkedWord] = frozenset({"hashtag"})  # not documented; its app leaves addresses plain
 LIMITS = (
     Limit(of="text", rule="caption", most=CAPTION_CHARACTERS, unit="characters"),
     Limit(of="text", rule="hashtags", most=HASHTAGS),

@@ -14,8 +14,13 @@ from typing import Any
 from adapters.contract import Account, Draft, Media, PlatformSettings
 from adapters.graph_stories import is_story
 from adapters.instagram.checkpoint import is_carousel
-from adapters.instagram.limits import CAPTION_CHARACTERS, FOLD, LINKED
-from adapters.words import Words
+from adapters.instagram.limits import CAPTION_CHARACTERS
+from adapters.words import LinkedWord, Words
+
+FOLD = 125
+"""Third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01."""
+LINKED: frozenset[LinkedWord] = frozenset({"hashtag"})
+"""Not documented; its app leaves addresses plain."""
 
 
 def is_byte_upload(draft: Draft, account: Account, settings: PlatformSettings) -> bool:

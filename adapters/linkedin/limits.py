@@ -73,7 +73,6 @@ LISTED = 100
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of LinkedIn's times behind ours."""
 
-FOLD = 140  # third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01
 LIMITS = (
     Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
     Limit(

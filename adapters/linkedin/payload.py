@@ -15,8 +15,11 @@ from typing import Any
 
 from adapters.contract import Draft
 from adapters.limit import count_utf16_units
-from adapters.linkedin.limits import COMMENTARY, FOLD
+from adapters.linkedin.limits import COMMENTARY
 from adapters.words import Words
+
+FOLD = 140
+"""Third party, on a phone: posttruncate.com/en/platform-limits, read 2026-12-01."""
 
 _RESERVED = re.compile(r"[|{}@\[\]()<>#\\*_~]")
 _HASHTAG = re.compile(r"(?<![\w#&/])#(?=[^\W_])(?=\w*[^\W\d_])")

@@ -21,7 +21,6 @@ from functools import partial
 
 from adapters.contract import Capabilities, PostForm
 from adapters.limit import ImageRule, Limit, Rate
-from adapters.words import LinkedWord
 
 MB = 1024 * 1024
 """[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""
@@ -124,10 +123,6 @@ def _list_connection_limits(connection: str) -> Iterator[Limit]:
     )
 
 
-FOLD = (
-    150  # third party, on a phone: toolshake.xyz/tool/caption-character-counter, 2026-04-18, read 2026-12-01
-)
-LINKED: frozenset[LinkedWord] = frozenset({"hashtag"})  # not documented; its app leaves addresses plain
 LIMITS = (
     Limit(of="post", rule="images", least=1, most=IMAGES),
     Limit(of="post", rule="privacy_level", values=PRIVACY),

@@ -11,8 +11,13 @@ from typing import Any
 from adapters.contract import Draft
 from adapters.limit import count_utf16_units, cut_text
 from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan, is_draft
-from adapters.tiktok.limits import FOLD, LINKED, PHOTO_TEXT, PHOTO_TITLE, VIDEO_TEXT
-from adapters.words import Words
+from adapters.tiktok.limits import PHOTO_TEXT, PHOTO_TITLE, VIDEO_TEXT
+from adapters.words import LinkedWord, Words
+
+FOLD = 150
+"""Third party, on a phone: toolshake.xyz/tool/caption-character-counter, 2026-04-18, read 2026-12-01."""
+LINKED: frozenset[LinkedWord] = frozenset({"hashtag"})
+"""Not documented; its app leaves addresses plain."""
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
