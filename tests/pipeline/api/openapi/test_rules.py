@@ -90,6 +90,7 @@ EXCUSED_PLACES: Mapping[str, str] = {
     "pipeline/accounts/authorize.py:_to_refusal": OF_PLATFORM,
     "pipeline/media/": NO_REQUEST,
     "pipeline/webhooks/notices.py": "of the command line: no request leads there",
+    "pipeline/domain/account.py:parse_limit": "of the command line and the page of keys: no request leads there",
     "pipeline/store/schema_version.py": NO_REQUEST,
     "pipeline/stages/derived_images.py": NO_REQUEST,
     "pipeline/api/server/http_protocol.py": "no sentence: the codes of refusals of the protocol",
