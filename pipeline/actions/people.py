@@ -1,7 +1,7 @@
 """Add users, give them roles, reset and disable them, for the command line and the page of people, with audit rows.
 
-A person on the page never takes the last admin of all workspaces away, or nobody could give a role there any more; the
-command line may, as it needs no role.
+On the page, the last admin of all workspaces stays one, as no other user could give a role there; the command line may
+take that role too, as it needs none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class LastAdmin(Exception):
     """Without this user no admin of all workspaces would be left. ``str()`` is a sentence for the visitor."""
 
     def __init__(self) -> None:
-        super().__init__("This is the last admin of all clients: make somebody else one first.")
+        super().__init__("This is the last admin of all clients: make another user one first.")
 
 
 def add_user(c: Connection, actor: Actor, login: str, password_hash: str) -> UUID:

@@ -39,7 +39,7 @@ SEPARATOR = "."
 SEND_BACK, APPROVE = "send_back", "approve"
 SAID: Mapping[str, str] = {
     actions.CHANGED: "It was changed since you saw it, or its files are being checked: read it again.",
-    MANDATE: "You wrote it or changed it last: somebody else approves it.",
+    MANDATE: "You wrote it or changed it last: another user approves it.",
 }
 """Code of a refusal -> its sentence on the pages."""
 GONE = "There is no such link, or its time is over: ask for a new one."

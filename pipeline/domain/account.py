@@ -164,7 +164,7 @@ AGENT_LASTS = timedelta(days=90)
 
 
 def parse_limit(text: str, most: int) -> int:
-    """Return a limit that somebody typed. Raises ValueError with a sentence for its author."""
+    """Return a limit that was typed. Raises ValueError with a sentence for its author."""
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
         raise ValueError(f"{text[:40]!r} is not a number from 0 to {most}.")
     return int(text)
