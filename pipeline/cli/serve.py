@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -75,21 +75,23 @@ def mcp() -> None:
 
 
 @click.command(cls=Command, json_help=LOGS)
-@click.argument("group")
-@click.option("--queues", help="Only these queues of the group, separated by commas.")
-@click.option("--slots", type=click.IntRange(1, 500), help="Threads; default SLIPWAY_WORKER__SLOTS.")
+@click.argument("groups", nargs=-1, required=True, metavar="GROUP...")
+@click.option("--queues", help="Only these queues of the groups, separated by commas.")
+@click.option(
+    "--slots", type=click.IntRange(1, 500), help="Threads per group; default SLIPWAY_WORKER__SLOTS."
+)
 @click.option(
     "--name", help="Node name; default GROUP@HOST. Workers of one group on one host need different names."
 )
-def worker(group: str, queues: str | None, slots: int | None, name: str | None) -> None:
-    """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep.
+def worker(groups: tuple[str, ...], queues: str | None, slots: int | None, name: str | None) -> None:
+    """Run a Celery worker for the queues of each GROUP: publish, reachability or upkeep.
 
     Examples:
       slipway worker publish
       slipway worker publish --queues publish.tiktok,status
     """
-    chosen = _queues(group, queues, queue_table.WORKER_GROUPS)
-    s = config.load(needed=() if group in queue_table.WITHOUT_VAULT else VAULT)
+    chosen = _queues(groups, queues, queue_table.WORKER_GROUPS)
+    s = config.load(needed=() if queue_table.WITHOUT_VAULT.issuperset(groups) else VAULT)
     require_fit()
     slots = slots or s.worker.slots
     # SIGTERM is Celery's warm shutdown; worker/lifecycle.py limits its time.
@@ -98,17 +100,17 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
         *CELERY,
         "worker",
         "--concurrency",
-        str(slots),
+        str(slots * len(set(groups))),
         "--queues",
         ",".join(chosen),
         "--hostname",
-        name or f"{group}@%h",
+        name or f"{'+'.join(groups)}@%h",
         "--loglevel",
         s.log.level,
         "--without-gossip",
         "--without-mingle",
-        *(["--task-events"] if group == "publish" else []),
-        # the worker shares its slots out between workspaces
+        *(["--task-events"] if "publish" in groups else []),
+        # the worker shares a group's slots out between workspaces
         environment={"SLIPWAY_WORKER__SLOTS": str(slots), **_choose_log()},
     )
 
@@ -208,21 +210,22 @@ def _choose_log() -> dict[str, str]:
     return {"SLIPWAY_LOG__FORMAT": "json"} if is_json() else {}
 
 
-def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]]) -> list[str]:
-    if group not in groups:
-        raise click.BadParameter(f"{group!r} is not one of {', '.join(groups)}.", param_hint="GROUP")
-    chosen = queues.split(",") if queues else list(groups[group])
-    if wrong := [queue for queue in chosen if queue not in groups[group]]:
-        served = ", ".join(groups[group])
+def _queues(groups: Sequence[str], queues: str | None, table: Mapping[str, tuple[str, ...]]) -> list[str]:
+    if wrong := [group for group in groups if group not in table]:
+        raise click.BadParameter(f"{wrong[0]!r} is not one of {', '.join(table)}.", param_hint="GROUP")
+    served = list(dict.fromkeys(queue for group in groups for queue in table[group]))
+    chosen = queues.split(",") if queues else served
+    if wrong := [queue for queue in chosen if queue not in served]:
         raise click.BadParameter(
-            f"{', '.join(wrong)} is not served by {group} ({served}).", param_hint="--queues"
+            f"{', '.join(wrong)} is not served by {', '.join(groups)} ({', '.join(served)}).",
+            param_hint="--queues",
         )
     return chosen
 
 
 @click.command(cls=Command, json_help="Print the summary as one line of JSON.")
 def up() -> None:
-    """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C.
+    """Run PostgreSQL, Valkey, API, a worker, Flower and sandbox on this folder's .slipway until Ctrl-C.
 
     Example:
       SLIPWAY_API__PORT=9000 slipway up

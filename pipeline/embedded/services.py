@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -176,24 +175,16 @@ def sandbox_service(s: Settings, environment: Mapping[str, str]) -> Service | No
 def list_services(
     s: Settings, environment: Mapping[str, str], is_served: Callable[[str], bool]
 ) -> list[Service]:
-    """Return API, beat, one worker per group, and Flower. `is_served`: whether a worker group consumes its queues.
+    """Return API, worker and Flower. `is_served`: whether a worker group's queues are consumed.
 
-    Beat is optional: the workers send the periodic tasks too.
+    One worker process serves all groups, as each process takes 100 MB. It sends the periodic tasks too: beat would only
+    be one more process.
     """
 
     def program(name: str, *arguments: str) -> Program:
         return Program(name=name, argv=[*slipway_command(), *arguments], environment=environment)
 
-    stop_timeout = s.worker.shutdown + EXTRA_STOP_TIME
-    workers = [
-        Service(
-            program=program(f"worker-{group}", "worker", group),
-            stop_order=1,
-            stop_timeout=stop_timeout,
-            is_ready=partial(is_served, group),
-        )
-        for group in WORKER_GROUPS
-    ]
+    pool = {"SLIPWAY_STORE__POOL": str(s.store.pool * len(WORKER_GROUPS))}
     return [
         Service(
             program=program("api", "api"),
@@ -202,8 +193,12 @@ def list_services(
             is_ready=lambda: _get_status(f"{local_url(s.api.host, s.api.port)}/healthz") == requests.codes.ok,
             is_required=True,
         ),
-        Service(program=program("beat", "beat"), stop_order=1),
-        *workers,
+        Service(
+            program=replace(program("worker", "worker", *WORKER_GROUPS), environment={**environment, **pool}),
+            stop_order=1,
+            stop_timeout=s.worker.shutdown + EXTRA_STOP_TIME,
+            is_ready=lambda: all(map(is_served, WORKER_GROUPS)),
+        ),
         Service(
             program=replace(
                 program("flower", "flower"), environment=build_flower_environment(s, environment)

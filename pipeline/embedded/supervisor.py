@@ -1,6 +1,7 @@
 """`slipway up`: starts engines, migrations, sandbox, sample workspace and services; supervises and stops them.
 
-Which worker groups have consumed since the start: a canary or, with a backlog before it, any other message.
+Whether the worker has consumed each group's queues since the start: a canary or, with a backlog before it, any other
+message.
 """
 
 from __future__ import annotations

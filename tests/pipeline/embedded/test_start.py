@@ -160,19 +160,21 @@ def keep_killing(data: Path, name: str) -> Iterator[Event]:
             running.result()
 
 
-def test_a_worker_that_dies_is_restarted_and_one_that_keeps_dying_is_named_and_holds_nothing_up() -> None:
+def test_a_worker_that_dies_is_restarted_and_a_service_that_keeps_dying_is_named_and_holds_nothing_up() -> (
+    None
+):
     with place_in() as place:
         data = place.folder / "data"
 
         with (
-            keep_killing(data, "worker-upkeep") as stop,
-            up(place, lambda: kill(data, "worker-publish", 1)) as running,
+            keep_killing(data, "flower") as stop,
+            up(place, lambda: kill(data, "worker", 1)) as running,
         ):
             stop.set()
-            assert running.summary["warnings"] == ["worker-upkeep is not ready yet."]
+            assert running.summary["warnings"] == ["flower is not ready yet."]
             publish(running)
-            until(lambda: "worker-upkeep      | is ready now." in place.log.read_text(), 2 * LONGEST_PAUSE)
-        assert "worker-publish     | was killed by signal 9; it is restarted in 1 s." in place.log.read_text()
+            until(lambda: "flower             | is ready now." in place.log.read_text(), 2 * LONGEST_PAUSE)
+        assert "worker             | was killed by signal 9; it is restarted in 1 s." in place.log.read_text()
 
 
 def test_an_api_that_cannot_start_ends_the_stack_with_the_reason() -> None:

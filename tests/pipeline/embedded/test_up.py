@@ -123,7 +123,7 @@ def order_fault(place: Place) -> None:
 
 def kill_services(running: Running) -> None:
     """Kill services until each is restarted, and note the processes that run then."""
-    for name in ("api", "postgres", "worker-publish"):
+    for name in ("api", "postgres", "worker"):
         killed = running.pid_of(name)
         os.kill(killed, signal.SIGKILL)
         is_restarted = partial(is_another, running, name, killed)
