@@ -19,6 +19,7 @@ from adapters.contract import Platform
 from config.safety import find_unsafe
 from config.settings import Settings
 from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
+from pipeline.actions.hosts import SHARED
 from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.restore import EpochMatch
 from pipeline.media.spool import find_existing, list_disk_faults
@@ -231,10 +232,7 @@ def _list_host_faults(
     s: Settings, workers: Mapping[tuple[str, str], Host], expected: Mapping[str, str | None]
 ) -> Iterator[Finding]:
     """Yield a finding for each worker that stopped, or sees other uploaded files or another epoch than expected."""
-    shared = {
-        "files": ("store of uploaded files", "SLIPWAY_FILES", s.files_folder),
-        "epoch": ("epoch file", "SLIPWAY_MARK", s.mark_folder),
-    }
+    folders = {"files": s.files_folder, "epoch": s.mark_folder}
     for (name, group), host in workers.items():
         worker, command = f"The worker {group} on {name}", f"slipway worker {group}"
         if host.age > timedelta(seconds=s.worker.silent):
@@ -245,9 +243,9 @@ def _list_host_faults(
             yield Finding(part="hosts", result="warn", says=says + forgotten, command=command)
             continue
         for fact in (fact for fact in expected if host.facts.get(fact, expected[fact]) != expected[fact]):
-            what, setting, folder = shared[fact]
-            says = f"{worker} sees another {what}, or none. Restart it there with the same {setting}__FOLDER."
-            mend = f"{setting}__FOLDER={quote(str(folder.absolute()))} {command}"
+            what, setting = SHARED[fact]
+            says = f"{worker} sees another {what}, or none. Restart it there with the same {setting}."
+            mend = f"{setting}={quote(str(folders[fact].absolute()))} {command}"
             yield Finding(part="hosts", result="fail", says=says, command=mend)
 
 

@@ -20,6 +20,8 @@ from pipeline.cli.runtime import call_sandbox, connect
 with lazy_imports():
     from config import logging as logging_
     from config import settings as config
+    from pipeline import wiring
+    from pipeline.actions import hosts
     from pipeline.broker import queue_liveness
     from pipeline.broker import queues as queue_table
     from pipeline.embedded import data_folder, summary, supervisor
@@ -177,11 +179,16 @@ def migrate() -> None:
 
 
 def require_fit() -> None:
-    """Raise ClickException when tables and code do not fit. Without a database the process starts anyway."""
+    """Raise ClickException when tables and code do not fit, or this host does not see what all hosts share.
+
+    Without a database the process starts anyway.
+    """
     try:
         with connect() as database, database.once() as c:
             schema_version.require_compatible(c)
-    except schema_version.IncompatibleSchema as error:
+            # called only where other hosts report: a single one need not import the wiring
+            hosts.require_shared(c, config.settings(), lambda s: wiring.build_storage(s))  # noqa: PLW0108
+    except (schema_version.IncompatibleSchema, hosts.NotShared) as error:
         raise click.ClickException(str(error)) from None
     except db.Unreachable:
         click.echo("The database does not answer; starting without it.", err=True)

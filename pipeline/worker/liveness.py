@@ -27,6 +27,7 @@ from celery.signals import task_received, worker_ready, worker_shutting_down
 from celery.worker import state
 
 from config.settings import Settings, settings
+from pipeline.actions.hosts import look_at_shared
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.broker.queues import list_group_ticks
 from pipeline.domain.level import lower_level
@@ -136,24 +137,13 @@ class HostReport(threading.Thread):
     def run(self) -> None:
         """Report. The ticker logs an outage of the database."""
         while not self._stopped.is_set():
-            self._record(self._look())
+            self._record(look_at_shared(self._settings, self._storage, self._epoch_file))
             self._stopped.wait(REPORT_EVERY)
         self._record(None)
 
     def _record(self, facts: Mapping[str, str | None] | None) -> None:
         with suppress(Unreachable), self._database.once() as c:
             record_host(c, self._queues, socket.gethostname(), facts)
-
-    def _look(self) -> Mapping[str, str | None]:
-        """Return the identity of the files, and the epoch where this process keeps it; None: there is none."""
-        files = {"files": self._storage.identify()}
-        if not self._settings.mark.keep:
-            return files
-        try:
-            seen = self._epoch_file.read()
-        except OSError:
-            seen = None
-        return {**files, "epoch": str(seen.id) if seen else None}
 
 
 class Consumption:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pipeline.store.database import Database
+from config.settings import load
+from pipeline.actions.hosts import NotShared, require_shared
+from pipeline.store.canaries import record_consumed, record_host
+from pipeline.store.database import Database, row
 from pipeline.store.schema_version import build_oldest_code_comment
+from pipeline.wiring import build_storage
 from tests.conftest import free_ports
 from tests.pipeline.cli.terminal import Terminal
 from tests.stack import until
@@ -91,6 +96,49 @@ def test_what_does_not_fit_does_not_start(
         c.exec_driver_sql(change)
     for command in STARTED:
         assert sentence in terminal.refusal(*command, SLIPWAY_STORE__URL=database_url), command
+
+
+STOPPED = """UPDATE canaries SET hosts = (SELECT jsonb_object_agg(
+    key, value || jsonb_build_object('at', now() - interval '1 minute')) FROM jsonb_each(hosts)) RETURNING queue"""
+
+
+def report(c: sa.Connection, host: str, **facts: str) -> None:
+    record_consumed(c, ["imports"])
+    record_host(c, ["imports"], host, facts)
+
+
+def test_a_host_that_does_not_see_what_the_others_share_does_not_start(
+    terminal: Terminal, database_url: str, tmp_path: Path
+) -> None:
+    own = {"SLIPWAY_STORE__URL": database_url, "SLIPWAY_FILES__FOLDER": str(tmp_path / "files")}
+    with execute(database_url) as c:
+        report(c, "shore", files="0f", epoch="1e")
+    for command in (("api",), ("worker", "upkeep")):
+        refusal = terminal.refusal(*command, **own)
+        for what in (
+            "FILES__FOLDER: this host sees another store of uploaded files",
+            "MARK__FOLDER: this host",
+        ):
+            assert f"SLIPWAY_{what}" in refusal, command
+        assert "than shore, or none. Set it as there" in refusal
+
+
+def test_a_host_is_compared_with_others_that_run(database_url: str, tmp_path: Path) -> None:
+    s = load({"SLIPWAY_STORE__URL": database_url, "SLIPWAY_FOLDER": str(tmp_path)})
+    s.files_folder.mkdir()
+    seen = build_storage(s).identify()
+    assert seen
+    with execute(database_url) as c:
+        report(c, socket.gethostname(), files="moved")
+        require_shared(c, s, build_storage)
+        for host, files in (("shore", seen), ("pier", "0f"), ("quay", seen)):
+            report(c, host, files=files)
+        require_shared(c, s, build_storage)
+        report(c, "quay", files="0f")
+        with pytest.raises(NotShared, match="than pier, quay, or none"):
+            require_shared(c, s, build_storage)
+        row(c, STOPPED)
+        require_shared(c, s, build_storage)
 
 
 OTHER = (

@@ -1,0 +1,63 @@
+"""What every host must share, the store of uploaded files and the epoch file, and what it sees of them.
+
+A host with a folder of its own would fail posts whose files lie on another, and would not notice a restored database.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from config.settings import Settings
+from pipeline.media.storage import Storage
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.store.canaries import Host, list_hosts
+
+SHARED: Mapping[str, tuple[str, str]] = {
+    "files": ("store of uploaded files", "SLIPWAY_FILES__FOLDER"),
+    "epoch": ("epoch file", "SLIPWAY_MARK__FOLDER"),
+}
+"""Fact of a host's report -> what it is of, and the setting that names its folder."""
+ENDS = "Set it as there, on a disk that all hosts share"
+
+
+class NotShared(Exception):
+    """This host sees other files or another epoch than the hosts that run; the message names the setting."""
+
+
+def look_at_shared(s: Settings, storage: Storage, epoch_file: EpochFile) -> Mapping[str, str | None]:
+    """Return the identity of the files, and the epoch where this process keeps it; None: there is none."""
+    files = {"files": storage.identify()}
+    if not s.mark.keep:
+        return files
+    try:
+        seen = epoch_file.read()
+    except OSError:
+        seen = None
+    return {**files, "epoch": str(seen.id) if seen else None}
+
+
+def require_shared(c: Connection, s: Settings, build_storage: Callable[[Settings], Storage]) -> None:
+    """Compare what this host sees with the reports of workers that run on others. Raises NotShared.
+
+    Where no other host reports there is nothing to compare: a folder may be moved, and a lost epoch file is in doubt.
+    """
+    here, silent = socket.gethostname(), timedelta(seconds=s.worker.silent)
+    others = [host for host in list_hosts(c) if host.name != here and host.age < silent]
+    if others:
+        seen = look_at_shared(s, build_storage(s), EpochFile(s.mark_folder))
+        if wrong := [*_list_differences(seen, others)]:
+            raise NotShared(" ".join(wrong))
+
+
+def _list_differences(seen: Mapping[str, str | None], others: list[Host]) -> Iterator[str]:
+    for fact, value in seen.items():
+        common = Counter(host.facts[fact] for host in others if host.facts.get(fact)).most_common(1)
+        if common and common[0][0] != value:
+            what, setting = SHARED[fact]
+            names = ", ".join(sorted({host.name for host in others if host.facts.get(fact) == common[0][0]}))
+            yield f"{setting}: this host sees another {what} than {names}, or none. {ENDS}."
