@@ -186,16 +186,15 @@ class Settings(Group):
         return Path(self.mark.folder) if self.mark.folder else self.folder / "mark"
 
 
-def describe_settings() -> dict[str, str]:
+def describe_settings(group: type[BaseModel] = Settings, prefix: str = PREFIX) -> dict[str, str]:
     """Return environment variable -> meaning of every setting; also the list of known names."""
     found: dict[str, str] = {}
-    for group, info in Settings.model_fields.items():
-        kind = info.annotation
+    for field, info in group.model_fields.items():
+        kind, name = info.annotation, f"{prefix}{field}".upper()
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for name, leaf in kind.model_fields.items():
-                found[f"{PREFIX}{group}__{name}".upper()] = leaf.description or ""
+            found |= describe_settings(kind, f"{name}__")
         else:
-            found[f"{PREFIX}{group}".upper()] = info.description or ""
+            found[name] = info.description or ""
     return found
 
 
@@ -264,14 +263,14 @@ def _validate(known: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def _nest(known: Mapping[str, str]) -> dict[str, Any]:
-    """Convert ``SLIPWAY_GROUP__NAME`` -> value to group -> name -> value."""
+    """Convert ``SLIPWAY_GROUP__NAME`` -> value to group -> name -> value; a group may hold groups."""
     nested: dict[str, Any] = {}
     for key, value in known.items():
-        group, _, name = key.removeprefix(PREFIX).lower().partition("__")
-        if name:
-            nested.setdefault(group, {})[name] = value
-        else:
-            nested[group] = value
+        *groups, name = key.removeprefix(PREFIX).lower().split("__")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
     return nested
 
 

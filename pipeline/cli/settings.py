@@ -122,7 +122,7 @@ def example() -> None:
         click.echo(f"# {meanings[name]}\n#{name}='{defaults[name]}'")
 
 
-def _flatten(settings: Any, *, plain: bool = False) -> dict[str, str]:
+def _flatten(settings: Any, *, plain: bool = False, prefix: str = config.PREFIX) -> dict[str, str]:
     """Return variable -> value of every setting; a secret only as "(set)", unless ``plain``."""
     from pydantic import BaseModel, SecretStr
 
@@ -132,14 +132,13 @@ def _flatten(settings: Any, *, plain: bool = False) -> dict[str, str]:
             return secret if plain or not secret else "(set)"
         return str(value)
 
-    found = {}
-    for group in type(settings).model_fields:
-        value = getattr(settings, group)
+    found: dict[str, str] = {}
+    for field in type(settings).model_fields:
+        value, name = getattr(settings, field), f"{prefix}{field}".upper()
         if isinstance(value, BaseModel):
-            for leaf in type(value).model_fields:
-                found[f"{config.PREFIX}{group}__{leaf}".upper()] = to_text(getattr(value, leaf))
+            found |= _flatten(value, plain=plain, prefix=f"{name}__")
         else:
-            found[f"{config.PREFIX}{group}".upper()] = to_text(value)
+            found[name] = to_text(value)
     return found
 
 
