@@ -95,8 +95,29 @@ class Api(Group):
         return frozenset(split_list(self.cors_origins))
 
 
+class Oidc(Group):
+    """Single sign-on by an OpenID provider."""
+
+    issuer: str = Field(
+        default="",
+        pattern=r"^(https://[^\s?#@]+|http://(127\.0\.0\.1|localhost)(:\d+)?(/[^\s?#@]*)?)?$",
+        description="Issuer of the OpenID provider (https://…), as its discovery document writes it; empty = no single "
+        "sign-on. There, allow SLIPWAY_API__PUBLIC_URL + /dashboard/sign-on/callback.",
+    )
+    client_id: str = Field(default="", description="Client id that the provider gave to this server.")
+    client_secret: SecretStr = Field(default=SecretStr(""), description="Its secret.")
+    name: str = Field(default="single sign-on", description="What the button calls the provider.")
+    only: bool = Field(default=False, description="Whether passwords open nothing; the command line stays.")
+    is_factor: bool = Field(
+        default=False,
+        description="Whether a sign-on counts as the second factor; if not, a code is asked for after it.",
+    )
+
+
 class Dashboard(Group):
     """The web pages."""
+
+    oidc: Oidc = Oidc()
 
     second_factor: Literal["optional", "demanded"] = Field(
         default="optional",

@@ -80,6 +80,7 @@ def find_unsafe(s: Settings) -> list[str]:
         *_list_short(passwords, MIN_PASSWORD),
         *_list_short([("SLIPWAY_API__OPERATOR_TOKEN", token)] if token else [], MIN_TOKEN),
         *_find_half_sandbox(s),
+        *_find_half_sign_on(s),
     ]
 
 
@@ -94,6 +95,14 @@ def _find_half_sandbox(s: Settings) -> Iterator[str]:
             f"SLIPWAY_WEBHOOKS__TRIAL_ORIGIN is {s.webhooks.trial_origin} and SLIPWAY_SANDBOX__URL is empty: without "
             "the sandbox, webhooks are sent to public https addresses only. Set both or neither"
         )
+
+
+def _find_half_sign_on(s: Settings) -> Iterator[str]:
+    given, name = s.dashboard.oidc, "SLIPWAY_DASHBOARD__OIDC__ISSUER"
+    if given.only and not given.issuer:
+        yield f"SLIPWAY_DASHBOARD__OIDC__ONLY is true and {name} is empty: no way to sign in is left"
+    if given.issuer and not (given.client_id and (s.api.public_url or s.sandbox.url)):
+        yield f"{name} is {given.issuer}: SLIPWAY_DASHBOARD__OIDC__CLIENT_ID and SLIPWAY_API__PUBLIC_URL are needed too"
 
 
 def _list_short(secrets: Iterable[tuple[str, str]], least: int) -> list[str]:

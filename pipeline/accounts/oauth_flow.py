@@ -96,10 +96,11 @@ def build_redirect_uri(s: Settings, platform: Platform) -> str:
 
     Raises Refusal 500 ``not_configured`` with the setting's name.
     """
-    return _read_public_url(s) + PATH.format(platform=platform.value)
+    return read_public_url(s) + PATH.format(platform=platform.value)
 
 
-def _read_public_url(s: Settings) -> str:
+def read_public_url(s: Settings) -> str:
+    """Return the address of this server, to which people come back. Raises Refusal 500 ``not_configured``."""
     url = s.api.public_url
     if not url and s.sandbox.url:
         return f"http://127.0.0.1:{s.api.port}"

@@ -41,7 +41,7 @@ def grant(c: Connection, actor: Actor, user: UUID, workspace: UUID | None, role:
 
 
 def reset(c: Connection, actor: Actor, user: UUID, login: str, password_hash: str) -> None:
-    """Give a user a new password, end their sessions, forget wrong tries, and take the second factor off."""
+    """Give a user a new password, end their sessions, forget wrong tries, take second factor and sign-on off."""
     users.set_password(c, user, password_hash)
     second_factors.delete_factor(c, user)
     sessions.forget_tries(c, sessions.name_login(login))

@@ -43,6 +43,7 @@ from pipeline.dashboard import (
     posting_times,
     queue,
     second_factor,
+    sign_on,
     steer,
     thumbnails,
 )
@@ -79,7 +80,7 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
     (
         Entry(title="Settings", path="/dashboard/settings", icon="settings", also=login.PATH),
-        people.ROUTES + keys.ROUTES + second_factor.ROUTES + login.ROUTES,
+        people.ROUTES + keys.ROUTES + second_factor.ROUTES + login.ROUTES + sign_on.ROUTES,
     ),
     (
         None,

@@ -51,6 +51,8 @@ class DashboardState:
     logins: Bulkhead
     known_logins: Bulkhead
     """Logins from an address, or in a browser, that logged in before."""
+    sign_ons: Bulkhead
+    """They wait for a provider, which may not answer."""
     polls: Bulkhead
     thumbnails: Bulkhead
     """A page asks for fifty at once."""
@@ -66,7 +68,7 @@ class DashboardState:
     def close(self) -> None:
         """Finish the work in progress."""
         pages = (self.reads, self.actions, self.polls, self.thumbnails)
-        for bulkhead in (*pages, self.logins, self.known_logins):
+        for bulkhead in (*pages, self.logins, self.known_logins, self.sign_ons):
             bulkhead.close()
 
 
@@ -84,6 +86,7 @@ def build_dashboard_state(context: Context, receivers: Receivers, posts: PostFor
         # each holds 64 MiB while it hashes a password
         logins=Bulkhead("dashboard-logins", threads=2, **_LOGINS),
         known_logins=Bulkhead("dashboard-known-logins", threads=1, **_LOGINS),
+        sign_ons=Bulkhead("dashboard-sign-ons", threads=2, **_LOGINS),
         polls=polls,
         thumbnails=Bulkhead("dashboard-thumbnails", threads=2, limit=512, per_key=128),
         feed=LiveFeed(poll),

@@ -101,6 +101,8 @@ class LoginTry:
     ticket: str = ""
     """From the form that asks for a code; empty with a password."""
     code: str = ""
+    is_signed_on: bool = False
+    """A provider answers for the user. Nothing is counted: there was nothing to guess."""
     known: AbstractSet[str] = frozenset()
     """Which of its origins have logged in before, from `recognize`."""
 
@@ -145,6 +147,17 @@ def log_in(context: Context, given: LoginTry) -> str:
     is_old = given.password and is_outdated(stored.password_hash)
     renewed = hash_password(given.password) if is_old else None
     return _start(context, given, stored, renewed)
+
+
+def pass_sign_on(context: Context, given: LoginTry) -> str:
+    """Return the token of a new session of a user who is signed on. Raises WrongPassword, NeedsCode."""
+    with context.database.once() as c:
+        stored = read_password(c, given.login)
+    if stored is None:
+        raise WrongPassword
+    if not context.settings.dashboard.oidc.is_factor:
+        _require_second(context, given, stored)
+    return _start(context, given, stored, None)
 
 
 def _count(context: Context, given: LoginTry) -> None:
@@ -195,10 +208,11 @@ def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: s
     *renewed*: the password's hash with today's parameters, if it has others.
     """
     origin, login = given.subjects
+    has_factor = given.is_signed_on and context.settings.dashboard.oidc.is_factor
     with context.database.begin() as c:
         if renewed is not None:
             stored = upgrade_hash(c, stored, renewed)
-        token = start_session(c, stored, given.address, given.agent)
+        token = start_session(c, stored, given.address, given.agent, has_factor=has_factor)
         if token is None:
             raise WrongPassword
         actor = Actor(
@@ -211,8 +225,9 @@ def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: s
         record_change(
             c, actor, "start", "session", None, after={"login": given.login, "browser": given.agent}
         )
-        take_back_try(c, origin)
-        forget_tries(c, login)
+        if not given.is_signed_on:
+            take_back_try(c, origin)
+            forget_tries(c, login)
         remember(c, given.origins)
     return token
 
@@ -227,6 +242,8 @@ NOT_SECURE = (
     "This page was opened over plain http. A password would cross the network readable: open it with https, or on the "
     "machine that the server runs on."
 )
+
+ONLY_SIGN_ON = "Passwords open nothing here: use the button below."
 
 
 async def show_login(request: Request) -> Response:
@@ -257,7 +274,7 @@ async def _show(request: Request) -> Response:
     place = choose_next(request.query_params.get("next", ""))
     if await find_visitor(request) is not None:
         return RedirectResponse(place, 303)
-    return _render_form(request, place, "")
+    return render_form(request, place, "")
 
 
 async def _submit(request: Request) -> Response:
@@ -268,32 +285,38 @@ async def _submit(request: Request) -> Response:
     if request.headers.get("origin", "").startswith("http://") and not is_loopback(request):
         raise HTTPException(403, NOT_SECURE)
     place, login = choose_next(str(form.get("next", ""))), normalize_login(str(form.get("login", "")))
-    given = LoginTry(
-        login=login,
-        password=str(form.get("password", "")),
-        address=find_client_address(request),
-        agent=request.headers.get("user-agent", ""),
-        request_id=request.scope[REQUEST_ID],
-        browser=read_login_token(request),
-        ticket=str(form.get("ticket", "")),
-        code=str(form.get("code", "")),
-    )
+    password, ticket, code = (str(form.get(name, "")) for name in ("password", "ticket", "code"))
+    given = replace(read_try(request), login=login, password=password, ticket=ticket, code=code)
+    if get_state(request).context.settings.dashboard.oidc.only and not given.ticket:
+        return render_form(request, place, ONLY_SIGN_ON, 403, login)
     try:
         token = await _hash_in_turn(request, await read(request, recognize, given))
     except WrongPassword:
         note(request.scope, code="login_failed")
-        return _render_form(request, place, WRONG, 401, login)
+        return render_form(request, place, WRONG, 401, login)
     except NeedsCode as error:
         ticket, problem = error.args
         if problem:
             note(request.scope, code="login_failed")
-        return _render_form(request, place, problem, 401 if problem else 200, login, ticket)
+        return render_form(request, place, problem, 401 if problem else 200, login, ticket)
     except MustWait as error:
         note(request.scope, code="login_locked", by=error)
-        return _render_form(request, place, WAITING, 429, login)
+        return render_form(request, place, WAITING, 429, login)
     response = RedirectResponse(place, 303)
     set_token(request, response, token)
     return response
+
+
+def read_try(request: Request) -> LoginTry:
+    """Return a try to log in of which only its origin is known yet."""
+    return LoginTry(
+        login="",
+        password="",
+        address=find_client_address(request),
+        agent=request.headers.get("user-agent", ""),
+        request_id=request.scope[REQUEST_ID],
+        browser=read_login_token(request),
+    )
 
 
 async def _hash_in_turn(request: Request, given: LoginTry) -> str:
@@ -308,12 +331,15 @@ def _repeats_token(request: Request, given: str) -> bool:
     return bool(kept) and hmac.compare_digest(kept.encode(), given.encode())
 
 
-def _render_form(
+def render_form(
     request: Request, place: str, problem: str, status: int = 200, login: str = "", ticket: str = ""
 ) -> Response:
+    """Return the page of the form, with the browser's token; with a ticket it asks for a code."""
+    provider = get_state(request).context.settings.dashboard.oidc
     token = read_login_token(request) or secrets.token_urlsafe(32)
     shown = {"next": place, "problem": problem, "login": login, "login_csrf": token, "ticket": ticket}
-    response = render(request, None, "login.html", status, **shown)
+    by = provider.name if provider.issuer else ""
+    response = render(request, None, "login.html", status, **shown, sign_on=by, only=provider.only)
     set_login_token(request, response, token)
     return response
 

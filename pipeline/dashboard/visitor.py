@@ -140,7 +140,7 @@ def _to_visitor(session: OpenSession, token: str, request: Request, cursor: str)
 
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_SESSION, _LOGIN, _HOST = "slipway", "slipway-login", "__Host-"
+_SESSION, _LOGIN, _SIGN_ON, _HOST = "slipway", "slipway-login", "slipway-sign-on", "__Host-"
 
 
 def is_loopback(request: Request) -> bool:
@@ -175,6 +175,16 @@ def read_login_token(request: Request) -> str:
 def set_login_token(request: Request, response: Response, token: str) -> None:
     """Let the browser keep the token of the form for logging in, by which it is known later."""
     _set(request, response, _LOGIN, token, max_age=int(KNOWN_FOR.total_seconds()))
+
+
+def read_sign_on(request: Request) -> str:
+    """Return what the browser keeps of the sign-on that it began; empty without one."""
+    return _read(request, _SIGN_ON)
+
+
+def set_sign_on(request: Request, response: Response, sealed: str, max_age: int) -> None:
+    """Let the browser keep a sign-on while its user is at the provider; 0: let it forget."""
+    _set(request, response, _SIGN_ON, sealed, max_age=max_age)
 
 
 def _read(request: Request, name: str) -> str:

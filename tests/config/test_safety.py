@@ -52,6 +52,12 @@ UNSAFE = [
         {"SLIPWAY_SANDBOX__MEDIA_URL": "http://127.0.0.1:8101"},
         "SLIPWAY_SANDBOX__MEDIA_URL is http://127.0.0.1:8101",
     ),
+    ({"SLIPWAY_DASHBOARD__OIDC__ONLY": "true"}, "SLIPWAY_DASHBOARD__OIDC__ONLY is true and"),
+    ({"SLIPWAY_DASHBOARD__OIDC__ISSUER": "https://a.example"}, "SLIPWAY_DASHBOARD__OIDC__CLIENT_ID and"),
+    (
+        {"SLIPWAY_DASHBOARD__OIDC__ISSUER": "http://a.example"},
+        "SLIPWAY_DASHBOARD__OIDC__ISSUER: String should",
+    ),
 ]
 COMPOSE = [
     ({"POSTGRES_PASSWORD": "change-me"}, "POSTGRES_PASSWORD still contains"),

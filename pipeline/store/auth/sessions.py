@@ -63,21 +63,27 @@ class ListedSession:
     agent: str
 
 
-def start_session(c: Connection, user: StoredPassword, address: str, agent: str) -> str | None:
-    """Start a session and return its token; None if the user was disabled or has another password by then."""
+def start_session(
+    c: Connection, user: StoredPassword, address: str, agent: str, *, has_factor: bool = False
+) -> str | None:
+    """Start a session and return its token; None if the user was disabled or has another password by then.
+
+    *has_factor*: the provider that signed the user on has asked for a second factor.
+    """
     token = secrets.token_urlsafe(32)
     started = row(
         c,
         """WITH user_ AS (UPDATE users SET last_login_at = now()
                           WHERE id = :user AND password_hash = :hash AND disabled_at IS NULL RETURNING id)
-           INSERT INTO sessions (id, user_id, token_sha256, address, agent)
-           SELECT :id, id, :token, :address, :agent FROM user_ RETURNING id""",
+           INSERT INTO sessions (id, user_id, token_sha256, address, agent, has_factor)
+           SELECT :id, id, :token, :address, :agent, :factor FROM user_ RETURNING id""",
         id=new_id(),
         user=user.user_id,
         hash=user.password_hash,
         token=_hash(token),
         address=address[:MAX_TEXT],
         agent=agent[:MAX_TEXT],
+        factor=has_factor,
     )
     return None if started is None else token
 
@@ -88,7 +94,8 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
         c,
         f"""SELECT s.id, s.user_id, u.login, s.seen_at < now() - interval '1 minute' AS is_stale,
                    m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name,
-                   EXISTS (SELECT 1 FROM second_factors f WHERE f.id = u.id AND f.confirmed_at IS NOT NULL) AS factor,
+                   s.has_factor OR EXISTS (
+                       SELECT 1 FROM second_factors f WHERE f.id = u.id AND f.confirmed_at IS NOT NULL) AS factor,
                    (SELECT proven FROM move_progress WHERE reader = 'export') AS position
             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
             LEFT JOIN workspaces w ON m.role IS NOT NULL AND (m.workspace_id IS NULL OR w.id = m.workspace_id)
@@ -252,6 +259,17 @@ def count_try(c: Connection, subject: str) -> bool:
         subject=_hash(subject),
         wait=WAIT,
         most=MAX_TRIES,
+    )
+
+
+def take_once(c: Connection, subject: str, lasts: timedelta) -> bool:
+    """Take what is good for one use within *lasts*; False if it was taken."""
+    return has_row(
+        c,
+        """INSERT INTO login_tries (subject_sha256, tries, until) VALUES (:subject, 1, now() + :lasts)
+           ON CONFLICT (subject_sha256) DO NOTHING RETURNING tries""",
+        subject=_hash(subject),
+        lasts=lasts,
     )
 
 

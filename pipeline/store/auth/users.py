@@ -166,11 +166,36 @@ def read_password(c: Connection, login: str) -> StoredPassword | None:
     return None if found is None else StoredPassword(**found._mapping)
 
 
+def find_signed_on(c: Connection, issuer: str, subject: str) -> Any | None:
+    """Return id, login and disabled_at of the user who is bound to an identity of a provider."""
+    return row(
+        c,
+        """SELECT id, login, disabled_at FROM users
+           WHERE sign_on_issuer = :issuer AND sign_on_subject = :subject""",
+        issuer=issuer,
+        subject=subject,
+    )
+
+
+def bind_sign_on(c: Connection, login: str, issuer: str, subject: str) -> Any | None:
+    """Bind the user with this login to an identity, and return the same; None without one, or if it has one."""
+    return row(
+        c,
+        """UPDATE users SET sign_on_issuer = :issuer, sign_on_subject = :subject
+           WHERE login = :login AND sign_on_subject IS NULL RETURNING id, login, disabled_at""",
+        login=login,
+        issuer=issuer,
+        subject=subject,
+    )
+
+
 def set_password(c: Connection, user: UUID, password_hash: str) -> None:
-    """Set a password and end the user's sessions."""
+    """Set a password, end the user's sessions, and forget who they are at a provider."""
     row(
         c,
-        "UPDATE users SET password_hash = :hash, password_set_at = now() WHERE id = :user RETURNING id",
+        """UPDATE users SET password_hash = :hash, password_set_at = now(), sign_on_issuer = NULL,
+               sign_on_subject = NULL
+           WHERE id = :user RETURNING id""",
         user=user,
         hash=password_hash,
     )

@@ -31,7 +31,8 @@ from tests.pipeline.dashboard.thumbnails import add_thumbnail
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 OF_LINKS = {"/approve/{token}", "/approve/{token}/thumbnails/{name}"}
-OPEN = {"/login", "/static/{digest}/{name:path}"} | OF_LINKS
+OF_SIGN_ON = {"/sign-on", "/sign-on/callback"}
+OPEN = {"/login", "/static/{digest}/{name:path}"} | OF_LINKS | OF_SIGN_ON
 """Paths of the only routes that need no session."""
 SESSIONS = "/dashboard/sessions"
 """A page of few statements."""
@@ -73,8 +74,14 @@ def send(session: Client, method: str, route: Route, **headers: str) -> requests
 
 def test_every_route_but_the_login_and_static_files_is_a_page_with_a_role() -> None:
     routes = [route for _, own in PAGES for route in own]
-    assert {r.path for r in routes if r.endpoint not in REQUIRED_ROLES} == {"/login"} | OF_LINKS
+    assert {r.path for r in routes if r.endpoint not in REQUIRED_ROLES} == {"/login"} | OF_LINKS | OF_SIGN_ON
     assert {r.path for _, r in ROUTES} >= {r.path for r in routes}
+
+
+def test_without_a_provider_there_is_no_single_sign_on(site: Site) -> None:
+    with site.open() as client:
+        assert {client.get(f"/dashboard{path}").status_code for path in OF_SIGN_ON} == {404}
+        assert "sign-on" not in client.get(LOGIN).text
 
 
 def test_the_navigation_leads_to_pages_that_answer_with_their_role(logged_in: Client) -> None:

@@ -75,7 +75,10 @@ CREATE TABLE users (
     created_at timestamptz NOT NULL DEFAULT now(),
     password_set_at timestamptz NOT NULL DEFAULT now(),
     last_login_at timestamptz,
-    disabled_at timestamptz
+    disabled_at timestamptz,
+    sign_on_issuer text,  -- who the user is at an OpenID provider, from the first sign-on
+    sign_on_subject text,
+    UNIQUE (sign_on_issuer, sign_on_subject)
 );
 
 CREATE TABLE second_factors (
@@ -102,7 +105,8 @@ CREATE TABLE sessions (
     created_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
     address text NOT NULL,
-    agent text NOT NULL  -- the browser, as it names itself
+    agent text NOT NULL,  -- the browser, as it names itself
+    has_factor boolean NOT NULL DEFAULT false  -- begun by a sign-on that counts as the second factor
 ) WITH (fillfactor = 75);
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_created ON sessions (created_at);
