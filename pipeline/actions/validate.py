@@ -65,13 +65,20 @@ class ValidationResult:
     immediate: bool = False
     earlier: UUID | None = None
     """The post that an equal request made."""
+    edited: UUID | None = None
+    """The post that becomes as the request says."""
     refused: list[RequestFinding] = field(default_factory=list)
     warnings: list[RequestFinding] = field(default_factory=list)
 
 
-def validate(context: Context, caller: Caller, request: PostRequest) -> ValidationResult:
-    """Find everything that is wrong, where a new post stops at the first. Raises Unreachable."""
-    result = ValidationResult()
+def validate(
+    context: Context, caller: Caller, request: PostRequest, edited: UUID | None = None
+) -> ValidationResult:
+    """Find everything that is wrong, where a new post stops at the first. Raises Unreachable.
+
+    *edited*: the post that becomes as the request says; it is no neighbour and no repetition of itself.
+    """
+    result = ValidationResult(edited=edited)
     with context.database.begin() as c:
         _apply_rules(context, c, caller, request, result)
         music = _collect(result, "music_url", lambda: rules.parse_music_link(context, request.music_url))
@@ -88,7 +95,7 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
     _evaluate(context, caller, request, result, checks)
     with context.database.begin() as c:
         _warn(context, c, request, result, checks)
-        placed = place(result.earlier, request, result.accounts, result.dues)
+        placed = place(result.edited or result.earlier, request, result.accounts, result.dues)
         result.warnings += [
             RequestFinding(code=w.code, message=w.message, field=w.field, account=one.account)
             for one, w in warn_of_stored(c, placed, named=caller.accounts is None)
@@ -103,7 +110,7 @@ def _apply_rules(
     earlier = _collect(
         result, "external_id", lambda: find_replay(context, c, Submission(caller=caller, request=request))
     )
-    if earlier is not None:
+    if earlier is not None and earlier.id != result.edited:
         result.earlier = earlier.id
         message = f"An equal request was accepted before; a repetition returns its post, {earlier.id}."
         result.warnings.append(RequestFinding(code="DUPLICATE", message=message, field="external_id"))

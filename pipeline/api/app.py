@@ -22,7 +22,7 @@ from pipeline import wiring
 from pipeline.api import events, health, webhooks
 from pipeline.api.accounts import key, oauth_routes, posting_times
 from pipeline.api.accounts import routes as accounts
-from pipeline.api.files import download, upload
+from pipeline.api.files import download, part_uploads, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
 from pipeline.api.http.middleware import RequestMiddleware, note
@@ -160,6 +160,8 @@ def create_app() -> FastAPI:
         receivers = Receivers(
             table=partial(import_upload.receive_dropped, app.state.slipway),
             media=partial(upload.receive_dropped, app.state.slipway),
+            create_upload=partial(part_uploads.create_part_upload, app.state.slipway),
+            part=partial(part_uploads.receive_part, app.state.slipway),
         )
         open_dashboard(dashboard, context, receivers, build_post_format(context.settings))
         freeze_modules()

@@ -46,6 +46,7 @@ from pipeline.dashboard import (
     sign_on,
     steer,
     thumbnails,
+    uploads,
 )
 from pipeline.dashboard.ledger import Receivers, build_dashboard_state
 from pipeline.dashboard.render import render_error, send_asset
@@ -86,7 +87,7 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
         None,
         (*post.ROUTES, *post_actions.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
     ),
-    (None, compose.ROUTES),
+    (None, compose.ROUTES + uploads.ROUTES),
     (None, events.ROUTES + thumbnails.ROUTES + approvals.LINK_ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.edit import edit
@@ -279,26 +279,9 @@ def _list_at(problems: Sequence[FormProblem], *places: str) -> list[FormProblem]
     return [one for one in problems if one.place in places]
 
 
-@page(AUTHOR, reads_form=False)
-async def receive_file(request: Request, visitor: Visitor) -> Response:
-    """Store the body as a file of the client, as the API does, and say its address."""
-    workspace = parse_id(request.query_params.get("workspace"), "workspace")
-    if workspace is None:
-        raise HTTPException(400, "workspace: choose the client whose file this is.")
-    visitor.require(workspace, AUTHOR)
-    try:
-        caller = await act(request, find_caller, visitor.actor, workspace)
-        require_plan(caller)
-        file = await get_state(request).receivers.media(request, caller)
-    except Refusal as refusal:
-        return JSONResponse({"message": refusal.message}, refusal.status)
-    return JSONResponse({"url": file.url}, 201)
-
-
 ROUTES = (
     Route("/new", show_form),
     Route("/new", send, methods=["POST"]),
     Route("/posts/{post_id}/edit", edit_form),
     Route("/new/check", check, methods=["POST"]),
-    Route("/new/file", receive_file, methods=["POST"]),
 )

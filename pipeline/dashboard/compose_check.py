@@ -27,6 +27,7 @@ from pipeline.dashboard.compose_form import (
     guess_content,
     list_choices,
 )
+from pipeline.dashboard.filter import parse_id_or_none
 from pipeline.dashboard.ledger import READ_SECONDS, read_own_caller
 from pipeline.dashboard.preview import KnownFile, Preview, build_preview, read_files
 from pipeline.domain.account import AccountStatus
@@ -102,15 +103,11 @@ def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm
     if not problems:
         try:
             request = content = posts.read(body)
-            result = validate(context, replace(caller, bulk=True), request)
+            edited = parse_id_or_none(form.get("post"))
+            result = validate(context, replace(caller, bulk=True), request, edited)
         except Refusal as refusal:
             problems = list_problems(form, refusal)
-    # a post that is edited is its own neighbour
-    found = [
-        one
-        for one in (*problems, *_place_findings(form, result))
-        if (form.get("post") or "-") not in one.message
-    ]
+    found = [*problems, *_place_findings(form, result)]
     with context.database.begin_read(READ_SECONDS) as c:
         files = read_files(c, context, form.workspace, content)
         stored = find_stored(c, context, form, posts.columns, caller.time_zone)

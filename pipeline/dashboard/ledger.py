@@ -20,6 +20,7 @@ from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.files.files import File
+from pipeline.store.files.part_uploads import PartUpload
 from pipeline.store.imports.imports import Import
 from pipeline.store.moves import Reading, Watermark, read_live
 
@@ -39,6 +40,10 @@ class Receivers:
     """As the file of a new import."""
     media: Callable[[Request, Caller], Awaitable[File]]
     """As a file of the workspace."""
+    create_upload: Callable[[Request, Caller, UUID], Awaitable[PartUpload]]
+    """As the description of a file that the user sends in parts."""
+    part: Callable[[PartUpload, Request, Caller, UUID], Awaitable[PartUpload]]
+    """As the next part of the user's upload."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 Address: TypeAlias = Path | tuple[str, int]
 """A unix socket, or host and port."""
@@ -67,6 +67,10 @@ class Proxy:
     def swallow(self, lasting: float, part: float = 1.0) -> None:
         """Drop the answers on this share of the connections, and reset these after *lasting* seconds."""
         self._schedule(lambda: self._start_swallow(lasting, part))
+
+    def count_sent(self, size: int) -> None:
+        """Count bytes that go to the engine. A kind of proxy may do something at a number of them."""
+        self.counts["sent"] += size
 
     async def open(self) -> None:
         """Start listening. Raises OSError."""
@@ -122,6 +126,8 @@ class Proxy:
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 await self._clear.wait()
+                if not back:
+                    self.count_sent(len(data))
                 if not (back and link.swallows):
                     sink.write(data)
                     await sink.drain()
@@ -156,6 +162,9 @@ class Proxy:
         self._each("swallow", part, strike)
 
 
+P = TypeVar("P", bound=Proxy)
+
+
 class ProxyServer:
     """The proxies of a run and the thread of their event loop."""
 
@@ -167,7 +176,11 @@ class ProxyServer:
 
     def add(self, at: Address, behind: Address) -> Proxy:
         """Start a proxy from *at* to *behind*. Raises OSError."""
-        proxy = Proxy(at=at, behind=behind, chance=self._chance, loop=self._loop)
+        return self.add_kind(Proxy, at, behind)
+
+    def add_kind(self, kind: type[P], at: Address, behind: Address) -> P:
+        """Start a proxy of a kind. Raises OSError."""
+        proxy = kind(at=at, behind=behind, chance=self._chance, loop=self._loop)
         asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(60)
         self._doors.append(proxy)
         return proxy

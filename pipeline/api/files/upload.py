@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
@@ -46,6 +48,7 @@ from pipeline.store.files import files as store
 from pipeline.store.files.files import File
 
 log = logging.getLogger("slipway.api")
+T = TypeVar("T")
 
 UPLOAD_URL = Actor(kind="key", name="an upload URL")
 """The actor of an upload: the URL is signed for one file, and the key that opened it need not be known here."""
@@ -79,7 +82,10 @@ async def receive_dropped(app_state: AppState, request: Request, caller: Caller)
 def store_bytes(app_state: AppState, caller: Caller, body: FileBody, content: bytes) -> File:
     """Store bytes as a new file of the key. Raises Refusal and Unreachable."""
     file_id, _ = open_upload(app_state, caller, body, None)
-    upload = _begin(app_state, caller.actor, _find(app_state, file_id), len(content))
+    try:
+        upload = begin_upload(app_state.context, caller.actor, find_file(app_state, file_id), len(content))
+    except StorageUnavailable as error:
+        raise _unavailable(error) from error
     try:
         upload.intake.write(content)
         return finish_upload(upload, upload.intake.finish())
@@ -89,26 +95,35 @@ def store_bytes(app_state: AppState, caller: Caller, body: FileBody, content: by
 
 
 async def _store(request: Request, app_state: AppState, actor: Actor | None, file_id: UUID) -> File:
-    file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
-    with app_state.file_transfers.uploads.slot(file.workspace_id):
-        upload = await app_state.file_transfers.bulkhead.run(
-            partial(_begin, app_state, actor, file, get_declared_size(request))
-        )
-        return await _receive(request, app_state, upload)
+    file = await app_state.read_bulkhead.run(partial(find_file, app_state, file_id))
+    begin = partial(begin_upload, app_state.context, actor, file, get_declared_size(request))
+    return await fill_file(app_state, file, begin, partial(copy_body, request, app_state), finish_upload)
 
 
-async def _receive(request: Request, app_state: AppState, upload: FileUpload) -> File:
+async def fill_file(
+    app_state: AppState,
+    file: File,
+    begin: Callable[[], FileUpload],
+    fill: Callable[[UploadIntake], Awaitable[None]],
+    finish: Callable[[FileUpload, bytes], T],
+) -> T:
+    """Begin, fill and finish an upload of a file, one of a few of its workspace. Raises Refusal and Unreachable."""
     bulkhead = app_state.file_transfers.bulkhead
-    try:
-        await copy_body(request, app_state, upload.intake)
-        digest = await bulkhead.run(upload.intake.finish)
-    except BaseException as error:
-        await asyncio.shield(bulkhead.run(upload.try_abandon))
-        if (refusal := _translate(error, upload)) is None:
-            raise
-        raise refusal from error
-    # from here on maintenance cleans up after a failure: the commit may have succeeded without our knowing
-    return await asyncio.shield(bulkhead.run(partial(finish_upload, upload, digest)))
+    with app_state.file_transfers.uploads.slot(file.workspace_id):
+        try:
+            upload = await bulkhead.run(begin)
+        except StorageUnavailable as error:
+            raise _unavailable(error) from error
+        try:
+            await fill(upload.intake)
+            digest = await bulkhead.run(upload.intake.finish)
+        except BaseException as error:
+            await asyncio.shield(bulkhead.run(upload.try_abandon))
+            if (refusal := _translate(error, upload)) is None:
+                raise
+            raise refusal from error
+        # from here on maintenance cleans up after a failure: the commit may have succeeded without our knowing
+        return await asyncio.shield(bulkhead.run(partial(finish, upload, digest)))
 
 
 async def copy_body(request: Request, app_state: AppState, intake: UploadIntake) -> None:
@@ -169,19 +184,13 @@ def get_declared_size(request: Request) -> int:
     return int(given[:18]) if given.isascii() and given.isdigit() else 0
 
 
-def _find(app_state: AppState, file_id: UUID) -> File:
+def find_file(app_state: AppState, file_id: UUID) -> File:
+    """Return the file of an upload. Raises Refusal 404."""
     with app_state.context.database.begin() as c:
         file = store.find_upload(c, file_id)
     if file is None:
         raise build_gone()
     return file
-
-
-def _begin(app_state: AppState, actor: Actor | None, file: File, declared: int) -> FileUpload:
-    try:
-        return begin_upload(app_state.context, actor, file, declared)
-    except StorageUnavailable as error:
-        raise _unavailable(error) from error
 
 
 def _translate(error: BaseException, upload: FileUpload) -> Refusal | None:

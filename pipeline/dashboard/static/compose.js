@@ -76,55 +76,44 @@ function addUrl(url) {
   item.append(field, Object.assign(document.createElement("input"), { type: "hidden", name: "alt" }));
   document.getElementById("files").append(item);
 }
-function sendFile(file, [done, all]) {
-  const place = document.getElementById("drop");
-  const progress = place.querySelector("progress");
-  const workspace = getForm().elements.workspace.value;
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", `${place.dataset.address}?${new URLSearchParams({ workspace, name: file.name })}`);
-    request.setRequestHeader("X-CSRF-Token", getForm().elements.csrf.value);
-    request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
-    request.upload.onprogress = ({ loaded, total }) => ([progress.hidden, progress.value] = [false, (done + loaded / total) / all]);
-    request.onload = () => {
-      const said = request.getResponseHeader("Content-Type")?.includes("json") ? JSON.parse(request.responseText) : {};
-      if (said.url) resolve(said.url);
-      else reject(new Error(said.message ?? "The file was not taken. Sign in again and repeat it."));
-    };
-    request.onerror = () => reject(new TypeError("The connection was lost. It is sent again when it is back."));
-    request.send(file);
-  });
-}
-async function sendUntilTaken(file, counts) {
-  for (let wait = 1000; ; wait = Math.min(2 * wait, 30000)) {
-    try {
-      return await sendFile(file, counts);
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      showRefusal(`${file.name}: ${error.message}`);
-      await new Promise((resolve) => (navigator.onLine ? setTimeout(resolve, wait) : addEventListener("online", resolve, { once: true })));
-      showRefusal("");
-    }
-  }
+const sending = Object.assign(document.createElement("ul"), { className: "sending" });
+Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => node !== sending; // which a check does not know
+function addSending(file) {
+  const item = document.createElement("li");
+  const bar = Object.assign(document.createElement("progress"), { value: 0, ariaLabel: `Sent of ${file.name}` });
+  const status = Object.assign(document.createElement("small"), { role: "status" });
+  item.append(Object.assign(document.createElement("span"), { textContent: file.name, dir: "auto", className: "clip" }), bar, status);
+  sending.append(item);
+  return { item, bar, status };
 }
 function showRefusal(words) {
   const refused = document.getElementById("refused");
   [refused.hidden, refused.textContent] = [!words, words];
 }
 async function sendFiles(files) {
+  const [workspace, rows] = [getForm().elements.workspace.value, files.map(addSending)];
+  document.getElementById("drop").append(sending);
   showRefusal("");
-  for (const [n, file] of files.entries()) {
-    try {
-      addUrl(await sendUntilTaken(file, [n, files.length]));
-    } catch (error) {
-      showRefusal(`${file.name}: ${error.message}`);
-      break;
+  try {
+    for (const [n, file] of files.entries()) {
+      const { item, bar, status } = rows[n];
+      const url = await uploadFile(file, workspace, () => getForm().elements.csrf.value, (share) => (bar.value = share), (words) => (status.textContent = words))
+        .catch((error) => { throw new Error(`${file.name}: ${error.message}`); });
+      item.remove();
+      addUrl(url);
     }
+  } catch (error) {
+    showRefusal(error.message);
   }
-  document.getElementById("drop").querySelector("progress").hidden = true;
+  rows.forEach(({ item }) => item.remove());
   changed();
   checkNow();
 }
+document.addEventListener("submit", (event) => {
+  if (event.target !== getForm() || !sending.children.length || event.submitter?.value === "discard") return;
+  event.preventDefault();
+  showRefusal("The files are still on their way: go on when they are there.");
+});
 // The files of a dropped folder, by name; a reader gives a hundred at once.
 const listFiles = (entry) => new Promise((resolve, reject) => {
   if (entry.isFile) return entry.file((file) => resolve([file]), reject);

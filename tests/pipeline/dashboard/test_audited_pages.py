@@ -146,10 +146,15 @@ class Scene:
         form = open_form(client, tenant) | {"account": tenant.accounts[Platform.FACEBOOK], "caption": "x"}
         self.send("/dashboard/new", {**form, "when": "now", "do": "send"}, 303)
 
+    def create_upload(self) -> tuple[str, bytes]:
+        data = samples.video()
+        body = {"contentType": "video/mp4", "filename": "v.mp4", "size": len(data), "modified": 1}
+        answer = self.client.post(f"/dashboard/uploads?workspace={self.site.tenant.workspace}", json=body)
+        return answer.json()["address"], data
+
     def send_file(self) -> None:
-        path = f"/dashboard/new/file?workspace={self.site.tenant.workspace}&name=v.mp4"
-        headers = {"Content-Type": "video/mp4"}
-        assert self.client.post(path, data=samples.video(), headers=headers).status_code == 201
+        address, data = self.create_upload()
+        assert self.client.patch(f"{address}?offset=0", data=data).json()["url"]
 
     def drop(self) -> None:
         drop(self.site, self.client, write_rows(good(1)))
@@ -213,7 +218,8 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/imports": ("create import", Scene.drop),
     "/imports/{import_id}/{verb}": ("cancel import", Scene.stop_import),
     "/new": ("create post", Scene.write),
-    "/new/file": ("store file", Scene.send_file),
+    "/uploads": ("open file", Scene.create_upload),
+    "/uploads/{upload_id}": ("store file", Scene.send_file),
     "/pauses": ("pause pause", Scene.pause),
     "/pauses/end": ("lift pause", Scene.lift),
     "/pauses/undo": ("undo pause", Scene.undo_pause),

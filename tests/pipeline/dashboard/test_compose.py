@@ -219,13 +219,22 @@ def test_a_post_is_copied_to_tomorrow_and_edited_and_a_colleague_overwrites_noth
         assert (sent.caption, sent.due_at.hour) == ("Still later", 18)
 
 
+def test_an_edited_post_is_no_neighbour_of_itself(http: Client, client: Tenant) -> None:
+    form = {"account": client.accounts[Platform.FACEBOOK], "caption": "Said once", "local_time": TOMORROW}
+    post = send(http, open_form(http, client) | form).partition("?")[0]
+    assert "has the same caption" not in http.get(f"{post}/edit").text
+    form["local_time"] = TOMORROW.replace("18:00", "20:15")
+    send(http, open_form(http, client) | form)
+    assert "has the same caption" in http.get(f"{post}/edit").text
+
+
 def test_roles_and_plans_hold(site: Site, client: Tenant, context: Context) -> None:
     viewer = site.add_user({client.workspace: Role.VIEWER, site.tenant.workspace: Role.AUTHOR})
     with site.log_in(viewer) as http:
         fields = open_form(http, site.tenant) | {"workspace": str(client.workspace), "caption": "Not mine"}
         assert http.post(f"{NEW}/check", fields).status_code == 403
         assert http.post(NEW, fields | {"do": "send"}).status_code == 403
-        assert http.post(f"{NEW}/file?workspace={client.workspace}", b"x").status_code == 403
+        assert http.post(f"/dashboard/uploads?workspace={client.workspace}", b"x").status_code == 403
     unpaid = site.server.tenant(Plan.BUSINESS, Subscription.CANCELED, platforms=(Platform.FACEBOOK,))
     with site.log_in(site.add_user({None: Role.ADMIN})) as http:
         form = open_form(http, unpaid) | {

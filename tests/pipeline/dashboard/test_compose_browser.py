@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from adapters.contract import Platform
 from pipeline.domain.account import Role
@@ -113,26 +113,4 @@ def test_what_is_typed_outlives_a_reload_a_lost_connection_and_a_session(
     expect(page.get_by_role("alert").filter(has_text="another tab")).to_have_count(0)
     other.reload()
     expect(other.locator("#f-caption")).to_have_value("From the first")
-    page.context.close()
-
-
-def test_a_file_is_sent_again_after_a_lost_connection(page: Page, tmp_path: Path) -> None:
-    picture = tmp_path / "coffee.jpg"
-    picture.write_bytes(samples.image("JPEG", (800, 600)))
-    lost: list[str] = []
-
-    def lose_first(route: Route) -> None:
-        lost.append(route.request.url)
-        if len(lost) == 1:
-            route.abort("connectionreset")
-        else:
-            route.continue_()
-
-    page.route("**/new/file?**", lose_first)
-    page.goto(f"{NEW}?empty=1")
-    page.locator("[data-picker]").set_input_files(picture)
-    expect(page.locator("#refused")).to_contain_text("sent again when it is back")
-    expect(page.locator("#files li")).to_contain_text("coffee.jpg")
-    expect(page.locator("#refused")).to_be_hidden()
-    assert len(lost) == 2
     page.context.close()

@@ -22,8 +22,9 @@ from pipeline.imports.columns import Columns, Format
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.sessions import list_sessions
-from pipeline.store.database import new_id, row
+from pipeline.store.database import insert, new_id, row
 from pipeline.store.deliveries.selection import ListFilter
+from pipeline.store.files.files import open_file
 from tests.actors import TESTER
 from tests.pipeline.api.running_server import ABSENT
 from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site, Someone
@@ -245,8 +246,19 @@ def ids(site: Site, ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
     with site.server.context.database.begin() as c:
         [session] = [one.id for one in list_sessions(c, stranger.id)]
         account = row(c, "SELECT account_id FROM deliveries WHERE id = :id", id=post.deliveries[0])
+        upload = open_file(
+            c,
+            workspace=post.workspace,
+            key=None,
+            name="x.mp4",
+            url="https://x",
+            content_type="video/mp4",
+            filename=None,
+        )
+        insert(c, "part_uploads", file_id=upload, user_id=stranger.id, size=1, modified=0)
     assert account
     foreign = {
+        "upload_id": upload,
         "name": add_thumbnail(context, post.workspace),
         "post_id": post.id,
         "delivery_id": post.deliveries[0],
@@ -283,6 +295,9 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/new?from={post_id}", {}, 404),
     *(("POST", "/posts/{post_id}/deliveries/{delivery_id}/" + verb, {}, 404) for verb in VERBS),
     ("POST", "/posts/{post_id}/deliveries/{delivery_id}/file", {}, 404),
+    ("POST", "/uploads?workspace={workspace}", {}, 404),
+    ("GET", "/uploads/{upload_id}", {}, 404),
+    ("PATCH", "/uploads/{upload_id}", {}, 404),
     ("GET", "/imports/{import_id}", {}, 404),
     ("GET", "/imports/{import_id}/forecast", {}, 404),
     *(("POST", "/imports/{import_id}/" + verb, {}, 404) for verb in (*IMPORT_VERBS, "nothing")),

@@ -646,6 +646,23 @@ CREATE TABLE file_puts (
 CREATE INDEX file_puts_file ON file_puts (file_id);
 CREATE INDEX file_puts_begun ON file_puts (begun_at);
 
+-- an upload of the dashboard, which sends a file in parts; its row goes with that of the file
+CREATE TABLE part_uploads (
+    file_id uuid PRIMARY KEY REFERENCES files ON DELETE CASCADE,
+    user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    size bigint NOT NULL CHECK (size > 0),  -- of the whole file, as declared
+    modified bigint NOT NULL  -- when the browser's file was changed, in ms: with name and size it tells files apart
+);
+CREATE INDEX part_uploads_user ON part_uploads (user_id);
+
+CREATE TABLE upload_parts (
+    file_id uuid NOT NULL REFERENCES part_uploads ON DELETE CASCADE,
+    first bigint NOT NULL CHECK (first >= 0),
+    size bigint NOT NULL CHECK (size > 0),
+    object text NOT NULL UNIQUE REFERENCES file_puts ON DELETE CASCADE,
+    PRIMARY KEY (file_id, first)
+);
+
 CREATE TABLE derived_file_uses (
     file_id uuid NOT NULL REFERENCES files ON DELETE CASCADE,
     post_id uuid NOT NULL REFERENCES posts ON DELETE CASCADE,
