@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from pipeline.actions.account_groups import InvalidGroup, change_groups
 from pipeline.actions.edit import edit
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.compose_check import FormFindings, check_form, find_files, list_problems, name_types
@@ -30,7 +31,14 @@ from pipeline.dashboard.compose_edit import (
     find_changed,
     find_stored,
 )
-from pipeline.dashboard.compose_form import FormProblem, PostForm, build_body, read_fields, say_choice
+from pipeline.dashboard.compose_form import (
+    GROUP_NAME,
+    FormProblem,
+    PostForm,
+    build_body,
+    read_fields,
+    say_choice,
+)
 from pipeline.dashboard.ledger import act, find_caller, get_state, read
 from pipeline.dashboard.page import page, parse_id
 from pipeline.dashboard.post import find_post
@@ -52,6 +60,7 @@ from pipeline.store.unsent_forms import UnsentForm
 PATH = "/dashboard/new"
 AUTHOR = Role.AUTHOR
 CONFLICT = 409
+GROUP_VERBS = ("save", "rename", "remove")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +165,24 @@ async def send(request: Request, visitor: Visitor) -> Response:
         return await _render(request, visitor, opened, problems, status=refusal.status)
     did = "draft" if verb == "draft" else "edit" if opened.form.get("post") else "new"
     return RedirectResponse(f"/dashboard/posts/{post}?did={did}", 303)
+
+
+@page(AUTHOR)
+async def change_group(request: Request, visitor: Visitor) -> Response:
+    """Save the chosen accounts as a group, rename one or remove one, and show the form as it is typed."""
+    typed = request.state.form
+    opened = _read_form(typed, visitor)
+    verb, _, group = str(typed.get("do", "")).partition(":")
+    if verb not in GROUP_VERBS:
+        raise HTTPException(404)
+    form, name = opened.form, str(typed.get(f"{GROUP_NAME}{group}", "")).strip()
+    change = partial(change_groups, group=parse_id(group, "group"), name=name, ids=form.accounts)
+    try:
+        await act(request, change, visitor.actor, form.workspace, verb)
+    except InvalidGroup as refusal:
+        place = GROUP_NAME if verb == "save" else "groups"
+        return await _render(request, visitor, opened, [FormProblem(place=place, message=str(refusal))])
+    return await _render(request, visitor, opened)
 
 
 def _read_form(typed: FormData, visitor: Visitor) -> OpenForm:
@@ -284,4 +311,5 @@ ROUTES = (
     Route("/new", send, methods=["POST"]),
     Route("/posts/{post_id}/edit", edit_form),
     Route("/new/check", check, methods=["POST"]),
+    Route("/new/groups", change_group, methods=["POST"]),
 )

@@ -39,6 +39,7 @@ from pipeline.stages.media_checks import pick
 from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.stages.post_rules import describe_account
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.groups import AccountGroup, list_groups
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files.files import File, find_own
 
@@ -71,6 +72,7 @@ class FormFindings:
     caller: Caller
     accounts: Sequence[AccountRow]
     """All of the client that may be chosen."""
+    groups: Sequence[AccountGroup]
     chosen: Sequence[AccountRow]
     files: Sequence[FormFile]
     options: Sequence[PlatformOptions]
@@ -94,7 +96,7 @@ def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm
     with context.database.begin_read(READ_SECONDS) as c:
         caller = read_own_caller(c, actor, form.workspace)
         usable = [a for a in find_accounts(c, form.workspace) if a.status is not AccountStatus.INACTIVE]
-        own = find_files(c, context, form)
+        own, groups = find_files(c, context, form), list_groups(c, form.workspace)
     by_id = {str(account.id): account for account in usable}
     chosen = [by_id[one] for one in form.accounts if one in by_id]
     body, problems = build_body(form, posts.columns, name_types(own), caller.time_zone)
@@ -114,6 +116,7 @@ def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm
     return FormFindings(
         caller=caller,
         accounts=usable,
+        groups=groups,
         chosen=chosen,
         files=[
             _describe_file(url, files.get(n, KnownFile()), own.get(url)) for n, url in enumerate(form.urls)

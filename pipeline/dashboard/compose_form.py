@@ -24,6 +24,7 @@ from pipeline.stages.post_request import PostContent
 Fields = Mapping[str, Sequence[str]]
 """The values of each field, in the order of the form."""
 OWN, REST, TEXT = "own.", "rest.", "text"
+GROUP_NAME = "group_name."
 CONTROL = frozenset({"csrf", "form", "version", "tab", "do", "anyway", "find", "address", "from"})
 """Fields that say nothing about the post."""
 WHENS = ("now", "next", "at")
@@ -89,7 +90,7 @@ def read_fields(items: Iterable[tuple[str, Any]]) -> dict[str, list[str]]:
     """Return the fields of a form that say something about the post."""
     found: dict[str, list[str]] = {}
     for name, value in items:
-        if name not in CONTROL and isinstance(value, str):
+        if name not in CONTROL and not name.startswith(GROUP_NAME) and isinstance(value, str):
             # browsers send the ends of lines as CR LF
             found.setdefault(name, []).append(value.replace("\r\n", "\n"))
     return found

@@ -158,6 +158,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
 EXCUSED: Mapping[str, str] = {
     "accounts.accounts.add_account#2": "an account that is connected again, by one user at a time",
     "accounts.grants.*": "a switch that a user sets",
+    "accounts.groups.*": "a choice that a user saves: no work is claimed, nothing is sent",
     "accounts.posting_times.lock_posting_times": "a switch that a user sets",
     "accounts.posting_times.store_posting_times": "a switch that a user sets",
     "accounts.posting_times.lock_accounts": "a lock by ids; test_auto_times has twenty requests at once",

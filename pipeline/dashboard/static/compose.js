@@ -14,7 +14,7 @@ const changed = () => {
 };
 document.addEventListener("input", (event) => {
   if (!event.target.closest?.("#compose")) return;
-  if (event.target.matches("[name=find], [data-picker], [data-add]")) event.stopPropagation();
+  if (event.target.matches("[name=find], [data-picker], [data-add], [name^=group_name]")) event.stopPropagation();
   else changed();
   if (event.target.matches("[data-when]")) getForm().querySelector("[name=when][value=at]").checked = true;
   if (event.target.matches("[data-find]")) {
@@ -145,6 +145,7 @@ document.addEventListener("click", ({ target }) => {
   else if (button?.dataset.etag) getForm().elements.etag.value = button.dataset.etag;
   else if (button?.dataset.move) item.previousElementSibling?.before(item);
   else if (button && "remove" in button.dataset) item.remove();
+  else if (button?.dataset.choose) getForm().querySelectorAll("[name=account]").forEach((box) => (box.checked ||= button.dataset.choose.includes(box.value)));
   else return;
   changed();
   checkNow();

@@ -146,6 +146,11 @@ class Scene:
         form = open_form(client, tenant) | {"account": tenant.accounts[Platform.FACEBOOK], "caption": "x"}
         self.send("/dashboard/new", {**form, "when": "now", "do": "send"}, 303)
 
+    def save_group(self) -> None:
+        tenant = self.site.tenant
+        form = open_form(self.client, tenant) | {"account": [*tenant.accounts.values()], "group_name.": "All"}
+        self.send("/dashboard/new/groups", {**form, "do": "save"}, 200)
+
     def create_upload(self) -> tuple[str, bytes]:
         data = samples.video()
         body = {"contentType": "video/mp4", "filename": "v.mp4", "size": len(data), "modified": 1}
@@ -218,6 +223,7 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/imports": ("create import", Scene.drop),
     "/imports/{import_id}/{verb}": ("cancel import", Scene.stop_import),
     "/new": ("create post", Scene.write),
+    "/new/groups": ("save account group workspace", Scene.save_group),
     "/uploads": ("open file", Scene.create_upload),
     "/uploads/{upload_id}": ("store file", Scene.send_file),
     "/pauses": ("pause pause", Scene.pause),

@@ -228,6 +228,43 @@ def test_an_edited_post_is_no_neighbour_of_itself(http: Client, client: Tenant) 
     assert "has the same caption" in http.get(f"{post}/edit").text
 
 
+def test_accounts_are_saved_as_groups_of_their_client(site: Site, http: Client, context: Context) -> None:
+    client, stranger = (site.server.tenant() for _ in range(2))
+    accounts = [*client.accounts.values()]
+
+    def change(do: str, name: str = "", group: str = "", of: Tenant = client, **more: Any) -> str:
+        form = open_form(http, of) | {f"group_name.{group}": name, "do": f"{do}:{group}" if group else do}
+        answer = http.post(f"{NEW}/groups", form | more)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def list_saved(page: str) -> dict[str, str]:
+        return dict(re.findall(r'<li id="group-([^"]+)"><button[^>]* data-choose="([^"]*)"', page))
+
+    assert "Choose the accounts" in change("save", "Morning")
+    foreign = [stranger.accounts[Platform.TIKTOK]]
+    for name in ("Morning", "All", "Morning"):  # the last one in place of the first
+        change("save", name, account=[*accounts[: 1 if name == "Morning" else 2], *foreign])
+    page = http.get(f"{NEW}?empty=1&workspace={client.workspace}").text
+    assert [*list_saved(page).values()] == [" ".join(accounts), accounts[0]]
+    everything, morning = list_saved(page)
+    assert "Another group is called" in change("rename", "All", morning)
+    assert "1 to 64 characters, and this one 65" in change("rename", "x" * 65, morning)
+    assert "not there any more" in change("rename", "Stolen", morning, of=stranger)
+    change("remove", group=morning, of=stranger)
+    assert "<bdi>Early &lt;3</bdi>" in change("rename", "Early <3", morning)
+    assert [*list_saved(change("remove", group=everything))] == [morning]
+    with context.database.begin() as c:
+        said = rows(c, "SELECT verb FROM audit WHERE workspace_id = :w ORDER BY id", w=client.workspace)
+        row(c, "DELETE FROM accounts WHERE id = :id RETURNING id", id=accounts[0])
+    assert [one.verb for one in said][-3:] == [
+        "save account group",
+        "rename account group",
+        "remove account group",
+    ]
+    assert morning in list_saved(http.get(f"{NEW}?empty=1&workspace={client.workspace}").text)
+
+
 def test_roles_and_plans_hold(site: Site, client: Tenant, context: Context) -> None:
     viewer = site.add_user({client.workspace: Role.VIEWER, site.tenant.workspace: Role.AUTHOR})
     with site.log_in(viewer) as http:

@@ -114,3 +114,26 @@ def test_what_is_typed_outlives_a_reload_a_lost_connection_and_a_session(
     other.reload()
     expect(other.locator("#f-caption")).to_have_value("From the first")
     page.context.close()
+
+
+def test_a_saved_group_adds_its_accounts(page: Page) -> None:
+    page.goto(f"{NEW}?empty=1")
+    boxes = page.locator("#choices").get_by_role("checkbox")
+    for n in range(2):
+        boxes.nth(n).check()
+    page.locator("#groups > summary").click()
+    page.get_by_label("Name of a group of the 2 chosen").fill("Mornings")
+    page.keyboard.press("Enter")  # which throws nothing away: the form is only checked
+    expect(page.locator("#kept")).to_contain_text("Kept")
+    press_tab_until(page, page.get_by_role("button", name="Save as group"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Mornings 2")).to_be_visible()
+    check_accessibility(page)
+    boxes.nth(1).uncheck()
+    boxes.nth(2).check()
+    page.get_by_role("button", name="Mornings 2").click()
+    expect(page.locator("#choices :checked")).to_have_count(3)
+    expect(page.locator("legend")).to_contain_text(["3 of", "", "", ""])
+    page.get_by_role("button", name="Remove Mornings").click()
+    expect(page.get_by_role("button", name="Mornings 2")).to_have_count(0)
+    page.context.close()

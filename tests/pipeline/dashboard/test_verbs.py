@@ -83,6 +83,7 @@ THINGS = {
         "Span…",
         "Client",
         "Keys",
+        "Groups",
         "Needs you",
         "CSV",
         "Sample file",

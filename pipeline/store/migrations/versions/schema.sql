@@ -125,6 +125,15 @@ CREATE INDEX unsent_forms_user ON unsent_forms (user_id, changed_at);
 CREATE INDEX unsent_forms_workspace ON unsent_forms (workspace_id);
 CREATE INDEX unsent_forms_changed ON unsent_forms (changed_at);
 
+-- accounts of a client that its users choose together
+CREATE TABLE account_groups (
+    id uuid PRIMARY KEY,
+    workspace_id uuid NOT NULL REFERENCES workspaces ON DELETE CASCADE,
+    name text NOT NULL CHECK (length(name) BETWEEN 1 AND 64),
+    account_ids uuid[] NOT NULL,  -- no foreign keys: what is gone is passed over
+    UNIQUE (workspace_id, name)
+);
+
 CREATE TABLE login_tries (
     -- a hash: users type passwords into the field for their login
     subject_sha256 bytea PRIMARY KEY CHECK (octet_length(subject_sha256) = 32),
