@@ -20,7 +20,15 @@ from pipeline.api.openapi.operation import Routes
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.pagination import cut_page
 from pipeline.domain.validation_issue import build_issue
-from pipeline.domain.webhook import CHOICES, AttemptOutcome, EventState, EventType, PauseReason
+from pipeline.domain.webhook import (
+    CHOICES,
+    MAX_DESCRIPTION,
+    MAX_URL,
+    AttemptOutcome,
+    EventState,
+    EventType,
+    PauseReason,
+)
 from pipeline.runtime.context import Context
 from pipeline.stages.replay import Replayed
 from pipeline.store.auth.keys import Caller
@@ -29,7 +37,7 @@ from pipeline.store.webhooks.events import Replay, StoredEvent, list_events
 from pipeline.store.webhooks.webhooks import Webhook
 from pipeline.webhooks import webhooks
 
-MAX_URL, MAX_DESCRIPTION, MAX_IDS = 2048, 200, 100
+MAX_IDS = 100
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 
 WebhookEventType = TypeAliasType("WebhookEventType", Annotated[str, one_of([*EventType])])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import InvalidTimestamp, parse
+from pipeline.api.http.timestamp import DURATION as DURATION_SHAPE
+from pipeline.api.http.timestamp import InvalidDuration, InvalidTimestamp, parse, parse_duration
 from pipeline.cli import lazy_imports, runtime
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
@@ -29,23 +29,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-_DURATION = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-LONGEST = timedelta(days=36_500)
-
-
 def _parse_duration(text: str) -> timedelta:
     """A whole number and s, m, h, d or w. Raises BadParameter."""
-    match = _DURATION.fullmatch(text)
-    found = LONGEST if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if found >= LONGEST:
-        raise click.BadParameter(f"{text!r} is not a duration such as 30m, 24h or 90d.")
-    return found
+    try:
+        return parse_duration(text)
+    except InvalidDuration as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _parse_instant(text: str, sign: int, hint: str, shown: str = "") -> datetime:
     """A time, or a duration after now or before it, as *sign* says. Raises BadParameter."""
-    if _DURATION.fullmatch(text):
+    if DURATION_SHAPE.fullmatch(text):
         return datetime.now(UTC) + sign * _parse_duration(text)
     try:
         return parse(text)
@@ -97,7 +91,7 @@ def _parse_bound(text: str, span: str) -> datetime | None:
     if not text or text == "now":
         return datetime.now(UTC) if text else None
     signed = text.removeprefix("-")
-    sign, bound = (-1, signed) if _DURATION.fullmatch(signed) and signed != text else (1, text)
+    sign, bound = (-1, signed) if DURATION_SHAPE.fullmatch(signed) and signed != text else (1, text)
     return _parse_instant(bound, sign, "from now: -2h..7d", shown=span)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -224,10 +223,7 @@ def replay(
         state=None if state is None else webhook_domain.EventState(state),
     )
     with _open_webhook(webhook_id) as (context, caller, found):
-        total, last = webhooks.replay(context, caller, found.id, chosen)
-        while last is not None:
-            more, last = webhooks.replay(context, caller, found.id, replace(chosen, after=last))
-            total += more
+        total = webhooks.replay_all(context, caller, found.id, chosen)
     print_fields({"replayed": total})
 
 

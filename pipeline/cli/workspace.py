@@ -14,11 +14,11 @@ import click
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, ZONE
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import build_caller, find_actor, open_context, open_transaction, record
+from pipeline.cli.runtime import find_actor, open_context, open_transaction, record
 from pipeline.domain import account as domain
 
 with lazy_imports():
-    from pipeline.actions import approve, people
+    from pipeline.actions import people, workspaces
     from pipeline.store.auth import sessions as session_store
     from pipeline.store.auth import users as user_store
     from pipeline.store.auth import workspaces as workspace_store
@@ -53,15 +53,14 @@ def add_workspace(name: str, kind: str, plan: str, time_zone: str) -> None:
     Example:
       slipway workspace create Acme --time-zone Europe/Berlin
     """
-    if not name.strip():
-        raise click.ClickException("The name is empty: give one.")
     with open_transaction() as c:
-        made = workspace_store.create_workspace(
-            c, name=name, kind=domain.WorkspaceKind(kind), plan=domain.Plan(plan), time_zone=time_zone
-        )
-        found = _to_dict(workspace_store.find_workspace(c, str(made)))
-        record(c, "create", "workspace", made, made, {}, found)
-    print_fields(found)
+        try:
+            found = workspaces.create_workspace(
+                c, find_actor(), name, domain.WorkspaceKind(kind), domain.Plan(plan), time_zone
+            )
+        except workspaces.InvalidRule as error:
+            raise click.ClickException(str(error)) from None
+    print_fields(pick(found, _FIELDS))
 
 
 @workspace.command("list")
@@ -74,7 +73,8 @@ def list_all_workspaces() -> None:
     with open_transaction() as c:
         late = workspace_store.list_policies(c)
         found = [
-            {**_to_dict(w), "late": _describe(late.get(w.id))} for w in workspace_store.list_workspaces(c)
+            {**pick(w, _FIELDS), "late": workspaces.describe_policy(late.get(w.id))}
+            for w in workspace_store.list_workspaces(c)
         ]
     print_rows(found, empty="No workspaces. `slipway workspace create NAME` makes one.")
 
@@ -93,12 +93,9 @@ def set_plan(workspace: str, plan: str, subscription: str | None) -> None:
     """
     with open_transaction() as c:
         found = workspace_store.find_workspace(c, workspace)
-        workspace_store.set_plan(
-            c, found.id, domain.Plan(plan), domain.Subscription(subscription or found.subscription)
-        )
-        changed = _to_dict(workspace_store.find_workspace(c, str(found.id)))
-        record(c, "set plan", "workspace", found.id, found.id, _to_dict(found), changed)
-    print_fields(changed)
+        paid = None if subscription is None else domain.Subscription(subscription)
+        changed = workspaces.set_plan(c, find_actor(), found.id, domain.Plan(plan), paid)
+    print_fields(pick(changed, _FIELDS))
 
 
 @workspace.command()
@@ -114,19 +111,13 @@ def set_late(workspace: str, on_late: str, after: timedelta | None) -> None:
       slipway workspace set-late Acme hold --after 2h
       slipway workspace set-late Acme publish
     """
-    if (after is None) != (on_late == "publish") or after == timedelta(0):
-        raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")
-    policy = (
-        None
-        if after is None
-        else workspace_store.LatePolicy(after=after, on_late="skip" if on_late == "skip" else "hold")
-    )
     with open_transaction() as c:
         found = workspace_store.find_workspace(c, workspace)
-        before = _describe(workspace_store.list_policies(c).get(found.id))
-        workspace_store.set_policy(c, found.id, policy)
-        record(c, "set late", "workspace", found.id, found.id, {"late": before}, {"late": _describe(policy)})
-    print_fields({"id": found.id, "name": found.name, "late": _describe(policy)})
+        try:
+            policy = workspaces.set_late(c, find_actor(), found.id, on_late, after)
+        except workspaces.InvalidRule as error:
+            raise click.ClickException(f"{error} (--after 2h)") from None
+    print_fields({"id": found.id, "name": found.name, "late": workspaces.describe_policy(policy)})
 
 
 @workspace.command()
@@ -144,32 +135,16 @@ def set_approval(workspace: str, needed: str, *, by_author: bool) -> None:
       slipway workspace set-approval Acme needed
       slipway workspace set-approval Acme by-key --by-author
     """
-    is_needed = needed == "needed"
     with open_context() as context:
         with context.database.begin() as c:
             found = workspace_store.find_workspace(c, workspace)
-            workspace_store.set_approval(c, found.id, needed=is_needed, by_author=by_author)
-            changed = workspace_store.find_workspace(c, str(found.id))
-            sides = pick(found, _APPROVAL), pick(changed, _APPROVAL)
-            record(c, "set approval", "workspace", found.id, found.id, *sides)
-        waiting = approve.demand(context, build_caller(changed)) if is_needed else 0
-    print_fields({**pick(changed, f"id name {_APPROVAL}"), "waiting": waiting})
+        changed, waiting = workspaces.set_approval(
+            context, find_actor(), found.id, needed=needed == "needed", by_author=by_author
+        )
+    print_fields({**pick(changed, "id name needs_approval self_approval"), "waiting": waiting})
 
 
-_APPROVAL = "needs_approval self_approval"
-
-
-def _describe(policy: workspace_store.LatePolicy | None) -> str:
-    """Describe the policy: what is done, and after how long."""
-    return "publish" if policy is None else f"{policy.on_late} after {policy.after}"
-
-
-def _to_dict(workspace: Any) -> dict[str, Any]:
-    return pick(
-        workspace, "id name kind owner_user_id plan subscription time_zone needs_approval self_approval"
-    )
-
-
+_FIELDS = "id name kind owner_user_id plan subscription time_zone needs_approval self_approval"
 SHOWN_ONCE = "This password is shown only once: pass it on now. It is stored as a hash."
 
 

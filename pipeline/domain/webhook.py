@@ -40,6 +40,8 @@ class EventType(StrEnum):
 ALWAYS = frozenset({EventType.WEBHOOK_PAUSED, EventType.WEBHOOK_TEST})
 CHOICES = tuple(kind for kind in EventType if kind not in ALWAYS)
 """The types that a webhook may choose from."""
+MAX_URL, MAX_DESCRIPTION = 2048, 200
+"""Characters."""
 
 EventState = StrEnum("EventState", [("PENDING", "pending"), ("DELIVERED", "delivered"), ("FAILED", "failed")])
 

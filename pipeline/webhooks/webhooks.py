@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -132,6 +133,15 @@ def replay(context: Context, caller: Caller, identity: UUID, chosen: Replay) -> 
         replayed = replay_events(c, found.id, chosen, MAX_REPLAY)
         _record(c, caller, "replay", found, after={"events": replayed[0]})
         return replayed
+
+
+def replay_all(context: Context, caller: Caller, identity: UUID, chosen: Replay) -> int:
+    """Send all of the chosen events again, many at a time, and return how many. Raises Refusal 404."""
+    total, last = replay(context, caller, identity, chosen)
+    while last is not None:
+        more, last = replay(context, caller, identity, replace(chosen, after=last))
+        total += more
+    return total
 
 
 def pause(c: Connection, identity: UUID, why: PauseReason) -> None:

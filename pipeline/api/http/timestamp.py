@@ -1,9 +1,9 @@
-"""Timestamps in requests and responses: ISO 8601, always with an offset."""
+"""Timestamps in requests and responses: ISO 8601, always with an offset; and durations as people type them."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """A year outside this range is a mistake, such as milliseconds read as seconds or a Buddhist calendar."""
@@ -33,6 +33,24 @@ def parse(text: str) -> datetime:
     if not FIRST_YEAR <= instant.year < LAST_YEAR:
         raise InvalidTimestamp(f"The year must be {FIRST_YEAR} to {LAST_YEAR - 1}.")
     return instant
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+DURATION = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS)}])", re.ASCII)
+LONGEST = timedelta(days=36_500)
+
+
+class InvalidDuration(ValueError):
+    """The text is not a duration. ``str()`` is a sentence for its author."""
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return a whole number of s, m, h, d or w, such as 24h. Raises InvalidDuration."""
+    match = DURATION.fullmatch(text)
+    found = LONGEST if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if found >= LONGEST:
+        raise InvalidDuration(f"{text!r} is not a duration such as 30m, 24h or 90d.")
+    return found
 
 
 def format_timestamp(instant: datetime | None) -> str | None:
