@@ -26,6 +26,7 @@ from pipeline.dashboard import (
     attention,
     calendar,
     client_month,
+    clients,
     compose,
     decide,
     events,
@@ -34,6 +35,7 @@ from pipeline.dashboard import (
     jobs,
     keys,
     login,
+    notices,
     now,
     numbers,
     pauses,
@@ -47,6 +49,7 @@ from pipeline.dashboard import (
     steer,
     thumbnails,
     uploads,
+    webhooks,
 )
 from pipeline.dashboard.ledger import Receivers, build_dashboard_state
 from pipeline.dashboard.render import render_error, send_asset
@@ -88,6 +91,7 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
         (*post.ROUTES, *post_actions.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
     ),
     (None, compose.ROUTES + uploads.ROUTES),
+    (None, webhooks.ROUTES + notices.ROUTES + clients.ROUTES),
     (None, events.ROUTES + thumbnails.ROUTES + approvals.LINK_ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from pipeline.actions import keys as actions
 from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import InvalidField, page, parse_id, read_client
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import (
@@ -56,10 +56,6 @@ class MadeKey(NamedTuple):
     name: str
 
 
-class InvalidField(ValueError):
-    """A field of the form breaks its rule. ``args``: the field, and a sentence for its author."""
-
-
 @page(MANAGE)
 async def show_keys(request: Request, visitor: Visitor) -> Response:
     """List the keys of the clients that the visitor administers."""
@@ -70,11 +66,8 @@ async def show_keys(request: Request, visitor: Visitor) -> Response:
 async def make(request: Request, visitor: Visitor) -> Response:
     """Make a key and show it, once."""
     form = request.state.form
-    workspace = parse_id(form.get("workspace"), "workspace")
-    if workspace is None:
-        return await _render(request, visitor, problem=("workspace", "Choose the client it posts for."))
-    visitor.require(workspace, MANAGE)
     try:
+        workspace = read_client(visitor, form)
         made = await act(request, _make, visitor.actor, workspace, form)
     except InvalidField as error:
         return await _render(request, visitor, problem=error.args)

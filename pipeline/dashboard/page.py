@@ -35,9 +35,15 @@ MAX_FORM = 256_000
 MAX_FIELDS = 5000
 HOME, LOGIN = "/dashboard/", "/dashboard/login"
 SECOND_FACTOR = "/dashboard/settings/second-factor"
+ALL = "all"
+"""In place of a client: all of them."""
 REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role | None] = {}
 """Handlers of pages -> the role they need; None: a session is enough."""
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
+
+
+class InvalidField(ValueError):
+    """A field of a form breaks its rule. ``args``: the field, and a sentence for its author."""
 
 
 def page(
@@ -147,6 +153,26 @@ def parse_id(text: object, field: str) -> UUID | None:
         return UUID(str(text))
     except ValueError:
         raise HTTPException(400, f"{field} has to be an id: {str(text)[:100]!r} is none.") from None
+
+
+def read_client(visitor: Visitor, form: FormData, field: str = "workspace") -> UUID:
+    """Return the client of a form, which the visitor administers.
+
+    Raises InvalidField, Forbidden, and HTTPException 400 or 404.
+    """
+    workspace = parse_id(form.get(field), field)
+    if workspace is None:
+        raise InvalidField(field, "Choose the client it is for.")
+    visitor.require(workspace, Role.ADMIN)
+    return workspace
+
+
+def read_place(visitor: Visitor, form: FormData) -> UUID | None:
+    """Return the client of a form; None: all, for admins of all. Raises as `read_client`."""
+    if form.get("workspace") != ALL:
+        return read_client(visitor, form)
+    visitor.require_all()
+    return None
 
 
 def parse_choice(kind: type[E], text: object, field: str) -> E | None:

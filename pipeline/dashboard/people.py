@@ -20,9 +20,9 @@ from starlette.routing import Route
 from pipeline.actions import people as actions
 from pipeline.dashboard.ledger import act, get_state, read
 from pipeline.dashboard.login import PATH as SIGN_INS
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import InvalidField, page, parse_id, read_place
 from pipeline.dashboard.render import render
-from pipeline.dashboard.visitor import Forbidden, Visitor
+from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role, UnusableLogin, require_login
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
@@ -31,8 +31,8 @@ from pipeline.store.auth.users import LoginTaken, User, generate_password, hash_
 PATH = "/dashboard/settings/people"
 MANAGE = Role.ADMIN
 Change = Callable[..., None]
-ALL, NONE = "all", "none"
-"""In place of a client: all of them. In place of a role: none."""
+NONE = "none"
+"""In place of a role."""
 ROLES: Mapping[str, str] = {
     "viewer": "sees",
     "author": "writes and approves",
@@ -64,12 +64,12 @@ async def show_people(request: Request, visitor: Visitor) -> Response:
 async def invite(request: Request, visitor: Visitor) -> Response:
     """Add a user with one role, and show the generated password once."""
     form = request.state.form
-    if not form.get("workspace"):
-        return await _render(request, visitor, problem=("workspace", "Choose the client it is for."))
-    workspace, role = _read_place(visitor, form), _read_role(form)
     try:
+        workspace, role = read_place(visitor, form), _read_role(form)
         made, stored = await _generate(request, require_login(str(form.get("login", ""))))
         await _run(request, visitor, _add, made.login, stored, workspace, role)
+    except InvalidField as error:
+        return await _render(request, visitor, problem=error.args)
     except (UnusableLogin, LoginTaken) as error:
         return await _render(request, visitor, problem=("login", str(error)))
     return await _render(request, visitor, made=made)
@@ -80,7 +80,7 @@ async def change_role(request: Request, visitor: Visitor) -> Response:
     """Give a person another role for a client, or none."""
     user, form = await _find_user(request, visitor), request.state.form
     role = None if form.get("role") == NONE else _read_role(form)
-    return await _change(request, visitor, actions.grant, user.id, _read_place(visitor, form), role)
+    return await _change(request, visitor, actions.grant, user.id, read_place(visitor, form), role)
 
 
 @page(MANAGE)
@@ -129,7 +129,6 @@ async def _render(
         (409 if field == "last" else 422) if problem else 200,
         people=await read(request, _list_visible, visitor),
         clients={str(one): name for one, name in mine.items()},
-        manages_all=visitor.has_everywhere(MANAGE),
         roles=ROLES,
         given=given,
         problems={field: sentence},
@@ -145,26 +144,13 @@ def _list_visible(c: Connection, visitor: Visitor) -> list[User]:
 
 async def _find_user(request: Request, visitor: Visitor, *, everywhere: bool = False) -> User:
     """Return the user of the form. Raises Forbidden, and HTTPException 404 for one whom the visitor does not see."""
-    if everywhere and not visitor.has_everywhere(MANAGE):
-        raise Forbidden("This needs the role admin in all workspaces.")
+    if everywhere:
+        visitor.require_all()
     wanted = parse_id(request.state.form.get("user"), "user")
     found = next((one for one in await read(request, _list_visible, visitor) if one.id == wanted), None)
     if found is None:
         raise HTTPException(404)
     return found
-
-
-def _read_place(visitor: Visitor, form: FormData) -> UUID | None:
-    """Return the client of the form; None: all. Raises Forbidden, and HTTPException 400 or 404."""
-    if form.get("workspace") == ALL:
-        if not visitor.has_everywhere(MANAGE):
-            raise Forbidden("This needs the role admin in all workspaces.")
-        return None
-    workspace = parse_id(form.get("workspace"), "workspace")
-    if workspace is None:
-        raise HTTPException(404)
-    visitor.require(workspace, MANAGE)
-    return workspace
 
 
 def _read_role(form: FormData) -> Role:

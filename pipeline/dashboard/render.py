@@ -17,6 +17,7 @@ from uuid import UUID
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -102,6 +103,15 @@ def render(
         **context,
     }
     return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
+
+
+def render_form(
+    request: Request, visitor: Visitor, template: str, problem: Sequence[str] = (), **context: Any
+) -> HTMLResponse:
+    """Return a page with a form: it keeps what was typed, and *problem*, a field and a sentence, stands beside it."""
+    field, sentence = problem or ("", "")
+    given = {"given": getattr(request.state, "form", FormData()), "problems": {field: sentence}, **context}
+    return render(request, visitor, template, 422 if problem else 200, **given)
 
 
 @pass_context

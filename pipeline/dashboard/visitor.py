@@ -80,6 +80,21 @@ class Visitor:
         """Return the workspaces where the visitor has at least this role."""
         return tuple(workspace for workspace, own in self.roles.items() if own >= role)
 
+    @property
+    def managed(self) -> Mapping[UUID, str]:
+        """The names of the workspaces where the visitor is an admin."""
+        return {one: self.names[one] for one in self.workspaces(Role.ADMIN)}
+
+    @property
+    def manages_all(self) -> bool:
+        """True for an admin of all workspaces."""
+        return self.has_everywhere(Role.ADMIN)
+
+    def require_all(self) -> None:
+        """Raise Forbidden unless the visitor is an admin of all workspaces."""
+        if not self.manages_all:
+            raise Forbidden("This needs the role admin in all workspaces.")
+
     def may_author(self, workspace: UUID | None) -> bool:
         """Return True if the visitor may change the posts of a workspace."""
         return workspace is not None and self.roles.get(workspace, Role.VIEWER) >= Role.AUTHOR

@@ -19,7 +19,7 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.database import find_value, insert, new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.rollups.settled_counts import ALL_WORKSPACES
-from pipeline.store.selection import where_given
+from pipeline.store.selection import where, where_given
 from pipeline.store.vault import Vault
 
 SECRET_BYTES = 32
@@ -109,6 +109,21 @@ def list_webhooks(
         f"""SELECT {COLUMNS} FROM webhooks WHERE {own} AND form = 'event' AND deleted_at IS NULL
             ORDER BY created_at, id {"FOR NO KEY UPDATE" if lock else ""}""",
         **own.values,
+    )
+    return [to_webhook(r) for r in found]
+
+
+def list_webhooks_of(
+    c: Connection, workspaces: Collection[UUID], identity: UUID | None = None
+) -> list[Webhook]:
+    """Return the webhooks of these workspaces, oldest first, or the one of this id."""
+    own = where("workspace_id = ANY(CAST(:workspaces AS uuid[]))", workspaces=list(workspaces))
+    chosen = own & where_given({"id": "id = :id"}, id=identity)
+    found = rows(
+        c,
+        f"""SELECT {COLUMNS} FROM webhooks WHERE {chosen} AND form = 'event' AND deleted_at IS NULL
+            ORDER BY created_at, id""",
+        **chosen.values,
     )
     return [to_webhook(r) for r in found]
 

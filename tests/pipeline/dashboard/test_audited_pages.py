@@ -30,6 +30,8 @@ from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 KEYS, PEOPLE = "/dashboard/settings/keys", "/dashboard/settings/people"
+CLIENTS, HOOK = "/dashboard/settings/clients", "https://hooks.example.com/x"
+HOOKS, NOTICES = "/dashboard/settings/webhooks", "/dashboard/settings/notices"
 CHANGES_NOTHING = {
     "/new/check": "what a user types, which nobody else sees",
     "/clock": "a cookie of the browser",
@@ -194,6 +196,27 @@ class Scene:
         form = {"user": str(other.id), "role": "viewer", "workspace": str(self.site.tenant.workspace)}
         self.send(f"{PEOPLE}/{what}", form, status)
 
+    def make_webhook(self) -> str:
+        self.send(HOOKS, {"workspace": str(self.site.tenant.workspace), "url": HOOK}, 200)
+        return str(re.findall(rf'href="({HOOKS}/[0-9a-f-]+)"', self.client.get(HOOKS).text)[-1])
+
+    def test_webhook(self) -> None:
+        self.send(f"{self.make_webhook()}/test", {}, 303)
+
+    def add_notice(self) -> dict[str, str]:
+        self.send(NOTICES, {"workspace": "all", "form": "slack", "address": HOOK}, 303)
+        return {"target": re.findall(r'id="target-([0-9a-f-]+)"', self.client.get(NOTICES).text)[-1]}
+
+    def change_notice(self, what: str) -> None:
+        self.send(f"{NOTICES}/{what}", self.add_notice(), 303)
+
+    def change_client(self) -> None:
+        form = {"client": str(self.site.server.tenant().workspace), "needed": "needed"}
+        self.send(f"{CLIENTS}/approval", form, 303)
+
+    def add_client(self) -> None:
+        self.send(CLIENTS, {"name": self.user.login, "time_zone": "UTC", "plan": "creator"}, 303)
+
     def turn_on(self) -> list[str]:
         return turn_on(self.client)[1]
 
@@ -240,6 +263,13 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/queue/start": ("replay steering job", Scene.confirm),
     "/settings/keys": ("create key", Scene.make_key),
     "/settings/keys/take-back": ("revoke key", Scene.take_back),
+    "/settings/webhooks": ("create webhook", Scene.make_webhook),
+    "/settings/webhooks/{webhook_id}/{verb}": ("test webhook", Scene.test_webhook),
+    "/settings/notices": ("create notice", Scene.add_notice),
+    "/settings/notices/test": ("test notice", lambda scene: scene.change_notice("test")),
+    "/settings/notices/delete": ("delete notice", lambda scene: scene.change_notice("delete")),
+    "/settings/clients": ("create workspace", Scene.add_client),
+    "/settings/clients/{rule}": ("set approval workspace", Scene.change_client),
     "/settings/people": ("grant user", Scene.invite),
     "/settings/people/role": ("grant user", lambda scene: scene.change_person("role")),
     "/settings/people/disable": ("disable user", lambda scene: scene.change_person("disable")),

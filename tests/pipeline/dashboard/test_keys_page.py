@@ -88,7 +88,7 @@ def test_an_agents_key_is_bound_and_says_what_is_left_today(site: Site) -> None:
         ({"ahead_days": "3651"}, "&#39;3651&#39; is not a number from 0 to 3650."),
         ({"listed": "1"}, "Choose at least one account."),
         ({"needs_approval": "yes", "may_approve": "yes"}, "choose one of both."),
-        ({"workspace": ""}, "Choose the client it posts for."),
+        ({"workspace": ""}, "Choose the client it is for."),
     ],
     ids=repr,
 )

@@ -47,6 +47,9 @@ PAGES = {
     "settings-people": "/dashboard/settings/people",
     "settings-factor": "/dashboard/settings/second-factor",
     "settings-keys": "/dashboard/settings/keys",
+    "settings-webhooks": "/dashboard/settings/webhooks",
+    "settings-notices": "/dashboard/settings/notices",
+    "settings-clients": "/dashboard/settings/clients",
     "history": "/dashboard/history",
     "changes": "/dashboard/jobs",
 }

@@ -11,12 +11,14 @@ import requests
 from starlette.routing import Route
 
 from pipeline.actions.steering import Steering, steer
+from pipeline.dashboard import webhooks as webhook_pages
 from pipeline.dashboard.app import PAGES, create_dashboard
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.page import REQUIRED_ROLES
 from pipeline.domain.account import Role
 from pipeline.domain.bulk_import import Action
 from pipeline.domain.delivery import State
+from pipeline.domain.notice import KINDS, Form
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports.columns import Columns, Format
 from pipeline.imports.upload import ImportOptions, store_file
@@ -25,6 +27,7 @@ from pipeline.store.auth.sessions import list_sessions
 from pipeline.store.database import insert, new_id, row
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.files.files import open_file
+from pipeline.webhooks import notices, webhooks
 from tests.actors import TESTER
 from tests.pipeline.api.running_server import ABSENT
 from tests.pipeline.dashboard.site import HOME, LOGIN, Client, Site, Someone
@@ -37,6 +40,7 @@ OPEN = {"/login", "/static/{digest}/{name:path}"} | OF_LINKS | OF_SIGN_ON
 """Paths of the only routes that need no session."""
 SESSIONS = "/dashboard/sessions"
 """A page of few statements."""
+HOOK = "https://hooks.example.com/x"
 SAFE = {"GET", "HEAD"}
 ROUTES = [
     (method, route)
@@ -241,7 +245,8 @@ def ids(site: Site, ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
     asked = Steering(
         verb=Verb.CANCEL, filter=ListFilter(deliveries=tuple(later.deliveries)), arguments=Arguments()
     )
-    job = steer(context, replace(caller, actor=TESTER), asked, confirm=True, dispatch=False).job
+    acting = replace(caller, actor=TESTER)
+    job = steer(context, acting, asked, confirm=True, dispatch=False).job
     assert job
     with site.server.context.database.begin() as c:
         [session] = [one.id for one in list_sessions(c, stranger.id)]
@@ -269,11 +274,14 @@ def ids(site: Site, ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
         "workspace": post.workspace,
         "account": account.account_id,
         "account_id": account.account_id,
+        "webhook_id": webhooks.create(context, acting, url=HOOK, types=None, description=None)[0].id,
+        "target": notices.add(context, TESTER, post.workspace, Form.SLACK, HOOK, KINDS).id,
     }
     return {k: str(v) for k, v in foreign.items()}, {k: str(new_id()) for k in foreign}
 
 
 IMPORT_VERBS = (*Action, "rename")
+WEBHOOK_VERBS = (*webhook_pages.VERBS, "nothing")
 VERBS = ("live", "again", "look", "resume", "retry", "unpause", "pause", "cancel", "nothing")
 CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/jobs/{job_id}", {}, 404),
@@ -325,6 +333,15 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/settings/keys?workspace={workspace}", {}, 404),
     ("POST", "/settings/keys", {"workspace": "{workspace}", "key_name": "x"}, 404),
     ("POST", "/settings/people", {"workspace": "{workspace}", "role": "viewer", "login": "x"}, 404),
+    ("POST", "/settings/webhooks", {"workspace": "{workspace}", "url": HOOK}, 404),
+    ("GET", "/settings/webhooks/{webhook_id}", {}, 404),
+    *(("POST", "/settings/webhooks/{webhook_id}/" + verb, {}, 404) for verb in WEBHOOK_VERBS),
+    ("POST", "/settings/notices", {"workspace": "{workspace}", "form": "slack", "address": "x"}, 404),
+    ("POST", "/settings/notices/test", {"target": "{target}"}, 404),
+    ("POST", "/settings/notices/delete", {"target": "{target}"}, 404),
+    ("GET", "/settings/clients?client={workspace}", {}, 404),
+    *(("POST", "/settings/clients/" + rule, {"client": "{workspace}"}, 404) for rule in ("approval", "late")),
+    ("POST", "/settings/clients/plan", {"client": "{workspace}", "plan": "none"}, 403),
     # lists in which nothing is found
     ("GET", "/accounts?of={workspace}&undo=1", {}, 200),
     ("GET", "/jobs?id={job_id}", {}, 200),
@@ -344,8 +361,9 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
 
 
 def test_every_route_with_an_id_is_called_with_ids_of_others() -> None:
-    verbs = "|".join((*VERBS, *IMPORT_VERBS))
+    verbs = "|".join((*VERBS, *IMPORT_VERBS, *WEBHOOK_VERBS))
     called = {(method, re.sub(f"/({verbs})$", "/{verb}", path)) for method, path, _, _ in CALLS}
+    called |= {(method, re.sub("clients/(late|plan)$", "clients/{rule}", path)) for method, path in called}
     assert {(m, r.path) for m, r in ROUTES if r.param_convertors and r.path not in OPEN} <= called
 
 
