@@ -30,6 +30,7 @@ from pipeline.dashboard import (
     compose,
     decide,
     events,
+    fill,
     history,
     imports,
     jobs,
@@ -73,7 +74,7 @@ class Entry:
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", icon="triangle-alert"), attention.ROUTES),
     (Entry(title="Queue", path=queue.PATH, icon="menu"), queue.ROUTES + steer.ROUTES + jobs.ROUTES),
-    (Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"), calendar.ROUTES),
+    (Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"), calendar.ROUTES + fill.ROUTES),
     (
         Entry(title="Approval", path=approval_queue.PATH, icon="circle-check"),
         approval_queue.ROUTES + approval_links.ROUTES,

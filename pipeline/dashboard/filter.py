@@ -21,6 +21,7 @@ from pipeline.domain.account import Role
 from pipeline.domain.attention import OVERDUE
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
+from pipeline.domain.post import PostStatus
 from pipeline.store.deliveries.queue import SOME, Within, find_accounts_named, find_named
 from pipeline.store.deliveries.selection import NO_HOLD, ListFilter
 
@@ -80,7 +81,7 @@ def read_filter(query: Mapping[str, str], visitor: Visitor, zone: ZoneInfo) -> A
             problems[name] = str(problem)
     named = values.pop("workspace", ())
     values["workspace"] = named[0] if len(named) == 1 else None
-    if given.get(ORDER) == BY_TIME and not values.keys() & {"due_from", "due_until"}:
+    if given.get(ORDER) == BY_TIME and not values.keys() & {"due_from", "due_until", "status"}:
         values["due_from"] = build_when("today", datetime.now(UTC), zone)["due_from"]
     if (start := values.get("due_from")) and (end := values.get("due_until")) and start >= end:
         problems["due_to"] = "It has to be later than the other end."
@@ -122,6 +123,7 @@ def build_when(name: str, now: datetime, zone: ZoneInfo) -> dict[str, Any]:
         "today": {"due_from": midnight, "due_until": end, "is_open": True},
         "hour": {"due_from": now, "due_until": now + timedelta(hours=1), "unsent": True},
         "late": {"due_until": now - OVERDUE, "unsent": True},
+        "drafts": {"status": PostStatus.DRAFT},
         "failed": {"state": State.FAILED, "younger": now - midnight, "discarded": False},
     }
     if name not in found:

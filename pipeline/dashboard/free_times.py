@@ -1,10 +1,11 @@
-"""The free posting times of a client's accounts within a span, as the calendar shows them."""
+"""The free posting times of a client's accounts: those of a span, as the calendar shows them, and one for several."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -20,32 +21,66 @@ from pipeline.store.posts.calendar import Span
 
 FreeTime = tuple[datetime, Sequence[AccountRow]]
 """A time, and the accounts of a client that have it free."""
+_JUST_BEFORE = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountTimes:
+    """The posting times of an account, and those of them and of others that its posts have taken."""
+
+    account: AccountRow
+    times: PostingTimes
+    taken: list[datetime]
+
+    def find_free(self, after: datetime) -> datetime | None:
+        """Return the first free time later than *after*; None: no more."""
+        return self.times.find_free(after, self.taken)
+
+
+def read_times(c: Connection, workspace: UUID, since: datetime) -> Mapping[UUID, AccountTimes]:
+    """Return the times of a client's accounts, by account; what is taken, from *since* on."""
+    caller = read_caller(c, workspace, None)
+    if caller is None:
+        return {}
+    accounts = find_accounts(c, workspace)
+    taken = list_taken(c, [one.id for one in accounts], since - LOOK_BACK)
+    return {
+        one.id: AccountTimes(
+            account=one,
+            times=PostingTimes.from_dict(one.posting_times, caller.time_zone),
+            taken=taken.get(one.id, []),
+        )
+        for one in accounts
+    }
 
 
 def list_free_times(c: Connection, workspace: UUID, platform: str | None, span: Span) -> list[FreeTime]:
     """Return the free times of a client's active accounts that are to come, in order; *platform* None: of all."""
-    caller, now = read_caller(c, workspace, None), database_now(c)
-    start, end = max(span[0], now), span[1]
-    if caller is None or start >= end:
+    start, end = max(span[0], database_now(c)), span[1]
+    if start >= end:
         return []
-    accounts = [
-        one
-        for one in find_accounts(c, workspace)
-        if one.status == AccountStatus.ACTIVE and platform in (None, one.platform)
-    ]
-    taken = list_taken(c, [one.id for one in accounts], start - LOOK_BACK)
     found: dict[datetime, list[AccountRow]] = defaultdict(list)
-    for one in accounts:
-        times = PostingTimes.from_dict(one.posting_times, caller.time_zone)
-        for at in _walk(times, start, end, taken.get(one.id, ())):
-            found[at].append(one)
+    for one in read_times(c, workspace, start).values():
+        if one.account.status == AccountStatus.ACTIVE and platform in (None, one.account.platform):
+            for at in _walk(one, start, end):
+                found[at].append(one.account)
     return sorted(found.items(), key=lambda one: one[0])
 
 
-def _walk(
-    times: PostingTimes, start: datetime, end: datetime, taken: Sequence[datetime]
-) -> Iterator[datetime]:
-    at = times.find_free(start, taken)
+def _walk(times: AccountTimes, start: datetime, end: datetime) -> Iterator[datetime]:
+    at = times.find_free(start)
     while at is not None and at < end:
         yield at
-        at = times.find_free(at, taken)
+        at = times.find_free(at)
+
+
+def find_shared_time(accounts: Collection[AccountTimes], after: datetime, end: datetime) -> datetime | None:
+    """Return the first time between *after* and *end* that all of these accounts have free; None: there is none."""
+    while after < end:
+        found = [at for one in accounts if (at := one.find_free(after)) is not None]
+        if len(found) < len(accounts) or not found or max(found) >= end:
+            return None
+        if min(found) == max(found):
+            return found[0]
+        after = max(found) - _JUST_BEFORE
+    return None

@@ -60,7 +60,7 @@ async def reschedule(request: Request, visitor: Visitor) -> Response:
         version = request.headers.get("if-match") or str(form.get("version", ""))
         if not version:
             raise Refusal(400, "validation_failed", "If-Match: say which version of the post you saw.")
-        edited = await act(request, _reschedule, visitor.actor, workspace, post, due_at, version)
+        edited = await act(request, move_post, visitor.actor, workspace, post, due_at, version)
     except Refusal as refusal:
         if wants_json:
             body = {"code": refusal.code, "message": refusal.message}
@@ -196,9 +196,10 @@ def read_form_time(form: FormData) -> datetime:
     return instant
 
 
-def _reschedule(
+def move_post(
     context: Context, actor: Actor, workspace: UUID, post: UUID, due_at: datetime, version: str
 ) -> EditResult:
+    """Give a post another time, and a draft its first, if it is the version that the tag names. Raises Refusal."""
     caller = find_caller(context, actor, workspace)
     require_plan(caller)
     with context.database.begin() as c:

@@ -41,7 +41,7 @@ from pipeline.domain.account import PLATFORM_NAMES, Role
 from pipeline.domain.attention import OVERDUE
 from pipeline.domain.delivery import State
 from pipeline.domain.explanation import explain
-from pipeline.domain.steering import Verb
+from pipeline.domain.post import NO_TIME
 from pipeline.store.deliveries.history import Evidence
 from pipeline.store.deliveries.queue import Place, QueuedDelivery, Within, choose_walk, is_place
 from pipeline.store.deliveries.queue_posts import (
@@ -65,6 +65,8 @@ NAMED = 10
 SEPARATOR = "~"
 """Between the parts of a place in an address."""
 _LATE = "late"
+_FILL = "fill"
+"""The verb of drafts that no job does: they are put on free times (``fill.py``)."""
 ORDERS: Mapping[str, str] = {BY_TIME: "By time", NEWEST: "Newest first"}
 _NEXT_STEP = ("next_at", "lease_until")
 """Columns of walks that run by what happens next."""
@@ -85,7 +87,7 @@ class QueueRow:
     """What happens next to the account that needs somebody most, or what the platform said."""
     late: timedelta | None
     thumbnail: Thumbnail | None
-    verbs: Sequence[Verb]
+    verbs: Sequence[str]
     """What the visitor can do to it."""
 
 
@@ -239,14 +241,14 @@ def _build_row(post: QueuedPost, found: _Found, visitor: Visitor) -> QueueRow:
     now = found.now
     most = max(post.deliveries, key=lambda one: name_state(one.facts).urgency)
     is_late = now - post.due_at >= OVERDUE and any(_is_unsent(one) for one in post.deliveries)
-    role = visitor.roles.get(post.workspace_id, Role.VIEWER)
+    role, is_draft = visitor.roles.get(post.workspace_id, Role.VIEWER), post.due_at >= NO_TIME
     return QueueRow(
         post=post,
         word=name_post([one.facts for one in post.deliveries]),
         happens=describe_next(most),
         late=now - post.due_at if is_late else None,
         thumbnail=found.thumbnails.get(post.id),
-        verbs=list_verbs(post.deliveries, role),
+        verbs=[*list_verbs(post.deliveries, role), *([_FILL] if is_draft and role >= Role.AUTHOR else ())],
     )
 
 

@@ -144,14 +144,11 @@ def read_order(form: Form, visitor: Visitor, zone: ZoneInfo) -> Order:
         raise HTTPException(400, f"There is no action {name[:50]!r}.")
     if not visitor.has(action.role):
         raise Forbidden(f"To {action.label.lower()} needs the role {action.role.value}.")
+    asked, posts = read_selection(form, visitor, zone)
     try:
-        asked = read_filter(read_query(_get(form, "filter").removeprefix("?")), visitor, zone)
         arguments = _read_arguments(form, name, zone)
-        posts = _read_posts(form) if _get(form, "scope") != "all" else None
     except InvalidFilter as problem:
         raise HTTPException(400, str(problem)) from None
-    if asked.problems:
-        raise HTTPException(400, " ".join(asked.problems.values()))
     within = asked.within
     spaces = tuple(one for one in visitor.workspaces(action.role) if within is None or one in within)
     if asked.chosen.workspace is not None:
@@ -173,6 +170,18 @@ def read_order(form: Form, visitor: Visitor, zone: ZoneInfo) -> Order:
 REPEATED = frozenset(
     {"action", "filter", "scope", "post", "shift", "start", "end", "why_pause", "why_discard"}
 )
+
+
+def read_selection(form: Form, visitor: Visitor, zone: ZoneInfo) -> tuple[Asked, tuple[UUID, ...] | None]:
+    """Return the filter of a form, and the posts that are ticked; None: all that match. Raises HTTPException 400."""
+    try:
+        asked = read_filter(read_query(_get(form, "filter").removeprefix("?")), visitor, zone)
+        posts = _read_posts(form) if _get(form, "scope") != "all" else None
+    except InvalidFilter as problem:
+        raise HTTPException(400, str(problem)) from None
+    if asked.problems:
+        raise HTTPException(400, " ".join(asked.problems.values()))
+    return asked, posts
 
 
 def _read_posts(form: Form) -> tuple[UUID, ...]:
@@ -229,7 +238,7 @@ def _get(form: Form, name: str) -> str:
 
 
 def _count(context: Context, order: Order) -> Found:
-    verb, chosen = order.action.verb, _choose(context, order)
+    verb, chosen = order.action.verb, choose(context, order.asked, order.posts)
     with context.database.begin() as c:
         found = count_by_workspace(c, verb, chosen, order.spaces)
     most = [*found][:MOST]
@@ -242,7 +251,7 @@ def _count(context: Context, order: Order) -> Found:
 
 
 def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequence[UUID]:
-    chosen = _choose(context, order)
+    chosen = choose(context, order.asked, order.posts)
     found = [
         steer(context, *_ask(context, order, chosen, space), token=token)
         for space, token in tokens.items()
@@ -263,16 +272,19 @@ def _ask(context: Context, order: Order, chosen: ListFilter, space: UUID) -> tup
     return caller, Steering(verb=order.action.verb, filter=asked, arguments=order.arguments)
 
 
-def _choose(context: Context, order: Order) -> ListFilter:
-    """Return the filter; of selected posts, their accounts that it names: what else it says has changed by now."""
+def choose(context: Context, asked: Asked, posts: tuple[UUID, ...] | None) -> ListFilter:
+    """Return the filter; of selected posts, their accounts that it names: what else it says has changed by now.
+
+    Raises Refusal 400.
+    """
     try:
         with context.database.begin() as c:
-            found = resolve_filter(c, order.asked)
+            found = resolve_filter(c, asked)
     except InvalidFilter as problem:
         raise Refusal(400, "validation_failed", str(problem)) from None
-    if order.posts is None:
+    if posts is None:
         return found
-    return ListFilter(posts=order.posts, platform=found.platform, account=found.account)
+    return ListFilter(posts=posts, platform=found.platform, account=found.account)
 
 
 def _read_tokens(form: Form) -> Mapping[UUID, str]:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
 from pipeline.domain.hold import DerivedHold, list_scopes
+from pipeline.domain.post import NO_TIME, PostStatus
 from pipeline.store.database import row, rows, write_ids
 from pipeline.store.deliveries.holds import list_derived_holds, quote, read_holds
 from pipeline.store.deliveries.selection import JUST_DUE, DeliveryFacts, ListFilter
@@ -81,8 +82,7 @@ _ID = Keyset({"d.id": "uuid"}, descending=True)
 _SOONEST = Keyset({"d.next_at": "timestamptz", "d.id": "uuid"})
 _DEAD = Walk(branches=["post_deliveries d WHERE d.state IN ('failed', 'blocked')"], key=_ID)
 _LOOKS = Walk(
-    branches=["post_deliveries d WHERE d.state IN ('preparing', 'processing', 'unknown')"],
-    key=_SOONEST,
+    branches=["post_deliveries d WHERE d.state IN ('preparing', 'processing', 'unknown')"], key=_SOONEST
 )
 _CLAIMED = Walk(
     branches=["post_deliveries d WHERE d.state IN ('queued', 'publishing')"],
@@ -95,6 +95,14 @@ _ACCEPTED = Walk(
 _BY_ACCOUNT = Walk(
     branches=["post_deliveries d WHERE d.account_id = :account"],
     key=Keyset({"d.created_at": "timestamptz", "d.post_id": "uuid"}, descending=True),
+)
+_OF_POST = "posts p JOIN post_deliveries d ON d.post_id = p.id WHERE p.deleted_at IS NULL"
+_IS_DRAFT = f"p.status <> 'scheduled' AND p.due_at >= '{NO_TIME}'"
+"""On a post ``p``: it has no time. An index finds the few."""
+_DRAFTS = Walk(
+    branches=[f"{_OF_POST} AND {_IS_DRAFT}"],
+    key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
+    begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
 )
 _FIRST_DUE = Keyset({"d.due_at": "timestamptz", "d.id": "uuid"})
 _PLANNED = Walk(
@@ -164,6 +172,8 @@ def choose_walk(chosen: ListFilter, within: Within, *, newest: bool = False) -> 
         return _PLANNED if chosen.account else _walk_waiting(chosen.platform, few)
     if state in _OF_STATE:
         return _OF_STATE[str(state)]
+    if chosen.status == PostStatus.DRAFT:
+        return _DRAFTS if few is None else _walk_newest(few, _IS_DRAFT)
     if not newest and (chosen.due_from is not None or chosen.due_until is not None):
         return _walk_span(spaces, chosen)
     if chosen.account is not None:
@@ -191,16 +201,11 @@ def narrow(walk: Walk, posts: Collection[UUID]) -> Walk:
     return Walk(branches=[_OF_POSTS], key=walk.key, values={"posts": write_ids(posts)}, cap=ALL)
 
 
-def _walk_newest(few: Sequence[UUID]) -> Walk:
-    """Merge the posts of each workspace, the newest first."""
-    return Walk(
-        branches=[
-            f"""posts p JOIN post_deliveries d ON d.post_id = p.id
-                WHERE p.workspace_id = :space_{n} AND p.deleted_at IS NULL"""
-            for n in range(len(few))
-        ],
-        key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
-        begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
+def _walk_newest(few: Sequence[UUID], also: str = "true") -> Walk:
+    """Merge the posts of each workspace, the newest first. *also*: a condition on them."""
+    return replace(
+        _DRAFTS,
+        branches=[f"{_OF_POST} AND p.workspace_id = :space_{n} AND {also}" for n in range(len(few))],
         values=_name_spaces(few),
     )
 
@@ -256,10 +261,8 @@ def _walk_late(spaces: Sequence[UUID] | None, bound: str, until: str = "") -> Wa
             f"post_deliveries d WHERE d.state IN ('queued', 'publishing') AND d.armed_at IS NULL AND {bound}",
         ],
         key=_FIRST_DUE,
-        values={
-            **({} if spaces is None else {"spaces": list(spaces)}),
-            **({"walk_until": until} if until else {}),
-        },
+        values=({} if spaces is None else {"spaces": list(spaces)})
+        | ({"walk_until": until} if until else {}),
     )
 
 
@@ -364,9 +367,7 @@ def _parse_id(text: str) -> UUID | None:
 def bind(walk: Walk, chosen: ListFilter, after: Place | None) -> dict[str, Any]:
     """Return the values that a walk needs."""
     sql = walk.build(from_place=after is not None)
-    named = {
-        name: getattr(chosen, name) for name in ("account", "import_id", "platform") if f":{name}" in sql
-    }
+    named = {one: getattr(chosen, one) for one in ("account", "import_id", "platform") if f":{one}" in sql}
     if ":deliveries" in sql:
         named["deliveries"] = list(chosen.deliveries or ())
     return {**named, **walk.values, **walk.key.start_after(after).values, "cap": walk.cap or CAP}

@@ -34,6 +34,7 @@ CLIENTS, HOOK = "/dashboard/settings/clients", "https://hooks.example.com/x"
 HOOKS, NOTICES = "/dashboard/settings/webhooks", "/dashboard/settings/notices"
 CHANGES_NOTHING = {
     "/new/check": "what a user types, which nobody else sees",
+    "/fill/plan": "a plan, which is only shown",
     "/clock": "a cookie of the browser",
     "/settings/second-factor": "a secret that nothing asks for before a code of it was given",
     "/approve/{token}": "in the name of a link: tests/pipeline/dashboard/test_approvals.py",
@@ -159,6 +160,17 @@ class Scene:
         answer = self.client.post(f"/dashboard/uploads?workspace={self.site.tenant.workspace}", json=body)
         return answer.json()["address"], data
 
+    def fill(self) -> None:
+        tenant = self.site.server.tenant(platforms=(Platform.FACEBOOK,))
+        form = open_form(self.client, tenant) | {
+            "account": tenant.accounts[Platform.FACEBOOK],
+            "caption": "x",
+        }
+        self.send("/dashboard/new", {**form, "when": "next", "do": "draft"}, 303)
+        plan = self.client.get(f"/dashboard/fill?workspace={tenant.workspace}").text
+        [take] = re.findall(r'name="take" value="([^"]+)"', plan)
+        self.send("/dashboard/fill", {"take": take}, 200)
+
     def send_file(self) -> None:
         address, data = self.create_upload()
         assert self.client.patch(f"{address}?offset=0", data=data).json()["url"]
@@ -249,6 +261,7 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/new/groups": ("save account group workspace", Scene.save_group),
     "/uploads": ("open file", Scene.create_upload),
     "/uploads/{upload_id}": ("store file", Scene.send_file),
+    "/fill": ("edit post", Scene.fill),
     "/pauses": ("pause pause", Scene.pause),
     "/pauses/end": ("lift pause", Scene.lift),
     "/pauses/undo": ("undo pause", Scene.undo_pause),

@@ -316,6 +316,7 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("POST", "/sessions/{session_id}/end", {}, 303),
     ("GET", "/calendar?workspace={workspace}", {}, 404),
     ("GET", "/calendar?view=week&date=2026-12-01&workspace={workspace}", {}, 404),
+    ("GET", "/fill?workspace={workspace}", {}, 404),
     ("GET", "/accounts?workspace={workspace}", {}, 404),
     ("GET", "/numbers?workspace={workspace}", {}, 404),
     ("GET", "/numbers/month?client={workspace}", {}, 404),
@@ -349,6 +350,9 @@ CALLS: list[tuple[str, str, dict[str, str], int]] = [
     ("GET", "/queue?account={account}", {}, 200),
     ("GET", "/queue?workspace={workspace}", {}, 400),
     ("GET", "/queue?q={post_id}", {}, 200),
+    ("POST", "/fill/plan", {"post": "{post_id}"}, 200),
+    ("POST", "/fill/plan", {"scope": "all", "filter": "workspace={workspace}"}, 400),
+    ("POST", "/fill", {"take": "{post_id}~" + "0" * 32 + "~2031-01-01T09:00:00Z"}, 200),
     ("POST", "/queue/count", {"action": "cancel", "post": "{post_id}"}, 200),
     ("POST", "/queue/count", {"action": "cancel", "scope": "all", "filter": "workspace={workspace}"}, 400),
     (

@@ -17,6 +17,7 @@
 | approve ten | any page | 3 |
 | send one back | Approval | 3 |
 | a client approves, on a phone | the link | 2 |
+| fill a week with five drafts | the calendar of a client | 2 |
 
 The field of a form that is chosen from, and the button that asks for a file, count as a click each.
 """
@@ -50,6 +51,7 @@ from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, work, wr
 from tests.pipeline.dashboard.filled_month import Month, fill_month
 from tests.pipeline.dashboard.hands import Hand, Keys, Mouse
 from tests.pipeline.dashboard.site import Client, Site
+from tests.pipeline.dashboard.test_compose import NEW, open_form
 from tests.pipeline.dashboard.test_imports_page import apply
 from tests.pipeline.store.ledger import Ledger, Post
 
@@ -327,6 +329,22 @@ def approve_by_a_link_on_a_phone(hand: Hand, scene: Scene) -> None:
     assert all(one.is_approved for one in scene.read_approvals(posts))
 
 
+def fill_a_week_with_five_drafts(hand: Hand, scene: Scene) -> None:
+    client = scene.site.server.tenant(platforms=(Platform.FACEBOOK,))
+    for n in range(5):
+        form = {"account": client.accounts[Platform.FACEBOOK], "caption": f"Draft {n}", "when": "next"}
+        sent = {**open_form(scene.http, client), **form, "do": "draft"}
+        assert scene.http.post(NEW, sent, allow_redirects=False).status_code == 303
+    hand.page.goto(f"/dashboard/calendar?view=week&workspace={client.workspace}")
+    hand.press(hand.page.get_by_role("link", name="Fill the week"))
+    hand.press(hand.page.get_by_role("button", name="Schedule 5"))
+    expect(hand.page.locator("#filled")).to_contain_text("Scheduled 5 drafts.")
+    with scene.context.database.begin() as c:
+        sql = "SELECT due_at FROM posts WHERE workspace_id = :w AND status = 'scheduled' ORDER BY id"
+        times = [one.due_at for one in rows(c, sql, w=client.workspace)]
+    assert (len(times), times) == (5, sorted(set(times)))
+
+
 TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
     "why is it late": (2, find_why_it_is_late),
     "retry all failed of an import": (3, retry_what_failed_of_an_import),
@@ -343,6 +361,7 @@ TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
     "approve ten": (3, approve_ten),
     "send one back": (3, send_one_back),
     "approve by a link": (2, approve_by_a_link_on_a_phone),
+    "fill a week": (2, fill_a_week_with_five_drafts),
 }
 
 

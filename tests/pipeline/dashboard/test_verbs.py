@@ -29,7 +29,7 @@ VERBS: Mapping[str, str] = {
     "Connect": "gets access to an account, also again",
     "Read": "checks a file and plans it",
     "Drop": "begins another import",
-    "Schedule": "applies the plan of an import",
+    "Schedule": "applies the plan of an import, or of drafts",
     "Change": "applies the plan of an import that only changes posts",
     "Stop": "ends a change or an import that runs, and leaves the rest",
     "Roll back": "cancels what an import made",
@@ -75,6 +75,7 @@ VERBS: Mapping[str, str] = {
     "Turn off": "asks for no code any more; keeps events",
     "Shut out": "keeps a person out",
     "Let in": "lets a person in again",
+    "Fill the week": "plans drafts on free times, and asks",
     "Decide": "leads to what has to be said",
 }
 THINGS = {
