@@ -46,6 +46,7 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.steering import Verb
 from pipeline.store.accounts.accounts import AccountRow, read_accounts
+from pipeline.store.accounts.health import count_by_status
 from pipeline.store.deliveries.pauses import list_pauses
 from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD
 from pipeline.store.files.thumbnails import find_thumbnails
@@ -105,6 +106,7 @@ def _read(c: Connection, silent: timedelta, visitor: Visitor, zone: ZoneInfo) ->
         "times": count_now(c, within, zone, ("now", "hour")),
         "pauses": list_pauses(c, choose_mine(visitor), cap=1, most=PAUSES + 1),
         "named": PAUSES,
+        "is_new": not items and not any(count_by_status(c, visitor.workspaces(Role.VIEWER)).values()),
     }
 
 
