@@ -137,3 +137,22 @@ def test_a_saved_group_adds_its_accounts(page: Page) -> None:
     page.get_by_role("button", name="Remove Mornings").click()
     expect(page.get_by_role("button", name="Mornings 2")).to_have_count(0)
     page.context.close()
+
+
+def test_on_a_phone_the_preview_is_behind_a_tab_and_nothing_typed_is_lost(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{NEW}?empty=1")
+    page.locator("#choices").get_by_text("pinterest_user").click()
+    page.locator("#f-caption").fill("Typed on a phone")
+    expect(page.locator(".previews")).to_be_hidden()
+    press_tab_until(page, page.get_by_label("Write", exact=True))
+    with page.expect_response(re.compile("/new/check$")):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".previews")).to_be_visible()
+    expect(page.locator("#f-caption")).to_be_hidden()
+    check_accessibility(page, "compose-preview")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[data-first]").click()
+    expect(page.locator("#f-caption")).to_have_value("Typed on a phone")
+    expect(page.locator("#f-caption")).to_be_visible()
+    page.context.close()
