@@ -126,6 +126,10 @@ class GraphClient:
         """Send a POST that makes nothing visible; ``call`` goes to ``HttpClient.call`` (``json_body``, ``body``, …)."""
         return self._call(model, "POST", path, token, visible=False, **call)
 
+    def delete(self, model: type[Known], path: str, token: str) -> GraphReply[Known]:
+        """Send a DELETE of what no visitor of the platform sees."""
+        return self._call(model, "DELETE", path, token, visible=False)
+
     def publish(self, model: type[Known], path: str, token: str, **call: Any) -> GraphReply[Known]:
         """Send the visible POST, with *call* as in ``change``.
 

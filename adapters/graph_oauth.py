@@ -118,6 +118,14 @@ def extend_token(
     )
 
 
+def revoke_permissions(graph: GraphClient, token: SecretStr) -> None:
+    """End the user's grant of our app, and so all tokens that were made from it (Graph API, User/permissions).
+
+    Source: a third party's description of ``DELETE /{user-id}/permissions``, read 2026-11-24.
+    """
+    graph.delete(Wire, "me/permissions", token.get_secret_value())
+
+
 def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
     """Return CredentialsRevoked for a token that expired before its refresh: Meta has no separate refresh token."""
     return CredentialsRevoked(

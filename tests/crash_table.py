@@ -153,6 +153,16 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/worker/test_ticker.py::test_a_worker_that_works_off_a_backlog_is_never_silent": (
         "publish.claimed",
     ),
+    f"{_PIPELINE}/test_deletion.py::test_a_deletion_whose_worker_dies_anywhere_goes_on_and_ends": (
+        "deletion.closed",
+        "deletion.claimed",
+        "deletion.cancelled",
+        "deletion.settled",
+        "deletion.revoked",
+        "deletion.erasing",
+        "deletion.erased",
+        "deletion.ended",
+    ),
     f"{_PIPELINE}/test_crashes.py::test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it": (
         "publish.disarmed",
     ),

@@ -14,6 +14,7 @@ from adapters.errors import CredentialsExpired
 from pipeline.accounts import authorize as connect
 from pipeline.accounts import refresh as credentials
 from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions.delete_workspace import close
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.actions.steering import steer as start_steering
@@ -25,6 +26,7 @@ from pipeline.imports.columns import Columns, Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
+from pipeline.maintenance.erase_workspaces import erase_workspaces
 from pipeline.maintenance.finish_published import fill_urls, follow_up
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.stages import publish as publishing
@@ -45,6 +47,16 @@ from tests.pipeline.single_check import run_check
 def run_job(name: str) -> None:
     """Run one maintenance job once."""
     JOBS[name](get_context())
+
+
+def delete_scripted() -> None:
+    """Run the deletions of workspaces against a platform that ends every grant."""
+    erase_workspaces(with_script(get_context(), Script()))
+
+
+def close_scripted(workspace: str) -> None:
+    """Begin the deletion of a workspace."""
+    close(get_context(), TESTER, UUID(workspace))
 
 
 def rebuild() -> None:

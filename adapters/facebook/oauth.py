@@ -25,6 +25,7 @@ from adapters.graph_oauth import (
     extend_token,
     get_page,
     list_pages,
+    revoke_permissions,
 )
 
 SCOPES = ("pages_show_list", "pages_read_engagement", "pages_manage_posts", "pages_manage_engagement")
@@ -73,6 +74,14 @@ class OAuth(BaseAdapter):
                 "Facebook: this user may no longer act for the Page", next_action=RECONNECT
             )
         return _build_page_credentials(page, fresh)
+
+    def revoke(self, account: Account) -> bool:
+        """End the grant of the user who connected the Page, with the user token; False without one."""
+        user = account.credentials.refresh_token
+        if user is not None:
+            graph = build_graph_client(self._http, self._settings, account.credentials)
+            revoke_permissions(graph, user)
+        return user is not None
 
 
 def _to_remote_accounts(page: Page, user: Credentials) -> Sequence[RemoteAccount]:

@@ -23,6 +23,7 @@ from adapters.graph_oauth import (
     exchange_code,
     extend_token,
     list_pages,
+    revoke_permissions,
 )
 from adapters.http import Response
 from adapters.instagram.client import build_graph_client
@@ -111,6 +112,14 @@ class OAuth(BaseAdapter):
         token = credentials.access_token.get_secret_value()
         response = self._graph("instagram_login").read(MeList, "me", token, fields="user_id,username,name")
         return [_to_remote_account(me, credentials) for me in response.data.data]
+
+    def revoke(self, account: Account) -> bool:
+        """End the grant of a Facebook login; False for an Instagram login, for which Meta documents no call."""
+        is_facebook = account.connection == "facebook_login"
+        if is_facebook:
+            graph = self._graph("facebook_login", account.credentials)
+            revoke_permissions(graph, account.credentials.access_token)
+        return is_facebook
 
     def _graph(self, connection: str, credentials: Credentials | None = None) -> GraphClient:
         return build_graph_client(self._http, self._settings, connection, credentials)

@@ -226,6 +226,19 @@ class TokenEndpoint:
         except GrantRefused as refusal:
             raise self.refuse(refusal) from None
 
+    async def revoke(self, call: Call) -> web.Response:
+        """End the grant of a valid token: all tokens of its account."""
+        form, accounts = self.read(call), call.context.accounts
+        try:
+            self.check(call, form)
+            found = accounts.find_token(self.platform, str(form.get("token") or form.get("access_token")))
+            if found is None or accounts.get_token_state(found) != "valid":
+                raise GrantRefused("refresh.revoked", "The token is unknown, revoked or expired.")
+        except GrantRefused as refusal:
+            raise self.refuse(refusal) from None
+        accounts.set_token_state(self.platform, found["remote_id"], "revoked")
+        return self.respond({})
+
     def _grant(self, call: Call, form: Record) -> web.Response:
         grant = form.get("grant_type")
         if self.grants is not None and grant not in self.grants:

@@ -246,6 +246,11 @@ class TikTok(BaseAdapter):
         """Refresh the tokens; the refresh token may rotate."""
         return self._get_product(account.connection).refresh(account)
 
+    def revoke(self, account: Account) -> bool:
+        """End the grant of the account at its product."""
+        self._get_product(account.connection).revoke(account)
+        return True
+
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page of the configured connection."""
         return self._get_product(self._connection).authorize_url(redirect_uri, state, code_challenge)

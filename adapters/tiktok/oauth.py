@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.error_table import Phase
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
-from adapters.http import HttpClient
+from adapters.http import HttpClient, Model
 from adapters.oauth import (
     TokenResponse,
     build_code_form,
@@ -31,7 +31,7 @@ from adapters.oauth import (
 from adapters.tiktok.client import BusinessClient, CreatorClient, parse_business_response, send
 from adapters.tiktok.errors import translate_oauth_error
 from adapters.tiktok.wire import BusinessProfile, OAuthError
-from adapters.transport import Request
+from adapters.transport import Request, Wire
 
 CREATOR_SCOPES = ("user.info.basic", "video.publish", "video.upload", "video.list")
 BUSINESS_SCOPES = (
@@ -83,6 +83,10 @@ class CreatorOAuth(Product):
         """Refresh the tokens; the refresh token may rotate and is returned in either case."""
         return self._request_token(build_refresh_form(account, _REVOKED, _RECONNECT), account.credentials)
 
+    def revoke(self, account: Account) -> None:
+        """End the grant; the answer is an empty object (oauth-user-access-token-management, read 2026-11-02)."""
+        self._post("revoke", {"token": account.credentials.access_token.get_secret_value()}, Wire)
+
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the account of the token. Its handle comes from creator_info: ``user/info`` needs another scope."""
         client = self.build_client(credentials)
@@ -99,17 +103,19 @@ class CreatorOAuth(Product):
         )
 
     def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
+        return build_credentials(self._post("token", form, TokenResponse), old)
+
+    def _post(self, endpoint: str, form: Mapping[str, str], model: type[Model]) -> Model:
         secret = self.settings.app_secret.get_secret_value()
         app = {"client_key": self.settings.app_id, "client_secret": secret}
-        request = Request(method="POST", url=f"{self.hosts['api']}/v2/oauth/token/", form={**app, **form})
-        response = send(self.http, request, Phase.PREPARE)
-        token = response.parse(TokenResponse)
-        if token is None:  # errors are flat, with any status
-            error = response.parse(OAuthError)
+        url = f"{self.hosts['api']}/v2/oauth/{endpoint}/"
+        response = send(self.http, Request(method="POST", url=url, form={**app, **form}), Phase.PREPARE)
+        error, parsed = response.parse(OAuthError), response.parse(model)
+        if parsed is None or (error is not None and error.error):  # errors are flat, with any status
             raise translate_oauth_error(
                 response, error.error if error else None, error.error_description if error else ""
             )
-        return build_credentials(token, old)
+        return parsed
 
 
 class BusinessOAuth(Product):
@@ -155,6 +161,11 @@ class BusinessOAuth(Product):
             raise _build_revoked_error(refusal.platform_code) from None
         return build_credentials(token, account.credentials)
 
+    def revoke(self, account: Account) -> None:
+        """End the grant (the path of the vendor's SDK, through the digest of 2026-09-20)."""
+        token = account.credentials.access_token.get_secret_value()
+        self._post("/tt_user/oauth2/revoke/", {"access_token": token}, Wire)
+
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the account of the token; ``creator_id`` is its ``business_id``, kept verbatim (may start with -)."""
         client = self.build_client(credentials)
@@ -177,11 +188,14 @@ class BusinessOAuth(Product):
         )
 
     def _request_token(self, path: str, body: Mapping[str, Any]) -> TokenResponse:
+        return self._post(path, body, TokenResponse)
+
+    def _post(self, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
         secret = self.settings.options.get("business_app_secret", "")
         secret = secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
         app = {"client_id": self._app_id, "client_secret": secret}
         request = Request(method="POST", url=f"{self.hosts['business']}{path}", json={**app, **body})
-        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, TokenResponse)
+        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, model)
 
 
 def to_hex_challenge(challenge: str) -> str:

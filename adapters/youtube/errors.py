@@ -250,7 +250,7 @@ _REVOKED = YouTubeErrorRow(
 )
 _APP = _need_person("app_misconfigured", "Google does not accept our app's id and secret.", _OPERATOR)
 OAUTH: Mapping[str, YouTubeErrorRow] = {
-    "invalid_grant": _REVOKED,
+    **dict.fromkeys(("invalid_grant", "invalid_token"), _REVOKED),
     **dict.fromkeys(("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"), _APP),
     **dict.fromkeys(("invalid_scope", "access_denied"), _FORBIDDEN),
     **dict.fromkeys(

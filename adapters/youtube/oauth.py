@@ -8,9 +8,11 @@ in "Testing", refresh tokens expire after seven days.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from adapters.base import BaseAdapter
 from adapters.contract import Account, Credentials, RemoteAccount
+from adapters.error_table import Phase
 from adapters.errors import PermissionMissing
 from adapters.oauth import (
     build_app_form,
@@ -20,7 +22,7 @@ from adapters.oauth import (
     build_refresh_form,
     request_token,
 )
-from adapters.transport import Request
+from adapters.transport import Request, send
 from adapters.youtube.client import Client
 from adapters.youtube.errors import SERVICE, translate_oauth_error
 from adapters.youtube.wire import Channel
@@ -70,6 +72,16 @@ class OAuth(BaseAdapter):
             account, "No refresh token is stored for this channel.", "Connect the YouTube channel again."
         )
         return self._request_token(form, account.credentials)
+
+    def revoke(self, account: Account) -> bool:
+        """End the grant of our app: of all channels of the user. Google answers 400 for a token that is not valid."""
+        token = account.credentials.refresh_token or account.credentials.access_token
+        form = {"token": token.get_secret_value()}
+        request = Request(method="POST", url=f"{self._settings.hosts['oauth']}/revoke", form=form)
+        response = send(self._http, SERVICE, request, Phase.PREPARE)
+        if response.status != HTTPStatus.OK:
+            raise translate_oauth_error(response)
+        return True
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """List the channel that the user chose on the consent page; empty for an account without a channel."""

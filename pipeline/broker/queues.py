@@ -62,6 +62,7 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.receipts": 5,
         "upkeep.export": 1,
         "upkeep.texts": 1,
+        "upkeep.deletions": 5,
         "upkeep.files": 600,
         "upkeep.imports": 1,
         "upkeep.import-files": 600,

@@ -56,7 +56,7 @@ def choose_workspace(c: Connection, given: str | None) -> workspace_store.Worksp
     """Return the workspace of this name or id, or the only one there is. Raises ClickException, NoSuchWorkspace."""
     if given is not None:
         return workspace_store.find_workspace(c, given)
-    found = workspace_store.list_workspaces(c)
+    found = [w for w in workspace_store.list_workspaces(c) if w.closed_at is None]
     if len(found) != 1:
         names = ", ".join(w.name for w in found[:10]) or "none yet"
         raise click.ClickException(f"Give --workspace: there are {len(found)} workspaces ({names}).")

@@ -12,6 +12,7 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
+from pipeline.cli.delete_workspace import delete
 from pipeline.cli.options import DURATION, ZONE
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_context, open_transaction, record
@@ -144,6 +145,7 @@ def set_approval(workspace: str, needed: str, *, by_author: bool) -> None:
     print_fields({**pick(changed, "id name needs_approval self_approval"), "waiting": waiting})
 
 
+workspace.add_command(delete)
 _FIELDS = "id name kind owner_user_id plan subscription time_zone needs_approval self_approval"
 SHOWN_ONCE = "This password is shown only once: pass it on now. It is stored as a hash."
 

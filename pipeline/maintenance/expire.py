@@ -38,16 +38,16 @@ def expire_files(context: Context) -> int:
     over = ABANDONED + timedelta(seconds=context.settings.files.upload_time)
     with context.database.begin() as c:
         broken = expiry.give_up_puts(c, over, FILES)
-    gone = _remove_objects(context, broken, files.forget_put)
+    gone = remove_objects(context, broken, files.forget_put)
     with context.database.begin() as c:
         expiry.remove_unused(c, timedelta(days=context.settings.files.keep_days), FILES)
         removed = expiry.list_removed_objects(c, FILES)
-    gone += _remove_objects(context, removed, expiry.forget_removed)
+    gone += remove_objects(context, removed, expiry.forget_removed)
     with context.database.begin() as c:
         return gone + expiry.forget_waiting(c, over, FILES)
 
 
-def _remove_objects(context: Context, objects: list[str], forget: Callable[[Connection, str], None]) -> int:
+def remove_objects(context: Context, objects: list[str], forget: Callable[[Connection, str], None]) -> int:
     """Remove objects, then the rows that name them. If the storage is unreachable, the next run removes both."""
     for number, key in enumerate(objects):
         failpoint("files.removing")

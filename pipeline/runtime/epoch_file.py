@@ -1,8 +1,9 @@
 """The epoch file: the epoch's copy outside the database, in a folder that no backup holds and no restore puts back.
 
 ``mark.json`` holds the epoch; it is replaced as a whole and flushed to disk. ``forward-YYYY-MM.txt`` lists the
-deliveries that a user brought forward: gave an earlier due time, or sent again or resumed as dead letters. Any number
-of processes may share the folder. Every error is an OSError; while there is one, nothing is sent.
+deliveries that a user brought forward: gave an earlier due time, or sent again or resumed as dead letters.
+``deleted.txt`` lists the workspaces that were deleted. Any number of processes may share the folder. Every error is an
+OSError; while there is one, nothing is sent.
 """
 
 from __future__ import annotations
@@ -80,7 +81,25 @@ class EpochFile:
         if not deliveries:
             return
         lines = "".join(f"{at.isoformat()} {delivery}\n" for delivery in deliveries)
-        with self._lock(), (self.folder / f"forward-{at:%Y-%m}.txt").open("a") as file:
+        self._append(f"forward-{at:%Y-%m}.txt", lines)
+
+    def record_deleted(self, workspace: UUID, *, is_settled: bool) -> None:
+        """Append a workspace that is being deleted, and whether everything of it has settled. Raises OSError."""
+        if self.list_deleted().get(workspace) not in (True, is_settled):
+            self._append("deleted.txt", f"{workspace} {'settled' if is_settled else 'closed'}\n")
+
+    def list_deleted(self) -> dict[UUID, bool]:
+        """Return the deleted workspaces, and whether everything of each had settled. Raises OSError.
+
+        A truncated line is skipped: nothing was erased before its line was flushed.
+        """
+        file = self.folder / "deleted.txt"
+        lines = file.read_text().splitlines() if file.exists() else []
+        words = [line.split(" ") for line in lines]
+        return {UUID(one[0]): one[1] == "settled" for one in words if one[-1] in ("closed", "settled")}
+
+    def _append(self, name: str, lines: str) -> None:
+        with self._lock(), (self.folder / name).open("a") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())

@@ -54,7 +54,9 @@ def run_step(
     try:
         with jobs.begin_step(database) as c:
             job = jobs.claim(c, table, identity, jobs.LEASE, waits=waits, level=level)
-            caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
+            caller = (
+                None if job is None else read_caller(c, job.workspace_id, job.key_id, closed=table.of_closed)
+            )
             if job is not None and caller is None:
                 message = f"The key that made this {table.noun} was revoked, or it has expired."
                 error = {"code": "invalid_token", "message": message}

@@ -65,6 +65,8 @@ class JobTable(Generic[J]):
     """Returns the verbs of the audit whose last actor a job works for: those that begin it, not those that hold it."""
     begin: str = "state"
     """SQL for the state after a claim."""
+    of_closed: bool = False
+    """Its jobs work for a workspace that is being deleted; others fail there."""
     cleared: Mapping[str, Any] = field(default_factory=dict)
     """The values of columns that a change does not name."""
 

@@ -29,7 +29,9 @@ from pipeline.store.database import require_row, row, rows
 from pipeline.store.deliveries.history import Move
 from pipeline.store.posts.options import REWRITTEN_DUE
 
-_SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
+NEWEST_MOVE = """
+SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id
+"""
 _WRITERS = """
 SELECT DISTINCT virtualtransaction AS id FROM pg_locks
 WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -81,7 +83,7 @@ def _compute_watermark(c: Connection, before: Any) -> Watermark:
     ``before``: the watermark that was computed last, or the row of a position.
     """
     # in this order: a transaction with a smaller id than the one seen holds its lock already
-    seen = row(c, _SEEN)
+    seen = row(c, NEWEST_MOVE)
     writers = [r.id for r in rows(c, _WRITERS)]
     highest: int = 0 if seen is None else seen.id
     if not writers:
@@ -310,7 +312,7 @@ def read_live(c: Connection, before: Watermark | None, sessions: Collection[UUID
     """
     exported = require_row(c, "The row of move_progress is missing.", _POSITION, reader="export")
     start: Any = before or exported
-    last = row(c, _SEEN)
+    last = row(c, NEWEST_MOVE)
     highest = start.proven if last is None else last.id
     watermark, moves = Watermark(proven=start.proven, seen=start.seen, writers=start.writers), []
     if highest > start.proven:

@@ -59,6 +59,7 @@ class Script:
     look: Callable[[Container[str]], LookResult] = lambda _: Published(remote_id="seen")
     list_posts: Callable[[], Listing] = Listing
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
+    revoke: Callable[[], bool] = lambda: True
     set_cover: Callable[[str], None] = lambda _: None
     add_to_playlist: Callable[[str], None] = lambda _: None
     discover: Callable[[], Sequence[RemoteAccount]] = lambda: ()
@@ -127,6 +128,10 @@ class ScriptedAdapter:
     def refresh(self, account: Account) -> Credentials:
         self.script.calls.append(("refresh", account.credentials.access_token.get_secret_value()))
         return self.script.refresh()
+
+    def revoke(self, account: Account) -> bool:
+        self.script.calls.append(("revoke", account.remote_id))
+        return self.script.revoke()
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         raise NotImplementedError

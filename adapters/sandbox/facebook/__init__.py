@@ -204,6 +204,13 @@ async def read_me(call: Call) -> web.Response:
     return ok(graph.select_fields(call, {"id": USER_ID, "name": "Sandbox Person"}, "id,name"))
 
 
+async def revoke_permissions(call: Call, user: Record) -> web.Response:
+    """DELETE /me/permissions: end the user's grant, and so all tokens that were made from it."""
+    for key in user["pages"]:
+        call.context.accounts.set_token_state(PLATFORM, key, "revoked")
+    return ok({"success": True})
+
+
 async def read_page(call: Call) -> web.Response:
     """GET /{page}; for a user token the response includes the Page's token, as in /me/accounts."""
     user, node = _find_user(call), graph.get_node_id(call.request)

@@ -230,6 +230,7 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
 _ROUTES = (
     *read_routes(TABLE["routes"], api=api, call=Call, posts=sys.modules[__name__]),
     api.TOKENS.route("/tiktok/v2/oauth/token/"),
+    api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.TOKENS.revoke),
     api.CONSENT.route("/tiktok-www/v2/auth/authorize/"),
 )
 

@@ -179,6 +179,7 @@ _ROUTES = (
     *read_routes(TABLE["routes"], api=api, posts=sys.modules[__name__]),
     api.TOKEN.route(f"{_USER}/oauth2/token/", step="oauth"),
     api.REFRESH.route(f"{_USER}/oauth2/refresh_token/", step="refresh"),
+    api.REFRESH.route(f"{_USER}/oauth2/revoke/", handle=api.REFRESH.revoke),
     api.TOKEN.route(f"{_USER}/token_info/get/", handle=api.read_token_info),
 )
 # Both products use this endpoint, so faults of both platforms apply.

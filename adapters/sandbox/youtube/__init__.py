@@ -225,6 +225,7 @@ def _is_future(call: Call, text: str) -> bool:
 _ROUTES = (
     *read_routes(TABLE["routes"], api=api, comments=comments, uploads=sys.modules[__name__]),
     api.TOKENS.route("/google-oauth/token"),
+    api.TOKENS.route("/google-oauth/revoke", handle=api.TOKENS.revoke),
     api.CONSENT.route("/google-accounts/o/oauth2/v2/auth"),
 )
 

@@ -47,6 +47,10 @@ class Authenticator:
         caller = await self._look_up(_parse_token(request))
         if caller is None:
             raise _unauthorized("The API key is unknown or was revoked, or it has expired.")
+        if caller.is_closed:
+            raise _unauthorized(
+                "The workspace of the API key was deleted: nothing is published for it any more."
+            )
         self._touch(caller.key_id)
         return caller
 

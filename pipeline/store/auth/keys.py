@@ -93,6 +93,8 @@ class Caller:
     """Every post of the workspace needs an approval."""
     self_approval: bool = False
     """Authors of the workspace may approve their own posts."""
+    is_closed: bool = False
+    """Its workspace is being deleted: nothing acts for it."""
     behalf: Actor | None = None
     """The actor that asked for what a worker does without a key."""
 
@@ -167,7 +169,9 @@ class Key:
 
 _CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
              w.subscription, w.time_zone, w.needs_approval AS approves_all,
-             w.self_approval, """ + ", ".join(f"k.{name}" for name in _LIMITS)
+             w.self_approval, w.closed_at IS NOT NULL AS is_closed, """ + ", ".join(
+    f"k.{name}" for name in _LIMITS
+)
 _VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
 
 
@@ -234,17 +238,21 @@ def find_caller(c: Connection, token: str) -> Caller | None:
     return _to_caller(found, Actor(kind="key", name=found.public_id, id=found.id))
 
 
-def read_caller(c: Connection, workspace: UUID, key_id: UUID | None) -> Caller | None:
+def read_caller(
+    c: Connection, workspace: UUID, key_id: UUID | None, *, closed: bool = False
+) -> Caller | None:
     """Return the caller of work that a key left; None if the key is not valid any more.
 
-    *key_id* None: the command line, which acts for the workspace.
+    *key_id* None: the command line, which acts for the workspace. *closed*: also for one that is being deleted.
     """
     found = row(
         c,
         f"""SELECT {_CALLER} FROM workspaces w LEFT JOIN keys k ON k.workspace_id = w.id AND k.id = :key
-            WHERE w.id = :w AND (CAST(:key AS uuid) IS NULL OR (k.id IS NOT NULL AND {_VALID}))""",
+            WHERE w.id = :w AND (:closed OR w.closed_at IS NULL)
+              AND (CAST(:key AS uuid) IS NULL OR (k.id IS NOT NULL AND {_VALID}))""",
         w=workspace,
         key=key_id,
+        closed=closed,
     )
     return None if found is None else _to_caller(found, None)
 
@@ -264,6 +272,7 @@ def _to_caller(found: Any, actor: Actor | None) -> Caller:
         accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
         limits=_read_limits(found._mapping),
         approves_all=found.approves_all,
+        is_closed=found.is_closed,
         self_approval=found.self_approval,
     )
 

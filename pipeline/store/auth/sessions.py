@@ -99,6 +99,7 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
                    (SELECT proven FROM move_progress WHERE reader = 'export') AS position
             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
             LEFT JOIN workspaces w ON m.role IS NOT NULL AND (m.workspace_id IS NULL OR w.id = m.workspace_id)
+                AND w.closed_at IS NULL
             WHERE s.token_sha256 = :token AND {_VALID}""",
         token=_hash(token),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -67,9 +67,13 @@ class Workspace:
     """Every post is sent only with an approval."""
     self_approval: bool
     """Authors may approve their own posts."""
+    closed_at: datetime | None
+    """Since when it is being deleted."""
 
 
-_COLUMNS = "id, name, kind, owner_user_id, plan, subscription, time_zone, needs_approval, self_approval"
+_COLUMNS = (
+    "id, name, kind, owner_user_id, plan, subscription, time_zone, needs_approval, self_approval, closed_at"
+)
 
 
 def create_workspace(
@@ -129,19 +133,23 @@ def list_workspaces(c: Connection) -> list[Workspace]:
 
 
 def find_workspace(c: Connection, name_or_id: str) -> Workspace:
-    """Return the workspace with this id or unique name. Raises NoSuchWorkspace."""
+    """Return the workspace with this id or unique name. Raises NoSuchWorkspace, also for one that is being deleted."""
     found = rows(
         c,
-        f"SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given LIMIT 2",
+        f"""SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given
+            ORDER BY closed_at NULLS FIRST LIMIT 2""",
         given=name_or_id,
     )
-    if len(found) != 1:
+    usable = [r for r in found if r.closed_at is None]
+    if len(usable) != 1:
         raise NoSuchWorkspace(
-            f"There is no workspace {name_or_id!r}."
-            if not found
-            else f"Several workspaces are named {name_or_id!r}: use the id."
+            f"Several workspaces are named {name_or_id!r}: use the id."
+            if usable
+            else f"The workspace {name_or_id!r} is being deleted: nothing is done for it any more."
+            if found
+            else f"There is no workspace {name_or_id!r}."
         )
-    return _to_workspace(found[0])
+    return _to_workspace(usable[0])
 
 
 def _to_workspace(r: object) -> Workspace:

@@ -18,6 +18,7 @@ CREATE TABLE workspaces (
     on_late text CHECK (on_late IN ('skip', 'hold')),
     needs_approval boolean NOT NULL DEFAULT false,  -- every post of it, whoever writes it
     self_approval boolean NOT NULL DEFAULT false,  -- who writes a post may approve it
+    closed_at timestamptz,  -- it is being deleted: nothing acts for it any more
     CHECK ((kind = 'personal') = (owner_user_id IS NOT NULL)),
     CONSTRAINT late_says_what CHECK ((late_after IS NULL) = (on_late IS NULL))
 );
@@ -442,7 +443,7 @@ CREATE INDEX attempts_armed ON attempts (account_id, armed_at) WHERE armed_at IS
 
 CREATE TABLE moves (
     id bigint GENERATED ALWAYS AS IDENTITY,
-    delivery_id uuid NOT NULL,  -- no foreign key: deliveries are never deleted, and five checks each would cost
+    delivery_id uuid NOT NULL,  -- no foreign key: five checks each would cost
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     mover text NOT NULL,
     origin text,
@@ -677,6 +678,7 @@ CREATE TABLE derived_file_uses (
     post_id uuid NOT NULL REFERENCES posts ON DELETE CASCADE,
     PRIMARY KEY (file_id, post_id)
 );
+CREATE INDEX derived_file_uses_post ON derived_file_uses (post_id);
 
 -- a stored file never changes, as posts were checked against it; but a derived one that storage has lost is made again
 CREATE FUNCTION files_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -906,6 +908,46 @@ CREATE TABLE import_presets (
     columns jsonb NOT NULL,  -- as of an import
     PRIMARY KEY (workspace_id, name)
 );
+
+
+-- Deleted workspaces --------------------------------------------------------------------------------------------------
+
+-- a job for each workspace that is deleted, or was; it stays, with the name, as the proof
+CREATE TABLE deletions (
+    id uuid PRIMARY KEY,  -- of the workspace; no foreign key: its row goes
+    name text NOT NULL,
+    state text NOT NULL DEFAULT 'closing' CHECK (state IN ('closing', 'erasing', 'done', 'failed')),
+    counted jsonb NOT NULL,  -- what there was when it was confirmed
+    erased jsonb NOT NULL DEFAULT '{}',  -- table -> rows
+    grants jsonb NOT NULL DEFAULT '{}',  -- account -> its platform, and what became of its grant there
+    position bigint,  -- the newest move when everything had settled: the receipts are to get there
+    again boolean NOT NULL DEFAULT false,  -- a backup of before brought it back: nothing of it is waited for
+    error jsonb,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    moved_at timestamptz NOT NULL DEFAULT now(),  -- when a step of it did something last
+    touched_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    lease_until timestamptz,
+    CONSTRAINT failed_says_why CHECK ((state = 'failed') = (error IS NOT NULL)),
+    CONSTRAINT done_has_end CHECK ((state = 'done') = (ended_at IS NOT NULL))
+);
+CREATE INDEX deletions_working ON deletions (touched_at) WHERE state IN ('closing', 'erasing');
+
+-- what is left of each delivery of a deleted workspace: hashes and dates, no foreign keys
+CREATE TABLE tombstones (
+    delivery_id uuid PRIMARY KEY,
+    workspace_id uuid NOT NULL,
+    platform text NOT NULL,
+    state text NOT NULL,  -- the last one
+    repeat_sha256 bytea,  -- of the account at its platform and the external id, if it was or may be live
+    fingerprint_sha256 bytea,  -- of the fingerprint of the canonical body
+    remote_sha256 bytea,  -- of the post at the platform
+    created_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    published_at timestamptz,
+    erased_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX tombstones_repeat ON tombstones (repeat_sha256) WHERE repeat_sha256 IS NOT NULL;
 
 
 -- Webhooks ------------------------------------------------------------------------------------------------------------

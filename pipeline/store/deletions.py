@@ -1,0 +1,206 @@
+"""Deletions of workspaces: the job of each, what there was, and how far it is. Its row outlives the workspace.
+
+A workspace that is closed has no valid key and no page, and a pause keeps all that is not armed. What is or may be live
+settles first; then its rows are erased (``erase``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import find_value, has_row, jsonb, read_all, read_number, row, rows
+from pipeline.store.jobs import JobTable
+from pipeline.store.moves import NEWEST_MOVE
+
+
+class DeletionState(StrEnum):
+    """The states of a deletion."""
+
+    CLOSING = "closing"  #: what is not armed is canceled, what is in flight settles
+    ERASING = "erasing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deletion:
+    """One deletion. ``counted``: when it was confirmed; ``erased``: rows by table; ``grants``: outcomes by account."""
+
+    id: UUID
+    name: str
+    state: DeletionState
+    counted: Mapping[str, Any]
+    erased: Mapping[str, int]
+    grants: Mapping[str, Mapping[str, Any]]
+    position: int | None
+    """The newest move when everything had settled; None: something has not."""
+    again: bool
+    """A backup brought the workspace back after it was erased: everything of it had settled before."""
+    created_at: datetime
+    moved_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def workspace_id(self) -> UUID:
+        """The workspace."""
+        return self.id
+
+    @property
+    def key_id(self) -> None:
+        """No key deletes a workspace."""
+        return
+
+
+_COLUMNS = ", ".join(Deletion.__dataclass_fields__)
+IS_WORKING = "state IN ('closing', 'erasing')"
+_PARTS = ("accepted, scheduled, retrying", "blocked", "queued, publishing", "preparing, processing, unknown")
+"""The unsettled states, as the partial indexes of deliveries group them."""
+_WAITING = " UNION ALL ".join(
+    f"""SELECT d.id, d.post_id FROM accounts a JOIN deliveries d ON d.account_id = a.id
+        WHERE a.workspace_id = :w AND d.state IN ({", ".join(f"'{state}'" for state in part.split(", "))})
+          AND (NOT d.is_comment OR d.armed_at IS NOT NULL OR d.state = 'publishing')"""
+    for part in _PARTS
+)
+"""What has to settle first. A first comment that was not sent is erased as it is."""
+
+
+def count_contents(c: Connection, workspace: UUID) -> Mapping[str, Any]:
+    """Count what a workspace has: posts by status, accounts, files and their bytes, keys, webhooks, and roles."""
+    found = rows(
+        c,
+        "SELECT status, count(*) AS n FROM posts WHERE workspace_id = :w GROUP BY 1 ORDER BY 1",
+        w=workspace,
+    )
+    counts = {
+        name: read_number(c, f"SELECT count(*) AS n FROM {table} WHERE workspace_id = :w", w=workspace)
+        for name, table in _COUNTED.items()
+    }
+    size = read_number(
+        c, "SELECT coalesce(sum(size), 0)::bigint AS n FROM files WHERE workspace_id = :w", w=workspace
+    )
+    return {"posts": {r.status: r.n for r in found}, **counts, "bytes": size}
+
+
+_COUNTED = {
+    "accounts": "accounts",
+    "files": "files",
+    "imports": "imports",
+    "keys": "keys",
+    "webhooks": "webhooks",
+    "roles": "memberships",
+}
+
+
+def close_workspace(c: Connection, workspace: UUID, counted: Mapping[str, Any], *, again: bool) -> bool:
+    """Close a workspace and store its deletion; False if it was closed before, or there is none.
+
+    *again*: a backup brought it back; a deletion that the backup holds begins anew.
+    """
+    found = row(
+        c, "SELECT name, closed_at FROM workspaces WHERE id = :w FOR UPDATE", w=workspace
+    )  # waits for requests that store a post
+    if found is None or (found.closed_at is not None and not again):
+        return False
+    row(
+        c,
+        "UPDATE workspaces SET closed_at = coalesce(closed_at, now()) WHERE id = :w RETURNING id",
+        w=workspace,
+    )
+    rows(c, "DELETE FROM memberships WHERE workspace_id = :w RETURNING user_id", w=workspace)
+    rows(
+        c,
+        "UPDATE webhooks SET deleted_at = now() WHERE workspace_id = :w AND deleted_at IS NULL RETURNING id",
+        w=workspace,
+    )
+    row(
+        c,
+        """INSERT INTO deletions (id, name, counted, again) VALUES (:w, :name, :counted, :again)
+           ON CONFLICT (id) DO UPDATE SET state = 'closing', again = :again, position = NULL, error = NULL,
+               ended_at = NULL, moved_at = now(), lease_until = NULL
+           RETURNING id""",
+        w=workspace,
+        name=found.name,
+        counted=jsonb(dict(counted)),
+        again=again,
+    )
+    return True
+
+
+def list_deletions(c: Connection, name_or_id: str | None = None, *, working: bool = False) -> list[Deletion]:
+    """Return the deletions, newest first, of a workspace with this name or id. *working*: those that have a step."""
+    return read_all(
+        c,
+        _to_deletion,
+        f"""SELECT {_COLUMNS} FROM deletions
+            WHERE (CAST(:given AS text) IS NULL OR name = :given OR id::text = :given)
+              AND (NOT :working OR {IS_WORKING})
+            ORDER BY created_at DESC""",
+        given=name_or_id,
+        working=working,
+    )
+
+
+def list_waiting(c: Connection, workspace: UUID, limit: int, after: UUID | None = None) -> list[UUID]:
+    """Return posts with a delivery that has not settled, in order of their ids."""
+    found = rows(
+        c,
+        f"""SELECT DISTINCT post_id FROM ({_WAITING}) d
+            WHERE CAST(:after AS uuid) IS NULL OR post_id > CAST(:after AS uuid) ORDER BY post_id LIMIT :n""",
+        w=workspace,
+        after=after,
+        n=limit,
+    )
+    return [r.post_id for r in found]
+
+
+def count_waiting(c: Connection, workspace: UUID) -> int:
+    """Count the deliveries that have not settled."""
+    return read_number(c, f"SELECT count(*) AS n FROM ({_WAITING}) d", w=workspace)
+
+
+def find_newest_move(c: Connection) -> int:
+    """Return the id of the newest move that may be there."""
+    return read_number(c, NEWEST_MOVE)
+
+
+def is_read(c: Connection, move: int) -> bool:
+    """Return True if every reader of the moves has read this one: its receipt is written."""
+    return not has_row(c, "SELECT 1 AS one FROM move_progress WHERE done < :move LIMIT 1", move=move)
+
+
+def is_shared(c: Connection, account: UUID) -> bool:
+    """Return True if another workspace that is not closed has the same account: a revocation would end its grant."""
+    return has_row(
+        c,
+        """SELECT 1 AS one FROM accounts a JOIN accounts o ON o.platform = a.platform AND o.remote_id = a.remote_id
+           JOIN workspaces w ON w.id = o.workspace_id AND w.closed_at IS NULL
+           WHERE a.id = :id AND o.workspace_id <> a.workspace_id LIMIT 1""",
+        id=account,
+    )
+
+
+def find_name(c: Connection, workspace: UUID) -> str | None:
+    """Return the name of a workspace that is there; None: there is none."""
+    return find_value(c, str, "SELECT name FROM workspaces WHERE id = :w", w=workspace)
+
+
+def _to_deletion(**values: Any) -> Deletion:
+    return Deletion(**{**values, "state": DeletionState(values["state"])})
+
+
+JOBS = JobTable(
+    name="deletions",
+    noun="workspace",
+    columns=_COLUMNS,
+    to_job=lambda found: _to_deletion(**found._asdict()),
+    working=IS_WORKING,
+    list_begun_by=lambda _: ("delete",),
+    of_closed=True,
+)
