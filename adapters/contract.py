@@ -365,18 +365,6 @@ class Adapter(ListsPosts, Protocol):
 
 
 @runtime_checkable
-class RevokesGrants(Protocol):
-    """An adapter of a platform that has a call to end a grant."""
-
-    def revoke(self, account: Account) -> bool:
-        """End the grant of an account; repeating it changes nothing more. False: there is no call for its connection.
-
-        Raise CredentialsRevoked or CredentialsExpired if the token is not valid any more, else AdapterError.
-        """
-        ...
-
-
-@runtime_checkable
 class ResolvesMusic(Protocol):
     """An adapter that resolves the link of a post to the sound it uses."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Protocol, runtime_checkable
 from urllib.parse import urlencode
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -17,6 +18,18 @@ from adapters.error_table import Phase
 from adapters.errors import AdapterError, CredentialsRevoked, Rejected
 from adapters.http import HttpClient, Response
 from adapters.transport import Request, Wire, parse_response, send
+
+
+@runtime_checkable
+class RevokesGrants(Protocol):
+    """An adapter of a platform that has a call to end a grant."""
+
+    def revoke(self, account: Account) -> bool:
+        """End the grant of an account; repeating it changes nothing more. False: there is no call for its connection.
+
+        Raise CredentialsRevoked or CredentialsExpired if the token is not valid any more, else AdapterError.
+        """
+        ...
 
 
 class TokenResponse(Wire):

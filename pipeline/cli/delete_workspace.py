@@ -28,7 +28,9 @@ WARNING = (
 @click.option("--yes", metavar="NAME", help="The name once more, for scripts: nothing is asked.")
 @click.option("--status", is_flag=True, help="Show how far it is; of all deletions without WORKSPACE.")
 def delete(workspace: str | None, yes: str | None, *, status: bool) -> None:
-    """Delete WORKSPACE (name or id) for good, after a count of what it has. A worker goes on when this has ended.
+    """Delete WORKSPACE (name or id) for good, after a count of what it has.
+
+    It is closed at once; a worker erases it. --status shows how far that is.
 
     Examples:
       slipway workspace delete Acme

@@ -18,6 +18,7 @@ from pipeline.domain.delivery_error import describe_last_look
 with lazy_imports():
     from config import settings as config
     from pipeline.domain import restore as epoch
+    from pipeline.maintenance import erase_workspaces
     from pipeline.recovery import restore
     from pipeline.runtime import epoch_file as epoch_files
     from pipeline.store.recovery import epoch as epoch_store
@@ -118,7 +119,8 @@ def list_(until: datetime | None, limit: int | None, *, waiting: bool) -> None:
 def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool) -> None:
     """Make the deliveries in doubt unknown and resume sending. Each is looked up on its platform, then decided by hand.
 
-    First stop every process that is still connected to the old database.
+    First stop every process that is still connected to the old database. Workspaces that were deleted since the backup
+    are erased again.
 
     Examples:
       slipway restore accept
@@ -129,6 +131,14 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool) 
         raise click.ClickException("--nothing-sent is empty: say how you know.")
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
         acceptance = restore.Acceptance(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
+        with context.database.begin() as c:
+            is_restored = _find_doubt(c, epoch_file) is not None
+        if is_restored and (left := erase_workspaces.erase_restored(context, find_actor(), epoch_file)):
+            names = ", ".join(map(str, left))
+            raise click.ClickException(
+                f"The backup brought back deleted workspaces, and these are not erased yet: {names}. "
+                "`slipway doctor` shows whether the store of files answers; then accept again."
+            )
         try:
             found = restore.accept(context, find_actor(), epoch_file, acceptance)
         except restore.CannotAccept as error:

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     DEAD_LETTERS = "dead_letters"  #: deliveries that failed, neither replayed nor discarded
     GRANT_ENDING = "grant_ending"  #: accounts whose grant ends soon
     WEBHOOK_PAUSED = "webhook_paused"  #: webhooks whose server does not take events, or whose key was revoked
+    DELETION = "deletion"  #: deletions of workspaces of which nothing moved for an hour
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +93,9 @@ CARDS: Mapping[str, frozenset[str]] = {
     "Waits for an approval": frozenset({Kind.APPROVAL}),
     "Late": frozenset({Kind.HELD, Kind.OVERDUE}),
     "Access ends soon": frozenset({Kind.GRANT_ENDING}),
-    "For the operator at the server": frozenset({Kind.UNREAD, Kind.ALARM, Kind.WEBHOOK_PAUSED}),
+    "For the operator at the server": frozenset(
+        {Kind.UNREAD, Kind.ALARM, Kind.WEBHOOK_PAUSED, Kind.DELETION}
+    ),
 }
 """Titles of the page's cards, the most urgent first -> their causes: kinds, reasons of blocked ones, ``REFUSED``.
 
@@ -146,6 +149,7 @@ _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.GRANT_ENDING, None): ("slipway account list", ()),
     (Kind.WEBHOOK_PAUSED, None): ("slipway webhook list --paused", ()),
     (Kind.WEBHOOK_PAUSED, NOTICES): ("slipway notice list", ()),
+    (Kind.DELETION, None): ("slipway workspace delete --status", ()),
 }
 """Kind, and a reason that has a command of its own -> the command, and which fields are its options."""
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from adapters.contract import RevokesGrants
 from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked, Unavailable
+from adapters.oauth import RevokesGrants
 from pipeline.accounts.refresh import refresh
 from pipeline.actions.cancel_delete_retry import cancel_deliveries
 from pipeline.actions.delete_workspace import WHY, close

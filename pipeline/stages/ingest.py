@@ -44,7 +44,7 @@ from pipeline.stages.new_post import (
 )
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.posting_times import assign_times
-from pipeline.stages.replay import Replayed, build_token, find_replay, find_replays
+from pipeline.stages.replay import Replayed, build_token, find_replay, find_replays, refuse_erased
 from pipeline.stages.warnings import DailyCounts, list_gaps, warn_of_neighbours_together, warn_of_plan
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check, Link
@@ -213,6 +213,7 @@ def plan_batch(
     outcomes |= {
         n: plan_submission(context, c, facts, post, token, inputs) for n, (post, token) in tokens.items()
     }
+    outcomes |= refuse_erased(c, {n: one for n, one in outcomes.items() if isinstance(one, PostPlan)})
     return PlannedBatch(outcomes=outcomes, tokens=tokens)
 
 

@@ -15,9 +15,10 @@ from sqlalchemy import Connection
 
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time
 from pipeline.runtime.context import Context
-from pipeline.stages.new_post import Submission
+from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
 from pipeline.stages.warnings import find_warnings
+from pipeline.store.erase import find_erased
 from pipeline.store.idempotency_keys import Claimed, IdempotencyKey, claim, find_claim
 from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.actions import LockedPost
@@ -102,6 +103,24 @@ def find_replays(
         else _refuse(repeats[n][0].request, replay)
         for n, replay in found.items()
     }
+
+
+def refuse_erased(c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Refusal]:
+    """Refuse what a deleted workspace published under the same ``external_id`` to the same account at the platform."""
+    named = {
+        (n, account.platform, account.remote_id, plan.submission.request.external_id)
+        for n, plan in plans.items()
+        for account in plan.accounts
+        if plan.submission.request.external_id is not None
+    }
+    return {n: _refuse_erased(plans[n].submission.request) for n in (find_erased(c, named) if named else ())}
+
+
+def _refuse_erased(request: PostRequest) -> Refusal:
+    said = (
+        f"external_id {request.external_id!r} was published to the account by a workspace that was deleted."
+    )
+    return Refusal(409, "create_failed", said)
 
 
 def is_equal(request: PostRequest, replay: Replay) -> bool:

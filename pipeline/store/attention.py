@@ -200,6 +200,11 @@ WITH sample AS MATERIALIZED (
 SELECT reason, count(*) AS count, min(paused_at) AS oldest, {_CAPPED}
 FROM sample d WHERE {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
+_DELETIONS = f"""
+SELECT state AS reason, count(*) AS count, min(moved_at) AS oldest
+FROM (SELECT id AS workspace_id, state, moved_at FROM deletions WHERE state IN ('closing', 'erasing', 'failed')) d
+WHERE moved_at < now() - interval '1 hour' AND {_OWN} GROUP BY 1 ORDER BY 1
+"""
 _RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"
 _ALARMS = """SELECT kind AS reason, sum(n)::bigint AS count, min(first_at) AS oldest FROM alarms
              WHERE hour > now() - interval '1 day' GROUP BY 1 ORDER BY 2 DESC, 1"""
@@ -243,6 +248,7 @@ def read_matters(
         Kind.DEAD_LETTERS: (_DEAD_LETTERS, newest),
         Kind.GRANT_ENDING: (_GRANTS, {**wide, "ending": ENDING}),
         Kind.WEBHOOK_PAUSED: (_WEBHOOKS, wide),
+        Kind.DELETION: (_DELETIONS, ours),
     }
     for kind in (kind for kind in reads if kind in kinds):
         sql, values = reads[kind]

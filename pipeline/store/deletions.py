@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from pipeline.store.database import find_value, has_row, jsonb, read_all, read_number, row, rows
 from pipeline.store.jobs import JobTable
 from pipeline.store.moves import NEWEST_MOVE
+from pipeline.store.selection import Keyset, where_given
 
 
 class DeletionState(StrEnum):
@@ -59,7 +60,6 @@ class Deletion:
 
 
 _COLUMNS = ", ".join(Deletion.__dataclass_fields__)
-IS_WORKING = "state IN ('closing', 'erasing')"
 _PARTS = ("accepted, scheduled, retrying", "blocked", "queued, publishing", "preparing, processing, unknown")
 """The unsettled states, as the partial indexes of deliveries group them."""
 _WAITING = " UNION ALL ".join(
@@ -135,27 +135,28 @@ def close_workspace(c: Connection, workspace: UUID, counted: Mapping[str, Any], 
 
 def list_deletions(c: Connection, name_or_id: str | None = None, *, working: bool = False) -> list[Deletion]:
     """Return the deletions, newest first, of a workspace with this name or id. *working*: those that have a step."""
-    return read_all(
-        c,
-        _to_deletion,
-        f"""SELECT {_COLUMNS} FROM deletions
-            WHERE (CAST(:given AS text) IS NULL OR name = :given OR id::text = :given)
-              AND (NOT :working OR {IS_WORKING})
-            ORDER BY created_at DESC""",
+    chosen = where_given(
+        {"given": "(name = :given OR id::text = :given)", "states": "state = ANY (CAST(:states AS text[]))"},
         given=name_or_id,
-        working=working,
+        states=["closing", "erasing"] if working else None,
     )
+    sql = f"SELECT {_COLUMNS} FROM deletions WHERE {chosen} ORDER BY created_at DESC"
+    return read_all(c, _to_deletion, sql, **chosen.values)
+
+
+_ORDER = Keyset({"post_id": "uuid"})
 
 
 def list_waiting(c: Connection, workspace: UUID, limit: int, after: UUID | None = None) -> list[UUID]:
     """Return posts with a delivery that has not settled, in order of their ids."""
+    start = _ORDER.start_after(None if after is None else [after])
     found = rows(
         c,
         f"""SELECT DISTINCT post_id FROM ({_WAITING}) d
-            WHERE CAST(:after AS uuid) IS NULL OR post_id > CAST(:after AS uuid) ORDER BY post_id LIMIT :n""",
+            WHERE {start} ORDER BY post_id LIMIT :n""",
         w=workspace,
-        after=after,
         n=limit,
+        **start.values,
     )
     return [r.post_id for r in found]
 
@@ -200,7 +201,7 @@ JOBS = JobTable(
     noun="workspace",
     columns=_COLUMNS,
     to_job=lambda found: _to_deletion(**found._asdict()),
-    working=IS_WORKING,
+    working="state IN ('closing', 'erasing')",
     list_begun_by=lambda _: ("delete",),
     of_closed=True,
 )

@@ -6,7 +6,7 @@ stays: receipts, which hold no text and are chained by hashes; tombstones; the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -133,6 +133,23 @@ def _erase_posts(c: Connection, posts: list[UUID]) -> None:
                 f"DELETE FROM {table} WHERE {column} = ANY(CAST(:ids AS uuid[])) RETURNING 1 AS one",
                 ids=ids,
             )
+
+
+def find_erased(c: Connection, named: Collection[tuple[int, str, str, str | None]]) -> set[int]:
+    """Return the numbers of those that a tombstone has: each with platform, account there, and external id."""
+    asked = REPEAT.format(platform="x.platform", remote_id="x.remote_id", external_id="x.external_id")
+    numbers, platforms, accounts, ids = (list(column) for column in zip(*named, strict=True))
+    found = rows(
+        c,
+        f"""SELECT DISTINCT x.n FROM unnest(CAST(:n AS integer[]), CAST(:p AS text[]), CAST(:a AS text[]),
+                                            CAST(:e AS text[])) AS x (n, platform, remote_id, external_id)
+            JOIN tombstones t ON t.repeat_sha256 = {asked}""",
+        n=numbers,
+        p=platforms,
+        a=accounts,
+        e=ids,
+    )
+    return {r.n for r in found}
 
 
 def erase_workspace(c: Connection, workspace: UUID) -> bool:

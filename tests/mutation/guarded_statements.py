@@ -168,6 +168,8 @@ EXCUSED: Mapping[str, str] = {
     "auth.*": "users, sessions and keys: no work is claimed, nothing is sent",
     "canaries.*": "when each queue was consumed last, by which level, and what its hosts see",
     "counters.*": "counts, made from the moves",
+    "deletions.*": "a switch that a user sets once, and what waits for it",
+    "erase.*": "deletes what is over: all of it has settled, and a pause keeps the rest",
     "deliveries.pauses.find_reason": "the lock of a switch that a user sets",
     "deliveries.pauses.pause": "a switch that a user sets",
     "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",

@@ -14,8 +14,10 @@ from pipeline.actions.delete_workspace import close
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.erase_workspaces import SHARED, erase_workspaces
+from pipeline.maintenance.erase_workspaces import SHARED, erase_restored, erase_workspaces
 from pipeline.media.storage import ObjectMissing, StorageUnavailable
+from pipeline.recovery import restore
+from pipeline.recovery.restore import Acceptance
 from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.store.auth import users
@@ -26,6 +28,7 @@ from pipeline.store.imports import imports
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.actors import TESTER
+from tests.backups import back_up_rows, restore_rows
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.maintenance.test_expire_files import uploaded
@@ -191,6 +194,48 @@ def test_a_grant_that_another_workspace_has_is_kept_and_a_silent_platform_is_ask
         str(ended): "revoked",
     }
     assert grants[str(core.accounts["one"])]["tries"] == 2
+
+
+def test_a_new_workspace_of_the_name_repeats_nothing_that_went_out_and_has_other_ids_of_its_own(
+    core: CoreFixture,
+) -> None:
+    furnish(core)
+    remote = "(SELECT remote_id FROM accounts WHERE workspace_id = :w)"
+    with core.context.database.begin() as c:
+        remote_id = row(c, f"SELECT {remote} AS id", w=core.workspace).id  # type: ignore[union-attr]
+    close(core.context, TESTER, core.workspace)
+    assert work(core).state is DeletionState.DONE
+    again = make_core(core.context, core.ledger)
+    again.account("one")
+    again.decided()
+    core.run("UPDATE accounts SET remote_id = :r WHERE id = :id", r=remote_id, id=again.accounts["one"])
+    refusal = again.refused(caption="other", external_id=f"{SECRET}-live")
+    assert (refusal.status, refusal.code) == (409, "create_failed")
+    assert "a workspace that was deleted" in refusal.message
+    assert again.accept(external_id=f"{SECRET}-0").status == "pending", (
+        "it was canceled, so it never went out"
+    )
+
+
+def test_a_restored_backup_is_erased_again_before_it_is_accepted(core: CoreFixture, script: Script) -> None:
+    words = furnish(core)
+    guard = core.context.send_guard
+    assert guard.epoch_file is not None
+    assert guard.may_send()
+    back_up_rows(core.context.database)
+    close(core.context, TESTER, core.workspace)
+    assert work(core).state is DeletionState.DONE
+    assert guard.epoch_file.list_deleted() == {core.workspace: True}
+    restore_rows(core.context.database)
+    assert len(list_traces(core, words)) > 10
+    guard._valid_until = float("-inf")
+    assert not guard.may_send()
+    erase_workspaces(core.context)
+    assert erase_restored(core.context, TESTER, guard.epoch_file) == []
+    assert deletion(core).state is DeletionState.DONE
+    assert list_traces(core, words).keys() <= STAYS
+    assert restore.accept(core.context, TESTER, guard.epoch_file, Acceptance()) == []
+    assert script.made("revoke") == 1, "the grant may be another client's by now"
 
 
 def test_two_deletions_at_once_and_two_workers_of_one_end_both(core: CoreFixture, script: Script) -> None:
