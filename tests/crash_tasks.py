@@ -26,7 +26,7 @@ from pipeline.imports.columns import Columns, Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.erase_workspaces import erase_workspaces
+from pipeline.maintenance.erasure import erase_workspaces
 from pipeline.maintenance.finish_published import fill_urls, follow_up
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.stages import publish as publishing

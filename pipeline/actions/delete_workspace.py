@@ -1,4 +1,4 @@
-"""Begin the deletion of a workspace: count what there is and close it, at once; ``erase_workspaces`` does the rest.
+"""Begin the deletion of a workspace: count what there is and close it, at once; ``maintenance.erasure`` does the rest.
 
 Closed: its keys, sessions and jobs are refused, and a pause holds back all that is not armed.
 

@@ -18,7 +18,7 @@ from pipeline.domain.delivery_error import describe_last_look
 with lazy_imports():
     from config import settings as config
     from pipeline.domain import restore as epoch
-    from pipeline.maintenance import erase_workspaces
+    from pipeline.maintenance import erasure
     from pipeline.recovery import restore
     from pipeline.runtime import epoch_file as epoch_files
     from pipeline.store.recovery import epoch as epoch_store
@@ -133,7 +133,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool) 
         acceptance = restore.Acceptance(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
         with context.database.begin() as c:
             is_restored = _find_doubt(c, epoch_file) is not None
-        if is_restored and (left := erase_workspaces.erase_restored(context, find_actor(), epoch_file)):
+        if is_restored and (left := erasure.erase_restored(context, find_actor(), epoch_file)):
             names = ", ".join(map(str, left))
             raise click.ClickException(
                 f"The backup brought back deleted workspaces, and these are not erased yet: {names}. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pipeline.maintenance.erase_workspaces import erase_workspaces
+from pipeline.maintenance.erasure import erase_workspaces
 from pipeline.maintenance.expire import expire_audit, expire_files, expire_imports, expire_webhook_events
 from pipeline.maintenance.finish_published import fill_urls, follow_up
 from pipeline.maintenance.index_texts import index_texts

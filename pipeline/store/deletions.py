@@ -36,7 +36,8 @@ class Deletion:
 
     id: UUID
     name: str
-    state: DeletionState
+    state: str
+    """One of DeletionState."""
     counted: Mapping[str, Any]
     erased: Mapping[str, int]
     grants: Mapping[str, Mapping[str, Any]]
@@ -71,66 +72,46 @@ _WAITING = " UNION ALL ".join(
 """What has to settle first. A first comment that was not sent is erased as it is."""
 
 
+_COUNT = """
+SELECT jsonb_build_object(
+    'posts', (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (
+        SELECT status, count(*) AS n FROM posts WHERE workspace_id = :w GROUP BY 1) p),
+    'accounts', (SELECT count(*) FROM accounts WHERE workspace_id = :w),
+    'files', (SELECT count(*) FROM files WHERE workspace_id = :w),
+    'bytes', (SELECT coalesce(sum(size), 0) FROM files WHERE workspace_id = :w),
+    'imports', (SELECT count(*) FROM imports WHERE workspace_id = :w),
+    'keys', (SELECT count(*) FROM keys WHERE workspace_id = :w),
+    'webhooks', (SELECT count(*) FROM webhooks WHERE workspace_id = :w AND deleted_at IS NULL),
+    'roles', (SELECT count(*) FROM memberships WHERE workspace_id = :w)) AS counts
+"""
+
+
 def count_contents(c: Connection, workspace: UUID) -> Mapping[str, Any]:
     """Count what a workspace has: posts by status, accounts, files and their bytes, keys, webhooks, and roles."""
-    found = rows(
-        c,
-        "SELECT status, count(*) AS n FROM posts WHERE workspace_id = :w GROUP BY 1 ORDER BY 1",
-        w=workspace,
-    )
-    counts = {
-        name: read_number(c, f"SELECT count(*) AS n FROM {table} WHERE workspace_id = :w", w=workspace)
-        for name, table in _COUNTED.items()
-    }
-    size = read_number(
-        c, "SELECT coalesce(sum(size), 0)::bigint AS n FROM files WHERE workspace_id = :w", w=workspace
-    )
-    return {"posts": {r.status: r.n for r in found}, **counts, "bytes": size}
+    return find_value(c, dict, _COUNT, w=workspace) or {}
 
 
-_COUNTED = {
-    "accounts": "accounts",
-    "files": "files",
-    "imports": "imports",
-    "keys": "keys",
-    "webhooks": "webhooks",
-    "roles": "memberships",
-}
+_CLOSE = """
+WITH closed AS (UPDATE workspaces SET closed_at = coalesce(closed_at, now()) WHERE id = :w RETURNING id, name),
+     roles AS (DELETE FROM memberships WHERE workspace_id = :w),
+     hooks AS (UPDATE webhooks SET deleted_at = now() WHERE workspace_id = :w AND deleted_at IS NULL)
+INSERT INTO deletions (id, name, counted, again) SELECT id, name, :counted, :again FROM closed
+ON CONFLICT (id) DO UPDATE SET state = 'closing', again = :again, position = NULL, error = NULL, ended_at = NULL,
+    moved_at = now(), lease_until = NULL
+RETURNING id
+"""
 
 
 def close_workspace(c: Connection, workspace: UUID, counted: Mapping[str, Any], *, again: bool) -> bool:
     """Close a workspace and store its deletion; False if it was closed before, or there is none.
 
-    *again*: a backup brought it back; a deletion that the backup holds begins anew.
+    *again*: a backup brought it back; a deletion that the backup holds begins again.
     """
-    found = row(
-        c, "SELECT name, closed_at FROM workspaces WHERE id = :w FOR UPDATE", w=workspace
-    )  # waits for requests that store a post
+    # the lock waits for requests that store a post
+    found = row(c, "SELECT closed_at FROM workspaces WHERE id = :w FOR UPDATE", w=workspace)
     if found is None or (found.closed_at is not None and not again):
         return False
-    row(
-        c,
-        "UPDATE workspaces SET closed_at = coalesce(closed_at, now()) WHERE id = :w RETURNING id",
-        w=workspace,
-    )
-    rows(c, "DELETE FROM memberships WHERE workspace_id = :w RETURNING user_id", w=workspace)
-    rows(
-        c,
-        "UPDATE webhooks SET deleted_at = now() WHERE workspace_id = :w AND deleted_at IS NULL RETURNING id",
-        w=workspace,
-    )
-    row(
-        c,
-        """INSERT INTO deletions (id, name, counted, again) VALUES (:w, :name, :counted, :again)
-           ON CONFLICT (id) DO UPDATE SET state = 'closing', again = :again, position = NULL, error = NULL,
-               ended_at = NULL, moved_at = now(), lease_until = NULL
-           RETURNING id""",
-        w=workspace,
-        name=found.name,
-        counted=jsonb(dict(counted)),
-        again=again,
-    )
-    return True
+    return has_row(c, _CLOSE, w=workspace, counted=jsonb(dict(counted)), again=again)
 
 
 def list_deletions(c: Connection, name_or_id: str | None = None, *, working: bool = False) -> list[Deletion]:
@@ -141,7 +122,7 @@ def list_deletions(c: Connection, name_or_id: str | None = None, *, working: boo
         states=["closing", "erasing"] if working else None,
     )
     sql = f"SELECT {_COLUMNS} FROM deletions WHERE {chosen} ORDER BY created_at DESC"
-    return read_all(c, _to_deletion, sql, **chosen.values)
+    return read_all(c, Deletion, sql, **chosen.values)
 
 
 _ORDER = Keyset({"post_id": "uuid"})
@@ -152,8 +133,7 @@ def list_waiting(c: Connection, workspace: UUID, limit: int, after: UUID | None 
     start = _ORDER.start_after(None if after is None else [after])
     found = rows(
         c,
-        f"""SELECT DISTINCT post_id FROM ({_WAITING}) d
-            WHERE {start} ORDER BY post_id LIMIT :n""",
+        f"SELECT DISTINCT post_id FROM ({_WAITING}) d WHERE {start} ORDER BY post_id LIMIT :n",
         w=workspace,
         n=limit,
         **start.values,
@@ -192,15 +172,11 @@ def find_name(c: Connection, workspace: UUID) -> str | None:
     return find_value(c, str, "SELECT name FROM workspaces WHERE id = :w", w=workspace)
 
 
-def _to_deletion(**values: Any) -> Deletion:
-    return Deletion(**{**values, "state": DeletionState(values["state"])})
-
-
 JOBS = JobTable(
     name="deletions",
     noun="workspace",
     columns=_COLUMNS,
-    to_job=lambda found: _to_deletion(**found._asdict()),
+    to_job=lambda found: Deletion(**found._asdict()),
     working="state IN ('closing', 'erasing')",
     list_begun_by=lambda _: ("delete",),
     of_closed=True,

@@ -39,27 +39,12 @@ WHERE d.post_id = ANY(CAST(:ids AS uuid[]))
 ON CONFLICT (delivery_id) DO NOTHING RETURNING delivery_id
 """
 _OF_DELIVERIES = (
-    "attempts",
-    "moves",
-    "old_handles",
-    "follow_ups",
-    "discards",
-    "delivery_checks",
-    "paused_deliveries",
-    "brought_forward",
-    "counted_deliveries",
-    "doubted",
+    *("attempts", "moves", "old_handles", "follow_ups", "discards", "delivery_checks", "paused_deliveries"),
+    *("brought_forward", "counted_deliveries", "doubted"),
 )
 _OF_POSTS = (
-    "post_checks",
-    "rewrites",
-    "undo_log",
-    "post_texts",
-    "replays",
-    "approvals",
-    "derived_file_uses",
-    "steering_receipts",
-    "deliveries",
+    *("post_checks", "rewrites", "undo_log", "post_texts", "replays", "approvals", "derived_file_uses"),
+    *("steering_receipts", "deliveries"),
 )
 
 _IN_WORKSPACE = "workspace_id = :w"
@@ -122,17 +107,15 @@ def _erase_posts(c: Connection, posts: list[UUID]) -> None:
     rows(c, _BURY, ids=posts)
     sql = "SELECT id FROM deliveries WHERE post_id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE"
     deliveries = [r.id for r in rows(c, sql, ids=posts)]
-    for column, ids, tables in (
+    parts = [
         ("delivery_id", deliveries, _OF_DELIVERIES),
         ("post_id", posts, _OF_POSTS),
         ("id", posts, ("posts",)),
-    ):
+    ]
+    for column, ids, tables in parts:
         for table in tables:
-            rows(
-                c,
-                f"DELETE FROM {table} WHERE {column} = ANY(CAST(:ids AS uuid[])) RETURNING 1 AS one",
-                ids=ids,
-            )
+            sql = f"DELETE FROM {table} WHERE {column} = ANY(CAST(:ids AS uuid[])) RETURNING 1 AS one"
+            rows(c, sql, ids=ids)
 
 
 def find_erased(c: Connection, named: Collection[tuple[int, str, str, str | None]]) -> set[int]:

@@ -14,7 +14,7 @@ from pipeline.actions.delete_workspace import close
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.erase_workspaces import SHARED, erase_restored, erase_workspaces
+from pipeline.maintenance.erasure import SHARED, erase_restored, erase_workspaces
 from pipeline.media.storage import ObjectMissing, StorageUnavailable
 from pipeline.recovery import restore
 from pipeline.recovery.restore import Acceptance

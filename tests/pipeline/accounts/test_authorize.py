@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from adapters.contract import Platform
+from adapters.errors import CredentialsExpired, CredentialsRevoked
+from adapters.oauth import RevokesGrants
 from config.settings import Settings
 from pipeline.accounts.authorize import finish_authorization
 from pipeline.accounts.oauth_flow import build_redirect_uri, parse_callback
@@ -317,3 +319,16 @@ def test_what_the_platforms_send_back_is_understood() -> None:
         parse_callback("error=access_denied&error_code=200&error_reason=user_denied&state=s").error
         == "access_denied"
     )
+
+
+@pytest.mark.parametrize("platform", [Platform.TIKTOK, Platform.YOUTUBE, FACEBOOK])
+def test_a_revoked_grant_is_dead_at_its_platform(home: OAuthWorkspace, platform: Platform) -> None:
+    url = home.start(platform, chosen=ALL).url
+    [account] = home.finish(platform, grant_consent(url, home.add_person(platform)))
+    opened, _, _ = home.read_account(account.id)
+    adapter = home.stack.context.adapter(platform, home.stack.context.client())
+    assert isinstance(adapter, RevokesGrants)
+    assert adapter.revoke(opened)
+    for call in (adapter.refresh, adapter.revoke):
+        with pytest.raises((CredentialsRevoked, CredentialsExpired)):
+            call(opened)

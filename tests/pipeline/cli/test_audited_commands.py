@@ -266,6 +266,11 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "webhook test": lambda s: (s.webhook(),),
     "webhook update": lambda s: (s.webhook(), "--pause"),
     "workspace create": lambda _: (new_id().hex,),
+    "workspace delete": lambda s: (
+        other := s.terminal.json("workspace create", new_id().hex)["name"],
+        "--yes",
+        other,
+    ),
     "workspace set-late": lambda s: (s.workspace, "hold", "--after", "2h"),
     "workspace set-plan": lambda s: (s.workspace, "professional"),
 }

@@ -8,7 +8,7 @@ the deletion, and a line beside the epoch, by which a restore of an older backup
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -85,8 +85,7 @@ def _run(context: Context, workspace: UUID, seconds: float, *, again: bool = Fal
 def _store(context: Context, job: Deletion, **changes: Any) -> None:
     """Store where the job stands; a change of it means that it moves."""
     with jobs.begin_step(context.database) as c:
-        moved: dict[str, Any] = {"moved_at": datetime.now(UTC)} if changes else {}
-        jobs.change(c, JOBS, job.id, **changes, **moved)
+        jobs.change(c, JOBS, job.id, **({"moved_at": datetime.now(UTC)} | changes if changes else {}))
 
 
 # --- closing ---------------------------------------------------------------------------------------------------------
@@ -156,7 +155,7 @@ def _erase(context: Context, job: Deletion, sizes: dict[str, int]) -> bool:
         objects = erase.list_objects(c, job.id, over, OBJECTS)
     removed = remove_objects(context, objects, erase.forget_object)
     if removed:
-        _add(context, job, "objects", removed)
+        _store(context, job, **_count(job, "objects", removed))
         return True
     began = time.monotonic()
     size = sizes.get("size", FIRST)
@@ -173,13 +172,7 @@ def _erase(context: Context, job: Deletion, sizes: dict[str, int]) -> bool:
 
 
 def _count(job: Deletion, table: str, rows: int) -> dict[str, Any]:
-    erased = {**job.erased, table: job.erased.get(table, 0) + rows}
-    return {"erased": erased, "moved_at": datetime.now(UTC)}
-
-
-def _add(context: Context, job: Deletion, table: str, rows: int) -> None:
-    with context.database.begin() as c:
-        jobs.change(c, JOBS, job.id, **_count(job, table, rows))
+    return {"erased": {**job.erased, table: job.erased.get(table, 0) + rows}, "moved_at": datetime.now(UTC)}
 
 
 def _end(context: Context, job: Deletion) -> bool:
@@ -242,4 +235,7 @@ def _revoke(context: Context, identity: UUID, *, is_fresh: bool = False) -> str:
     return "revoked" if has_call else "no call"
 
 
-_WORK = {DeletionState.CLOSING: _close, DeletionState.ERASING: _erase}
+_WORK: Mapping[str, Callable[[Context, Deletion, dict[str, int]], bool]] = {
+    DeletionState.CLOSING: _close,
+    DeletionState.ERASING: _erase,
+}
