@@ -188,6 +188,10 @@ class Accounts:
         """Delete a token."""
         self._store.drop(_TOKEN, text)
 
+    def revoke_token(self, text: str, token: Record) -> None:
+        """Revoke one token, and none of its account's others."""
+        self._store.put(_TOKEN, text, token | {"state": "revoked"})
+
     def set_token_state(self, platform: str, remote_id: str, state: str) -> int:
         """Set the state of the account's tokens and return their number; `expired` leaves refresh tokens valid."""
         account, changed = f"{platform}:{remote_id}", 0

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.output import is_json, pick, print_fields, print_rows
+from pipeline.cli.output import Command, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_context, open_transaction
 
 with lazy_imports():
@@ -23,7 +23,7 @@ WARNING = (
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("workspace", required=False)
 @click.option("--yes", metavar="NAME", help="The name once more, for scripts: nothing is asked.")
 @click.option("--status", is_flag=True, help="Show how far it is; of all deletions without WORKSPACE.")

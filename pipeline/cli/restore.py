@@ -18,7 +18,6 @@ from pipeline.domain.delivery_error import describe_last_look
 with lazy_imports():
     from config import settings as config
     from pipeline.domain import restore as epoch
-    from pipeline.maintenance import erasure
     from pipeline.recovery import restore
     from pipeline.runtime import epoch_file as epoch_files
     from pipeline.store.recovery import epoch as epoch_store
@@ -127,6 +126,8 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool) 
       slipway restore accept --until 2027-02-01T15:00:00Z
       slipway restore accept --nothing-sent 'moved to another server; dumped after everything was stopped'
     """
+    from pipeline.maintenance import erasure  # here, as all jobs are slow to import
+
     if nothing_sent is not None and not nothing_sent.strip():
         raise click.ClickException("--nothing-sent is empty: say how you know.")
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:

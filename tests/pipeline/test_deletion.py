@@ -161,13 +161,13 @@ def test_what_is_or_may_be_live_settles_first_and_what_comes_late_never_goes_out
     delay.release_due(core.context)
     assert publish(core.context, late.deliveries[0], 0) is None
     found = work(core)
-    assert found.state is DeletionState.CLOSING
+    assert found.state == DeletionState.CLOSING
     assert core.ledger.states(waiting) == core.ledger.states(late) == [State.CANCELLED]
     assert core.ledger.states(armed) == [State.PUBLISHING]
     core.ledger.change(
         held.id, "state = 'published', published_at = now(), remote_id = 'r', lease_until = NULL"
     )
-    assert work(core).state is DeletionState.DONE
+    assert work(core).state == DeletionState.DONE
 
 
 def test_a_grant_that_another_workspace_has_is_kept_and_a_silent_platform_is_asked_again(
@@ -204,7 +204,7 @@ def test_a_new_workspace_of_the_name_repeats_nothing_that_went_out_and_has_other
     with core.context.database.begin() as c:
         remote_id = row(c, f"SELECT {remote} AS id", w=core.workspace).id  # type: ignore[union-attr]
     close(core.context, TESTER, core.workspace)
-    assert work(core).state is DeletionState.DONE
+    assert work(core).state == DeletionState.DONE
     again = make_core(core.context, core.ledger)
     again.account("one")
     again.decided()
@@ -224,7 +224,7 @@ def test_a_restored_backup_is_erased_again_before_it_is_accepted(core: CoreFixtu
     assert guard.may_send()
     back_up_rows(core.context.database)
     close(core.context, TESTER, core.workspace)
-    assert work(core).state is DeletionState.DONE
+    assert work(core).state == DeletionState.DONE
     assert guard.epoch_file.list_deleted() == {core.workspace: True}
     restore_rows(core.context.database)
     assert len(list_traces(core, words)) > 10
@@ -232,7 +232,7 @@ def test_a_restored_backup_is_erased_again_before_it_is_accepted(core: CoreFixtu
     assert not guard.may_send()
     erase_workspaces(core.context)
     assert erase_restored(core.context, TESTER, guard.epoch_file) == []
-    assert deletion(core).state is DeletionState.DONE
+    assert deletion(core).state == DeletionState.DONE
     assert list_traces(core, words).keys() <= STAYS
     assert restore.accept(core.context, TESTER, guard.epoch_file, Acceptance()) == []
     assert script.made("revoke") == 1, "the grant may be another client's by now"
@@ -258,11 +258,11 @@ def test_files_wait_for_a_storage_that_is_away_and_for_an_upload_that_may_still_
     core.run("INSERT INTO file_puts (object, file_id) SELECT 'late', id FROM files")
     close(core.context, TESTER, core.workspace)
     monkeypatch.setattr(core.context.files.storage, "remove", raising(StorageUnavailable("away")))
-    assert work(core).state is DeletionState.ERASING
+    assert work(core).state == DeletionState.ERASING
     monkeypatch.undo()
-    assert work(core).state is DeletionState.ERASING
+    assert work(core).state == DeletionState.ERASING
     core.run("UPDATE file_puts SET begun_at = now() - interval '2 days'")
-    assert work(core).state is DeletionState.DONE
+    assert work(core).state == DeletionState.DONE
     with pytest.raises(ObjectMissing):
         core.context.files.storage.open(file.object or "", 0, 1)
 
@@ -283,6 +283,6 @@ def test_a_deletion_whose_worker_dies_anywhere_goes_on_and_ends(
         if point == "deletion.cancelled":  # the next steps find all settled
             core.run("UPDATE deletions SET lease_until = NULL")
             erase_workspaces(core.context)
-    assert deletion(core).state is DeletionState.DONE
+    assert deletion(core).state == DeletionState.DONE
     assert deletion(core).erased["posts"] == 4
     assert list_traces(core, words).keys() <= STAYS

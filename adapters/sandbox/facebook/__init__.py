@@ -208,7 +208,7 @@ async def revoke_permissions(call: Call, user: Record) -> web.Response:
     """DELETE /me/permissions: end the user's grant, and so all tokens that were made from it."""
     for key in user["pages"]:
         call.context.accounts.set_token_state(PLATFORM, key, "revoked")
-    call.context.accounts.drop_token(str(graph.read_token(call)))
+    call.context.accounts.revoke_token(str(graph.read_token(call)), user)
     return ok({"success": True})
 
 

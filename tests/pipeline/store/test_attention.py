@@ -23,7 +23,7 @@ from pipeline.store.auth.keys import read_caller
 from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.counters.counters import compact_deltas, count_alarm
 from pipeline.store.counters.gauges import find_oldest_overdue, list_overdue
-from pipeline.store.database import row
+from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.dead_letters import discard, find_dead_letter
 from pipeline.store.deliveries.ownership import OPERATOR
 from pipeline.store.deliveries.pauses import pause
@@ -347,6 +347,13 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
             pause(c, "account", str(lost), "test")
             pause(c, "platform", ("pinterest", "linkedin")[n], "test")
         add_paused_webhook(ledger, workspace, PauseReason.DEAD)
+        name = {"id": workspace, "name": "gone", "counted": jsonb({})}
+        execute(
+            ledger,
+            """INSERT INTO deletions (id, name, counted, moved_at)
+               VALUES (:id, :name, :counted, now() - interval '2 hours')""",
+            **name,
+        )
         posts[workspace] = held
     everything = {(m.kind, m.state, m.reason): m.count for m in matters(ledger)}
     of_the_installation = {Kind.UNREAD, Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.ALARM}

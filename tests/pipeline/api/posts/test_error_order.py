@@ -12,11 +12,13 @@ import requests
 from sqlalchemy import text
 
 from adapters.contract import Platform
+from pipeline.actions.delete_workspace import close
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.domain.account import KeyLimits, Plan, Subscription
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import revoke_key
 from pipeline.store.database import row
+from tests.actors import TESTER
 from tests.pipeline.api.running_server import (
     BASE,
     Server,
@@ -78,6 +80,14 @@ def test_a_revoked_key_stops_within_a_second(server: Server) -> None:
     with server.context.database.begin() as c:
         revoke_key(c, tenant.key)
     until(lambda: server.get("/accounts", tenant.key).status_code == 401, "the key to stop", 1.0)
+
+
+def test_401_a_key_of_a_workspace_that_is_being_deleted_hears_why(server: Server) -> None:
+    tenant = server.tenant()
+    close(server.context, TESTER, tenant.workspace)
+    refused = server.post({}, tenant.key)
+    assert code(refused) == (401, "invalid_token")
+    assert "workspace of the API key was deleted" in refused.text
 
 
 def test_a_key_is_noted_as_used(server: Server) -> None:
