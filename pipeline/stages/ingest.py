@@ -213,7 +213,8 @@ def plan_batch(
     outcomes |= {
         n: plan_submission(context, c, facts, post, token, inputs) for n, (post, token) in tokens.items()
     }
-    outcomes |= refuse_erased(c, {n: one for n, one in outcomes.items() if isinstance(one, PostPlan)})
+    if facts.versions.has_erased:
+        outcomes |= refuse_erased(c, {n: one for n, one in outcomes.items() if isinstance(one, PostPlan)})
     return PlannedBatch(outcomes=outcomes, tokens=tokens)
 
 

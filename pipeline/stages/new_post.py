@@ -232,11 +232,15 @@ CAPACITY = 10_000
 class BatchFacts:
     """The facts in the database about a whole batch."""
 
-    now: datetime
     accounts: Mapping[UUID, AccountRow]
-    versions: Mapping[UUID, str]
-    """The row versions of the accounts: a change of an account gives it another one."""
+    versions: store.Versions
+    """A change of an account gives it another one."""
     checks: Mapping[Link, Check]
+
+    @property
+    def now(self) -> datetime:
+        """The database's clock."""
+        return self.versions.now
 
     def accounts_of(self, submission: Submission) -> dict[UUID, AccountRow]:
         """The accounts that this caller may name."""
@@ -267,9 +271,9 @@ class IngestCaches:
             for _, purpose, url in list_links(submission.request.media, None, submission.request.own.values())
         }
         ids = {i for s in batch for i in s.request.account_ids}
-        now, accounts, versions = self._accounts.find(c, ids)
-        checks = self._checks.find(c, links, now)
-        return BatchFacts(now=now, accounts=accounts, versions=versions, checks=checks)
+        versions, accounts = self._accounts.find(c, ids)
+        checks = self._checks.find(c, links, versions.now)
+        return BatchFacts(accounts=accounts, versions=versions, checks=checks)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -289,18 +293,16 @@ class AccountCache:
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[str, AccountRow]] = {}
 
-    def find(
-        self, c: Connection, ids: Collection[UUID]
-    ) -> tuple[datetime, dict[UUID, AccountRow], dict[UUID, str]]:
+    def find(self, c: Connection, ids: Collection[UUID]) -> tuple[store.Versions, dict[UUID, AccountRow]]:
         """Return what `find_versions` does, with the accounts, of whatever workspace: the caller has to filter them."""
-        now, versions = store.find_versions(c, ids)
-        changed = [i for i, version in versions.items() if self._known.get(i, ("",))[0] != version]
+        versions = store.find_versions(c, ids)
+        changed = [i for i, version in versions.of.items() if self._known.get(i, ("",))[0] != version]
         if changed:
             if len(self._known) + len(changed) > CAPACITY:
-                changed = list(versions)
+                changed = list(versions.of)
                 self.clear()
             self._known |= store.find_accounts(c, changed)
-        return now, {i: self._known[i][1] for i in versions}, versions
+        return versions, {i: self._known[i][1] for i in versions.of}
 
     def clear(self) -> None:
         """Forget every account."""
@@ -348,7 +350,9 @@ class RuleInputs:
         settings = context.settings.model_dump_json()  # secrets are masked, and no rule goes by one
         common = f"{version('slipway')} {find_code_revision()} {caller.limits} {caller.accounts} {settings}"
         self._common = blake2b(common.encode(), digest_size=SIZE)
-        self._accounts = {i: f"{i.hex} {row_version} ".encode() for i, row_version in facts.versions.items()}
+        self._accounts = {
+            i: f"{i.hex} {row_version} ".encode() for i, row_version in facts.versions.of.items()
+        }
 
     def digest(self, submission: Submission, checks: Mapping[int, Check]) -> bytes:
         """Return the digest for a post. ``checks``: one of each link, none undecided; a decided one never changes."""

@@ -18,7 +18,6 @@ from pipeline.runtime.context import Context
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
 from pipeline.stages.warnings import find_warnings
-from pipeline.store.erase import find_erased
 from pipeline.store.idempotency_keys import Claimed, IdempotencyKey, claim, find_claim
 from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.actions import LockedPost
@@ -113,7 +112,9 @@ def refuse_erased(c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Ref
         for account in plan.accounts
         if plan.submission.request.external_id is not None
     }
-    return {n: _refuse_erased(plans[n].submission.request) for n in (find_erased(c, named) if named else ())}
+    return {
+        n: _refuse_erased(plans[n].submission.request) for n in (store.find_erased(c, named) if named else ())
+    }
 
 
 def _refuse_erased(request: PostRequest) -> Refusal:

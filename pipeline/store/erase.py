@@ -6,7 +6,7 @@ stays: receipts, which hold no text and are chained by hashes; tombstones; the a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,9 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.store.database import read_number, row, rows
 from pipeline.store.files.expiry import forget_removed
 from pipeline.store.files.files import forget_put
-
-REPEAT = "sha256(convert_to(concat_ws(' ', {platform}, {remote_id}, {external_id}), 'UTF8'))"
-"""SQL of what a repeat of a post that is or may be live is recognised by: its account at the platform, and its id."""
+from pipeline.store.posts.idempotency import REPEAT
 
 _PICK = """SELECT DISTINCT post_id FROM (
     SELECT d.post_id FROM accounts a JOIN deliveries d ON d.account_id = a.id WHERE a.workspace_id = :w LIMIT :n) d"""
@@ -116,23 +114,6 @@ def _erase_posts(c: Connection, posts: list[UUID]) -> None:
         for table in tables:
             sql = f"DELETE FROM {table} WHERE {column} = ANY(CAST(:ids AS uuid[])) RETURNING 1 AS one"
             rows(c, sql, ids=ids)
-
-
-def find_erased(c: Connection, named: Collection[tuple[int, str, str, str | None]]) -> set[int]:
-    """Return the numbers of those that a tombstone has: each with platform, account there, and external id."""
-    asked = REPEAT.format(platform="x.platform", remote_id="x.remote_id", external_id="x.external_id")
-    numbers, platforms, accounts, ids = (list(column) for column in zip(*named, strict=True))
-    found = rows(
-        c,
-        f"""SELECT DISTINCT x.n FROM unnest(CAST(:n AS integer[]), CAST(:p AS text[]), CAST(:a AS text[]),
-                                            CAST(:e AS text[])) AS x (n, platform, remote_id, external_id)
-            JOIN tombstones t ON t.repeat_sha256 = {asked}""",
-        n=numbers,
-        p=platforms,
-        a=accounts,
-        e=ids,
-    )
-    return {r.n for r in found}
 
 
 def erase_workspace(c: Connection, workspace: UUID) -> bool:

@@ -75,6 +75,15 @@ def work(core: CoreFixture) -> Deletion:
     return deletion(core)
 
 
+PARTS = (
+    "INSERT INTO account_groups (id, workspace_id, name, account_ids) VALUES (:id, :w, :said, '{}') RETURNING id",
+    "INSERT INTO file_puts (object, file_id, begun_at) VALUES (:said, :file, now() - interval '1d') RETURNING 1 AS n",
+    "INSERT INTO part_uploads (file_id, user_id, size, modified) VALUES (:file, :user, 9, 1) RETURNING size",
+    "INSERT INTO upload_parts (file_id, first, size, object) VALUES (:file, 0, 4, :said) RETURNING size",
+)
+"""A group of accounts, and a file of which a part is there."""
+
+
 def furnish(core: CoreFixture) -> list[str]:
     """Give the workspace something in every table that a user can fill; return words that may not be left."""
     file = uploaded(core)
@@ -102,6 +111,8 @@ def furnish(core: CoreFixture) -> list[str]:
             w=core.workspace,
             said=SECRET,
         )
+        for sql in PARTS:
+            row(c, sql, file=file.id, user=user, w=core.workspace, said=SECRET, id=new_id())
     JOBS["texts"](core.context)
     return [SECRET, file.object or "", *map(str, [core.workspace, core.accounts["one"], live.id, *posts])]
 
@@ -128,7 +139,7 @@ def test_nothing_is_left_but_hashes_and_dates_and_other_workspaces_keep_theirs(
     assert not close(core.context, TESTER, core.workspace), "it is deleted once"
     ended = work(core)
     assert (ended.state, ended.counted["posts"]["scheduled"]) == (DeletionState.DONE, 3)
-    assert (ended.erased["posts"], ended.erased["objects"]) == (4, 2)
+    assert (ended.erased["posts"], ended.erased["objects"]) == (4, 3)
     assert [g["outcome"] for g in ended.grants.values()] == ["revoked"]
     assert script.made("revoke") == 1
     left = list_traces(core, words)

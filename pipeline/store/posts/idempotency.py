@@ -26,6 +26,8 @@ from pipeline.store.selection import where_given
 
 MOST = 5_000
 """Posts that are looked at."""
+REPEAT = "sha256(convert_to(concat_ws(' ', {platform}, {remote_id}, {external_id}), 'UTF8'))"
+"""SQL of what a repeat of a post that is or may be live is recognised by: its account at the platform, and its id."""
 
 
 def has_requests(c: Connection, since: datetime) -> bool:
@@ -136,6 +138,23 @@ def find_replays(
         )
         for r in found
     }
+
+
+def find_erased(c: Connection, named: Collection[tuple[int, str, str, str | None]]) -> set[int]:
+    """Return the numbers of those that a tombstone has: each with platform, account there, and external id."""
+    asked = REPEAT.format(platform="x.platform", remote_id="x.remote_id", external_id="x.external_id")
+    numbers, platforms, accounts, ids = (list(column) for column in zip(*named, strict=True))
+    found = rows(
+        c,
+        f"""SELECT DISTINCT x.n FROM unnest(CAST(:n AS integer[]), CAST(:p AS text[]), CAST(:a AS text[]),
+                                            CAST(:e AS text[])) AS x (n, platform, remote_id, external_id)
+            JOIN tombstones t ON t.repeat_sha256 = {asked}""",
+        n=numbers,
+        p=platforms,
+        a=accounts,
+        e=ids,
+    )
+    return {r.n for r in found}
 
 
 def find_posts_sent_as(c: Connection, external_id: str, workspaces: Collection[UUID] | None) -> list[UUID]:

@@ -119,16 +119,27 @@ def build_neighbours(post: str) -> str:
         WHERE match > 0 ORDER BY match, greatest(due_at - x.due, x.due - due_at))"""
 
 
-def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
-    """Return the database's clock and the row versions of accounts, which are their ``xmin``."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """The row versions of accounts, which are their ``xmin``, by the database's clock."""
+
+    now: datetime
+    of: Mapping[UUID, str]
+    has_erased: bool
+    """Whether a workspace was ever erased: only then are its tombstones looked through."""
+
+
+def find_versions(c: Connection, ids: Iterable[UUID]) -> Versions:
+    """Return the versions of these accounts, of whatever workspace; unknown ones are missing."""
     found = rows(
         c,
-        """SELECT now() AS now, a.* FROM (VALUES (1)) AS one LEFT JOIN (
+        """SELECT now() AS now, (SELECT true FROM tombstones LIMIT 1) IS NOT NULL AS has_erased, a.*
+           FROM (VALUES (1)) AS one LEFT JOIN (
                SELECT id, xmin::text AS version FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
         ids=write_ids(ids),
     )
     versions = {r.id: r.version for r in found if r.id is not None}
-    return found[0].now, versions
+    return Versions(now=found[0].now, of=versions, has_erased=found[0].has_erased)
 
 
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
