@@ -122,7 +122,7 @@ def example() -> None:
         click.echo(f"# {meanings[name]}\n#{name}='{defaults[name]}'")
 
 
-def _flatten(settings: Any, *, plain: bool = False, prefix: str = config.PREFIX) -> dict[str, str]:
+def _flatten(settings: Any, *, plain: bool = False, prefix: str = "") -> dict[str, str]:
     """Return variable -> value of every setting; a secret only as "(set)", unless ``plain``."""
     from pydantic import BaseModel, SecretStr
 
@@ -134,7 +134,7 @@ def _flatten(settings: Any, *, plain: bool = False, prefix: str = config.PREFIX)
 
     found: dict[str, str] = {}
     for field in type(settings).model_fields:
-        value, name = getattr(settings, field), f"{prefix}{field}".upper()
+        value, name = getattr(settings, field), f"{prefix or config.PREFIX}{field}".upper()
         if isinstance(value, BaseModel):
             found |= _flatten(value, plain=plain, prefix=f"{name}__")
         else:
