@@ -24,6 +24,7 @@ from pipeline.store.auth import users
 from pipeline.store.auth.keys import create_key, find_caller, read_caller
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.deletions import Deletion, DeletionState, list_deletions
+from pipeline.store.deliveries.pauses import lift
 from pipeline.store.imports import imports
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
@@ -137,6 +138,8 @@ def test_nothing_is_left_but_hashes_and_dates_and_other_workspaces_keep_theirs(
     assert len(list_traces(core, [str(core.workspace)])) > 10, "the scan finds what there is"
     assert close(core.context, TESTER, core.workspace)
     assert not close(core.context, TESTER, core.workspace), "it is deleted once"
+    with core.context.database.begin() as c:
+        assert not lift(c, "workspace", str(core.workspace)), "its pause stays until the end"
     ended = work(core)
     assert (ended.state, ended.counted["posts"]["scheduled"]) == (DeletionState.DONE, 3)
     assert (ended.erased["posts"], ended.erased["objects"]) == (4, 3)

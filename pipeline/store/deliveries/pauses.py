@@ -81,10 +81,14 @@ def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
 def lift(c: Connection, scope: Scope, target: str, only: str | None = None) -> bool:
     """Remove a pause; False when there was none, or it has another reason than *only*. Other pauses stay.
 
+    That of a workspace that is being deleted stays until the workspace is gone: nothing may go out for it.
+
     The streaks of unavailability of what it held start from zero. The caller holds a transaction.
     """
     sql = """DELETE FROM pauses WHERE scope = :scope AND target = :target
-             AND (CAST(:only AS text) IS NULL OR why = :only) RETURNING scope"""
+             AND (CAST(:only AS text) IS NULL OR why = :only)
+             AND NOT (scope = 'workspace' AND EXISTS (
+                 SELECT FROM workspaces w WHERE w.id::text = :target AND w.closed_at IS NOT NULL)) RETURNING scope"""
     if row(c, sql, scope=scope, target=target, only=only) is None:
         return False
     restart_streaks(c, scope, target)
