@@ -14,7 +14,9 @@ import requests
 from PIL import Image
 
 from adapters.contract import Platform
+from pipeline.dashboard.preview import preview_post
 from pipeline.store.database import rows
+from pipeline.store.posts.views import read_post
 from tests.crash_table import Crashes, get_points
 from tests.flow.ledger import caption
 from tests.flow.test_files import upload
@@ -83,6 +85,36 @@ def read_image(media: Mapping[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(answer.content))
 
 
+def require_previewed(stack: Stack, posted: Mapping[str, Any], sent: Mapping[str, Any], data: bytes) -> None:
+    """Require that the preview shows each image as the platform got it: its size, its white bars, what is cut off.
+
+    ``data``: the image that was posted, darkest at its top.
+    """
+    with stack.context.database.begin() as c:
+        view = read_post(c, stack.workspace, UUID(posted["id"]))
+        assert view is not None
+        frames = {one.platform: one.frames for one in preview_post(c, stack.context, view)}
+    assert frames.keys() == sent.keys()
+    for platform, media in sent.items():
+        [frame] = frames[Platform(platform)]
+        if media["sha256"] == hashlib.sha256(data).hexdigest():
+            assert frame.canvas == frame.scaled == frame.crop == frame.source, platform
+            continue
+        image = read_image(media).convert("L")
+        assert image.size == frame.canvas, platform
+        (width, height), (bar, _) = frame.canvas, frame.corner
+        edge, inside, top = (
+            image.crop(box).resize((1, 1)).tobytes()[0]
+            for box in (
+                (0, height // 2, 4, height // 2 + 4),
+                (bar + 8, height // 2, bar + 12, height // 2 + 4),
+                (width // 2, 0, width // 2 + 4, 4),
+            )
+        )
+        assert (edge > 250, inside > 250) == (bar > 0, False), platform
+        assert top == pytest.approx(255 * frame.cut[1] / frame.source[1], abs=6), platform
+
+
 def test_one_png_with_transparency_goes_live_on_every_platform_that_takes_images(stack: Stack) -> None:
     data = draw("PNG", "RGBA", (1080, 1350))
     text, posted = post_image(stack, "image/png", data)
@@ -145,9 +177,14 @@ def test_a_worker_that_dies_over_an_image_leaves_one_post_and_one_file(
     assert (len(found), left) == (1, [])
 
 
-def test_an_image_of_a_refused_shape_goes_live_when_fitting_is_asked_for(stack: Stack) -> None:
-    text, posted = post_image(stack, "image/jpeg", draw("JPEG", "RGB", (900, 1600)), fit="pad")
-    image = read_image(list_sent(stack, text)[Platform.INSTAGRAM])
+@pytest.mark.parametrize(("fit", "size"), [("pad", (1280, 1600)), ("crop", (900, 1125))])
+def test_an_image_of_a_refused_shape_goes_live_as_its_preview_shows_it(
+    stack: Stack, fit: str, size: tuple[int, int]
+) -> None:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((900, 1600)).convert("RGB").save(out, "JPEG", quality=95)
+    text, posted = post_image(stack, "image/jpeg", out.getvalue(), fit=fit)
+    sent = list_sent(stack, text)
     assert list_converted(posted) == ["instagram"]
-    assert image.size == (1280, 1600)
-    assert [image.getpixel(at) for at in ((5, 800), (1275, 800))] == [(255, 255, 255)] * 2
+    assert read_image(sent[Platform.INSTAGRAM]).size == size
+    require_previewed(stack, posted, sent, out.getvalue())
