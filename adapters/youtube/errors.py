@@ -250,7 +250,7 @@ _REVOKED = YouTubeErrorRow(
 )
 _APP = _need_person("app_misconfigured", "Google does not accept our app's id and secret.", _OPERATOR)
 OAUTH: Mapping[str, YouTubeErrorRow] = {
-    **dict.fromkeys(("invalid_grant", "invalid_token"), _REVOKED),
+    "invalid_grant": _REVOKED,
     **dict.fromkeys(("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"), _APP),
     **dict.fromkeys(("invalid_scope", "access_denied"), _FORBIDDEN),
     **dict.fromkeys(
@@ -303,6 +303,14 @@ def translate_oauth_error(response: Response) -> AdapterError:
     refusal = response.parse(OAuthError)
     code = refusal.error if refusal else None
     return translate_refusal(SERVICE, response, Phase.PREPARE, code, OAUTH.get(code or ""), code)
+
+
+def translate_revocation(response: Response) -> AdapterError:
+    """Return the error of a revocation that was refused: there ``invalid_token`` says that the grant has ended."""
+    refusal = response.parse(OAuthError)
+    if refusal and refusal.error == "invalid_token":
+        return error_table.build_error(_REVOKED, platform_code=refusal.error)
+    return translate_oauth_error(response)
 
 
 def translate_failure(table: Mapping[str, YouTubeErrorRow], reason: str | None) -> AdapterError:

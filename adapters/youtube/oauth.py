@@ -24,7 +24,7 @@ from adapters.oauth import (
 )
 from adapters.transport import Request, send
 from adapters.youtube.client import Client
-from adapters.youtube.errors import SERVICE, translate_oauth_error
+from adapters.youtube.errors import SERVICE, translate_oauth_error, translate_revocation
 from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"
@@ -80,7 +80,7 @@ class OAuth(BaseAdapter):
         request = Request(method="POST", url=f"{self._settings.hosts['oauth']}/revoke", form=form)
         response = send(self._http, SERVICE, request, Phase.PREPARE)
         if response.status != HTTPStatus.OK:
-            raise translate_oauth_error(response)
+            raise translate_revocation(response)
         return True
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
