@@ -6,7 +6,7 @@ let timer = null;
 // j and k walk the list (dashboard.js); once they rest, the pane shows the row. On a phone it would hide the list.
 const follow = () => {
   const link = find(".row.here a");
-  if (link && !NARROW.matches) htmx.ajax("GET", link.href, { target: "#pane", select: "#pane", swap: "outerHTML show:none" });
+  if (link && !NARROW.matches) htmx.ajax("GET", link.href, { target: "#pane", select: "#pane", swap: "outerHTML show:none" }).catch(() => {}); // given up, or the page says what failed
 };
 document.addEventListener("keydown", ({ key, target }) => {
   clearTimeout(timer);
@@ -22,6 +22,7 @@ document.addEventListener("htmx:afterSettle", ({ detail: { target, requestConfig
 });
 
 document.addEventListener("click", async ({ target }) => {
+  if (target.closest(".row a")) htmx.trigger(document.body, "htmx:abort"); // its pane would replace the one that is opened
   const button = target.closest("[data-copy]");
   if (!button) return;
   const field = document.getElementById(button.dataset.copy);

@@ -87,8 +87,7 @@ function addSending(file) {
   return { item, bar, status };
 }
 function showRefusal(words) {
-  const refused = document.getElementById("refused");
-  [refused.hidden, refused.textContent] = [!words, words];
+  Object.assign(document.getElementById("refused"), { hidden: !words, textContent: words });
 }
 async function sendFiles(files) {
   const [workspace, rows] = [getForm().elements.workspace.value, files.map(addSending)];

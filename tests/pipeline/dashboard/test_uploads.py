@@ -34,7 +34,9 @@ CUTS = (60_000_000, 130_000_000)
 
 @pytest.fixture(scope="module")
 def module_environment(module_environment: dict[str, str]) -> dict[str, str]:
-    return {**module_environment, "SLIPWAY_FILES__QUOTA": str(QUOTA)}
+    # one address of files for both servers, as an installation of several has
+    files = "http://files.example.com"
+    return {**module_environment, "SLIPWAY_FILES__QUOTA": str(QUOTA), "SLIPWAY_FILES__PUBLIC_URL": files}
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from adapters.contract import Platform
 from pipeline.actions.approve import LINK_PATH, make_link
@@ -380,6 +380,28 @@ def test_it_is_done_by_the_keyboard_alone(browser: Page, scene: Scene, task: str
     hand = Keys(browser)
     TASKS[task][1](hand, scene)
     assert hand.clicks == 0
+
+
+@pytest.mark.usefixtures("home")
+def test_a_row_that_is_opened_while_the_keys_bring_it_has_the_focus(browser: Page, scene: Scene) -> None:
+    scene.add_waiting(2)
+    browser.goto("/dashboard/approval")
+    asked = list[Route]()
+
+    def hold(one: Route) -> None:
+        if one.request.headers.get("hx-target") == "pane":
+            asked.append(one)
+        else:
+            one.continue_()
+
+    browser.route(re.compile(r"/dashboard/approval\?"), hold)
+    for key in ("j", "Enter"):
+        with browser.expect_request(lambda one: one.headers.get("hx-target") == "pane"):
+            browser.keyboard.press(key)
+    asked[0].continue_()
+    asked[1].continue_()
+    row = browser.locator(".row.here")
+    expect(browser.locator(f"#pane[data-post='{row.get_attribute('data-key')}']")).to_be_focused()
 
 
 def go_to(hand: Hand, title: str) -> None:
