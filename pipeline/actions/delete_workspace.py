@@ -2,8 +2,8 @@
 
 Closed: its keys, sessions and jobs are refused, and a pause holds back all that is not armed.
 
-A new workspace of the same name has external ids of its own, but for those that the deleted one published under at
-the same account: their repeats are refused.
+A new workspace of the same name may use any external id, except for an account to which the deleted one published
+under that id: such a post is refused.
 """
 
 from __future__ import annotations

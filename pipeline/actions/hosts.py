@@ -44,7 +44,8 @@ def look_at_shared(s: Settings, storage: Storage, epoch_file: EpochFile) -> Mapp
 def require_shared(c: Connection, s: Settings, build_storage: Callable[[Settings], Storage]) -> None:
     """Compare what this host sees with the reports of workers that run on others. Raises NotShared.
 
-    Where no other host reports there is nothing to compare: a folder may be moved, and a lost epoch file is in doubt.
+    Without a report of another host nothing is compared: a single host may move its folders, and the send guard finds
+    a lost epoch file.
     """
     here, silent = socket.gethostname(), timedelta(seconds=s.worker.silent)
     others = [host for host in list_hosts(c) if host.name != here and host.age < silent]

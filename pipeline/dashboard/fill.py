@@ -52,7 +52,7 @@ PATH = "/dashboard/fill"
 AUTHOR = Role.AUTHOR
 AHEAD = timedelta(weeks=4)
 MOST, STEP = 100, 20
-"""Drafts of one plan, and those that one request schedules: about a second."""
+"""Drafts of one plan at most, and drafts that one request schedules at most, which takes about a second."""
 Choice = tuple[UUID, str, datetime]
 """A draft that the visitor confirmed, its version in the plan, and its time."""
 _CHOICE = re.compile(r"([0-9a-f-]{36})~([0-9a-f]{32})~(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")

@@ -108,7 +108,7 @@ def render(
 def render_form(
     request: Request, visitor: Visitor, template: str, problem: Sequence[str] = (), **context: Any
 ) -> HTMLResponse:
-    """Return a page with a form: it keeps what was typed, and *problem*, a field and a sentence, stands beside it."""
+    """Return a page with a form that keeps its input. *problem*: a field, and the sentence beside it."""
     field, sentence = problem or ("", "")
     given = {"given": getattr(request.state, "form", FormData()), "problems": {field: sentence}, **context}
     return render(request, visitor, template, 422 if problem else 200, **given)

@@ -1,4 +1,4 @@
-"""Sign on by an OpenID provider: the way to its page and back, beside the form for logging in.
+"""Serves single sign-on: redirects to the page of the OpenID provider, and logs in the user who comes back.
 
 Both routes are open, and only lead on: what comes back is taken in the browser that began it (`actions.sign_on`).
 """
