@@ -11,15 +11,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 from uuid import UUID
 
 from pipeline.domain.restore import Epoch
 
 OWNER_ONLY = 0o700
+LOCK_SECONDS = 1.0
+"""How long a writer waits for another one, which holds the lock while it flushes a file: milliseconds, unless it is
+stopped."""
 _UUID_LENGTH = len(str(UUID(int=0)))
 
 
@@ -122,7 +127,7 @@ class EpochFile:
     def _lock(self) -> Iterator[None]:
         self.folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+            _take(lock)  # released when the process ends, however it ends
             yield
 
     def _write(self, epoch: Epoch) -> None:
@@ -142,3 +147,18 @@ class EpochFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _take(lock: TextIO) -> None:
+    """Take the lock. Raises TimeoutError, which names the file, if another process keeps it."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError(
+                    f"a process that is stopped or hangs has held {lock.name} for {LOCK_SECONDS:g} s; "
+                    "`fuser` with that file names it: let it go on, or end it"
+                ) from None
+        time.sleep(0.02)

@@ -63,10 +63,12 @@ class SendGuard:
                 return True
             with self._database.once() as c:
                 state = store.read(c)
-            if self._is_fresh(state) or self._renew():
+            is_open = (
+                self._is_fresh(state) or self._renew() or (state.is_open and state.stored.id is not None)
+            )
+            if is_open:  # also where the file cannot be written: one thread at a time waits for its lock
                 self._valid_until = time.monotonic() + CACHE_SECONDS
-                return True
-            return state.is_open and state.stored.id is not None
+            return is_open
 
     def try_reopen(self) -> bool:
         """Advance the epoch after a refused claim or arm. Raises Unreachable.

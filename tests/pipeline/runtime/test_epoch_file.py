@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,13 @@ from pipeline.runtime.epoch_file import EpochFile
 first, step, now = int(sys.argv[2]), int(sys.argv[3]), datetime.fromisoformat(sys.argv[4])
 for n in range(first, 200, step):
     assert EpochFile(Path(sys.argv[1])).advance(Epoch(id=UUID(int=1), number=n, until=now + timedelta(seconds=n)))
+"""
+HOLDER = """
+import fcntl, sys, time
+lock = open(sys.argv[1], "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
 """
 
 
@@ -65,6 +73,21 @@ def test_processes_that_write_at_once_leave_the_newest(tmp_path: Path) -> None:
 
     assert together(lambda: write(1), lambda: write(2)) == [0, 0]
     assert EpochFile(tmp_path).read() == make_epoch(199)
+
+
+def test_a_process_that_is_stopped_while_it_writes_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Shown by chaos: the platforms' answers were read by nobody, as every process waited for one that was stopped."""
+    words = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+            holder.send_signal(signal.SIGSTOP)
+            with pytest.raises(TimeoutError, match=r"has held .*lock for 1 s; `fuser`"):
+                EpochFile(tmp_path).advance(make_epoch(1))
+            assert EpochFile(tmp_path).read() is None
+        finally:
+            holder.kill()
+    assert EpochFile(tmp_path).advance(make_epoch(1)), "a process that ended holds nothing"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"epoch": "x", "n": 1, "until": "y"}', "[1]"])

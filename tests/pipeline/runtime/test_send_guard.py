@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -104,6 +105,20 @@ def test_it_is_moved_on_when_a_third_of_the_lease_is_over_or_the_clock_went_back
     change(database, "marked_at = now() + interval '1 hour', until = now() + interval '2 hours'")
     assert send_guard(database, epoch_file).may_send()
     assert read_state(database).stored.number == 3
+
+
+def test_what_is_open_stays_open_while_a_stopped_process_holds_the_file(
+    database: Database, epoch_file: EpochFile
+) -> None:
+    assert send_guard(database, epoch_file).may_send()
+    old(database)
+    guard = send_guard(database, epoch_file)
+    with (epoch_file.folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert together(*[guard.may_send] * 8) == [True] * 8, "until what the file says, and the ledger"
+        change(database, "until = now()")
+        assert not send_guard(database, epoch_file).may_send()
+    assert send_guard(database, epoch_file).may_send()
 
 
 def test_two_that_move_it_on_at_once_agree(database: Database, epoch_file: EpochFile) -> None:
