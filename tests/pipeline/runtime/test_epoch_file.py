@@ -80,7 +80,8 @@ def test_a_process_that_is_stopped_while_it_writes_does_not_stop_the_others(tmp_
     words = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as holder:
         try:
-            assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
             holder.send_signal(signal.SIGSTOP)
             with pytest.raises(TimeoutError, match=r"has held .*lock for 1 s; `fuser`"):
                 EpochFile(tmp_path).advance(make_epoch(1))
