@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from pipeline.domain.audit import Actor
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.audit import record_change
-from pipeline.store.database import Database, row, rows
+from pipeline.store.database import Database, execute, rows
 
 
 class VaultError(Exception):
@@ -173,8 +173,8 @@ def _lock_batch(c: Connection, column: SealedColumn, after: UUID, limit: int) ->
 
 
 def _store(c: Connection, column: SealedColumn, owner: UUID, sealed: bytes) -> None:
-    sql = f"UPDATE {column.table} SET {column.column} = :sealed WHERE id = :id RETURNING id"
-    row(c, sql, id=owner, sealed=sealed)
+    sql = f"UPDATE {column.table} SET {column.column} = :sealed WHERE id = :id"
+    execute(c, sql, id=owner, sealed=sealed)
 
 
 def _can_open(vault: Vault, sealed: bytes, owner: UUID) -> bool:

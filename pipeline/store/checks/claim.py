@@ -7,10 +7,8 @@ at once is counted over all workers (``checks.py``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -18,7 +16,7 @@ from sqlalchemy import Connection
 from adapters.contract import MediaKind
 from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check, list_full_hosts
-from pipeline.store.database import read_all, row
+from pipeline.store.database import build, execute, read_all, row
 from pipeline.store.posts.pins import PINS
 
 CANDIDATES = 8
@@ -100,7 +98,7 @@ WITH RECURSIVE w AS (
 ), claimed AS (
     UPDATE checks k SET lease_until = now() + :lease, tries = tries + 1 FROM picked
     WHERE k.id = picked.id AND (NOT needs_slot OR EXISTS (SELECT FROM taken))
-    RETURNING {", ".join(f"k.{name}" for name in COLUMNS)}, k.workspace_id
+    RETURNING {", ".join(f"k.{name}" for name in COLUMNS.split(", "))}, k.workspace_id
 )
 SELECT claimed.*, picked.host FROM picked LEFT JOIN claimed ON true
 """
@@ -119,44 +117,27 @@ def claim_next_check(
     """
     while True:
         closed = list_full_hosts(c, hosts.slots)
-        found = _claim(c, lease, shares, hosts, closed, DEPTH, slow=slow)
+        values = {
+            "lease": lease,
+            "slow": slow,
+            "workspaces": list(shares.running),
+            "counts": list(shares.running.values()),
+            "full_hosts": list(shares.full_hosts),
+            "closed_hosts": [host for host, _ in closed],
+            "closed_workspaces": [workspace for _, workspace in closed],
+            "free_hosts": list(shares.free_hosts),
+            "share": shares.share,
+            "only_new": shares.only_new,
+            "hold": hosts.hold,
+            "host_slots": hosts.slots,
+        }
+        found = row(c, _CLAIM, **values, depth=DEPTH)
         if found is None and closed:
-            found = _claim(c, lease, shares, hosts, closed, DEEP, slow=slow)
+            found = row(c, _CLAIM, **values, depth=DEEP)
         if found is None:
             return None
-        values = dict(found._mapping)
-        workspace, host = values.pop("workspace_id"), values.pop("host")
-        if workspace is not None:  # else another claim took the slot, or the share of the workspace
-            return ClaimedCheck(check=Check(**values), workspace_id=workspace, host=host or "")
-
-
-def _claim(
-    c: Connection,
-    lease: timedelta,
-    shares: Shares,
-    hosts: HostLimit,
-    closed: Sequence[tuple[str, UUID | None]],
-    depth: int,
-    *,
-    slow: bool,
-) -> Any | None:
-    return row(
-        c,
-        _CLAIM,
-        lease=lease,
-        slow=slow,
-        depth=depth,
-        workspaces=list(shares.running),
-        counts=list(shares.running.values()),
-        full_hosts=list(shares.full_hosts),
-        closed_hosts=[host for host, _ in closed],
-        closed_workspaces=[workspace for _, workspace in closed],
-        free_hosts=list(shares.free_hosts),
-        share=shares.share,
-        only_new=shares.only_new,
-        hold=hosts.hold,
-        host_slots=hosts.slots,
-    )
+        if found.workspace_id is not None:  # else another claim took the slot, or the share of the workspace
+            return build(ClaimedCheck, found, check=build(Check, found), host=found.host or "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,11 +179,6 @@ def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
 
 def record_warning(c: Connection, post: UUID, text: str) -> None:
     """Record a warning in the history of each of the post's deliveries."""
-    row(
-        c,
-        """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-           SELECT id, 'recheck', state, state, generation, fence, :why FROM post_deliveries WHERE post_id = :post
-           RETURNING id""",
-        post=post,
-        why=text[:500],
-    )
+    sql = """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+             SELECT id, 'recheck', state, state, generation, fence, :why FROM post_deliveries WHERE post_id = :post"""
+    execute(c, sql, post=post, why=text[:500])

@@ -153,10 +153,8 @@ def _to_values(
     """Return the values of the statement that the verdict gives."""
     live = verdict.published
     return {
-        "id": claimed.id,
+        **claimed.key,
         "post": claimed.post_id,
-        "generation": claimed.generation,
-        "fence": claimed.fence,
         "target": verdict.state,
         "reason": verdict.reason,
         "held_for": verdict.held_for if verdict.held_for in STORED else None,

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.own_content import SPAN
-from pipeline.store.database import find_value, new_id, read_all, rows
+from pipeline.store.database import find_value, new_id, read_all, read_one, rows
 from pipeline.store.files.files import Content
 
 PATH = "/dashboard/thumbnails/"
@@ -62,7 +62,7 @@ def find_thumbnail(c: Connection, name: str, workspaces: Collection[UUID]) -> Co
     """Return the content of the thumbnail of this name, if its check belongs to one of these workspaces."""
     sql = f"""SELECT object, size, sha256 FROM files f
               WHERE name = :name AND workspace_id = ANY(CAST(:workspaces AS uuid[])) AND {_IS_STORED}"""
-    return next(iter(read_all(c, Content, sql, name=name, workspaces=list(workspaces))), None)
+    return read_one(c, Content, sql, name=name, workspaces=list(workspaces))
 
 
 def find_thumbnail_of_posts(c: Connection, name: str, posts: Collection[UUID]) -> Content | None:
@@ -71,7 +71,7 @@ def find_thumbnail_of_posts(c: Connection, name: str, posts: Collection[UUID]) -
                   SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
                   WHERE pc.post_id = ANY(CAST(:posts AS uuid[]))
                     AND k.workspace_id = f.workspace_id AND k.url = f.url)"""
-    return next(iter(read_all(c, Content, sql, name=name, posts=list(posts))), None)
+    return read_one(c, Content, sql, name=name, posts=list(posts))
 
 
 def find_names_of_checks(c: Connection, checks: Collection[UUID]) -> Mapping[UUID, str]:

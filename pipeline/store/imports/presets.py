@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import execute, insert, jsonb, rows
 
 
 def list_presets(c: Connection, workspace: UUID) -> dict[str, Mapping[str, str]]:
@@ -19,18 +19,8 @@ def list_presets(c: Connection, workspace: UUID) -> dict[str, Mapping[str, str]]
 def save_preset(c: Connection, workspace: UUID, name: str, columns: Mapping[str, str]) -> None:
     """Keep a preset, instead of an earlier one of its name; an empty one removes it."""
     if not columns:
-        row(
-            c,
-            "DELETE FROM import_presets WHERE workspace_id = :w AND name = :name RETURNING name",
-            w=workspace,
-            name=name,
-        )
+        sql = "DELETE FROM import_presets WHERE workspace_id = :w AND name = :name"
+        execute(c, sql, w=workspace, name=name)
         return
-    row(
-        c,
-        """INSERT INTO import_presets (workspace_id, name, columns) VALUES (:w, :name, :columns)
-           ON CONFLICT (workspace_id, name) DO UPDATE SET columns = excluded.columns RETURNING name""",
-        w=workspace,
-        name=name,
-        columns=jsonb(columns),
-    )
+    again = "(workspace_id, name) DO UPDATE SET columns = excluded.columns"
+    insert(c, "import_presets", conflict=again, workspace_id=workspace, name=name, columns=jsonb(columns))

@@ -14,15 +14,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import find_value, row, rows
 from pipeline.store.deliveries.ownership import ACCOUNTS, Accounts, restrict_posts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 from pipeline.store.rollups.time_buckets import END, EPOCH
-from pipeline.store.selection import Keyset, where_given
+from pipeline.store.selection import NEWEST, where_given
 
 Position = tuple[datetime, UUID]
 """Where a page ends: when its last post was created, and its id."""
-NEWEST = Keyset({"created_at": "timestamptz", "id": "uuid"}, descending=True)
 _CREATED = {"since": "created_at >= :since", "until": "created_at <= :until"}
 
 
@@ -160,8 +159,8 @@ def _list_restricted(c: Connection, where: str, values: Mapping[str, Any], end: 
 
 
 def _walk_status(c: Connection, where: str, values: Mapping[str, Any], end: Position) -> list[Any]:
-    found = row(c, _STATUS_IS_RARER, most=_MAX_SCANNED, **values)
-    candidates = _BY_STATUS if found is not None and found.rarer else _BY_ACCOUNT
+    is_rarer = find_value(c, bool, _STATUS_IS_RARER, most=_MAX_SCANNED, **values)
+    candidates = _BY_STATUS if is_rarer else _BY_ACCOUNT
     return _walk(c, candidates, f"status = :status AND {where}", values, end)
 
 
