@@ -11,7 +11,7 @@ called, threads need nothing copied to them, and a call that forgets the actor d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -173,7 +173,7 @@ def build_query(
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement of ``list_changes`` and its values."""
     order = Keyset({"at": "timestamptz", "id": "bigint"}, descending=newest_first)
-    requested = where_given(_CONDITIONS, **{name: getattr(chosen, name) for name in _CONDITIONS})
+    requested = where_given(_CONDITIONS, **asdict(chosen))
     requested = requested & order.start_after(after)
     sql = f"SELECT {_COLUMNS} FROM audit WHERE {requested} ORDER BY {order.order} LIMIT :n"
     return sql, {**requested.values, "n": limit}
@@ -203,9 +203,8 @@ def list_history(
     *administers*: where also keys, webhooks and the workspace itself; None: and what belongs to no workspace. A page
     of each workspace is read, by index.
     """
-    given = {name: getattr(chosen, name) for name in _CONDITIONS}
     own = None if administers is None else tuple(administers)
-    requested = where_given(_OF_HISTORY, **given, administers=own) & _NEWEST.start_after(after)
+    requested = where_given(_OF_HISTORY, **asdict(chosen), administers=own) & _NEWEST.start_after(after)
 
     def select(place: str) -> str:
         return f"""(SELECT {_COLUMNS} FROM audit WHERE {place} AND kind <> 'file' AND {requested}

@@ -74,21 +74,15 @@ class Database:
     def begin_brief(self) -> Iterator[Connection]:
         """Open a transaction whose locks others wait for: it ends soon if this process freezes in it."""
         with self.begin() as connection:
-            _execute(
-                connection,
-                f"SET LOCAL idle_in_transaction_session_timeout = {int(self.frozen * 1000)}",
-                {},
-            )
+            execute(connection, f"SET LOCAL idle_in_transaction_session_timeout = {int(self.frozen * 1000)}")
             yield connection
 
     @contextmanager
     def begin_read(self, seconds: float) -> Iterator[Connection]:
         """Open a transaction that may only read, and whose statements end within *seconds*. Raises Unreachable."""
         with self.begin() as connection:
-            _execute(
-                connection,
-                f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}",
-                {},
+            execute(
+                connection, f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}"
             )
             yield connection
 

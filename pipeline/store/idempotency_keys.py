@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import has_row, hash_text, read_one
-from pipeline.store.selection import delete_oldest
+from pipeline.store.database import has_row, hash_text
+from pipeline.store.selection import delete_oldest, equal, find, where
 
 KEEP = timedelta(days=1)
 """How long a key is known."""
@@ -44,7 +44,7 @@ def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
     is_taken = has_row(
         c,
         """INSERT INTO idempotency_keys AS k (key_id, operation, value_sha256, request_sha256, resource)
-           VALUES (:caller, :operation, :value, :request, :resource)
+           VALUES (:key_id, :operation, :value_sha256, :request, :resource)
            ON CONFLICT (key_id, operation, value_sha256) DO UPDATE
                SET request_sha256 = excluded.request_sha256, resource = excluded.resource, created_at = now()
                WHERE k.created_at < now() - CAST(:keep AS interval)
@@ -59,19 +59,12 @@ def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
 
 def find_claim(c: Connection, key: IdempotencyKey) -> Claimed | None:
     """Return the claim of the key, if there is one of the last day."""
-    return read_one(
-        c,
-        Claimed,
-        """SELECT request_sha256, resource FROM idempotency_keys
-           WHERE key_id = :caller AND operation = :operation AND value_sha256 = :value
-             AND created_at >= now() - CAST(:keep AS interval)""",
-        **_name(key),
-        keep=KEEP,
-    )
+    known = where("created_at >= now() - CAST(:keep AS interval)", keep=KEEP)
+    return find(c, Claimed, "idempotency_keys", equal(**_name(key)) & known)
 
 
 def _name(key: IdempotencyKey) -> dict[str, object]:
-    return {"caller": key.key_id, "operation": key.operation, "value": hash_text(key.value)}
+    return {"key_id": key.key_id, "operation": key.operation, "value_sha256": hash_text(key.value)}
 
 
 def delete_expired(c: Connection, limit: int) -> int:

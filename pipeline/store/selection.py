@@ -132,3 +132,13 @@ def delete_oldest(c: Connection, table: str, old: str, *, by: str, limit: int, *
     sql = f"""DELETE FROM {table} WHERE ctid = ANY (ARRAY(
                   SELECT ctid FROM {table} WHERE {old} ORDER BY {by} LIMIT :most FOR UPDATE SKIP LOCKED))"""
     return execute(c, sql, **values, most=limit)
+
+
+def walk_workspaces(table: str, which: str) -> str:
+    """Return the recursive query ``w`` of the workspaces with such rows: one index lookup for each, then a NULL."""
+    return f"""w AS (
+    (SELECT workspace_id FROM {table} d WHERE {which} ORDER BY workspace_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT workspace_id FROM {table} d WHERE {which} AND d.workspace_id > w.workspace_id
+            ORDER BY workspace_id LIMIT 1)
+    FROM w WHERE w.workspace_id IS NOT NULL)"""

@@ -78,6 +78,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "deliveries.lease.redispatch_lost",
         "deliveries.lease.redispatch_lost_looks",
         "deliveries.release._CANDIDATES",
+        "selection.walk_workspaces",
         "deliveries.release._RETRIED_POSTS",
         "deliveries.release._RELEASE",
         "deliveries.lease.list_expired_leases",
@@ -116,7 +117,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "webhooks.webhooks.resume_webhook",
         "webhooks.webhooks.resume_webhook#2",
     ),
-    _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.presets.*", "imports.rows.*", "jobs.*"),
+    _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.rows.*", "jobs.*"),
     _STEERING: (
         "steering.jobs.create_job",
         "steering.jobs.create_undo",
@@ -158,7 +159,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
 EXCUSED: Mapping[str, str] = {
     "accounts.accounts.add_account": "an account that is connected again, by one user at a time",
     "accounts.grants.*": "a switch that a user sets",
-    "accounts.groups.*": "a choice that a user saves: no work is claimed, nothing is sent",
+    "accounts.accounts.*_group": "a choice that a user saves: no work is claimed, nothing is sent",
     "accounts.posting_times.lock_posting_times": "a switch that a user sets",
     "accounts.posting_times.store_posting_times": "a switch that a user sets",
     "accounts.posting_times.lock_accounts": "a lock by ids; test_auto_times has twenty requests at once",

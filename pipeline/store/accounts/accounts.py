@@ -1,4 +1,7 @@
-"""Accounts: their sealed credentials, and the claim of the one worker that refreshes them."""
+"""Accounts: their sealed credentials, and the claim of the one worker that refreshes them.
+
+Groups of a client's accounts are chosen together under a name.
+"""
 
 from __future__ import annotations
 
@@ -284,3 +287,42 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
 def credentials_from_dict(plain: Mapping[str, Any]) -> Credentials:
     """Return the credentials that ``credentials_to_dict`` wrote."""
     return Credentials(**{name: _PARSERS[name](value) for name, value in plain.items() if value is not None})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountGroup:
+    """Accounts under a name. An account that is gone, or inactive, may be among them."""
+
+    id: UUID
+    name: str
+    account_ids: Sequence[UUID]
+
+
+def list_groups(c: Connection, workspace: UUID) -> list[AccountGroup]:
+    """Return the groups of a workspace, by name."""
+    return select(c, AccountGroup, "account_groups", equal(workspace_id=workspace), by="lower(name), id")
+
+
+def save_group(c: Connection, workspace: UUID, name: str, accounts: Sequence[UUID]) -> None:
+    """Save accounts under a name, in place of those of the group that has it."""
+    again = "(workspace_id, name) DO UPDATE SET account_ids = excluded.account_ids"
+    own: dict[str, Any] = {
+        "id": new_id(),
+        "workspace_id": workspace,
+        "name": name,
+        "account_ids": list(accounts),
+    }
+    insert(c, "account_groups", conflict=again, **own)
+
+
+def rename_group(c: Connection, workspace: UUID, group: UUID | None, name: str) -> bool:
+    """Rename a group; return False if another one has the name, or this one is gone."""
+    sql = """UPDATE account_groups SET name = :name WHERE id = :id AND workspace_id = :w AND NOT EXISTS (
+                 SELECT FROM account_groups WHERE workspace_id = :w AND name = :name AND id <> :id) RETURNING id"""
+    return has_row(c, sql, id=group, w=workspace, name=name)
+
+
+def delete_group(c: Connection, workspace: UUID, group: UUID | None) -> bool:
+    """Delete a group; return False if it is gone."""
+    sql = "DELETE FROM account_groups WHERE id = :id AND workspace_id = :w RETURNING id"
+    return has_row(c, sql, id=group, w=workspace)

@@ -153,7 +153,7 @@ UNRESTRICTED = Terms()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
+class Key(Terms):
     """A key without its secret, as the command line lists it."""
 
     id: UUID
@@ -163,16 +163,11 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
-    expires_at: datetime | None
     rotated_at: datetime | None
     earlier_until: datetime | None
     """When the secret of before the last rotation stops working."""
-    read_only: bool
-    accounts: Sequence[UUID] | None
-    bulk: bool
     posts_today: int
     """Posts that were counted today (UTC)."""
-    limits: KeyLimits
 
 
 _CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,

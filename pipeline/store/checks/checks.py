@@ -34,11 +34,11 @@ from pipeline.store.database import (
     jsonb,
     list_columns,
     new_id,
-    read_all,
     read_column,
     read_number,
     rows,
 )
+from pipeline.store.selection import among, select
 
 Purpose = Literal["image", "video", "document", "music"]
 Verdict = Literal["good", "refused", "unanswered"]
@@ -144,13 +144,8 @@ def open_check(
 
 def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Check]:
     """Return these checks. ``lock``: FOR SHARE in URL order, so that none is decided before the post is stored."""
-    found = read_all(
-        c,
-        Check,
-        f"""SELECT {COLUMNS} FROM checks WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY url_sha256, purpose
-            {"FOR SHARE" if lock else ""}""",
-        ids=list(ids),
-    )
+    share = "FOR SHARE" if lock else ""
+    found = select(c, Check, "checks", among("id", ids), by="url_sha256, purpose", lock=share)
     return {one.id: one for one in found}
 
 

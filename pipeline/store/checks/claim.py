@@ -18,6 +18,7 @@ from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check, list_full_hosts
 from pipeline.store.database import build, execute, read_all, row
 from pipeline.store.posts.pins import PINS
+from pipeline.store.selection import walk_workspaces
 
 CANDIDATES = 8
 """Checks that are considered, so that several processes that claim at once find one each."""
@@ -54,13 +55,7 @@ _HOST = f"CASE WHEN purpose = 'music' THEN '' ELSE coalesce(regexp_replace({_NAM
 _IS_DUE = "verdict IS NULL AND next_at <= now() AND (lease_until IS NULL OR lease_until < now())"
 
 _CLAIM = f"""
-WITH RECURSIVE w AS (
-    (SELECT workspace_id FROM checks WHERE verdict IS NULL ORDER BY workspace_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT workspace_id FROM checks c WHERE verdict IS NULL AND c.workspace_id > w.workspace_id
-            ORDER BY workspace_id LIMIT 1)
-    FROM w WHERE w.workspace_id IS NOT NULL
-), candidates AS (
+WITH RECURSIVE {walk_workspaces("checks", "verdict IS NULL")}, candidates AS (
     SELECT x.id, x.due_at, x.host, coalesce(r.n, 0) AS running,
            (SELECT count(*) FROM host_slots h WHERE h.host = x.host AND h.workspace_id = w.workspace_id) AS held,
            CASE WHEN x.is_full OR coalesce(r.n, 0) >= :share THEN 2 WHEN r.n IS NULL THEN 0 ELSE 1 END AS turn

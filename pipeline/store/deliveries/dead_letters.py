@@ -21,10 +21,10 @@ from pipeline.store.deliveries.selection import (
     NAMED_COLUMNS,
     NAMES,
     POSTED,
-    DeliveryRow,
     ListFilter,
     select_posted,
 )
+from pipeline.store.posts.views import NamedDelivery
 from pipeline.store.selection import Keyset, equal, select
 
 Obstacle = Literal["armed", "live"]
@@ -34,10 +34,13 @@ Position = tuple[datetime, UUID]
 OLDEST = Keyset({"d.updated_at": "timestamptz", "d.id": "uuid"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetter(DeliveryRow):
+@dataclass(kw_only=True, slots=True)
+class DeadLetter(NamedDelivery):
     """A dead letter and its error. ``crashes``: workers that died with it; ``spent``: attempts used up."""
 
+    workspace: str
+    spent: int
+    crashes: int
     workspace_id: UUID
     armed: bool
     died_at: datetime

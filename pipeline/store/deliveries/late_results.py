@@ -107,6 +107,11 @@ def _find_contradiction(found: Any, live: Published) -> str | None:
     return None
 
 
+def _fence_off(found: Any) -> Mapping[str, Any]:
+    """Return the changes after which no message and no claim of before finds the delivery."""
+    return {"generation": found.generation + 1, "fence": found.fence + 1, "lease_until": None}
+
+
 def _publish(
     c: Connection,
     claimed: ClaimedDelivery,
@@ -125,15 +130,13 @@ def _publish(
         generation=found.generation,
         why="late proof" + (f"; ALARM: {alarm}" if alarm else ""),
         changes={
-            "generation": found.generation + 1,
-            "fence": found.fence + 1,
+            **_fence_off(found),
             "remote_id": live.remote_id,
             "url": live.url,
             "delivered_as": live.delivered_as,
             "notes": jsonb(dict(live.notes) or None),
             "published_at": found.now,
             "next_at": found.now,
-            "lease_until": None,
             "error": None,
         },
     )
@@ -164,9 +167,7 @@ def _block(c: Connection, claimed: ClaimedDelivery, found: Any, live: Published)
         generation=found.generation,
         why=f"ALARM: {verdict.error}",
         changes={
-            "generation": found.generation + 1,
-            "fence": found.fence + 1,
-            "lease_until": None,
+            **_fence_off(found),
             "armed_at": found.armed_at or found.now,
             "error": jsonb(error_to_dict(verdict.error)),
         },

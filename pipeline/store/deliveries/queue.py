@@ -100,7 +100,7 @@ _BY_ACCOUNT = Walk(
 _OF_POST = "posts p JOIN post_deliveries d ON d.post_id = p.id WHERE p.deleted_at IS NULL"
 _IS_DRAFT = f"p.status <> 'scheduled' AND p.due_at >= '{NO_TIME}'"
 """On a post ``p``: it has no time. An index finds the few."""
-_DRAFTS = Walk(
+BY_CREATION = Walk(
     branches=[f"{_OF_POST} AND {_IS_DRAFT}"],
     key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
     begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
@@ -174,7 +174,7 @@ def choose_walk(chosen: ListFilter, within: Within, *, newest: bool = False) -> 
     if state in _OF_STATE:
         return _OF_STATE[str(state)]
     if chosen.status == PostStatus.DRAFT:
-        return _DRAFTS if few is None else _walk_newest(few, _IS_DRAFT)
+        return BY_CREATION if few is None else _walk_newest(few, _IS_DRAFT)
     if not newest and (chosen.due_from is not None or chosen.due_until is not None):
         return _walk_span(spaces, chosen)
     if chosen.account is not None:
@@ -205,7 +205,7 @@ def narrow(walk: Walk, posts: Collection[UUID]) -> Walk:
 def _walk_newest(few: Sequence[UUID], also: str = "true") -> Walk:
     """Merge the posts of each workspace, the newest first. *also*: a condition on them."""
     return replace(
-        _DRAFTS,
+        BY_CREATION,
         branches=[f"{_OF_POST} AND p.workspace_id = :space_{n} AND {also}" for n in range(len(few))],
         values=_name_spaces(few),
     )

@@ -19,20 +19,13 @@ from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.holds import IS_UNAPPROVED
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
+from pipeline.store.selection import walk_workspaces
 
 NOW, EVER = timedelta(0), timedelta(days=36_500)
 
 
 _CANDIDATES = f"""
-WITH RECURSIVE w AS (
-    (SELECT workspace_id FROM deliveries
-     WHERE platform = :platform AND state IN ('scheduled', 'retrying') ORDER BY workspace_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT workspace_id FROM deliveries d
-            WHERE platform = :platform AND state IN ('scheduled', 'retrying') AND d.workspace_id > w.workspace_id
-            ORDER BY workspace_id LIMIT 1)
-    FROM w WHERE w.workspace_id IS NOT NULL
-)
+WITH RECURSIVE {walk_workspaces("deliveries", "platform = :platform AND state IN ('scheduled', 'retrying')")}
 SELECT x.id FROM w CROSS JOIN LATERAL (
     SELECT id, next_at, row_number() OVER (ORDER BY next_at) AS turn FROM (
         SELECT id, next_at FROM deliveries d

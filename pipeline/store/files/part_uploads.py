@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import has_row, insert, read_all, read_number, read_one
+from pipeline.store.database import has_row, insert, read_number, read_one
+from pipeline.store.selection import equal, select
 
 KEPT = timedelta(days=1)
 """How long after it was opened an upload may be resumed."""
@@ -101,5 +102,4 @@ def add_part(c: Connection, upload: UUID, first: int, part: StoredPart) -> bool:
 
 def list_parts(c: Connection, upload: UUID) -> list[StoredPart]:
     """Return the parts of an upload, in order."""
-    sql = "SELECT object, size FROM upload_parts WHERE file_id = :id ORDER BY first"
-    return read_all(c, StoredPart, sql, id=upload)
+    return select(c, StoredPart, "upload_parts", equal(file_id=upload), by="first")

@@ -338,3 +338,22 @@ def count_after(
         **_ENDS.bind(ends.items()),
     )
     return {r.account: (r.posts, r.first) for r in found}
+
+
+# --- the names that a workspace's files give our columns, kept by name ------------------------------------------------
+
+
+def list_presets(c: Connection, workspace: UUID) -> dict[str, Mapping[str, str]]:
+    """Return the presets of a workspace by name."""
+    found = rows(c, "SELECT name, columns FROM import_presets WHERE workspace_id = :w", w=workspace)
+    return {r.name: r.columns for r in found}
+
+
+def save_preset(c: Connection, workspace: UUID, name: str, columns: Mapping[str, str]) -> None:
+    """Keep a preset, instead of an earlier one of its name; an empty one removes it."""
+    if not columns:
+        sql = "DELETE FROM import_presets WHERE workspace_id = :w AND name = :name"
+        execute(c, sql, w=workspace, name=name)
+        return
+    again = "(workspace_id, name) DO UPDATE SET columns = excluded.columns"
+    insert(c, "import_presets", conflict=again, workspace_id=workspace, name=name, columns=jsonb(columns))

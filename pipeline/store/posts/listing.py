@@ -19,6 +19,7 @@ from pipeline.domain.post import PostStatus
 from pipeline.store.database import read_column
 from pipeline.store.deliveries.holds import quote
 from pipeline.store.deliveries.queue import (
+    BY_CREATION,
     BY_DUE,
     BY_IMPORT,
     SOME,
@@ -33,6 +34,7 @@ from pipeline.store.deliveries.queue_posts import list_queued_posts
 from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD, ListFilter, Order
 from pipeline.store.posts import pages
 from pipeline.store.posts.views import PostView, read_posts
+from pipeline.store.rollups.time_buckets import IS_OVERDUE
 from pipeline.store.selection import Keyset, among, equal, where_given
 
 
@@ -59,8 +61,6 @@ _OF_STATE = {
 _HELD = frozenset(State) - {State.PUBLISHED, State.FAILED, State.CANCELLED, State.BLOCKED}
 _PLANNED = WAITING | {State.ACCEPTED}
 """The states of the index ``deliveries_planned``; ``deliveries_by_due`` has the others."""
-_OVERDUE = "due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())"
-"""Of a scheduled post; ``rollups/time_buckets.py`` says why the bounds are written like this."""
 
 
 def list_statuses(chosen: ListFilter) -> frozenset[PostStatus]:
@@ -183,7 +183,7 @@ def _walk_created(workspace: UUID, chosen: ListFilter) -> Walk:
         [own] if statuses == _EVERY else [f"{own} AND status = '{status}'" for status in sorted(statuses)]
     )
     if chosen.status == PostStatus.PENDING:
-        sources.append(f"{own} AND status = '{PostStatus.SCHEDULED}' AND {_OVERDUE} OFFSET 0")
+        sources.append(f"{own} AND status = '{PostStatus.SCHEDULED}' AND {IS_OVERDUE} OFFSET 0")
     span = where_given(
         {
             "walk_since": "p.created_at >= CAST(:walk_since AS timestamptz)",
@@ -192,12 +192,11 @@ def _walk_created(workspace: UUID, chosen: ListFilter) -> Walk:
         walk_since=chosen.created_from,
         walk_until=chosen.created_until,
     )
-    return Walk(
+    return replace(
+        BY_CREATION,
         branches=[
             f"({source}) p JOIN post_deliveries d ON d.post_id = p.id WHERE {span}" for source in sources
         ],
-        key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
-        begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
         values={"space_0": workspace, **span.values},
     )
 
@@ -209,7 +208,7 @@ def _walk_due(workspace: UUID, chosen: ListFilter) -> Walk:
     scheduled, rest = BY_DUE
     conditions = [scheduled] if PostStatus.SCHEDULED in statuses else []
     if chosen.status == PostStatus.PENDING:
-        conditions = [f"{scheduled} AND p.{_OVERDUE}"]
+        conditions = [f"{scheduled} AND p.{IS_OVERDUE}"]
     span = bind_span(chosen)
     if not _UNSETTLED.issuperset(others):
         return walk_due([workspace], span, [*conditions, rest])

@@ -57,8 +57,8 @@ class PostView(PostContent):
 
 
 @dataclass(kw_only=True, slots=True)
-class DeliveryView:
-    """One delivery of a post."""
+class NamedDelivery:
+    """A delivery, as every list names it."""
 
     id: UUID
     post_id: UUID
@@ -67,19 +67,31 @@ class DeliveryView:
     platform: str
     state: str
     reason: str | None
+    generation: int
+    due_at: datetime
+    error: Mapping[str, Any] | None
+
+
+@dataclass(kw_only=True, slots=True)
+class HeldDelivery(NamedDelivery):
+    """A delivery, what it waits for, and what it became."""
+
     held_for: Hold | None
     """Why it waits."""
     next_at: datetime | None
     """When it is touched next, if that is known and to come."""
-    due_at: datetime
     armed_at: datetime | None
     published_at: datetime | None
     remote_id: str | None
     url: str | None
     delivered_as: str | None
-    error: Mapping[str, Any] | None
+
+
+@dataclass(kw_only=True, slots=True)
+class DeliveryView(HeldDelivery):
+    """One delivery of a post."""
+
     last_attempted_at: datetime | None
-    generation: int
     removed: bool
     """An edit took the account off the post."""
     url_pending: bool

@@ -149,7 +149,11 @@ def create_undo(c: Connection, caller: Caller, undone: SteeringJob) -> UUID:
 def find_undo(c: Connection, undone: SteeringJob) -> SteeringJob | None:
     """Return the job that undoes another one, whichever key asked for it; None: none does."""
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = :w AND token = :token"
-    found = row(c, sql, w=undone.workspace_id, token=_compute_undo_token(undone.id))
+    return _find(c, sql, w=undone.workspace_id, token=_compute_undo_token(undone.id))
+
+
+def _find(c: Connection, sql: str, **values: Any) -> SteeringJob | None:
+    found = row(c, sql, **values)
     return None if found is None else _to_job(found)
 
 
@@ -167,7 +171,7 @@ def find_job(
 ) -> SteeringJob | None:
     """Return a job by its id or token; a key that is restricted to accounts sees its own."""
     own = restrict_files(caller)
-    found = row(
+    return _find(
         c,
         f"""SELECT {_COLUMNS} FROM steering_jobs WHERE {own} AND (id = :id OR token = :token)
             {"FOR UPDATE" if lock else ""}""",
@@ -175,7 +179,6 @@ def find_job(
         token=token,
         **own.values,
     )
-    return None if found is None else _to_job(found)
 
 
 _NEWEST = Keyset({"id": "uuid"}, descending=True)
@@ -208,8 +211,7 @@ def list_waiting(c: Connection, identity: UUID) -> list[UUID]:
 def lock_job(c: Connection, claimed: SteeringJob) -> SteeringJob | None:
     """Lock a job and return it as it is now; None if it is in another state than when it was claimed."""
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE id = :id AND state = :state FOR UPDATE"
-    found = row(c, sql, id=claimed.id, state=claimed.state)
-    return None if found is None else _to_job(found)
+    return _find(c, sql, id=claimed.id, state=claimed.state)
 
 
 KEEP_COUNTS = timedelta(hours=1)

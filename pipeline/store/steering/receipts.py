@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.steering import Verb
+from pipeline.store import selection
 from pipeline.store.arrays import Records
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import execute, jsonb, plan_and_read, read_all, read_column, rows, run_many
@@ -350,23 +351,13 @@ def list_receipts(
 ) -> list[Receipt]:
     """Return a page of receipts by delivery; *after*: the last of the page before."""
     of_outcome = where_given({"outcome": "outcome = :outcome"}, outcome=outcome)
-    start = _BY_DELIVERY.start_after(None if after is None else [after])
-    chosen = equal(job_id=job) & of_outcome & start
-    return read_all(
-        c,
-        Receipt,
-        f"""SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
-            WHERE {chosen} ORDER BY {_BY_DELIVERY.order} LIMIT :n""",
-        n=limit,
-        **chosen.values,
+    chosen, start = equal(job_id=job) & of_outcome, None if after is None else [after]
+    return selection.select(
+        c, Receipt, "steering_receipts", chosen, by=_BY_DELIVERY, after=start, limit=limit
     )
 
 
 def has_generation(c: Connection, generations: Mapping[UUID, int]) -> bool:
     """Return True if every delivery has the generation that is given for it."""
-    found = rows(
-        c,
-        "SELECT id, generation FROM post_deliveries WHERE id = ANY (CAST(:ids AS uuid[]))",
-        ids=[*generations],
-    )
-    return {r.id: r.generation for r in found} == generations
+    sql = "SELECT id, generation FROM post_deliveries WHERE id = ANY (CAST(:ids AS uuid[]))"
+    return dict(rows(c, sql, ids=[*generations])) == generations
