@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
-from pipeline.store.accounts import groups as store
+from pipeline.store.accounts import accounts as store
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.audit import record_change
 

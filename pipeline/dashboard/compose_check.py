@@ -38,8 +38,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import pick
 from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.stages.post_rules import describe_account
-from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.groups import AccountGroup, list_groups
+from pipeline.store.accounts.accounts import AccountGroup, AccountRow, find_accounts, list_groups
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files.files import File, find_own
 

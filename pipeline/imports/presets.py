@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pipeline.imports.columns import Columns, FileProblem
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
-from pipeline.store.imports import presets as store
+from pipeline.store.imports import imports as store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ called, threads need nothing copied to them, and a call that forgets the actor d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -20,8 +20,8 @@ from pydantic_core import to_jsonable_python
 from sqlalchemy import Connection
 
 from pipeline.domain.audit import Actor, ActorKind, bound_side, keep_changed
-from pipeline.store.database import insert, jsonb, row, rows
-from pipeline.store.selection import Keyset, where_given
+from pipeline.store.database import build, insert, jsonb, list_columns, read_all, read_one, row, rows
+from pipeline.store.selection import Keyset, delete_oldest, where_given
 
 Kind = Literal[
     "account",
@@ -79,7 +79,7 @@ class AuditFilter:
     subject: str | None = None
 
 
-_COLUMNS = ", ".join(AuditRow.__dataclass_fields__)
+_COLUMNS = list_columns(AuditRow)
 _CONDITIONS: Mapping[str, str] = {
     "since": "at >= :since",
     "until": "at < :until",
@@ -129,8 +129,9 @@ def record_change(
 
 def find_actor(c: Connection, verbs: tuple[str, ...], kind: Kind, subject_id: UUID) -> Actor | None:
     """Return who last did one of these to a subject; None: no row says so."""
-    found = row(
+    return read_one(
         c,
+        Actor,
         """SELECT actor_kind AS kind, actor_name AS name, actor_id AS id, address, request_id FROM audit
            WHERE subject = :subject AND kind = :kind AND verb = ANY(:verbs)
            ORDER BY at DESC, id DESC LIMIT 1""",
@@ -138,7 +139,6 @@ def find_actor(c: Connection, verbs: tuple[str, ...], kind: Kind, subject_id: UU
         kind=kind,
         verbs=[*verbs],
     )
-    return None if found is None else Actor(**found._mapping)
 
 
 def list_makers(
@@ -165,7 +165,7 @@ def list_changes(
 ) -> list[AuditRow]:
     """Return a page of audit rows by keyset, oldest first unless *newest_first*; *after*: the last row before it."""
     sql, values = build_query(chosen, limit, after, newest_first=newest_first)
-    return [AuditRow(**r._asdict()) for r in rows(c, sql, **values)]
+    return read_all(c, AuditRow, sql, **values)
 
 
 def build_query(
@@ -173,7 +173,7 @@ def build_query(
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement of ``list_changes`` and its values."""
     order = Keyset({"at": "timestamptz", "id": "bigint"}, descending=newest_first)
-    requested = where_given(_CONDITIONS, **{name: getattr(chosen, name) for name in _CONDITIONS})
+    requested = where_given(_CONDITIONS, **asdict(chosen))
     requested = requested & order.start_after(after)
     sql = f"SELECT {_COLUMNS} FROM audit WHERE {requested} ORDER BY {order.order} LIMIT :n"
     return sql, {**requested.values, "n": limit}
@@ -203,9 +203,8 @@ def list_history(
     *administers*: where also keys, webhooks and the workspace itself; None: and what belongs to no workspace. A page
     of each workspace is read, by index.
     """
-    given = {name: getattr(chosen, name) for name in _CONDITIONS}
     own = None if administers is None else tuple(administers)
-    requested = where_given(_OF_HISTORY, **given, administers=own) & _NEWEST.start_after(after)
+    requested = where_given(_OF_HISTORY, **asdict(chosen), administers=own) & _NEWEST.start_after(after)
 
     def select(place: str) -> str:
         return f"""(SELECT {_COLUMNS} FROM audit WHERE {place} AND kind <> 'file' AND {requested}
@@ -220,7 +219,7 @@ def list_history(
         parts.append(select("workspace_id IS NULL"))
     sql = f"SELECT * FROM ({' UNION ALL '.join(parts)}) found ORDER BY {_NEWEST.order} LIMIT :n"
     found = rows(c, sql, **requested.values, n=limit, within=list(within or ()))
-    return [AuditRow(**r._asdict()) for r in found]
+    return [build(AuditRow, r) for r in found]
 
 
 def delete_expired(c: Connection, keep: timedelta, limit: int) -> int:
@@ -230,12 +229,6 @@ def delete_expired(c: Connection, keep: timedelta, limit: int) -> int:
         "SELECT set_config('slipway.audit_expired', (now() - CAST(:keep AS interval))::text, true)",
         keep=keep,
     )
-    found = rows(
-        c,
-        """DELETE FROM audit WHERE (at, id) IN (
-               SELECT at, id FROM audit WHERE at < now() - CAST(:keep AS interval) ORDER BY at, id LIMIT :n)
-           RETURNING id""",
-        keep=keep,
-        n=limit,
+    return delete_oldest(
+        c, "audit", "at < now() - CAST(:keep AS interval)", by="at, id", limit=limit, keep=keep
     )
-    return len(found)

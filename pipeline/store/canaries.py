@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from pipeline.domain.level import LEVEL
-from pipeline.store.database import jsonb, read_all, row, rows
+from pipeline.store.database import execute, jsonb, read_all, rows
 
 LEVEL_AGE = timedelta(minutes=1)
 """How long the level of a worker counts after the last message it took, while only older ones take more."""
@@ -27,15 +27,14 @@ TOO_NEW = f"(d.level > 1 AND d.level > {WORKER_LEVEL.format(of='d')}) IS TRUE"
 
 def record_consumed(c: Connection, queues: Collection[str], level: int = LEVEL) -> None:
     """Record that workers of this level take messages from these queues now."""
-    row(
+    execute(
         c,
         """INSERT INTO canaries AS k (queue, taken_at, level, level_at)
            SELECT q, now(), :level, now() FROM unnest(CAST(:queues AS text[])) AS q ORDER BY q
            ON CONFLICT (queue) DO UPDATE SET taken_at = greatest(k.taken_at, excluded.taken_at),
                (level, level_at) = (SELECT excluded.level, excluded.level_at UNION ALL SELECT k.level, k.level_at
                    WHERE k.level > excluded.level AND k.level_at > now() - CAST(:age AS interval)
-                   ORDER BY 1 DESC LIMIT 1)
-           RETURNING queue""",
+                   ORDER BY 1 DESC LIMIT 1)""",
         queues=list(queues),
         level=level,
         age=LEVEL_AGE,
@@ -70,7 +69,7 @@ def record_host(
     c: Connection, queues: Collection[str], name: str, facts: Mapping[str, str | None] | None
 ) -> None:
     """Record that a worker of this host consumes these queues, with its report. None: it no longer does."""
-    rows(
+    execute(
         c,
         """WITH mine AS (
                SELECT queue FROM canaries WHERE queue = ANY(CAST(:queues AS text[])) ORDER BY queue FOR UPDATE)
@@ -79,7 +78,7 @@ def record_host(
                WHERE h.key <> :name AND CAST(h.value ->> 'at' AS timestamptz) > now() - CAST(:kept AS interval)), '{}')
                || CASE WHEN CAST(:facts AS jsonb) IS NULL THEN '{}' ELSE jsonb_build_object(
                    CAST(:name AS text), CAST(:facts AS jsonb) || jsonb_build_object('at', now())) END
-           FROM mine WHERE k.queue = mine.queue RETURNING k.queue""",
+           FROM mine WHERE k.queue = mine.queue""",
         queues=list(queues),
         name=name,
         facts=jsonb(facts),

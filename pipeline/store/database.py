@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from functools import lru_cache
-from typing import Any, TypeVar
+from enum import Enum
+from functools import cache, lru_cache
+from types import UnionType
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import psycopg
 from psycopg import RawCursor
 from psycopg.rows import no_result
 from psycopg.types.json import Jsonb, set_json_loads
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -72,21 +74,15 @@ class Database:
     def begin_brief(self) -> Iterator[Connection]:
         """Open a transaction whose locks others wait for: it ends soon if this process freezes in it."""
         with self.begin() as connection:
-            _execute(
-                connection,
-                f"SET LOCAL idle_in_transaction_session_timeout = {int(self.frozen * 1000)}",
-                {},
-            )
+            execute(connection, f"SET LOCAL idle_in_transaction_session_timeout = {int(self.frozen * 1000)}")
             yield connection
 
     @contextmanager
     def begin_read(self, seconds: float) -> Iterator[Connection]:
         """Open a transaction that may only read, and whose statements end within *seconds*. Raises Unreachable."""
         with self.begin() as connection:
-            _execute(
-                connection,
-                f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}",
-                {},
+            execute(
+                connection, f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}"
             )
             yield connection
 
@@ -192,6 +188,24 @@ def require_row(connection: Connection, missing: str, sql: str, /, **values: Any
     return found
 
 
+def execute(connection: Connection, sql: str, /, **values: Any) -> int:
+    """Execute one statement and return how many rows it changed, or found."""
+    return _execute(connection, sql, values).rowcount
+
+
+def require_value(
+    connection: Connection,
+    kind: type[T],  # noqa: ARG001  for the types
+    missing: str,
+    sql: str,
+    /,
+    **values: Any,
+) -> T:
+    """Execute one statement and return the first column of its first row. Raises LookupError, with *missing*."""
+    value: T = require_row(connection, missing, sql, **values)[0]
+    return value
+
+
 def find_value(connection: Connection, kind: type[T], sql: str, /, **values: Any) -> T | None:  # noqa: ARG001  for the types
     """Execute one statement and return the only column of its first row, which is of this type; None without a row."""
     found = row(connection, sql, **values)
@@ -204,16 +218,60 @@ def read_number(connection: Connection, sql: str, /, **values: Any) -> int:
     return int(find_value(connection, int, sql, **values) or 0)
 
 
-def read_all(connection: Connection, make: Callable[..., T], sql: str, /, **values: Any) -> list[T]:
-    """Execute one statement and return what *make* makes of each row, by the names of its columns."""
-    return [make(**r._mapping) for r in rows(connection, sql, **values)]
+def read_column(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
+    """Execute one statement and return the first column of all rows."""
+    return [r[0] for r in rows(connection, sql, **values)]
 
 
-def insert(connection: Connection, table: str, /, *, returning: str = "1 AS one", **values: Any) -> Any:
-    """Insert a row, each value into the column of its name, and return the columns of *returning*."""
+def read_all(connection: Connection, model: Callable[..., T], sql: str, /, **values: Any) -> list[T]:
+    """Execute one statement and return each row as a *model*."""
+    return [build(model, r) for r in rows(connection, sql, **values)]
+
+
+def read_one(connection: Connection, model: Callable[..., T], sql: str, /, **values: Any) -> T | None:
+    """Execute one statement and return its first row as a *model*, or None."""
+    found = row(connection, sql, **values)
+    return None if found is None else build(model, found)
+
+
+def build(model: Callable[..., T], found: Any, **more: Any) -> T:
+    """Return a row as a *model*, by the names of its columns, and *more* values; enumerations as their members."""
+    values = {**found._mapping, **more}
+    return model(
+        **{
+            name: values[name] if kind is None or values[name] is None else kind(values[name])
+            for name, kind in _find_kinds(model).items()
+            if name in values
+        }
+    )
+
+
+def list_columns(model: Callable[..., Any]) -> str:
+    """Return the columns that make a *model*, as SQL."""
+    return ", ".join(_find_kinds(model))
+
+
+@cache
+def _find_kinds(model: Callable[..., Any]) -> Mapping[str, type[Enum] | None]:
+    """Return the fields of a class, each with the enumeration whose members are its values, if they are."""
+    hints = {name: hint for name, hint in get_type_hints(model).items() if hint is not ClassVar}
+    parts = {name: get_args(one) if get_origin(one) is UnionType else [one] for name, one in hints.items()}
+    return {
+        name: next((one for one in some if isinstance(one, type) and issubclass(one, Enum)), None)
+        for name, some in parts.items()
+    }
+
+
+def insert(
+    connection: Connection, table: str, /, *, returning: str = "1 AS one", conflict: str = "", **values: Any
+) -> Any:
+    """Insert a row, each value into the column of its name, and return the columns of *returning*.
+
+    *conflict*: the SQL after ON CONFLICT, ``(name) DO NOTHING``: None where there is such a row.
+    """
     bound = ", ".join(f":{name}" for name in values)
-    sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({bound}) RETURNING {returning}"
-    return row(connection, sql, **values)
+    rest = f"{conflict and f'ON CONFLICT {conflict}'} RETURNING {returning}"
+    return row(connection, f"INSERT INTO {table} ({', '.join(values)}) VALUES ({bound}) {rest}", **values)
 
 
 def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, Any]]) -> list[Any | None]:
@@ -293,6 +351,11 @@ def jsonb(value: Any) -> Jsonb | None:
     return None if value is None else Jsonb(value)
 
 
+def hash_text(text: str) -> bytes:
+    """Return the SHA-256 of a text, also of one that is not valid Unicode."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
 _lock = threading.Lock()
 _last = 0
 
@@ -309,44 +372,3 @@ def new_id() -> UUID:
     millis, fraction = divmod(now, 4096)
     random = int.from_bytes(os.urandom(8), "big") >> 2
     return UUID(int=(millis << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | random)
-
-
-# --- array literals: the driver's own list adapter costs more than the insert they feed ------------------------------
-
-
-def write_words(values: Iterable[object]) -> str:
-    """Write values that need no quotes: numbers and words of the code."""
-    return _join(map(str, values))
-
-
-def write_ids(values: Iterable[UUID | None]) -> str:
-    """Write UUIDs without dashes, which PostgreSQL reads as well and which are cheaper to write."""
-    return _join(["NULL" if v is None else v.hex for v in values])
-
-
-def write_texts(values: Iterable[str | None]) -> str:
-    """Write texts in quotes."""
-    return _join(["NULL" if v is None else _quote(v) for v in values])
-
-
-def write_jsons(values: Iterable[Any]) -> str:
-    """Write values as JSON texts."""
-    return _join(["NULL" if v is None else _quote(to_json(v).decode()) for v in values])
-
-
-def write_times(values: Iterable[datetime | None]) -> str:
-    """Write times in UTC; a JSON list of times differs from PostgreSQL's only in its brackets."""
-    return "{" + to_json(list(values)).decode()[1:-1] + "}"
-
-
-def write_bytes(values: Iterable[bytes | None]) -> str:
-    r"""Write hexadecimal bytea (``\x…``); within an array its backslash is escaped."""
-    return _join(["NULL" if v is None else rf'"\\x{v.hex()}"' for v in values])
-
-
-def _join(words: Iterable[str]) -> str:
-    return "{" + ",".join(words) + "}"
-
-
-def _quote(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -10,15 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import find_value, has_row, jsonb, read_all, read_number, row, rows
+from pipeline.store.database import (
+    build,
+    find_value,
+    has_row,
+    jsonb,
+    list_columns,
+    read_column,
+    read_number,
+    row,
+)
 from pipeline.store.jobs import JobTable
 from pipeline.store.moves import NEWEST_MOVE
-from pipeline.store.selection import Keyset, where_given
+from pipeline.store.selection import Keyset, select, where_given
 
 
 class DeletionState(StrEnum):
@@ -60,7 +70,6 @@ class Deletion:
         return
 
 
-_COLUMNS = ", ".join(Deletion.__dataclass_fields__)
 _PARTS = ("accepted, scheduled, retrying", "blocked", "queued, publishing", "preparing, processing, unknown")
 """The unsettled states, as the partial indexes of deliveries group them."""
 _WAITING = " UNION ALL ".join(
@@ -121,8 +130,7 @@ def list_deletions(c: Connection, name_or_id: str | None = None, *, working: boo
         given=name_or_id,
         states=["closing", "erasing"] if working else None,
     )
-    sql = f"SELECT {_COLUMNS} FROM deletions WHERE {chosen} ORDER BY created_at DESC"
-    return read_all(c, Deletion, sql, **chosen.values)
+    return select(c, Deletion, "deletions", chosen, by="created_at DESC")
 
 
 _ORDER = Keyset({"post_id": "uuid"})
@@ -131,14 +139,8 @@ _ORDER = Keyset({"post_id": "uuid"})
 def list_waiting(c: Connection, workspace: UUID, limit: int, after: UUID | None = None) -> list[UUID]:
     """Return posts with a delivery that has not settled, in order of their ids."""
     start = _ORDER.start_after(None if after is None else [after])
-    found = rows(
-        c,
-        f"SELECT DISTINCT post_id FROM ({_WAITING}) d WHERE {start} ORDER BY post_id LIMIT :n",
-        w=workspace,
-        n=limit,
-        **start.values,
-    )
-    return [r.post_id for r in found]
+    sql = f"SELECT DISTINCT post_id FROM ({_WAITING}) d WHERE {start} ORDER BY post_id LIMIT :n"
+    return read_column(c, sql, w=workspace, n=limit, **start.values)
 
 
 def count_waiting(c: Connection, workspace: UUID) -> int:
@@ -175,8 +177,8 @@ def find_name(c: Connection, workspace: UUID) -> str | None:
 JOBS = JobTable(
     name="deletions",
     noun="workspace",
-    columns=_COLUMNS,
-    to_job=lambda found: Deletion(**found._asdict()),
+    columns=list_columns(Deletion),
+    to_job=partial(build, Deletion),
     working="state IN ('closing', 'erasing')",
     list_begun_by=lambda _: ("delete",),
     of_closed=True,

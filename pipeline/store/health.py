@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from pipeline.store.database import QUERY_CANCELED, has_row, require_row, row
+from pipeline.store.database import QUERY_CANCELED, has_row, require_value, row
 
 T = TypeVar("T")
 CHECK_SECONDS = 2.0
@@ -23,9 +23,7 @@ def ping(c: Connection) -> bool:
 
 def database_now(c: Connection) -> datetime:
     """Return the database's clock: the start of this transaction."""
-    found = require_row(c, "The database returned no time.", "SELECT now() AS now")
-    instant: datetime = found.now
-    return instant
+    return require_value(c, datetime, "The database returned no time.", "SELECT now() AS now")
 
 
 def set_statement_timeout(c: Connection, longest: timedelta) -> None:

@@ -6,14 +6,14 @@ that comes concurrently waits for that transaction's end.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import has_row, hash_text
+from pipeline.store.selection import delete_oldest, equal, find, where
 
 KEEP = timedelta(days=1)
 """How long a key is known."""
@@ -41,10 +41,10 @@ class Claimed:
 
 def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
     """Claim the key for a resource of this transaction; return the earlier claim if there is one of the last day."""
-    taken = row(
+    is_taken = has_row(
         c,
         """INSERT INTO idempotency_keys AS k (key_id, operation, value_sha256, request_sha256, resource)
-           VALUES (:caller, :operation, :value, :request, :resource)
+           VALUES (:key_id, :operation, :value_sha256, :request, :resource)
            ON CONFLICT (key_id, operation, value_sha256) DO UPDATE
                SET request_sha256 = excluded.request_sha256, resource = excluded.resource, created_at = now()
                WHERE k.created_at < now() - CAST(:keep AS interval)
@@ -54,38 +54,20 @@ def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
         resource=resource,
         keep=KEEP,
     )
-    return None if taken is not None else find_claim(c, key)
+    return None if is_taken else find_claim(c, key)
 
 
 def find_claim(c: Connection, key: IdempotencyKey) -> Claimed | None:
     """Return the claim of the key, if there is one of the last day."""
-    known = row(
-        c,
-        """SELECT request_sha256, resource FROM idempotency_keys
-           WHERE key_id = :caller AND operation = :operation AND value_sha256 = :value
-             AND created_at >= now() - CAST(:keep AS interval)""",
-        **_name(key),
-        keep=KEEP,
-    )
-    if known is None:
-        return None
-    return Claimed(request_sha256=bytes(known.request_sha256), resource=known.resource)
+    known = where("created_at >= now() - CAST(:keep AS interval)", keep=KEEP)
+    return find(c, Claimed, "idempotency_keys", equal(**_name(key)) & known)
 
 
 def _name(key: IdempotencyKey) -> dict[str, object]:
-    value = hashlib.sha256(key.value.encode()).digest()
-    return {"caller": key.key_id, "operation": key.operation, "value": value}
+    return {"key_id": key.key_id, "operation": key.operation, "value_sha256": hash_text(key.value)}
 
 
 def delete_expired(c: Connection, limit: int) -> int:
     """Delete up to *limit* of the keys that are not known any more, the oldest first; return how many."""
-    found = rows(
-        c,
-        """DELETE FROM idempotency_keys WHERE (key_id, operation, value_sha256) IN (
-               SELECT key_id, operation, value_sha256 FROM idempotency_keys
-               WHERE created_at < now() - CAST(:keep AS interval)
-               ORDER BY created_at LIMIT :n FOR UPDATE SKIP LOCKED) RETURNING resource""",
-        keep=KEEP,
-        n=limit,
-    )
-    return len(found)
+    old = "created_at < now() - CAST(:keep AS interval)"
+    return delete_oldest(c, "idempotency_keys", old, by="created_at", limit=limit, keep=KEEP)

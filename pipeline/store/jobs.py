@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.level import LEVEL
 from pipeline.store.audit import Kind
-from pipeline.store.database import Database, find_value, jsonb, require_row, row, rows
+from pipeline.store.database import Database, find_value, jsonb, read_column, require_row, row
 
 LEASE = timedelta(seconds=7)
 """After which another worker may take the job of one that died; each step extends it."""
@@ -146,7 +146,7 @@ def list_unclaimed(
 
     Each is returned again after as long: the next message may wait in a long queue.
     """
-    found = rows(
+    return read_column(
         c,
         f"""UPDATE {table.name} SET touched_at = now() WHERE id = ANY(ARRAY(
                 SELECT id FROM {table.name} WHERE {table.working} AND touched_at < now() - :idle
@@ -156,4 +156,3 @@ def list_unclaimed(
         n=limit,
         level=level,
     )
-    return [r.id for r in found]

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from adapters.errors import RateLimited
 from pipeline.domain.hold import INTENDED
 from pipeline.store.auth.sessions import list_audiences
-from pipeline.store.database import require_row, row, rows
+from pipeline.store.database import build, execute, read_all, read_column, read_number, require_row, row, rows
 from pipeline.store.deliveries.history import Move
 from pipeline.store.posts.options import REWRITTEN_DUE
 
@@ -74,7 +74,7 @@ def save_position(
     c: Connection, reader: Reader, done: int, watermark: Watermark, at: datetime | None = None
 ) -> None:
     """Store that everything up to an id is read. *at*: of the last move that was read."""
-    row(c, _SAVE, reader=reader, done=done, at=at, **asdict(watermark))
+    execute(c, _SAVE, reader=reader, done=done, at=at, **asdict(watermark))
 
 
 def _compute_watermark(c: Connection, before: Any) -> Watermark:
@@ -83,9 +83,8 @@ def _compute_watermark(c: Connection, before: Any) -> Watermark:
     ``before``: the watermark that was computed last, or the row of a position.
     """
     # in this order: a transaction with a smaller id than the one seen holds its lock already
-    seen = row(c, NEWEST_MOVE)
-    writers = [r.id for r in rows(c, _WRITERS)]
-    highest: int = 0 if seen is None else seen.id
+    highest = read_number(c, NEWEST_MOVE)
+    writers = read_column(c, _WRITERS)
     if not writers:
         return Watermark(proven=highest, seen=highest, writers=[])
     if set(before.writers).isdisjoint(writers):
@@ -156,7 +155,7 @@ UPDATE move_progress SET done = :done, proven = :proven, seen = :seen, writers =
     exported_at = CASE WHEN :done < :proven THEN greatest(exported_at, CAST(:at AS timestamptz))
                        WHEN :writers = '{}'::text[] THEN now()
                        WHEN :writers <> writers THEN seen_at ELSE exported_at END
-WHERE reader = :reader RETURNING done
+WHERE reader = :reader
 """
 
 
@@ -226,7 +225,7 @@ def read_batch(c: Connection, limit: int) -> Batch | None:
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
     done = min(watermark.proven, position.done + limit)
     found = rows(c, _MOVES, done=position.done, until=done, intended=_INTENDED)
-    moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
+    moves = [build(MoveFacts, r) for r in found if r.workspace_id is not None]
     return Batch(moves=moves, done=done, left=watermark.proven - done, watermark=watermark)
 
 
@@ -245,7 +244,7 @@ def read_workspace_moves(c: Connection, workspace: UUID, after: int | None, limi
     row(c, "SELECT set_config('enable_seqscan', 'off', true)")
     until = min(watermark.proven, start + SPAN)
     asked = {"done": start, "until": until, "workspace": workspace, "n": limit, "intended": _INTENDED}
-    moves = [MoveFacts(**r._mapping) for r in rows(c, _WORKSPACE_MOVES, **asked)]
+    moves = read_all(c, MoveFacts, _WORKSPACE_MOVES, **asked)
     done = moves[-1].id if len(moves) == limit else max(start, until)
     return Batch(moves=moves, done=done, left=max(0, watermark.proven - done), watermark=watermark)
 
@@ -258,13 +257,13 @@ def save_batch(c: Connection, batch: Batch) -> None:
 
 def record_pauses(c: Connection) -> None:
     """Record which pauses are in force now, so that what they held is not taken for late; forget old ones."""
-    rows(
+    execute(
         c,
         """INSERT INTO seen_pauses (scope, target, since, seen_at)
            SELECT scope, target, since, clock_timestamp() FROM pauses ORDER BY scope, target
-           ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at RETURNING scope""",
+           ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at""",
     )
-    rows(c, "DELETE FROM seen_pauses WHERE seen_at < now() - interval '30 days' RETURNING scope")
+    execute(c, "DELETE FROM seen_pauses WHERE seen_at < now() - interval '30 days'")
 
 
 LIMIT = 2000
@@ -312,17 +311,16 @@ def read_live(c: Connection, before: Watermark | None, sessions: Collection[UUID
     """
     exported = require_row(c, "The row of move_progress is missing.", _POSITION, reader="export")
     start: Any = before or exported
-    last = row(c, NEWEST_MOVE)
-    highest = start.proven if last is None else last.id
-    watermark, moves = Watermark(proven=start.proven, seen=start.seen, writers=start.writers), []
+    highest = read_number(c, NEWEST_MOVE)
+    watermark, moves = build(Watermark, start) if before is None else before, list[LiveMove]()
     if highest > start.proven:
         watermark = _compute_watermark(c, start)
         row(c, "SELECT set_config('enable_seqscan', 'off', true)")
-        moves = rows(c, _LIVE_MOVES, proven=start.proven, n=LIMIT + 1)
+        moves = read_all(c, LiveMove, _LIVE_MOVES, proven=start.proven, n=LIMIT + 1)
     return Reading(
         watermark=watermark,
         last=highest,
-        moves=[LiveMove(**m._mapping) for m in moves[:LIMIT]],
+        moves=moves[:LIMIT],
         is_cut=len(moves) > LIMIT,
         counted=exported.done,
         audiences=list_audiences(c, sessions),

@@ -16,7 +16,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.receipt import Head, content_sha256, issue
-from pipeline.store.database import row, rows
+from pipeline.store.arrays import Records
+from pipeline.store.database import build, execute, find_value, read_column, rows
 from pipeline.store.moves import lock_position, save_position
 from pipeline.store.posts.options import OWN_CAPTION, OWN_MEDIA, REWRITTEN, REWRITTEN_DUE
 from pipeline.store.selection import where_given
@@ -67,16 +68,11 @@ _HEADS = """
 SELECT workspace_id, sequence, hash, greatest(issued_at, clock_timestamp()) AS issued_at FROM receipt_heads
 WHERE workspace_id = ANY(CAST(:ids AS uuid[])) ORDER BY workspace_id FOR UPDATE
 """
-_ADD_LINES = """
-INSERT INTO receipts (workspace_id, sequence, move_id, issued_at, line)
-SELECT * FROM unnest(CAST(:w AS uuid[]), CAST(:s AS bigint[]), CAST(:m AS bigint[]), CAST(:at AS timestamptz[]),
-                     CAST(:lines AS text[]))
-RETURNING sequence
-"""
-_ADVANCE_HEADS = """
-UPDATE receipt_heads h SET sequence = x.s, hash = x.hash, issued_at = x.at
-FROM unnest(CAST(:w AS uuid[]), CAST(:s AS bigint[]), CAST(:h AS text[]), CAST(:at AS timestamptz[]))
-     AS x (w, s, hash, at) WHERE h.workspace_id = x.w RETURNING h.sequence
+_LINES = Records("workspace_id uuid, sequence bigint, move_id bigint, issued_at timestamptz, line text")
+_ADD_LINES = f"INSERT INTO receipts ({_LINES.columns}) SELECT * FROM {_LINES}"
+_ENDS = Records("w uuid, s bigint, hash text, at timestamptz")
+_ADVANCE_HEADS = f"""
+UPDATE receipt_heads h SET sequence = x.s, hash = x.hash, issued_at = x.at FROM {_ENDS} WHERE h.workspace_id = x.w
 """
 
 
@@ -112,21 +108,15 @@ def _add(c: Connection, found: Sequence[Any]) -> None:
         lines.append((r.workspace_id, chain.head.sequence, r.move_id, chain.issued_at, line))
     if not lines:
         return
-    w, s, m, at, text = (list(column) for column in zip(*lines, strict=True))
-    rows(c, _ADD_LINES, w=w, s=s, m=m, at=at, lines=text)
+    execute(c, _ADD_LINES, **_LINES.bind(lines))
     ends = [(w, x.head.sequence, x.head.hash, x.issued_at) for w, x in chains.items() if x.head]
-    w, s, h, at = (list(column) for column in zip(*ends, strict=True))
-    rows(c, _ADVANCE_HEADS, w=w, s=s, h=h, at=at)
+    execute(c, _ADVANCE_HEADS, **_ENDS.bind(ends))
 
 
 def _lock_chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain]:
     ids = sorted(workspaces)
-    rows(
-        c,
-        """INSERT INTO receipt_heads (workspace_id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING
-           RETURNING workspace_id""",
-        ids=ids,
-    )
+    sql = """INSERT INTO receipt_heads (workspace_id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"""
+    execute(c, sql, ids=ids)
     return {
         r.workspace_id: _Chain(
             head=Head(sequence=r.sequence, hash=r.hash) if r.sequence else None,
@@ -186,28 +176,14 @@ def list_heads(c: Connection, workspace: UUID | None = None) -> list[WorkspaceHe
            ORDER BY workspace, h.workspace_id""",
         **chosen.values,
     )
-    return [
-        WorkspaceHead(
-            workspace_id=r.workspace_id,
-            workspace=r.workspace,
-            issued_at=r.issued_at,
-            head=Head(sequence=r.sequence, hash=r.hash),
-        )
-        for r in found
-    ]
+    return [build(WorkspaceHead, r, head=build(Head, r)) for r in found]
 
 
 def list_lines(c: Connection, workspace: UUID, first: int, last: int) -> list[str]:
     """Return the lines of receipts ``first`` to ``last``, both inclusive."""
-    found = rows(
-        c,
-        """SELECT line FROM receipts WHERE workspace_id = :w AND sequence BETWEEN :first AND :last
-           ORDER BY sequence""",
-        w=workspace,
-        first=first,
-        last=last,
-    )
-    return [r.line for r in found]
+    sql = """SELECT line FROM receipts WHERE workspace_id = :w AND sequence BETWEEN :first AND :last
+             ORDER BY sequence"""
+    return read_column(c, sql, w=workspace, first=first, last=last)
 
 
 def find_first_since(c: Connection, workspace: UUID, head: Head, instant: datetime) -> int:
@@ -217,12 +193,7 @@ def find_first_since(c: Connection, workspace: UUID, head: Head, instant: dateti
     """
 
     def issued_at(sequence: int) -> datetime:
-        found = row(
-            c,
-            "SELECT issued_at FROM receipts WHERE workspace_id = :w AND sequence = :s",
-            w=workspace,
-            s=sequence,
-        )
-        return datetime.max.replace(tzinfo=UTC) if found is None else found.issued_at
+        sql = "SELECT issued_at FROM receipts WHERE workspace_id = :w AND sequence = :s"
+        return find_value(c, datetime, sql, w=workspace, s=sequence) or datetime.max.replace(tzinfo=UTC)
 
     return 1 + bisect_left(range(1, head.sequence + 1), instant, key=issued_at)

@@ -11,7 +11,7 @@ import re
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row
+from pipeline.store.database import find_value, row
 from pipeline.store.revision import compute_schema_digest, find_code_revision
 
 REVISION = "s[0-9]{4}"
@@ -73,10 +73,9 @@ def _describe_removal(c: Connection) -> str:
 
 def read_table_revision(c: Connection) -> str:
     """Return the revision of the tables; empty when there are none."""
-    if (there := row(c, "SELECT to_regclass('alembic_version') AS t")) is None or there.t is None:
+    if find_value(c, str, "SELECT to_regclass('alembic_version') AS t") is None:
         return ""
-    found = row(c, "SELECT version_num FROM alembic_version")
-    return str(found.version_num) if found else ""
+    return find_value(c, str, "SELECT version_num FROM alembic_version") or ""
 
 
 def read_oldest_code(c: Connection) -> str:
@@ -86,12 +85,13 @@ def read_oldest_code(c: Connection) -> str:
 
 def _read_comment(c: Connection, pattern: str) -> str:
     """Return what the comments on Alembic's table and on its column record; empty for nothing."""
-    found = row(
+    recorded = find_value(
         c,
+        str,
         """SELECT concat_ws('; ', obj_description(t, 'pg_class'), col_description(t, 1)) AS recorded
            FROM to_regclass('alembic_version') AS x (t)""",
     )
-    match = re.search(pattern, found.recorded) if found else None
+    match = re.search(pattern, recorded or "")
     return match[1] if match else ""
 
 

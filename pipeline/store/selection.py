@@ -5,10 +5,17 @@ A condition whose value is not given is left out, so that the planner sees only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import execute, list_columns, read_all, read_one
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,17 @@ def where_given(conditions: Mapping[str, str], **values: Any) -> Where:
         if value is not None
     }
     return Where(tuple(sql for name, sql in conditions.items() if name in given), given)
+
+
+def equal(**values: Any) -> Where:
+    """Return the condition that each column has its value."""
+    return Where(tuple(f"{name} = :{name}" for name in values), values)
+
+
+def among(column: str, ids: Collection[UUID] | None, name: str = "within") -> Where:
+    """Return the condition that a column is one of these ids, which are bound by a name; None: on no row."""
+    given = None if ids is None else list(ids)
+    return where_given({name: f"{column} = ANY (CAST(:{name} AS uuid[]))"}, **{name: given})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +94,51 @@ class Keyset:
         if place is None:
             return Where()
         return Where((self.beyond,), dict(zip(self.names, place, strict=True)))
+
+
+NEWEST = Keyset({"created_at": "timestamptz", "id": "uuid"}, descending=True)
+"""The order of lists that begin with what was created last."""
+
+
+def select(
+    c: Connection,
+    model: Callable[..., T],
+    table: str,
+    chosen: Where,
+    *,
+    by: str | Keyset,
+    after: Sequence[Any] | None = None,
+    limit: int | None = None,
+    lock: str = "",
+) -> list[T]:
+    """Return the chosen rows of a table in an order, each as a *model*, by the columns of its fields.
+
+    *after*: the place of the last row of the page before. *lock*: such as ``FOR UPDATE``.
+    """
+    order, own = (by.order, chosen & by.start_after(after)) if isinstance(by, Keyset) else (by, chosen)
+    most = "" if limit is None else "LIMIT :most"
+    sql = f"SELECT {list_columns(model)} FROM {table} WHERE {own} ORDER BY {order} {most} {lock}"
+    return read_all(c, model, sql, **{**own.values, "most": limit})
+
+
+def find(c: Connection, model: Callable[..., T], table: str, chosen: Where, *, lock: str = "") -> T | None:
+    """Return the chosen row of a table as a *model*, by the columns of its fields; None: there is none."""
+    sql = f"SELECT {list_columns(model)} FROM {table} WHERE {chosen} {lock}"
+    return read_one(c, model, sql, **chosen.values)
+
+
+def delete_oldest(c: Connection, table: str, old: str, *, by: str, limit: int, **values: Any) -> int:
+    """Delete up to *limit* of the rows that are old, the first ones by these columns; return how many."""
+    sql = f"""DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+                  SELECT ctid FROM {table} WHERE {old} ORDER BY {by} LIMIT :most FOR UPDATE SKIP LOCKED))"""
+    return execute(c, sql, **values, most=limit)
+
+
+def walk_workspaces(table: str, which: str) -> str:
+    """Return the recursive query ``w`` of the workspaces with such rows: one index lookup for each, then a NULL."""
+    return f"""w AS (
+    (SELECT workspace_id FROM {table} d WHERE {which} ORDER BY workspace_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT workspace_id FROM {table} d WHERE {which} AND d.workspace_id > w.workspace_id
+            ORDER BY workspace_id LIMIT 1)
+    FROM w WHERE w.workspace_id IS NOT NULL)"""

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import execute, rows
 
 _CLAIM = """
 WITH missing AS (
@@ -37,7 +37,7 @@ WITH sent AS (
     ORDER BY t.name FOR UPDATE OF t
 )
 UPDATE ticks t SET next_at = date_bin(s.every, now(), TIMESTAMPTZ '2000-01-01 00:00+00') + s.every, leased_until = now()
-FROM sent s WHERE t.name = s.name RETURNING t.name
+FROM sent s WHERE t.name = s.name
 """
 
 
@@ -65,4 +65,4 @@ def finish(c: Connection, intervals: Mapping[str, timedelta]) -> None:
     send. A process that was frozen before this and passed over moves nothing beyond that multiple.
     """
     names = sorted(intervals)
-    row(c, _FINISH, names=names, everies=[intervals[name] for name in names])
+    execute(c, _FINISH, names=names, everies=[intervals[name] for name in names])

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import has_row, jsonb, read_all, read_number
+from pipeline.store.database import execute, jsonb, list_columns, read_one
+from pipeline.store.selection import among, delete_oldest, equal, find, select
 
 KEPT = timedelta(days=30)
 MOST = 20
 """Forms of one user that are listed."""
-_COLUMNS = "id, user_id, workspace_id, version, tab, fields, changed_at"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,16 +37,13 @@ class UnsentForm:
 
 def find_form(c: Connection, user: UUID, identity: UUID) -> UnsentForm | None:
     """Return a form of a user."""
-    sql = f"SELECT {_COLUMNS} FROM unsent_forms WHERE id = :id AND user_id = :user"
-    return next(iter(read_all(c, UnsentForm, sql, id=identity, user=user)), None)
+    return find(c, UnsentForm, "unsent_forms", equal(id=identity, user_id=user))
 
 
 def list_forms(c: Connection, user: UUID, workspaces: Sequence[UUID]) -> list[UnsentForm]:
     """Return a user's forms of these workspaces, the one that was changed last first."""
-    sql = f"""SELECT {_COLUMNS} FROM unsent_forms
-              WHERE user_id = :user AND workspace_id = ANY(CAST(:workspaces AS uuid[]))
-              ORDER BY changed_at DESC LIMIT {MOST}"""
-    return read_all(c, UnsentForm, sql, user=user, workspaces=list(workspaces))
+    own = equal(user_id=user) & among("workspace_id", workspaces)
+    return select(c, UnsentForm, "unsent_forms", own, by="changed_at DESC", limit=MOST)
 
 
 def save_form(c: Connection, form: UnsentForm) -> UnsentForm | None:
@@ -59,24 +56,19 @@ def save_form(c: Connection, form: UnsentForm) -> UnsentForm | None:
               WHERE :v = 0 OR EXISTS (SELECT FROM unsent_forms WHERE id = :id)
               ON CONFLICT (id) DO UPDATE SET version = u.version + 1, workspace_id = :w, tab = :tab,
                                              fields = CAST(:fields AS jsonb), changed_at = now()
-              WHERE u.user_id = :user AND (u.version = :v OR u.tab = :tab) RETURNING {_COLUMNS}"""
+              WHERE u.user_id = :user AND (u.version = :v OR u.tab = :tab) RETURNING {list_columns(UnsentForm)}"""
     values = {"id": form.id, "user": form.user_id, "w": form.workspace_id, "v": form.version, "tab": form.tab}
-    return next(iter(read_all(c, UnsentForm, sql, **values, fields=jsonb(dict(form.fields)))), None)
+    return read_one(c, UnsentForm, sql, **values, fields=jsonb(dict(form.fields)))
 
 
 def delete_form(c: Connection, user: UUID, identity: UUID) -> bool:
     """Delete a form: it was sent, or thrown away. Return False if it is not there any more."""
-    sql = "DELETE FROM unsent_forms WHERE id = :id AND user_id = :user RETURNING id"
-    return has_row(c, sql, id=identity, user=user)
+    sql = "DELETE FROM unsent_forms WHERE id = :id AND user_id = :user"
+    return execute(c, sql, id=identity, user=user) > 0
 
 
 def delete_expired(c: Connection, most: int) -> int:
     """Delete the forms that were not changed for 30 days, at most *most* of them, and return how many."""
-    return read_number(
-        c,
-        """WITH gone AS (DELETE FROM unsent_forms WHERE id IN (
-               SELECT id FROM unsent_forms WHERE changed_at < now() - :kept LIMIT :most FOR UPDATE SKIP LOCKED)
-           RETURNING 1) SELECT count(*) AS n FROM gone""",
-        kept=KEPT,
-        most=most,
+    return delete_oldest(
+        c, "unsent_forms", "changed_at < now() - :kept", by="changed_at", limit=most, kept=KEPT
     )

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from pipeline.domain.audit import Actor
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.audit import record_change
-from pipeline.store.database import Database, row, rows
+from pipeline.store.database import Database, execute, rows
 
 
 class VaultError(Exception):
@@ -139,6 +139,7 @@ def _rotate_column(
     batch: int,
 ) -> RotationProgress:
     count, after = RotationProgress(what=column.what), _FIRST
+    stored = f"UPDATE {column.table} SET {column.column} = :sealed WHERE id = :id"
     while True:
         with database.begin() as c:
             found = _lock_batch(c, column, after, batch)
@@ -150,7 +151,7 @@ def _rotate_column(
                 if _can_open(newest, r.sealed, r.id):
                     count.newest_already += 1
                 elif _can_open(vault, r.sealed, r.id):
-                    _store(c, column, r.id, vault.rotate(r.sealed))
+                    execute(c, stored, id=r.id, sealed=vault.rotate(r.sealed))
                     count.sealed_again += 1
                 else:
                     count.unopened.append(r.id)
@@ -170,11 +171,6 @@ def _lock_batch(c: Connection, column: SealedColumn, after: UUID, limit: int) ->
         after=after,
         n=limit,
     )
-
-
-def _store(c: Connection, column: SealedColumn, owner: UUID, sealed: bytes) -> None:
-    sql = f"UPDATE {column.table} SET {column.column} = :sealed WHERE id = :id RETURNING id"
-    row(c, sql, id=owner, sealed=sealed)
 
 
 def _can_open(vault: Vault, sealed: bytes, owner: UUID) -> bool:

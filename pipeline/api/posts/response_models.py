@@ -29,8 +29,8 @@ from pipeline.domain.post import OPEN, PostStatus, derive_post_status, hide_no_t
 from pipeline.domain.restore import split_candidates
 from pipeline.stages.drafts import warn_of_follow_ups
 from pipeline.stages.post_state import derive_delivery_status
+from pipeline.store.posts.pages import Totals
 from pipeline.store.posts.views import CommentView, DeliveryView, PostView
-from pipeline.store.rollups.count import Totals
 from pipeline.wiring import list_post_options
 
 _OPTIONS = list_post_options()

@@ -61,7 +61,7 @@ from pipeline.store.posts import views
 from pipeline.store.posts.idempotency import find_posts_sent_as
 from pipeline.store.posts.listing import InvalidPlace, ListedPosts
 from pipeline.store.posts.listing import list_posts as list_posts_of
-from pipeline.store.rollups.count import count_by_status
+from pipeline.store.posts.pages import count_by_status
 
 routes = Routes(tag=POSTS, path="/posts")
 READ_SECONDS = 5

@@ -1,22 +1,36 @@
-"""Accounts: their sealed credentials, and the claim of the one worker that refreshes them."""
+"""Accounts: their sealed credentials, and the claim of the one worker that refreshes them.
+
+Groups of a client's accounts are chosen together under a name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
+from pydantic_core import to_jsonable_python
 from sqlalchemy import Connection
 
 from adapters.contract import Account, Credentials, Platform, RemoteAccount
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.posting_times import read_least_gap
-from pipeline.store.database import has_row, jsonb, new_id, require_row, row, rows
-from pipeline.store.selection import where, where_given
+from pipeline.store.database import (
+    execute,
+    has_row,
+    insert,
+    jsonb,
+    list_columns,
+    new_id,
+    require_row,
+    require_value,
+    rows,
+)
+from pipeline.store.selection import Where, among, equal, find, select
 from pipeline.store.vault import Vault
 
 _NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
@@ -62,47 +76,45 @@ class AccountRow:
         )
 
 
-ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
-              expires_at, refresh_expires_at, renewable, error, posting_times"""
+ACCOUNT_FIELDS = list_columns(AccountRow)
 
 
 def add_account(c: Connection, vault: Vault, workspace: UUID, platform: Platform, one: RemoteAccount) -> UUID:
     """Add an account, or give the existing one new credentials and set it active. Return its id."""
     identity = new_id()
-    columns = {
-        "w": workspace,
-        "p": platform,
-        "k": one.connection,
-        "r": one.remote_id,
-        "u": one.username,
-        "d": one.display_name,
-        "s": jsonb(dict(one.settings)),
+    named: dict[str, Any] = {"workspace_id": workspace, "platform": platform}
+    named |= {"connection": one.connection, "remote_id": one.remote_id}
+    shown: dict[str, Any] = {
+        "username": one.username,
+        "display_name": one.display_name,
+        "settings": jsonb(dict(one.settings)),
     }
-    added = row(
+    added = insert(
         c,
-        """INSERT INTO accounts (id, workspace_id, platform, connection, remote_id, username, display_name, settings,
-                                 credentials, expires_at, refresh_expires_at, renewable)
-           VALUES (:id, :w, :p, :k, :r, :u, :d, :s, :sealed, :e, :re, :renewable)
-           ON CONFLICT (workspace_id, platform, connection, remote_id) DO NOTHING RETURNING id""",
+        "accounts",
+        conflict="(workspace_id, platform, connection, remote_id) DO NOTHING",
         id=identity,
-        **columns,
-        sealed=vault.seal(credentials_to_dict(one.credentials), identity),
-        e=one.credentials.expires_at,
-        re=one.credentials.refresh_expires_at,
+        **named,
+        **shown,
+        credentials=vault.seal(credentials_to_dict(one.credentials), identity),
+        expires_at=one.credentials.expires_at,
+        refresh_expires_at=one.credentials.refresh_expires_at,
         renewable=one.credentials.refresh_token is not None,
     )
     if added is not None:
         return identity
-    known = require_row(
+    again = require_value(
         c,
+        UUID,
         "The account was removed while it was being connected again.",
-        """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
-                  settings = settings || :s
-           WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r RETURNING id""",
-        **columns,
+        """UPDATE accounts SET status = 'active', error = NULL, username = :username, display_name = :display_name,
+                  settings = settings || :settings
+           WHERE workspace_id = :workspace_id AND platform = :platform AND connection = :connection
+             AND remote_id = :remote_id RETURNING id""",
+        **named,
+        **shown,
     )
-    store_credentials(c, vault, known.id, one.credentials)
-    again: UUID = known.id
+    store_credentials(c, vault, again, one.credentials)
     return again
 
 
@@ -140,41 +152,26 @@ def store_credentials(
 
 def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = None) -> list[AccountRow]:
     """Return a workspace's accounts, all or only the ones with these ids; ids of other workspaces are left out."""
-    named = where_given({"ids": "id = ANY(CAST(:ids AS uuid[]))"}, ids=None if ids is None else list(ids))
-    own = where("workspace_id = :w", w=workspace) & named
-    sql = f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE {own} ORDER BY created_at, id"
-    found = rows(c, sql, **own.values)
-    return [to_account_row(r) for r in found]
+    chosen = equal(workspace_id=workspace) & among("id", ids, "ids")
+    return select(c, AccountRow, "accounts", chosen, by="created_at, id")
 
 
 def read_accounts(c: Connection, ids: Collection[UUID]) -> dict[UUID, AccountRow]:
     """Return the accounts with these ids, of any workspace."""
-    sql = f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(CAST(:ids AS uuid[]))"
-    return {r.id: to_account_row(r) for r in rows(c, sql, ids=list(ids))}
+    return {one.id: one for one in select(c, AccountRow, "accounts", among("id", ids), by="id")}
 
 
 def find_account_of(
     c: Connection, workspace: UUID, platform: Platform, connection: str, remote_id: str
 ) -> AccountRow | None:
     """Return the workspace's account with this id at its platform, or None."""
-    found = row(
-        c,
-        f"""SELECT {ACCOUNT_FIELDS} FROM accounts
-            WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r""",
-        w=workspace,
-        p=platform,
-        k=connection,
-        r=remote_id,
-    )
-    return None if found is None else to_account_row(found)
+    named = equal(workspace_id=workspace, platform=platform, connection=connection, remote_id=remote_id)
+    return find(c, AccountRow, "accounts", named)
 
 
 def list_accounts(c: Connection) -> list[AccountRow]:
     """Return the accounts of all workspaces, for operators."""
-    return [
-        to_account_row(r)
-        for r in rows(c, f"SELECT {ACCOUNT_FIELDS} FROM accounts ORDER BY workspace_id, created_at")
-    ]
+    return select(c, AccountRow, "accounts", Where(), by="workspace_id, created_at")
 
 
 def list_sealed_samples(c: Connection, limit: int = 50) -> list[tuple[UUID, bytes]]:
@@ -188,33 +185,17 @@ def list_sealed_samples(c: Connection, limit: int = 50) -> list[tuple[UUID, byte
     return [(r.id, r.credentials) for r in found]
 
 
-def to_account_row(r: Any) -> AccountRow:
-    """Turn a row of ACCOUNT_FIELDS into an AccountRow."""
-    values = {name: r._mapping[name] for name in AccountRow.__dataclass_fields__}
-    return AccountRow(
-        **{**values, "platform": Platform(values["platform"]), "status": AccountStatus(values["status"])}
-    )
+_OPENED = ("id", "platform", "connection", "remote_id", "username", "settings", "credentials")
+ACCOUNT_COLUMNS = ", ".join(f"a.{name} AS account_{name}" for name in _OPENED)
 
 
-def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
+def open_account(r: Any, vault: Vault) -> Account:
     """Return the account of a joined row (ACCOUNT_COLUMNS) with its credentials opened, as adapters take it."""
-    m = r._mapping
-    plain = vault.open(m[prefix + "credentials"], m[prefix + "id"])
+    m = {name: r._mapping[f"account_{name}"] for name in _OPENED}
+    credentials = credentials_from_dict(vault.open(m["credentials"], m["id"]))
     return Account(
-        id=str(m[prefix + "id"]),
-        platform=Platform(m[prefix + "platform"]),
-        connection=m[prefix + "connection"],
-        remote_id=m[prefix + "remote_id"],
-        username=m[prefix + "username"],
-        settings=m[prefix + "settings"],
-        credentials=credentials_from_dict(plain),
+        **{**m, "id": str(m["id"]), "platform": Platform(m["platform"]), "credentials": credentials}
     )
-
-
-ACCOUNT_COLUMNS = ", ".join(
-    f"a.{name} AS account_{name}"
-    for name in ("id", "platform", "connection", "remote_id", "username", "settings", "credentials")
-)
 
 
 def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, int, AccountStatus]:
@@ -258,11 +239,11 @@ def end_refresh(
     ``unanswered``: the request was sent and its outcome is unknown. ``pause``: no early refresh is tried for this long,
     or for a quarter of the remaining lifetime (an hour at most), whichever is longer.
     """
-    row(
+    execute(
         c,
         """UPDATE accounts SET refreshing_until = NULL, unanswered = unanswered + :lost,
                   refresh_after = now() + greatest(:pause, least(interval '1 hour', (expires_at - now()) / 4))
-           WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version) RETURNING id""",
+           WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)""",
         id=account,
         version=version,
         lost=int(unanswered),
@@ -275,10 +256,10 @@ def require_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], ve
 
     ``version``: of the refused credentials; with newer ones nothing changes.
     """
-    row(
+    execute(
         c,
         """UPDATE accounts SET status = 'reconnect', error = :error
-           WHERE id = :id AND status = 'active' AND credentials_version = :version RETURNING id""",
+           WHERE id = :id AND status = 'active' AND credentials_version = :version""",
         id=account,
         error=jsonb(dict(error)),
         version=version,
@@ -287,29 +268,61 @@ def require_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], ve
 
 def credentials_to_dict(credentials: Credentials) -> dict[str, Any]:
     """Return credentials as JSON fields, secrets included: only for sealing."""
-    return {
-        "access_token": credentials.access_token.get_secret_value(),
-        "refresh_token": credentials.refresh_token.get_secret_value() if credentials.refresh_token else None,
-        "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
-        "refresh_expires_at": credentials.refresh_expires_at.isoformat()
-        if credentials.refresh_expires_at
-        else None,
-        "scopes": list(credentials.scopes),
-        "app_id": credentials.app_id,
+    secret = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in asdict(credentials).items()
     }
+    plain: dict[str, Any] = to_jsonable_python(secret)
+    return plain
+
+
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("access_token", "refresh_token"), SecretStr),
+    **dict.fromkeys(("expires_at", "refresh_expires_at"), datetime.fromisoformat),
+    "scopes": tuple,
+    "app_id": str,
+}
 
 
 def credentials_from_dict(plain: Mapping[str, Any]) -> Credentials:
     """Return the credentials that ``credentials_to_dict`` wrote."""
+    return Credentials(**{name: _PARSERS[name](value) for name, value in plain.items() if value is not None})
 
-    def parse_time(name: str) -> datetime | None:
-        return datetime.fromisoformat(plain[name]) if plain[name] else None
 
-    return Credentials(
-        access_token=SecretStr(plain["access_token"]),
-        refresh_token=SecretStr(plain["refresh_token"]) if plain["refresh_token"] else None,
-        expires_at=parse_time("expires_at"),
-        refresh_expires_at=parse_time("refresh_expires_at"),
-        scopes=tuple(plain["scopes"]),
-        app_id=plain.get("app_id", ""),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountGroup:
+    """Accounts under a name. An account that is gone, or inactive, may be among them."""
+
+    id: UUID
+    name: str
+    account_ids: Sequence[UUID]
+
+
+def list_groups(c: Connection, workspace: UUID) -> list[AccountGroup]:
+    """Return the groups of a workspace, by name."""
+    return select(c, AccountGroup, "account_groups", equal(workspace_id=workspace), by="lower(name), id")
+
+
+def save_group(c: Connection, workspace: UUID, name: str, accounts: Sequence[UUID]) -> None:
+    """Save accounts under a name, in place of those of the group that has it."""
+    again = "(workspace_id, name) DO UPDATE SET account_ids = excluded.account_ids"
+    own: dict[str, Any] = {
+        "id": new_id(),
+        "workspace_id": workspace,
+        "name": name,
+        "account_ids": list(accounts),
+    }
+    insert(c, "account_groups", conflict=again, **own)
+
+
+def rename_group(c: Connection, workspace: UUID, group: UUID | None, name: str) -> bool:
+    """Rename a group; return False if another one has the name, or this one is gone."""
+    sql = """UPDATE account_groups SET name = :name WHERE id = :id AND workspace_id = :w AND NOT EXISTS (
+                 SELECT FROM account_groups WHERE workspace_id = :w AND name = :name AND id <> :id) RETURNING id"""
+    return has_row(c, sql, id=group, w=workspace, name=name)
+
+
+def delete_group(c: Connection, workspace: UUID, group: UUID | None) -> bool:
+    """Delete a group; return False if it is gone."""
+    sql = "DELETE FROM account_groups WHERE id = :id AND workspace_id = :w RETURNING id"
+    return has_row(c, sql, id=group, w=workspace)

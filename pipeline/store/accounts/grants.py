@@ -9,9 +9,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.account import AccountStatus
-from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, list_accounts, to_account_row
-from pipeline.store.database import read_number, require_row, row, rows
-from pipeline.store.selection import where_given
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, list_accounts
+from pipeline.store.database import build, execute, find_value, read_number, require_row, rows
 from pipeline.store.vault import Vault, VaultError
 
 GRANT_ENDS_AT = """CASE WHEN coalesce(renewable, refresh_expires_at IS NOT NULL) THEN refresh_expires_at
@@ -79,20 +78,19 @@ def read_refresh_history(c: Connection, account: UUID) -> RefreshHistory:
            FROM accounts WHERE id = :id""",
         id=account,
     )
-    return RefreshHistory(**found._mapping)
+    return build(RefreshHistory, found)
 
 
 def list_endangered(
-    c: Connection, workspace: UUID | None = None, *, within: timedelta | None = None, limit: int | None = None
+    c: Connection, *, within: timedelta | None = None, limit: int | None = None
 ) -> list[EndangeredAccount]:
-    """Return the accounts whose grant has ended or will end, earliest first; of one workspace, or all.
+    """Return the accounts whose grant has ended or will end, earliest first.
 
     *within*: only grants that end within this time.
 
     A grant with a refresh token ends with that, one without with its access token (which Instagram renews and LinkedIn
     does not).
     """
-    own = where_given({"w": "workspace_id = :w"}, w=workspace)
     found = rows(
         c,
         f"""SELECT x.*, (SELECT count(*) FROM post_deliveries d
@@ -101,14 +99,13 @@ def list_endangered(
                            AND (x.status <> 'active' OR d.due_at >= x.ends_at)) AS posts
             FROM (SELECT {ACCOUNT_FIELDS},
                          CASE WHEN status <> 'active' THEN NULL ELSE {GRANT_ENDS_AT} END AS ends_at
-                  FROM accounts WHERE {own}) x
+                  FROM accounts) x
             WHERE x.status = 'reconnect' OR x.ends_at <= coalesce(now() + CAST(:within AS interval), 'infinity')
             ORDER BY x.ends_at NULLS FIRST, x.id LIMIT :n""",
         within=within,
         n=limit,
-        **own.values,
     )
-    return [EndangeredAccount(account=to_account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]
+    return [build(EndangeredAccount, r, account=build(AccountRow, r)) for r in found]
 
 
 class NoSuchAccount(Exception):
@@ -160,20 +157,21 @@ def find_account(c: Connection, id_or_username: str) -> AccountRow:
 
 def deactivate(c: Connection, account: UUID) -> None:
     """Take an account out of use: new posts are refused, and waiting deliveries are blocked when they are due."""
-    row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=account)
+    execute(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id", id=account)
 
 
 def activate(c: Connection, account: UUID) -> AccountStatus:
     """Put an account back in use and return its status: ``reconnect`` if its grant had been refused before."""
-    found = row(
+    found = find_value(
         c,
+        str,
         """UPDATE accounts SET status = CASE WHEN error IS NULL THEN 'active' ELSE 'reconnect' END
            WHERE id = :id RETURNING status""",
         id=account,
     )
     if found is None:
         raise NoSuchAccount(f"There is no account {account}.")
-    return AccountStatus(found.status)
+    return AccountStatus(found)
 
 
 def count_waiting(c: Connection, account: UUID) -> int:

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.attention import ENDING
-from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
-from pipeline.store.database import find_value, row, rows
-from pipeline.store.selection import Keyset, where, where_given
+from pipeline.store.database import build, find_value, require_row, rows
+from pipeline.store.selection import Keyset, among, equal, where, where_given
 
 PAGE = 50
 CAP = 1000
@@ -107,12 +107,8 @@ def list_standings(
     limit: int | None = None,
 ) -> list[AccountStanding]:
     """Return the accounts of a workspace, the oldest first; *ids*: only these. *after*: the last of the page before."""
-    own = where("workspace_id = :w", w=workspace) & where_given(
-        {"ids": "id = ANY (CAST(:ids AS uuid[]))", "active": "(status = 'active') = :active"},
-        ids=None if ids is None else list(ids),
-        active=is_active,
-    )
-    own = own & _BY_AGE.start_after(after)
+    own = equal(workspace_id=workspace) & among("id", ids, "ids") & _BY_AGE.start_after(after)
+    own = own & where_given({"active": "(status = 'active') = :active"}, active=is_active)
     found = rows(
         c,
         f"""SELECT {ACCOUNT_FIELDS}, created_at, {GRANT_ENDS_AT} AS ends_at,
@@ -126,12 +122,7 @@ def list_standings(
         n=limit,
         **own.values,
     )
-    return [
-        AccountStanding(
-            account=to_account_row(r), created_at=r.created_at, ends_at=r.ends_at, health=Health(r.health)
-        )
-        for r in found
-    ]
+    return [build(AccountStanding, r, account=build(AccountRow, r)) for r in found]
 
 
 def list_health(
@@ -182,20 +173,17 @@ def find_workspace_of(c: Connection, account: UUID) -> UUID | None:
 
 def find_identity(c: Connection, account: UUID) -> tuple[str, str, str]:
     """Return an account's platform, username and remote id. Raises LookupError."""
-    found = row(c, "SELECT platform, username, remote_id FROM accounts WHERE id = :id", id=account)
-    if found is None:
-        raise LookupError(f"There is no account {account}.")
-    return found.platform, found.username, found.remote_id
+    sql = "SELECT platform, username, remote_id FROM accounts WHERE id = :id"
+    platform, username, remote_id = require_row(c, f"There is no account {account}.", sql, id=account)
+    return platform, username, remote_id
 
 
 def _to_health(r: Any) -> AccountHealth:
-    return AccountHealth(
-        account=to_account_row(r),
-        workspace=r.workspace,
-        ends_at=r.ends_at,
-        unanswered=r.unanswered,
+    return build(
+        AccountHealth,
+        r,
+        account=build(AccountRow, r),
         waiting=r.planned + r.blocked,
         at_risk=r.blocked + (r.endangered if r.status == AccountStatus.ACTIVE else r.planned),
-        paused=r.paused,
         position=(r.rank, r.workspace, r.platform, r.id),
     )

@@ -11,7 +11,6 @@ confirmation is shown on one page; only its hash is stored.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
 from pipeline.store.accounts.accounts import credentials_from_dict, credentials_to_dict
-from pipeline.store.database import jsonb, new_id, require_row, row
+from pipeline.store.database import build, execute, hash_text, jsonb, new_id, require_row, row
 from pipeline.store.vault import Vault
 
 
@@ -159,15 +158,14 @@ def open_session(  # noqa: PLR0913  one keyword per column
     """Store a session whose user is being sent to the platform with this state; return its id."""
     expire_sessions(c)
     identity = new_id()
-    row(
+    execute(
         c,
         """INSERT INTO grants (id, state_sha256, workspace_id, platform, connection, key_id, account_id, chosen,
                                redirect_uri, verifier, expires_at, user_id)
            VALUES (:id, :state, :w, :p, :connection, :key, :account, :chosen, :redirect, :verifier, now() + :life,
-                   :user)
-           RETURNING id""",
+                   :user)""",
         id=identity,
-        state=_hash(state),
+        state=hash_text(state),
         w=workspace,
         p=platform,
         connection=connection,
@@ -184,13 +182,9 @@ def open_session(  # noqa: PLR0913  one keyword per column
 
 def expire_sessions(c: Connection) -> None:
     """Delete old sessions, and the candidates, which hold tokens, of sessions that were not confirmed in time."""
-    row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
-    row(
-        c,
-        """UPDATE grants SET outcome = :outcome WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
-        outcome=jsonb(NOT_CONFIRMED),
-        life=LIFETIME,
-    )
+    execute(c, "DELETE FROM grants WHERE created_at < now() - :kept", kept=RETENTION)
+    sql = "UPDATE grants SET outcome = :outcome WHERE outcome ? 'offered' AND used_at < now() - :life"
+    execute(c, sql, outcome=jsonb(NOT_CONFIRMED), life=LIFETIME)
 
 
 def use_session(
@@ -212,22 +206,19 @@ def use_session(
            WHERE g.id = taken.id
            RETURNING g.id, g.workspace_id, g.connection, g.key_id, g.user_id, g.account_id, g.chosen, g.redirect_uri,
                      taken.verifier AS sealed""",
-        state=_hash(state),
+        state=hash_text(state),
         p=platform,
         any_starter=starter is None,
         key=None if starter is None else _find_key(starter),
     )
     if found is None:
         raise _find_refusal(c, platform, state, starter)
-    return OAuthSession(
-        id=found.id,
-        workspace_id=found.workspace_id,
+    return build(
+        OAuthSession,
+        found,
         platform=platform,
-        connection=found.connection,
         starter=to_starter(found),
-        account_id=found.account_id,
         chosen=None if found.chosen is None else tuple(found.chosen),
-        redirect_uri=found.redirect_uri,
         verifier=SecretStr(vault.open(found.sealed, found.id)["verifier"]),
     )
 
@@ -243,7 +234,7 @@ def _find_key(starter: Starter) -> UUID | None:
 
 def end_session(c: Connection, session: UUID, outcome: Mapping[str, Any]) -> None:
     """Store the outcome of a session, for a client that polls it."""
-    row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=session, o=jsonb(dict(outcome)))
+    execute(c, "UPDATE grants SET outcome = :o WHERE id = :id", id=session, o=jsonb(dict(outcome)))
 
 
 def read_session_status(c: Connection, state: str, time_limit: timedelta) -> SessionStatus:
@@ -257,7 +248,7 @@ def read_session_status(c: Connection, state: str, time_limit: timedelta) -> Ses
                   coalesce(used_at + CASE WHEN outcome ? 'offered' THEN :life ELSE :time_limit END, expires_at) < now()
                   AS over
            FROM grants WHERE state_sha256 = :state""",
-        state=_hash(state),
+        state=hash_text(state),
         time_limit=time_limit,
         life=LIFETIME,
     )
@@ -271,7 +262,7 @@ def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starte
         c,
         """SELECT id, platform, key_id, user_id, used_at, outcome, expires_at <= now() AS expired FROM grants
            WHERE state_sha256 = :state""",
-        state=_hash(state),
+        state=hash_text(state),
     )
     if found is None:
         return SessionRefused(RefusalReason.UNKNOWN)
@@ -285,17 +276,13 @@ def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starte
     return SessionRefused(reason, read_origin(c, found.id), found.outcome)
 
 
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
-
-
 def save_candidates(
     c: Connection, vault: Vault, session: OAuthSession, ticket: str, candidates: Sequence[RemoteAccount]
 ) -> None:
     """Store the candidates of a session, to be read with this ticket."""
     sealed = vault.seal({"accounts": [_to_dict(one) for one in candidates]}, session.id)
-    outcome = {"offered": b64encode(sealed).decode(), "ticket_sha256": _hash(ticket).hex()}
-    row(c, "UPDATE grants SET outcome = :o WHERE id = :id RETURNING id", id=session.id, o=jsonb(outcome))
+    outcome = {"offered": b64encode(sealed).decode(), "ticket_sha256": hash_text(ticket).hex()}
+    execute(c, "UPDATE grants SET outcome = :o WHERE id = :id", id=session.id, o=jsonb(outcome))
 
 
 def lock_candidates(
@@ -320,16 +307,7 @@ def lock_candidates(
         is_verified = "offered" in (found.outcome or ()) and reason is not RefusalReason.UNKNOWN
         raise SessionRefused(reason, read_origin(c, session) if is_verified else None)
     inside = vault.open(b64decode(found.outcome["offered"]), session)
-    opened = OAuthSession(
-        id=session,
-        workspace_id=found.workspace_id,
-        platform=platform,
-        connection=found.connection,
-        starter=to_starter(found),
-        account_id=found.account_id,
-        chosen=None,
-        redirect_uri=found.redirect_uri,
-    )
+    opened = build(OAuthSession, found, starter=to_starter(found), chosen=None, verifier=SecretStr(""))
     return opened, [_from_dict(one) for one in inside["accounts"]]
 
 
@@ -341,7 +319,10 @@ def _find_refusal_of_ticket(
     if found.outcome is None or "offered" not in found.outcome:
         return RefusalReason.USED
     checks = (
-        (not hmac.compare_digest(found.outcome["ticket_sha256"], _hash(ticket).hex()), RefusalReason.UNKNOWN),
+        (
+            not hmac.compare_digest(found.outcome["ticket_sha256"], hash_text(ticket).hex()),
+            RefusalReason.UNKNOWN,
+        ),
         (found.platform != platform, RefusalReason.OTHER_PLATFORM),
         (starter is not None and to_starter(found) != starter, RefusalReason.OTHER_STARTER),
         (found.late, RefusalReason.EXPIRED),
@@ -351,14 +332,8 @@ def _find_refusal_of_ticket(
 
 
 def _to_dict(one: RemoteAccount) -> dict[str, Any]:
-    return {
-        "remote_id": one.remote_id,
-        "username": one.username,
-        "display_name": one.display_name,
-        "connection": one.connection,
-        "settings": dict(one.settings),
-        "credentials": credentials_to_dict(one.credentials),
-    }
+    plain = {name: getattr(one, name) for name in RemoteAccount.__dataclass_fields__}
+    return {**plain, "credentials": credentials_to_dict(one.credentials)}
 
 
 def _from_dict(plain: Mapping[str, Any]) -> RemoteAccount:

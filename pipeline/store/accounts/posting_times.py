@@ -10,19 +10,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import jsonb, require_row, rows
+from pipeline.store.database import jsonb, require_row, require_value, rows
 
 
 def lock_posting_times(c: Connection, account: UUID) -> Mapping[str, Any]:
     """Lock the account and return what is set of its posting times. Raises LookupError."""
-    found = require_row(
-        c,
-        f"There is no account {account}.",
-        "SELECT posting_times FROM accounts WHERE id = :id FOR NO KEY UPDATE",
-        id=account,
-    )
-    times: Mapping[str, Any] = found.posting_times
-    return times
+    sql = "SELECT posting_times FROM accounts WHERE id = :id FOR NO KEY UPDATE"
+    return require_value(c, dict, f"There is no account {account}.", sql, id=account)
 
 
 def store_posting_times(c: Connection, account: UUID, times: Mapping[str, Any]) -> None:

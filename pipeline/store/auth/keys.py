@@ -24,7 +24,18 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import SERVER_DEFAULT, KeyLimits, Plan, Subscription, WorkspaceKind
 from pipeline.domain.audit import Actor
-from pipeline.store.database import has_row, insert, new_id, row, rows
+from pipeline.store.database import (
+    build,
+    execute,
+    has_row,
+    hash_text,
+    insert,
+    new_id,
+    read_column,
+    require_row,
+    row,
+    rows,
+)
 from pipeline.store.selection import where_given
 
 _TODAY = "(now() AT TIME ZONE 'UTC')::date"
@@ -54,11 +65,8 @@ def count_posts(c: Connection, key: UUID, posts: int, limit: int) -> DailyCount:
         posts=posts,
         limit=limit,
     )
-    found = counted or row(
-        c, f"SELECT {_COUNTED} AS posts, {_LEFT} AS reset FROM keys WHERE id = :key", key=key
-    )
-    if found is None:
-        raise LookupError(f"There is no key {key}.")
+    sql = f"SELECT {_COUNTED} AS posts, {_LEFT} AS reset FROM keys WHERE id = :key"
+    found = counted or require_row(c, f"There is no key {key}.", sql, key=key)
     return DailyCount(is_allowed=counted is not None, posts=found.posts, reset=int(found.reset))
 
 
@@ -145,7 +153,7 @@ UNRESTRICTED = Terms()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
+class Key(Terms):
     """A key without its secret, as the command line lists it."""
 
     id: UUID
@@ -155,16 +163,11 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
-    expires_at: datetime | None
     rotated_at: datetime | None
     earlier_until: datetime | None
     """When the secret of before the last rotation stops working."""
-    read_only: bool
-    accounts: Sequence[UUID] | None
-    bulk: bool
     posts_today: int
     """Posts that were counted today (UTC)."""
-    limits: KeyLimits
 
 
 _CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
@@ -190,7 +193,7 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = UNRESTR
         id=new_id(),
         workspace_id=workspace,
         public_id=public,
-        secret_sha256=_hash(secret),
+        secret_sha256=hash_text(secret),
         name=name,
         read_only=terms.read_only,
         accounts=accounts,
@@ -215,7 +218,7 @@ def rotate_key(c: Connection, public_id: str, overlap: timedelta) -> str | None:
            WHERE public_id = :public AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
            RETURNING id""",
         public=public,
-        hash=_hash(secret),
+        hash=hash_text(secret),
         overlap=overlap,
     )
     return None if found is None else f"{public}.{secret}"
@@ -258,33 +261,23 @@ def read_caller(
 
 
 def _to_caller(found: Any, actor: Actor | None) -> Caller:
-    return Caller(
+    return build(
+        Caller,
+        found,
         key_id=found.id or COMMAND_LINE,
         actor=actor,
-        workspace_id=found.workspace_id,
-        kind=WorkspaceKind(found.kind),
-        owner_user_id=found.owner_user_id,
-        plan=Plan(found.plan),
-        subscription=Subscription(found.subscription),
-        time_zone=found.time_zone,
         read_only=bool(found.read_only),
         bulk=bool(found.bulk),
         accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
         limits=_read_limits(found._mapping),
-        approves_all=found.approves_all,
-        is_closed=found.is_closed,
-        self_approval=found.self_approval,
     )
 
 
 def touch_key(c: Connection, key_id: UUID) -> None:
     """Record that the key was used, at most once a minute: most requests then write nothing."""
-    row(
-        c,
-        """UPDATE keys SET last_used_at = now()
-           WHERE id = :id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute') RETURNING id""",
-        id=key_id,
-    )
+    sql = """UPDATE keys SET last_used_at = now()
+             WHERE id = :id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')"""
+    execute(c, sql, id=key_id)
 
 
 def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
@@ -297,7 +290,7 @@ def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
             WHERE {own} ORDER BY created_at""",
         **own.values,
     )
-    return [_to_key(r._mapping) for r in found]
+    return [build(Key, r, limits=_read_limits(r._mapping)) for r in found]
 
 
 def change_limits(c: Connection, public_id: str, changes: Mapping[str, Any]) -> KeyLimits | None:
@@ -325,11 +318,6 @@ def revoke_key(c: Connection, public_id: str) -> bool:
     )
 
 
-def _to_key(columns: Mapping[str, Any]) -> Key:
-    own = {name: value for name, value in columns.items() if name in Key.__dataclass_fields__}
-    return Key(**own, limits=_read_limits(columns))
-
-
 def _read_limits(columns: Mapping[str, Any]) -> KeyLimits:
     found = {name: columns[name] for name in _LIMITS}
     lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
@@ -341,20 +329,11 @@ def _write_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_own(c: Connection, workspace: UUID, accounts: Sequence[UUID]) -> None:
-    own = rows(
-        c,
-        "SELECT id FROM accounts WHERE workspace_id = :w AND id = ANY(CAST(:ids AS uuid[]))",
-        w=workspace,
-        ids=list(accounts),
-    )
-    if strangers := set(accounts) - {r.id for r in own}:
+    sql = "SELECT id FROM accounts WHERE workspace_id = :w AND id = ANY(CAST(:ids AS uuid[]))"
+    if strangers := set(accounts) - {*read_column(c, sql, w=workspace, ids=list(accounts))}:
         raise OutsideWorkspace(", ".join(sorted(map(str, strangers))))
 
 
 def _matches(secret: str, *hashes: bytes | None) -> bool:
-    shown = _hash(secret)
+    shown = hash_text(secret)
     return any(hmac.compare_digest(bytes(h), shown) for h in hashes if h is not None)
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

@@ -5,7 +5,6 @@ A recovery code has 80 random bits, so SHA-256 without a salt is enough, as for 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import has_row, row
+from pipeline.store.database import execute, has_row, hash_text, insert, read_one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,34 +28,22 @@ class SecondFactor:
 
 def find_factor(c: Connection, user: UUID) -> SecondFactor | None:
     """Return a user's second factor; None without one."""
-    found = row(
-        c,
-        "SELECT secret, confirmed_at, cardinality(recovery) AS codes_left FROM second_factors WHERE id = :id",
-        id=user,
+    sql = (
+        "SELECT secret, confirmed_at, cardinality(recovery) AS codes_left FROM second_factors WHERE id = :id"
     )
-    return None if found is None else SecondFactor(**found._mapping)
+    return read_one(c, SecondFactor, sql, id=user)
 
 
 def begin_factor(c: Connection, user: UUID, sealed: bytes) -> bool:
     """Store a secret that is not confirmed yet; False if there is one already."""
-    return has_row(
-        c,
-        """INSERT INTO second_factors (id, secret) VALUES (:id, :secret)
-           ON CONFLICT (id) DO NOTHING RETURNING id""",
-        id=user,
-        secret=sealed,
-    )
+    return insert(c, "second_factors", conflict="(id) DO NOTHING", id=user, secret=sealed) is not None
 
 
 def set_recovery(c: Connection, user: UUID, codes: Sequence[str]) -> None:
     """Store new recovery codes in place of the old ones; the factor is asked for from now on."""
-    row(
-        c,
-        """UPDATE second_factors SET recovery = :codes, confirmed_at = coalesce(confirmed_at, now())
-           WHERE id = :id RETURNING id""",
-        id=user,
-        codes=[_hash(code) for code in codes],
-    )
+    sql = """UPDATE second_factors SET recovery = :codes, confirmed_at = coalesce(confirmed_at, now())
+             WHERE id = :id"""
+    execute(c, sql, id=user, codes=[hash_text(code) for code in codes])
 
 
 def take_step(c: Connection, user: UUID, step: int) -> bool:
@@ -76,14 +63,10 @@ def take_recovery(c: Connection, user: UUID, code: str) -> bool:
         """UPDATE second_factors SET recovery = array_remove(recovery, :code)
            WHERE id = :id AND :code = ANY(recovery) RETURNING id""",
         id=user,
-        code=_hash(code),
+        code=hash_text(code),
     )
 
 
 def delete_factor(c: Connection, user: UUID) -> bool:
     """Delete a user's second factor; False without one."""
     return has_row(c, "DELETE FROM second_factors WHERE id = :id RETURNING id", id=user)
-
-
-def _hash(code: str) -> bytes:
-    return hashlib.sha256(code.encode()).digest()

@@ -9,7 +9,6 @@ only a hash is stored, as of all subjects. A row of a known one has no tries; th
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -22,8 +21,19 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import Role
 from pipeline.store.auth.users import StoredPassword
-from pipeline.store.database import has_row, new_id, read_all, row, rows
-from pipeline.store.selection import where_given
+from pipeline.store.database import (
+    build,
+    execute,
+    find_value,
+    has_row,
+    hash_text,
+    new_id,
+    read_all,
+    read_column,
+    row,
+    rows,
+)
+from pipeline.store.selection import delete_oldest, where_given
 
 MAX_TEXT = 200
 """Characters of the browser's name that are kept."""
@@ -80,7 +90,7 @@ def start_session(
         id=new_id(),
         user=user.user_id,
         hash=user.password_hash,
-        token=_hash(token),
+        token=hash_text(token),
         address=address[:MAX_TEXT],
         agent=agent[:MAX_TEXT],
         factor=has_factor,
@@ -95,13 +105,14 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
         f"""SELECT s.id, s.user_id, u.login, s.seen_at < now() - interval '1 minute' AS is_stale,
                    m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name,
                    s.has_factor OR EXISTS (
-                       SELECT 1 FROM second_factors f WHERE f.id = u.id AND f.confirmed_at IS NOT NULL) AS factor,
+                       SELECT 1 FROM second_factors f WHERE f.id = u.id AND f.confirmed_at IS NOT NULL)
+                   AS has_second_factor,
                    (SELECT proven FROM move_progress WHERE reader = 'export') AS position
             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
             LEFT JOIN workspaces w ON m.role IS NOT NULL AND (m.workspace_id IS NULL OR w.id = m.workspace_id)
                 AND w.closed_at IS NULL
             WHERE s.token_sha256 = :token AND {_VALID}""",
-        token=_hash(token),
+        token=hash_text(token),
     )
     return _to_session(found) if found else None
 
@@ -121,25 +132,20 @@ def list_audiences(c: Connection, sessions: Collection[UUID]) -> dict[UUID, froz
 
 def touch_session(c: Connection, session: UUID) -> None:
     """Record that a session was used: it ends after 12 hours without."""
-    row(c, "UPDATE sessions SET seen_at = now() WHERE id = :id RETURNING id", id=session)
+    execute(c, "UPDATE sessions SET seen_at = now() WHERE id = :id", id=session)
 
 
 def end_session(c: Connection, session: UUID, user: UUID | None = None) -> str | None:
     """End a session, if it is *user*'s; None: of any user. Return its user's login; None if there is none."""
-    found = row(
-        c,
-        """DELETE FROM sessions s USING users u
-           WHERE s.id = :id AND u.id = s.user_id AND (CAST(:user AS uuid) IS NULL OR u.id = :user)
-           RETURNING u.login""",
-        id=session,
-        user=user,
-    )
-    return None if found is None else str(found.login)
+    sql = """DELETE FROM sessions s USING users u
+             WHERE s.id = :id AND u.id = s.user_id AND (CAST(:user AS uuid) IS NULL OR u.id = :user)
+             RETURNING u.login"""
+    return find_value(c, str, sql, id=session, user=user)
 
 
 def end_other_sessions(c: Connection, user: UUID, session: UUID) -> None:
     """End all sessions of a user but this one."""
-    rows(c, "DELETE FROM sessions WHERE user_id = :user AND id <> :id RETURNING id", user=user, id=session)
+    execute(c, "DELETE FROM sessions WHERE user_id = :user AND id <> :id", user=user, id=session)
 
 
 def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession]:
@@ -157,18 +163,8 @@ def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession
 
 def delete_ended(c: Connection) -> None:
     """Delete some sessions and tries that are over."""
-    rows(
-        c,
-        """DELETE FROM sessions WHERE id IN (
-               SELECT id FROM sessions WHERE created_at < now() - interval '30 days' LIMIT 100
-               FOR UPDATE SKIP LOCKED) RETURNING id""",
-    )
-    rows(
-        c,
-        """DELETE FROM login_tries WHERE subject_sha256 IN (
-               SELECT subject_sha256 FROM login_tries WHERE until < now() LIMIT 100 FOR UPDATE SKIP LOCKED)
-           RETURNING tries""",
-    )
+    delete_oldest(c, "sessions", "created_at < now() - interval '30 days'", by="created_at", limit=100)
+    delete_oldest(c, "login_tries", "until < now()", by="until", limit=100)
 
 
 def _to_session(found: list[Any]) -> OpenSession:
@@ -177,21 +173,13 @@ def _to_session(found: list[Any]) -> OpenSession:
     for r in found:
         if r.workspace is not None:
             roles[r.workspace] = max(Role(r.role), roles.get(r.workspace, Role.VIEWER))
-    return OpenSession(
-        id=first.id,
-        user_id=first.user_id,
-        login=first.login,
-        is_stale=first.is_stale,
+    return build(
+        OpenSession,
+        first,
         everywhere=next((Role(r.role) for r in found if r.is_everywhere), None),
         roles=roles,
         names={r.workspace: r.name for r in found if r.workspace is not None},
-        has_second_factor=first.factor,
-        position=first.position,
     )
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 
 MAX_TRIES = 10
@@ -225,25 +213,17 @@ def name_browser(token: str, login: str) -> str:
 
 def list_known(c: Connection, subjects: Collection[str]) -> frozenset[str]:
     """Return the subjects, from `name_address` and `name_browser`, that have logged in before."""
-    hashes = {_hash(_name_known(subject)): subject for subject in subjects}
-    found = rows(
-        c,
-        "SELECT subject_sha256 FROM login_tries WHERE subject_sha256 = ANY(:subjects) AND until > now()",
-        subjects=list(hashes),
-    )
-    return frozenset(hashes[bytes(r.subject_sha256)] for r in found)
+    hashes = {hash_text(_name_known(subject)): subject for subject in subjects}
+    sql = "SELECT subject_sha256 FROM login_tries WHERE subject_sha256 = ANY(:subjects) AND until > now()"
+    return frozenset(hashes[known] for known in read_column(c, sql, subjects=list(hashes)))
 
 
 def remember(c: Connection, subjects: Collection[str]) -> None:
     """Store that these subjects have logged in."""
+    sql = """INSERT INTO login_tries (subject_sha256, tries, until) VALUES (:subject, 0, now() + :known)
+             ON CONFLICT (subject_sha256) DO UPDATE SET until = excluded.until"""
     for subject in subjects:
-        row(
-            c,
-            """INSERT INTO login_tries AS t (subject_sha256, tries, until) VALUES (:subject, 0, now() + :known)
-               ON CONFLICT (subject_sha256) DO UPDATE SET until = excluded.until RETURNING tries""",
-            subject=_hash(_name_known(subject)),
-            known=KNOWN_FOR,
-        )
+        execute(c, sql, subject=hash_text(_name_known(subject)), known=KNOWN_FOR)
 
 
 def count_try(c: Connection, subject: str) -> bool:
@@ -257,7 +237,7 @@ def count_try(c: Connection, subject: str) -> bool:
            ON CONFLICT (subject_sha256) DO UPDATE
            SET tries = CASE WHEN t.until <= now() THEN 1 ELSE t.tries + 1 END, until = now() + :wait
            WHERE t.tries < :most OR t.until <= now() RETURNING tries""",
-        subject=_hash(subject),
+        subject=hash_text(subject),
         wait=WAIT,
         most=MAX_TRIES,
     )
@@ -269,23 +249,20 @@ def take_once(c: Connection, subject: str, lasts: timedelta) -> bool:
         c,
         """INSERT INTO login_tries (subject_sha256, tries, until) VALUES (:subject, 1, now() + :lasts)
            ON CONFLICT (subject_sha256) DO NOTHING RETURNING tries""",
-        subject=_hash(subject),
+        subject=hash_text(subject),
         lasts=lasts,
     )
 
 
 def forget_tries(c: Connection, subject: str) -> None:
     """Forget the tries of a subject."""
-    rows(c, "DELETE FROM login_tries WHERE subject_sha256 = :subject RETURNING tries", subject=_hash(subject))
+    execute(c, "DELETE FROM login_tries WHERE subject_sha256 = :subject", subject=hash_text(subject))
 
 
 def take_back_try(c: Connection, subject: str) -> None:
     """Count one try less: it was right. An address keeps the wrong ones of other logins."""
-    row(
-        c,
-        "UPDATE login_tries SET tries = greatest(tries - 1, 0) WHERE subject_sha256 = :subject RETURNING tries",
-        subject=_hash(subject),
-    )
+    sql = "UPDATE login_tries SET tries = greatest(tries - 1, 0) WHERE subject_sha256 = :subject"
+    execute(c, sql, subject=hash_text(subject))
 
 
 def _name_known(subject: str) -> str:

@@ -20,7 +20,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.account import Role, normalize_login
-from pipeline.store.database import insert, is_violation, new_id, row, rows
+from pipeline.store.database import (
+    build,
+    execute,
+    find_value,
+    insert,
+    is_violation,
+    new_id,
+    read_one,
+    row,
+    rows,
+)
 
 _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
 """The second recommended option of RFC 9106 (September 2021), section 4: 64 MiB for the length of one call."""
@@ -104,11 +114,10 @@ def create_user(c: Connection, login: str, password_hash: str) -> UUID:
 
 def find_user(c: Connection, login: str) -> UUID:
     """Return the id of the user with this login. Raises NoSuchUser."""
-    found = row(c, "SELECT id FROM users WHERE login = :login", login=normalize_login(login))
+    found = find_value(c, UUID, "SELECT id FROM users WHERE login = :login", login=normalize_login(login))
     if found is None:
         raise NoSuchUser(f"There is no user {login!r}.")
-    identity: UUID = found.id
-    return identity
+    return found
 
 
 def list_users(c: Connection) -> list[User]:
@@ -120,50 +129,34 @@ def list_users(c: Connection) -> list[User]:
                   coalesce(array_agg(m.role) FILTER (WHERE m.role IS NOT NULL), '{}') AS roles
            FROM users u LEFT JOIN memberships m ON m.user_id = u.id GROUP BY u.id ORDER BY u.login""",
     )
-    return [_to_user(r._mapping) for r in found]
+    return [build(User, r, roles=dict(zip(r.workspaces, map(Role, r.roles), strict=True))) for r in found]
 
 
 def set_role(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> Role | None:
     """Give a user this role in a workspace, None: in all of them. Without a role, take it. Return the one before."""
-    before = row(
-        c,
-        """DELETE FROM memberships WHERE user_id = :user AND workspace_id IS NOT DISTINCT FROM :workspace
-           RETURNING role""",
-        user=user,
-        workspace=workspace,
-    )
+    sql = """DELETE FROM memberships WHERE user_id = :user AND workspace_id IS NOT DISTINCT FROM :workspace
+             RETURNING role"""
+    before = find_value(c, str, sql, user=user, workspace=workspace)
     if role is not None:
-        row(
-            c,
-            """INSERT INTO memberships (user_id, workspace_id, role) VALUES (:user, :workspace, :role)
-               ON CONFLICT (user_id, workspace_id) DO UPDATE SET role = excluded.role, granted_at = now()
-               RETURNING role""",
-            user=user,
-            workspace=workspace,
-            role=role.value,
-        )
-    return None if before is None else Role(before.role)
+        renewed = "(user_id, workspace_id) DO UPDATE SET role = excluded.role, granted_at = now()"
+        insert(c, "memberships", conflict=renewed, user_id=user, workspace_id=workspace, role=role.value)
+    return None if before is None else Role(before)
 
 
 def lock_admins(c: Connection) -> int:
     """Return how many admins of all workspaces can log in; who else asks waits until this transaction ends."""
-    found = rows(
+    return execute(
         c,
         """SELECT u.id FROM users u JOIN memberships m ON m.user_id = u.id
            WHERE m.workspace_id IS NULL AND m.role = 'admin' AND u.disabled_at IS NULL
            ORDER BY u.id FOR UPDATE OF u""",
     )
-    return len(found)
 
 
 def read_password(c: Connection, login: str) -> StoredPassword | None:
     """Return the hash to check a login against; None when no user who may log in has it."""
-    found = row(
-        c,
-        "SELECT id AS user_id, password_hash FROM users WHERE login = :login AND disabled_at IS NULL",
-        login=login,
-    )
-    return None if found is None else StoredPassword(**found._mapping)
+    sql = "SELECT id AS user_id, password_hash FROM users WHERE login = :login AND disabled_at IS NULL"
+    return read_one(c, StoredPassword, sql, login=login)
 
 
 def find_signed_on(c: Connection, issuer: str, subject: str) -> Any | None:
@@ -191,14 +184,9 @@ def bind_sign_on(c: Connection, login: str, issuer: str, subject: str) -> Any | 
 
 def set_password(c: Connection, user: UUID, password_hash: str) -> None:
     """Set a password, end the user's sessions, and forget who they are at a provider."""
-    row(
-        c,
-        """UPDATE users SET password_hash = :hash, password_set_at = now(), sign_on_issuer = NULL,
-               sign_on_subject = NULL
-           WHERE id = :user RETURNING id""",
-        user=user,
-        hash=password_hash,
-    )
+    sql = """UPDATE users SET password_hash = :hash, password_set_at = now(), sign_on_issuer = NULL,
+                 sign_on_subject = NULL WHERE id = :user"""
+    execute(c, sql, user=user, hash=password_hash)
     end_sessions_of(c, user)
 
 
@@ -207,26 +195,16 @@ def upgrade_hash(c: Connection, stored: StoredPassword, password_hash: str) -> S
 
     Return the password stored then; a session does not start with it if the password was changed.
     """
-    row(
-        c,
-        "UPDATE users SET password_hash = :new WHERE id = :user AND password_hash = :old RETURNING id",
-        user=stored.user_id,
-        new=password_hash,
-        old=stored.password_hash,
-    )
+    sql = "UPDATE users SET password_hash = :new WHERE id = :user AND password_hash = :old"
+    execute(c, sql, user=stored.user_id, new=password_hash, old=stored.password_hash)
     return StoredPassword(user_id=stored.user_id, password_hash=password_hash)
 
 
 def set_disabled(c: Connection, user: UUID, *, disabled: bool) -> bool:
     """Disable a user and end their sessions, or let them log in again. Return whether they were disabled before."""
     before = row(c, "SELECT disabled_at FROM users WHERE id = :user FOR UPDATE", user=user)
-    row(
-        c,
-        """UPDATE users SET disabled_at = CASE WHEN :disabled THEN coalesce(disabled_at, now()) END
-           WHERE id = :user RETURNING id""",
-        user=user,
-        disabled=disabled,
-    )
+    sql = "UPDATE users SET disabled_at = CASE WHEN :disabled THEN coalesce(disabled_at, now()) END WHERE id = :user"
+    execute(c, sql, user=user, disabled=disabled)
     if disabled:
         end_sessions_of(c, user)
     return before is not None and before.disabled_at is not None
@@ -234,11 +212,4 @@ def set_disabled(c: Connection, user: UUID, *, disabled: bool) -> bool:
 
 def end_sessions_of(c: Connection, user: UUID) -> int:
     """End all sessions of a user; return how many there were."""
-    return len(rows(c, "DELETE FROM sessions WHERE user_id = :user RETURNING id", user=user))
-
-
-def _to_user(columns: Mapping[str, Any]) -> User:
-    values = dict(columns)
-    workspaces = values.pop("workspaces")
-    roles = map(Role, values.pop("roles"))
-    return User(**values, roles=dict(zip(workspaces, roles, strict=True)))
+    return execute(c, "DELETE FROM sessions WHERE user_id = :user", user=user)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.store.database import insert, new_id, require_row, row, rows
+from pipeline.store.database import execute, insert, new_id, rows
+from pipeline.store.selection import Where, select, where
 
 OnLate = Literal["skip", "hold"]
 
@@ -31,15 +32,8 @@ class LatePolicy:
 
 
 def set_policy(c: Connection, workspace: UUID, policy: LatePolicy | None) -> None:
-    """Set the policy; None: late posts are published. Raises LookupError."""
-    require_row(
-        c,
-        f"There is no workspace {workspace}.",
-        "UPDATE workspaces SET late_after = :after, on_late = :on_late WHERE id = :id RETURNING id",
-        id=workspace,
-        after=policy and policy.after,
-        on_late=policy and policy.on_late,
-    )
+    """Set the policy; None: late posts are published. Raises NoSuchWorkspace."""
+    _change(c, workspace, late_after=policy and policy.after, on_late=policy and policy.on_late)
 
 
 def list_policies(c: Connection) -> Mapping[UUID, LatePolicy]:
@@ -48,7 +42,7 @@ def list_policies(c: Connection) -> Mapping[UUID, LatePolicy]:
     return {r.id: LatePolicy(after=r.late_after, on_late=r.on_late) for r in found}
 
 
-class NoSuchWorkspace(Exception):
+class NoSuchWorkspace(LookupError):
     """No workspace, or more than one, has this id or name."""
 
 
@@ -69,11 +63,6 @@ class Workspace:
     """Authors may approve their own posts."""
     closed_at: datetime | None
     """Since when it is being deleted."""
-
-
-_COLUMNS = (
-    "id, name, kind, owner_user_id, plan, subscription, time_zone, needs_approval, self_approval, closed_at"
-)
 
 
 def create_workspace(
@@ -102,44 +91,29 @@ def create_workspace(
 
 def set_plan(c: Connection, workspace: UUID, plan: Plan, subscription: Subscription) -> None:
     """Change plan and subscription. Raises NoSuchWorkspace."""
-    if (
-        row(
-            c,
-            "UPDATE workspaces SET plan = :plan, subscription = :subscription WHERE id = :id RETURNING id",
-            id=workspace,
-            plan=plan,
-            subscription=subscription,
-        )
-        is None
-    ):
-        raise NoSuchWorkspace(f"There is no workspace {workspace}.")
+    _change(c, workspace, plan=plan, subscription=subscription)
 
 
 def set_approval(c: Connection, workspace: UUID, *, needed: bool, by_author: bool) -> None:
-    """Set whether posts need an approval, and whether their authors may give it. Raises LookupError."""
-    require_row(
-        c,
-        f"There is no workspace {workspace}.",
-        "UPDATE workspaces SET needs_approval = :needed, self_approval = :own WHERE id = :id RETURNING id",
-        id=workspace,
-        needed=needed,
-        own=by_author,
-    )
+    """Set whether posts need an approval, and whether their authors may give it. Raises NoSuchWorkspace."""
+    _change(c, workspace, needs_approval=needed, self_approval=by_author)
+
+
+def _change(c: Connection, workspace: UUID, **columns: Any) -> None:
+    names = ", ".join(f"{name} = :{name}" for name in columns)
+    if not execute(c, f"UPDATE workspaces SET {names} WHERE id = :id", id=workspace, **columns):
+        raise NoSuchWorkspace(f"There is no workspace {workspace}.")
 
 
 def list_workspaces(c: Connection) -> list[Workspace]:
     """Return all workspaces, oldest first."""
-    return [_to_workspace(r) for r in rows(c, f"SELECT {_COLUMNS} FROM workspaces ORDER BY created_at")]
+    return select(c, Workspace, "workspaces", Where(), by="created_at")
 
 
 def find_workspace(c: Connection, name_or_id: str) -> Workspace:
     """Return the workspace with this id or unique name. Raises NoSuchWorkspace, also for one that is being deleted."""
-    found = rows(
-        c,
-        f"""SELECT {_COLUMNS} FROM workspaces WHERE id::text = :given OR name = :given
-            ORDER BY closed_at NULLS FIRST LIMIT 2""",
-        given=name_or_id,
-    )
+    given = where("(id::text = :given OR name = :given)", given=name_or_id)
+    found = select(c, Workspace, "workspaces", given, by="closed_at NULLS FIRST", limit=2)
     usable = [r for r in found if r.closed_at is None]
     if len(usable) != 1:
         raise NoSuchWorkspace(
@@ -149,16 +123,4 @@ def find_workspace(c: Connection, name_or_id: str) -> Workspace:
             if found
             else f"There is no workspace {name_or_id!r}."
         )
-    return _to_workspace(usable[0])
-
-
-def _to_workspace(r: object) -> Workspace:
-    values = dict(r._mapping)  # type: ignore[attr-defined]
-    return Workspace(
-        **{
-            **values,
-            "kind": WorkspaceKind(values["kind"]),
-            "plan": Plan(values["plan"]),
-            "subscription": Subscription(values["subscription"]),
-        }
-    )
+    return usable[0]

@@ -14,7 +14,6 @@ shrinks as others come, so that one that has none finds one.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,20 +24,21 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
+from pipeline.store.arrays import Records
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.database import (
+    build,
+    execute,
     has_row,
+    hash_text,
     jsonb,
+    list_columns,
     new_id,
+    read_column,
     read_number,
-    row,
     rows,
-    write_bytes,
-    write_ids,
-    write_texts,
-    write_times,
-    write_words,
 )
+from pipeline.store.selection import among, select
 
 Purpose = Literal["image", "video", "document", "music"]
 Verdict = Literal["good", "refused", "unanswered"]
@@ -71,8 +71,7 @@ class Check:
         return Track(**self.facts) if self.facts and self.purpose == "music" else None
 
 
-COLUMNS = ("id", "purpose", "url", "verdict", "facts", "seen", "tries", "slow")
-_COLUMNS = ", ".join(COLUMNS)
+COLUMNS = list_columns(Check)
 
 
 FACTS = """CASE WHEN k.content_sha256 IS NULL THEN k.facts
@@ -80,9 +79,8 @@ FACTS = """CASE WHEN k.content_sha256 IS NULL THEN k.facts
 """SQL: the facts of a check ``k`` with the SHA-256 of the file's bytes, where it was computed."""
 
 
-def hash_url(url: str) -> bytes:
-    """Return the SHA-256 a URL is indexed by: of fixed size, whatever the URL's length."""
-    return hashlib.sha256(url.encode()).digest()
+_LINKS = Records("w uuid, p text, url text, sha bytea")
+_NEW = Records("id uuid, w uuid, p text, url text, sha bytea, due timestamptz")
 
 
 def find_good(
@@ -97,8 +95,8 @@ def find_good(
         return {}
     found = rows(
         c,
-        """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
-           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[], :url::text[]) AS x (w, sha, p, url), LATERAL (
+        f"""SELECT k.id, k.purpose, k.url, k.verdict, k.facts, k.seen, k.workspace_id, k.decided_at
+           FROM {_LINKS}, LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
                  AND verdict = 'good' AND decided_at > CASE
                      WHEN starts_with(x.url, :own) AND EXISTS (
@@ -108,16 +106,9 @@ def find_good(
                ORDER BY decided_at DESC LIMIT 1) k""",
         within=within,
         own=own,
-        url=write_texts(url for _, _, url in links),
-        **_write_links(links),
+        **_LINKS.bind((*link, hash_text(link[-1])) for link in links),
     )
-    return {
-        (r.workspace_id, r.purpose, r.url): (
-            Check(id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen),
-            r.decided_at,
-        )
-        for r in found
-    }
+    return {(r.workspace_id, r.purpose, r.url): (build(Check, r), r.decided_at) for r in found}
 
 
 def open_checks(c: Connection, requested: Mapping[Link, datetime | None]) -> dict[Link, Check]:
@@ -127,30 +118,20 @@ def open_checks(c: Connection, requested: Mapping[Link, datetime | None]) -> dic
     locked until the transaction ends, so none is decided before. They are locked in URL order: two requests with the
     same new URLs in different orders would deadlock.
     """
-    links = list(requested)
-    if not links:
+    if not requested:
         return {}
     found = rows(
         c,
         f"""INSERT INTO checks (id, workspace_id, purpose, url, url_sha256, due_at)
             SELECT id, w, p, url, sha, coalesce(due, now())
-            FROM unnest(:id::uuid[], :w::uuid[], :p::text[], :url::text[], :sha::bytea[], :due::timestamptz[])
-                 AS x (id, w, p, url, sha, due) ORDER BY sha, p, w
+            FROM {_NEW} ORDER BY sha, p, w
             ON CONFLICT (workspace_id, url_sha256, purpose) WHERE verdict IS NULL
             DO UPDATE SET seen = CASE WHEN checks.lease_until > now() THEN checks.seen END,
                           next_at = least(checks.next_at, now()), due_at = least(checks.due_at, excluded.due_at)
-            RETURNING {_COLUMNS}, workspace_id""",
-        id=write_ids(new_id() for _ in links),
-        url=write_texts(url for _, _, url in links),
-        due=write_times(requested.values()),
-        **_write_links(links),
+            RETURNING {COLUMNS}, workspace_id""",
+        **_NEW.bind((new_id(), *link, hash_text(link[-1]), due) for link, due in requested.items()),
     )
-    opened = {}
-    for r in found:
-        values = dict(r._mapping)
-        workspace = values.pop("workspace_id")
-        opened[workspace, r.purpose, r.url] = Check(**values)
-    return opened
+    return {(r.workspace_id, r.purpose, r.url): build(Check, r) for r in found}
 
 
 def open_check(
@@ -161,23 +142,11 @@ def open_check(
     return check
 
 
-def _write_links(links: Sequence[Link]) -> dict[str, str]:
-    return {
-        "w": write_ids(w for w, _, _ in links),
-        "p": write_words(p for _, p, _ in links),
-        "sha": write_bytes(hash_url(url) for _, _, url in links),
-    }
-
-
 def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Check]:
     """Return these checks. ``lock``: FOR SHARE in URL order, so that none is decided before the post is stored."""
-    found = rows(
-        c,
-        f"""SELECT {_COLUMNS} FROM checks WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY url_sha256, purpose
-            {"FOR SHARE" if lock else ""}""",
-        ids=list(ids),
-    )
-    return {r.id: Check(**r._mapping) for r in found}
+    share = "FOR SHARE" if lock else ""
+    found = select(c, Check, "checks", among("id", ids), by="url_sha256, purpose", lock=share)
+    return {one.id: one for one in found}
 
 
 def decide_check(
@@ -210,15 +179,9 @@ def postpone_check(
     ``fault``: what failed in this installation, an alarm, for `count_faults`. Then nothing was seen.
     """
     free_slot(c, check)
-    row(
-        c,
-        """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen, fault = :fault
-           WHERE id = :id AND verdict IS NULL RETURNING id""",
-        id=check,
-        wait=wait,
-        seen=seen,
-        fault=fault,
-    )
+    sql = """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen, fault = :fault
+             WHERE id = :id AND verdict IS NULL"""
+    execute(c, sql, id=check, wait=wait, seen=seen, fault=fault)
     if fault is not None:
         count_alarm(c, fault if fault == STORAGE_FAULT else "check_fault")
 
@@ -245,29 +208,25 @@ def count_faults(c: Connection, limit: int = 1000) -> int:
 def move_to_slow_lane(c: Connection, check: UUID) -> None:
     """Release the lease of a check that needs more time, to be tried again at once on one of the few slow slots."""
     free_slot(c, check)
-    row(
-        c,
-        """UPDATE checks SET slow = true, next_at = now(), lease_until = NULL, fault = NULL
-           WHERE id = :id AND verdict IS NULL RETURNING id""",
-        id=check,
-    )
+    sql = """UPDATE checks SET slow = true, next_at = now(), lease_until = NULL, fault = NULL
+             WHERE id = :id AND verdict IS NULL"""
+    execute(c, sql, id=check)
 
 
 def requeue_check(c: Connection, check: UUID) -> None:
     """Release the lease of a check that its worker will not decide. A late decision is harmless: compare-and-set."""
     free_slot(c, check)
-    row(c, "UPDATE checks SET lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id", id=check)
+    execute(c, "UPDATE checks SET lease_until = NULL WHERE id = :id AND verdict IS NULL", id=check)
 
 
 def list_due_checks(c: Connection, limit: int) -> list[UUID]:
     """Return undecided checks that are due and not leased: their message was lost."""
-    found = rows(
+    return read_column(
         c,
         """SELECT id FROM checks WHERE verdict IS NULL AND next_at <= now()
              AND (lease_until IS NULL OR lease_until < now()) ORDER BY next_at LIMIT :n""",
         n=limit,
     )
-    return [r.id for r in found]
 
 
 def lock_undecided(c: Connection, check: UUID) -> bool:
@@ -295,9 +254,9 @@ def list_full_hosts(c: Connection, limit: int) -> Sequence[tuple[str, UUID | Non
 
 def free_slot(c: Connection, check: UUID) -> None:
     """Free the slot that a check has, if it has one."""
-    row(c, "DELETE FROM host_slots WHERE check_id = :check RETURNING check_id", check=check)
+    execute(c, "DELETE FROM host_slots WHERE check_id = :check", check=check)
 
 
 def free_expired_slots(c: Connection) -> int:
     """Free the slots of workers that died, and return how many."""
-    return len(rows(c, "DELETE FROM host_slots WHERE held_until < now() RETURNING check_id"))
+    return execute(c, "DELETE FROM host_slots WHERE held_until < now()")

@@ -7,10 +7,8 @@ at once is counted over all workers (``checks.py``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -18,8 +16,9 @@ from sqlalchemy import Connection
 from adapters.contract import MediaKind
 from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check, list_full_hosts
-from pipeline.store.database import read_all, row
+from pipeline.store.database import build, execute, read_all, row
 from pipeline.store.posts.pins import PINS
+from pipeline.store.selection import walk_workspaces
 
 CANDIDATES = 8
 """Checks that are considered, so that several processes that claim at once find one each."""
@@ -56,13 +55,7 @@ _HOST = f"CASE WHEN purpose = 'music' THEN '' ELSE coalesce(regexp_replace({_NAM
 _IS_DUE = "verdict IS NULL AND next_at <= now() AND (lease_until IS NULL OR lease_until < now())"
 
 _CLAIM = f"""
-WITH RECURSIVE w AS (
-    (SELECT workspace_id FROM checks WHERE verdict IS NULL ORDER BY workspace_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT workspace_id FROM checks c WHERE verdict IS NULL AND c.workspace_id > w.workspace_id
-            ORDER BY workspace_id LIMIT 1)
-    FROM w WHERE w.workspace_id IS NOT NULL
-), candidates AS (
+WITH RECURSIVE {walk_workspaces("checks", "verdict IS NULL")}, candidates AS (
     SELECT x.id, x.due_at, x.host, coalesce(r.n, 0) AS running,
            (SELECT count(*) FROM host_slots h WHERE h.host = x.host AND h.workspace_id = w.workspace_id) AS held,
            CASE WHEN x.is_full OR coalesce(r.n, 0) >= :share THEN 2 WHEN r.n IS NULL THEN 0 ELSE 1 END AS turn
@@ -100,7 +93,7 @@ WITH RECURSIVE w AS (
 ), claimed AS (
     UPDATE checks k SET lease_until = now() + :lease, tries = tries + 1 FROM picked
     WHERE k.id = picked.id AND (NOT needs_slot OR EXISTS (SELECT FROM taken))
-    RETURNING {", ".join(f"k.{name}" for name in COLUMNS)}, k.workspace_id
+    RETURNING {", ".join(f"k.{name}" for name in COLUMNS.split(", "))}, k.workspace_id
 )
 SELECT claimed.*, picked.host FROM picked LEFT JOIN claimed ON true
 """
@@ -119,44 +112,27 @@ def claim_next_check(
     """
     while True:
         closed = list_full_hosts(c, hosts.slots)
-        found = _claim(c, lease, shares, hosts, closed, DEPTH, slow=slow)
+        values = {
+            "lease": lease,
+            "slow": slow,
+            "workspaces": list(shares.running),
+            "counts": list(shares.running.values()),
+            "full_hosts": list(shares.full_hosts),
+            "closed_hosts": [host for host, _ in closed],
+            "closed_workspaces": [workspace for _, workspace in closed],
+            "free_hosts": list(shares.free_hosts),
+            "share": shares.share,
+            "only_new": shares.only_new,
+            "hold": hosts.hold,
+            "host_slots": hosts.slots,
+        }
+        found = row(c, _CLAIM, **values, depth=DEPTH)
         if found is None and closed:
-            found = _claim(c, lease, shares, hosts, closed, DEEP, slow=slow)
+            found = row(c, _CLAIM, **values, depth=DEEP)
         if found is None:
             return None
-        values = dict(found._mapping)
-        workspace, host = values.pop("workspace_id"), values.pop("host")
-        if workspace is not None:  # else another claim took the slot, or the share of the workspace
-            return ClaimedCheck(check=Check(**values), workspace_id=workspace, host=host or "")
-
-
-def _claim(
-    c: Connection,
-    lease: timedelta,
-    shares: Shares,
-    hosts: HostLimit,
-    closed: Sequence[tuple[str, UUID | None]],
-    depth: int,
-    *,
-    slow: bool,
-) -> Any | None:
-    return row(
-        c,
-        _CLAIM,
-        lease=lease,
-        slow=slow,
-        depth=depth,
-        workspaces=list(shares.running),
-        counts=list(shares.running.values()),
-        full_hosts=list(shares.full_hosts),
-        closed_hosts=[host for host, _ in closed],
-        closed_workspaces=[workspace for _, workspace in closed],
-        free_hosts=list(shares.free_hosts),
-        share=shares.share,
-        only_new=shares.only_new,
-        hold=hosts.hold,
-        host_slots=hosts.slots,
-    )
+        if found.workspace_id is not None:  # else another claim took the slot, or the share of the workspace
+            return build(ClaimedCheck, found, check=build(Check, found), host=found.host or "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,11 +174,6 @@ def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
 
 def record_warning(c: Connection, post: UUID, text: str) -> None:
     """Record a warning in the history of each of the post's deliveries."""
-    row(
-        c,
-        """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-           SELECT id, 'recheck', state, state, generation, fence, :why FROM post_deliveries WHERE post_id = :post
-           RETURNING id""",
-        post=post,
-        why=text[:500],
-    )
+    sql = """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+             SELECT id, 'recheck', state, state, generation, fence, :why FROM post_deliveries WHERE post_id = :post"""
+    execute(c, sql, post=post, why=text[:500])

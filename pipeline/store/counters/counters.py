@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import jsonb, read_number, rows
+from pipeline.store.arrays import Records
+from pipeline.store.database import execute, read_all, read_number, rows
 
 ALARMS = "slipway_alarms_total"
 LATENESS = "slipway_delivery_lateness_seconds"
@@ -43,35 +43,28 @@ class Increments:
         self.by_counter[key] = self.by_counter.get(key, 0) + amount
 
 
+_INCREMENTS = Records("name text, labels jsonb, value double precision")
+_DELTAS = Records("labels jsonb, n integer")
+
+
 def add_increments(c: Connection, some: Increments) -> None:
     """Add to the counters, in the order of their keys: the lock order."""
     changed = sorted((key, n) for key, n in some.by_counter.items() if n)
-    if not changed:
-        return
-    rows(
-        c,
-        """INSERT INTO counters AS t (name, labels, value)
-           SELECT * FROM unnest(CAST(:names AS text[]), CAST(:labels AS jsonb[]), CAST(:values AS double precision[]))
-           ON CONFLICT (name, labels) DO UPDATE SET value = t.value + excluded.value RETURNING name""",
-        names=[name for (name, _), _ in changed],
-        labels=[jsonb(dict(labels)) for (_, labels), _ in changed],
-        values=[float(n) for _, n in changed],
-    )
+    if changed:
+        execute(
+            c,
+            f"""INSERT INTO counters AS t (name, labels, value) SELECT * FROM {_INCREMENTS}
+                ON CONFLICT (name, labels) DO UPDATE SET value = t.value + excluded.value""",
+            **_INCREMENTS.bind((name, dict(labels), float(n)) for (name, labels), n in changed),
+        )
 
 
 def append_deltas(c: Connection, name: str, counts: Iterable[tuple[Mapping[str, str], int]]) -> None:
     """Count in the caller's transaction, without a lock; the export of moves adds it up."""
-    found = [(dict(labels), n) for labels, n in counts if n]
+    found = [(labels, n) for labels, n in counts if n]
     if found:
-        rows(
-            c,
-            """INSERT INTO counter_deltas (name, labels, n)
-               SELECT CAST(:name AS text), *
-               FROM unnest(CAST(:labels AS jsonb[]), CAST(:counts AS integer[])) RETURNING n""",
-            name=name,
-            labels=[jsonb(labels) for labels, _ in found],
-            counts=[n for _, n in found],
-        )
+        sql = f"INSERT INTO counter_deltas (name, labels, n) SELECT CAST(:name AS text), * FROM {_DELTAS}"
+        execute(c, sql, name=name, **_DELTAS.bind(found))
 
 
 STORAGE_FAULT = "storage_fault"
@@ -104,13 +97,13 @@ def compact_deltas(c: Connection) -> int:
 
 def read_counters(c: Connection) -> list[Counter]:
     """Return all counters, by name and labels; deltas that are not compacted yet are added."""
-    found: list[Any] = rows(
+    return read_all(
         c,
+        Counter,
         """SELECT name, labels, sum(value) AS value FROM (
                SELECT name, labels, value FROM counters UNION ALL SELECT name, labels, n FROM counter_deltas) parts
            GROUP BY name, labels ORDER BY name, labels""",
     )
-    return [Counter(name=r.name, labels=r.labels, value=r.value) for r in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +127,16 @@ class ClosedAttempt:
     outcome: str
 
 
+_COUNTED = Records(
+    "delivery_id uuid, platform text, state text, reason text, since timestamptz, due_at timestamptz, attempts integer"
+)
+
+
 def read_counted(c: Connection, deliveries: Collection[UUID]) -> dict[UUID, Counted]:
     """Return the counted facts of these deliveries; deliveries without a row are left out."""
     found = rows(
         c,
-        """SELECT delivery_id, platform, state, reason, since, due_at, attempts FROM counted_deliveries
+        f"""SELECT {_COUNTED.columns} FROM counted_deliveries
            WHERE delivery_id = ANY(CAST(:ids AS uuid[]))""",
         ids=list(deliveries),
     )
@@ -147,44 +145,24 @@ def read_counted(c: Connection, deliveries: Collection[UUID]) -> dict[UUID, Coun
 
 def list_closed_attempts(c: Connection, deliveries: Collection[UUID]) -> list[ClosedAttempt]:
     """Return the closed attempts of these deliveries, in their order."""
-    found = rows(
+    return read_all(
         c,
+        ClosedAttempt,
         """SELECT t.delivery_id, t.n, t.outcome FROM unnest(CAST(:ids AS uuid[])) AS x (id), LATERAL (
                SELECT * FROM attempts WHERE delivery_id = x.id AND closed_at IS NOT NULL ORDER BY n OFFSET 0) t""",
         ids=list(deliveries),
     )
-    return [ClosedAttempt(delivery_id=r.delivery_id, n=r.n, outcome=r.outcome) for r in found]
 
 
 def save_counted(c: Connection, changed: Mapping[UUID, Counted | None]) -> None:
     """Store the counted facts of these deliveries; None: nothing has to be known of it any more."""
-    gone = [delivery for delivery, one in changed.items() if one is None]
-    if gone:
-        rows(
+    if gone := [delivery for delivery, one in changed.items() if one is None]:
+        execute(c, "DELETE FROM counted_deliveries WHERE delivery_id = ANY(CAST(:ids AS uuid[]))", ids=gone)
+    if kept := [(delivery, *astuple(one)) for delivery, one in changed.items() if one is not None]:
+        execute(
             c,
-            "DELETE FROM counted_deliveries WHERE delivery_id = ANY(CAST(:ids AS uuid[])) RETURNING delivery_id",
-            ids=gone,
+            f"""INSERT INTO counted_deliveries ({_COUNTED.columns}) SELECT * FROM {_COUNTED}
+                ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+                    since = excluded.since, due_at = excluded.due_at, attempts = excluded.attempts""",
+            **_COUNTED.bind(kept),
         )
-    kept = [(delivery, *astuple(one)) for delivery, one in changed.items() if one is not None]
-    if not kept:
-        return
-    ids, platforms, states, reasons, since, due, attempts = (
-        list(column) for column in zip(*kept, strict=True)
-    )
-    rows(
-        c,
-        """INSERT INTO counted_deliveries (delivery_id, platform, state, reason, since, due_at, attempts)
-           SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:platforms AS text[]), CAST(:states AS text[]),
-                                CAST(:reasons AS text[]), CAST(:since AS timestamptz[]), CAST(:due AS timestamptz[]),
-                                CAST(:attempts AS integer[]))
-           ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
-               since = excluded.since, due_at = excluded.due_at, attempts = excluded.attempts
-           RETURNING delivery_id""",
-        ids=ids,
-        platforms=platforms,
-        states=states,
-        reasons=reasons,
-        since=since,
-        due=due,
-        attempts=attempts,
-    )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.hold import INTENDED
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
-from pipeline.store.database import read_all, row, rows
+from pipeline.store.database import find_value, has_row, read_all, rows
 from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
@@ -152,11 +152,9 @@ def count_posts(c: Connection) -> dict[str, int]:
 def read_count_age(c: Connection) -> float:
     """Return the seconds since which moves are not exported: the age of all counters."""
     sql = "SELECT extract(epoch FROM now() - exported_at)::float AS age FROM move_progress WHERE reader = 'export'"
-    found = row(c, sql)
-    return 0.0 if found is None else max(0.0, found.age)
+    return max(0.0, find_value(c, float, sql) or 0.0)
 
 
 def may_send(c: Connection) -> bool:
     """Return whether the database's epoch allows sending."""
-    found = row(c, f"SELECT {EPOCH_IS_OPEN} AS is_open")
-    return found is not None and bool(found.is_open)
+    return has_row(c, f"SELECT 1 AS one WHERE {EPOCH_IS_OPEN}")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import CheckpointData
 from pipeline.domain.level import LEVEL
-from pipeline.store.database import jsonb, row
+from pipeline.store.database import execute, find_value, has_row, jsonb
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.platform_health import SIGN_OF_LIFE
@@ -23,7 +23,7 @@ from pipeline.store.vault import Vault
 
 def disarm(c: Connection, claimed: ClaimedDelivery, error: Exception | None) -> None:
     """Close the attempt as refused; the claim stays. Does nothing when the claim is lost."""
-    row(
+    execute(
         c,
         """WITH d AS (
                UPDATE deliveries SET armed_at = NULL, armed_deadline = NULL, working_since = NULL, updated_at = now()
@@ -31,10 +31,8 @@ def disarm(c: Connection, claimed: ClaimedDelivery, error: Exception | None) -> 
                RETURNING id
            )
            UPDATE attempts SET closed_at = now(), outcome = 'refused', error = CAST(:error AS jsonb)
-           FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING d.id""",
-        id=claimed.id,
-        generation=claimed.generation,
-        fence=claimed.fence,
+           FROM d WHERE delivery_id = d.id AND closed_at IS NULL""",
+        **claimed.key,
         error=jsonb(error_to_dict(error)),
     )
 
@@ -43,22 +41,17 @@ def save_checkpoint(
     c: Connection, vault: Vault, claimed: ClaimedDelivery, checkpoint: CheckpointData, *, scratch: bool
 ) -> bool:
     """Store a checkpoint; False when the claim is lost. ``scratch``: this prepare began without an earlier one."""
-    return (
-        row(
-            c,
-            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now(),
-                      prepares = CASE WHEN NOT :scratch THEN prepares
-                                      WHEN prepares_on = CURRENT_DATE THEN prepares + 1 ELSE 1 END,
-                      prepares_on = CASE WHEN :scratch THEN CURRENT_DATE ELSE prepares_on END
-               WHERE id = :id AND state = :state AND generation = :generation AND fence = :fence RETURNING id""",
-            id=claimed.id,
-            state=claimed.state,
-            generation=claimed.generation,
-            fence=claimed.fence,
-            checkpoint=vault.seal(checkpoint, claimed.id),
-            scratch=scratch,
-        )
-        is not None
+    return has_row(
+        c,
+        """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now(),
+                  prepares = CASE WHEN NOT :scratch THEN prepares
+                                  WHEN prepares_on = CURRENT_DATE THEN prepares + 1 ELSE 1 END,
+                  prepares_on = CASE WHEN :scratch THEN CURRENT_DATE ELSE prepares_on END
+           WHERE id = :id AND state = :state AND generation = :generation AND fence = :fence RETURNING id""",
+        **claimed.key,
+        state=claimed.state,
+        checkpoint=vault.seal(checkpoint, claimed.id),
+        scratch=scratch,
     )
 
 
@@ -108,17 +101,14 @@ def arm(
     after which the claim's holder sends nothing. ``is_alive``: the caller has seen the platform answer; if not, the
     ledger has to show a sign of life. ``inbox_draft``: the call leaves a draft, which has a limit of its own.
     """
-    found = row(
+    return find_value(
         c,
+        datetime,
         _ARM,
-        id=claimed.id,
-        generation=claimed.generation,
-        fence=claimed.fence,
+        **claimed.key,
         left=left,
         is_alive=is_alive,
         inbox_draft=inbox_draft,
         level=level,
         checkpoint=vault.seal(checkpoint, claimed.id),
     )
-    instant: datetime | None = None if found is None else found.armed_at
-    return instant

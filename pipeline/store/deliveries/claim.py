@@ -22,7 +22,7 @@ from pipeline.domain.level import LEVEL
 from pipeline.domain.own_content import OwnContent
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.checks.checks import FACTS
-from pipeline.store.database import rows
+from pipeline.store.database import execute, rows
 from pipeline.store.deliveries.platform_health import BREAKER
 from pipeline.store.posts.options import COLUMNS, gather_options
 from pipeline.store.posts.pins import IS_USED, OWN_PIN, PINNED, PLACE
@@ -88,6 +88,11 @@ class ClaimedDelivery:
     """It is a post that is sent only with an approval."""
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """Return the id, generation and fence by which a statement of its holder names it."""
+        return {"id": self.id, "generation": self.generation, "fence": self.fence}
 
     @property
     def trail(self) -> str:
@@ -167,12 +172,8 @@ class Message:
     @classmethod
     def of(cls, claimed: ClaimedDelivery) -> Message:
         """Return the message that continues a delivery after the end of a slice."""
-        return cls(
-            delivery=claimed.id,
-            platform=claimed.account.platform,
-            generation=claimed.generation,
-            fence=claimed.fence,
-        )
+        platform, generation, fence = claimed.account.platform, claimed.generation, claimed.fence
+        return cls(delivery=claimed.id, platform=platform, generation=generation, fence=fence)
 
 
 # ``state || ''`` makes the planner find a delivery by its id. By ``state`` it expects as few rows as the last ANALYZE
@@ -273,12 +274,12 @@ def _return_newer(c: Connection, level: int, ids: Sequence[UUID], fences: Sequen
 
     This process has taken their message. They get another one when a worker runs that understands them.
     """
-    rows(
+    execute(
         c,
         """UPDATE deliveries x SET lease_until = now()
            FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS taken (id, fence)
            WHERE x.id = taken.id AND x.level > :level AND (x.state = 'queued'
-                 OR x.state IN ('preparing', 'processing', 'unknown') AND x.fence = taken.fence) RETURNING x.id""",
+                 OR x.state IN ('preparing', 'processing', 'unknown') AND x.fence = taken.fence)""",
         ids=ids,
         level=level,
         fences=list(fences),

@@ -20,7 +20,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import DailyPer
-from pipeline.store.database import row, rows
+from pipeline.store.database import find_value, read_number, row, rows
 
 DAY = timedelta(days=1)
 
@@ -74,8 +74,9 @@ def lock_daily_quota(c: Connection, account: UUID, per: DailyPer = "account") ->
 
 def compute_quota_wait(c: Connection, account: UUID, quota: DailyQuota) -> timedelta:
     """Return zero if one more may be sent, else the time until the oldest of the last ``allowed`` is a day old."""
-    found = row(
+    wait = find_value(
         c,
+        timedelta,
         f"""SELECT armed_at + interval '1 day' - now() AS wait FROM attempts
             WHERE {_ACCOUNTS[quota.per]} AND {SENT_WITHIN_A_DAY} AND inbox_draft = :drafts
             ORDER BY armed_at DESC OFFSET :n LIMIT 1""",
@@ -83,20 +84,18 @@ def compute_quota_wait(c: Connection, account: UUID, quota: DailyQuota) -> timed
         n=quota.allowed - 1,
         drafts=quota.drafts,
     )
-    wait: timedelta = timedelta(0) if found is None else max(found.wait, timedelta(seconds=1))
-    return wait
+    return timedelta(0) if wait is None else max(wait, timedelta(seconds=1))
 
 
 def count_sent(c: Connection, account: UUID, quota: DailyQuota) -> int:
     """Count what the account, or our app, sent in the last 24 hours."""
-    found = row(
+    return read_number(
         c,
         f"""SELECT count(*) AS n FROM attempts
             WHERE {_ACCOUNTS[quota.per]} AND {SENT_WITHIN_A_DAY} AND inbox_draft = :drafts""",
         a=account,
         drafts=quota.drafts,
     )
-    return int(found.n) if found else 0
 
 
 def count_sent_by(c: Connection, accounts: Collection[UUID]) -> dict[tuple[UUID, bool], int]:
@@ -115,7 +114,7 @@ def count_planned(c: Connection, account: UUID, due_at: datetime, quota: DailyQu
 
     A count over the quota need not be exact: it ends soon after, so that a flood of posts does not slow each new one.
     """
-    found = row(
+    return read_number(
         c,
         f"SELECT {build_planned(_ACCOUNTS[quota.per], 'CAST(:due AS timestamptz)', ':drafts', ':most')} AS n",
         a=account,
@@ -123,4 +122,3 @@ def count_planned(c: Connection, account: UUID, due_at: datetime, quota: DailyQu
         due=due_at,
         drafts=quota.drafts,
     )
-    return int(found.n) if found else 0

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import read_all, row, rows
+from pipeline.store.database import insert, read_all, read_number, rows
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import (
@@ -21,11 +21,11 @@ from pipeline.store.deliveries.selection import (
     NAMED_COLUMNS,
     NAMES,
     POSTED,
-    DeliveryRow,
     ListFilter,
     select_posted,
 )
-from pipeline.store.selection import Keyset
+from pipeline.store.posts.views import NamedDelivery
+from pipeline.store.selection import Keyset, equal, select
 
 Obstacle = Literal["armed", "live"]
 """Armed: it may be live. Live: late proof shows that it is."""
@@ -34,10 +34,13 @@ Position = tuple[datetime, UUID]
 OLDEST = Keyset({"d.updated_at": "timestamptz", "d.id": "uuid"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetter(DeliveryRow):
+@dataclass(kw_only=True, slots=True)
+class DeadLetter(NamedDelivery):
     """A dead letter and its error. ``crashes``: workers that died with it; ``spent``: attempts used up."""
 
+    workspace: str
+    spent: int
+    crashes: int
     workspace_id: UUID
     armed: bool
     died_at: datetime
@@ -94,8 +97,7 @@ def list_dead_letters(
 ) -> list[DeadLetter]:
     """Return dead letters, oldest failure first; ``after``: where the page before ended."""
     where = select_posted(chosen, IS_DEAD) & OLDEST.start_after(after)
-    sql = _DEAD_LETTERS.format(where=where)
-    return [DeadLetter(**r._mapping) for r in rows(c, sql, **where.values, n=limit)]
+    return read_all(c, DeadLetter, _DEAD_LETTERS.format(where=where), **where.values, n=limit)
 
 
 def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter | None:
@@ -107,10 +109,8 @@ def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter 
 def list_workspaces(c: Connection, chosen: ListFilter) -> dict[UUID, UUID]:
     """Return the workspace of each dead letter, oldest failure first."""
     where = select_posted(chosen, IS_DEAD)
-    found = rows(
-        c, f"SELECT d.id, d.workspace_id FROM {POSTED} WHERE {where} ORDER BY {OLDEST.order}", **where.values
-    )
-    return {r.id: r.workspace_id for r in found}
+    sql = f"SELECT d.id, d.workspace_id FROM {POSTED} WHERE {where} ORDER BY {OLDEST.order}"
+    return {r.id: r.workspace_id for r in rows(c, sql, **where.values)}
 
 
 def count_causes(c: Connection, chosen: ListFilter) -> list[Cause]:
@@ -131,30 +131,17 @@ def count_by_obstacle(c: Connection, chosen: ListFilter, *, obstacle: str = _OBS
 
 def discard(c: Connection, dead_letter: DeadLetter, *, why: str, who: str) -> None:
     """Record that an operator gave a dead letter up. Repeating it changes nothing."""
-    row(
-        c,
-        """INSERT INTO discards (delivery_id, generation, why, who) VALUES (:id, :generation, :why, :who)
-           ON CONFLICT DO NOTHING RETURNING at""",
-        id=dead_letter.id,
-        generation=dead_letter.generation,
-        why=why,
-        who=who,
-    )
+    letter, generation = dead_letter.id, dead_letter.generation
+    given: dict[str, Any] = {"delivery_id": letter, "generation": generation, "why": why, "who": who}
+    insert(c, "discards", conflict="DO NOTHING", **given)
 
 
 def list_discards(c: Connection, delivery: UUID) -> list[Discard]:
     """Return the discards of a delivery, oldest first."""
-    return read_all(
-        c,
-        Discard,
-        "SELECT generation, why, who, at FROM discards WHERE delivery_id = :id ORDER BY generation",
-        id=delivery,
-    )
+    return select(c, Discard, "discards", equal(delivery_id=delivery), by="generation")
 
 
 def count_crashes(c: Connection, delivery: UUID) -> int:
     """Count the workers that died with a delivery, over all replays (which reset the delivery's own count)."""
-    found = row(
-        c, "SELECT count(*) AS n FROM moves WHERE delivery_id = :id AND mover = 'rescue'", id=delivery
-    )
-    return int(found.n) if found else 0
+    sql = "SELECT count(*) AS n FROM moves WHERE delivery_id = :id AND mover = 'rescue'"
+    return read_number(c, sql, id=delivery)

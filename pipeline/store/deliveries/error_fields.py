@@ -62,15 +62,14 @@ def look_error_to_dict(error: Exception | None, stored: Mapping[str, Any] | None
     return {**get_own_error(stored), LAST_LOOK: error_to_dict(error)}
 
 
+_COMPARED = ("remote_id", "url", "created_at", "same_caption", "same_kind", "same_media", "same_time")
+
+
 def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:
     """Return a live post for a user to compare: true agrees, false differs, null is not shown by the platform."""
+    made = post.created_at
     return {
-        "remote_id": post.remote_id,
-        "url": post.url,
-        "created_at": None if post.created_at is None else post.created_at.isoformat(),
-        "same_caption": post.same_caption,
-        "same_kind": post.same_kind,
-        "same_media": post.same_media,
-        "same_time": post.same_time,
+        **{name: getattr(post, name) for name in _COMPARED},
+        "created_at": None if made is None else made.isoformat(),
         "likely": is_likely(post),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,9 +13,10 @@ from sqlalchemy import Connection
 
 from pipeline.domain.hold import DerivedHold, list_scopes
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
-from pipeline.store.database import read_all, rows
+from pipeline.store.database import build, list_columns, rows
 from pipeline.store.deliveries.holds import list_derived_holds
 from pipeline.store.posts.pins import PINS
+from pipeline.store.selection import equal, select
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,42 +48,23 @@ class AttemptFacts:
     late: Sequence[Mapping[str, Any]] | None
 
 
-_MOVE, _ATTEMPT = (", ".join(facts.__dataclass_fields__) for facts in (Move, AttemptFacts))
-
-
 def list_moves(c: Connection, delivery: UUID) -> list[Move]:
     """Return the moves of a delivery, oldest first."""
-    return read_all(
-        c,
-        Move,
-        f"SELECT {_MOVE} FROM moves WHERE delivery_id = :id ORDER BY id",
-        id=delivery,
-    )
+    return select(c, Move, "moves", equal(delivery_id=delivery), by="id")
 
 
 def list_attempts(c: Connection, delivery: UUID) -> list[AttemptFacts]:
     """Return the attempts of a delivery, oldest first."""
-    return read_all(
-        c,
-        AttemptFacts,
-        f"SELECT {_ATTEMPT} FROM attempts WHERE delivery_id = :id ORDER BY n",
-        id=delivery,
-    )
+    return select(c, AttemptFacts, "attempts", equal(delivery_id=delivery), by="n")
 
 
 SHOWN = 100
 """Moves, and attempts, of one delivery."""
 FactsT = TypeVar("FactsT", Move, AttemptFacts)
 
-_MOVES = f"""
-SELECT d.id AS delivery_id, m.* FROM post_deliveries d CROSS JOIN LATERAL (
-    SELECT {_MOVE} FROM moves WHERE delivery_id = d.id
-    ORDER BY id DESC LIMIT :n) m
-WHERE d.post_id = :post
-"""
-_ATTEMPTS = f"""
-SELECT d.id AS delivery_id, t.* FROM post_deliveries d CROSS JOIN LATERAL (
-    SELECT {_ATTEMPT} FROM attempts WHERE delivery_id = d.id ORDER BY n DESC LIMIT :n) t
+_OF_POST = """
+SELECT d.id AS delivery_id, x.* FROM post_deliveries d CROSS JOIN LATERAL (
+    SELECT {columns} FROM {table} WHERE delivery_id = d.id ORDER BY {last} DESC LIMIT :n) x
 WHERE d.post_id = :post
 """
 # LATERAL: a plan cached while the tables are small would scan the receipts when they have grown
@@ -104,25 +87,21 @@ class History:
 
 def read_history(c: Connection, post: UUID) -> Mapping[UUID, History]:
     """Return the history of each delivery of a post that has one, by its id."""
-    moves, attempts = _read(c, _MOVES, post, Move), _read(c, _ATTEMPTS, post, AttemptFacts)
-    lines: dict[UUID, list[str]] = {}
+    moves, attempts = _read(c, post, Move, "moves", "id"), _read(c, post, AttemptFacts, "attempts", "n")
+    lines: dict[UUID, list[str]] = defaultdict(list)
     for r in rows(c, _RECEIPTS, post=post, n=SHOWN):
-        lines.setdefault(r.delivery_id, []).append(r.line)
+        lines[r.delivery_id].append(r.line)
     return {
-        delivery: History(
-            moves=moves.get(delivery, ()),
-            attempts=attempts.get(delivery, ()),
-            receipts=lines.get(delivery, ()),
-        )
-        for delivery in {*moves, *attempts, *lines}
+        one: History(moves=moves[one], attempts=attempts[one], receipts=lines[one])
+        for one in {*moves, *attempts, *lines}
     }
 
 
-def _read(c: Connection, sql: str, post: UUID, model: type[FactsT]) -> dict[UUID, list[FactsT]]:
-    found: dict[UUID, list[FactsT]] = {}
+def _read(c: Connection, post: UUID, model: type[FactsT], table: str, last: str) -> dict[UUID, list[FactsT]]:
+    sql = _OF_POST.format(columns=list_columns(model), table=table, last=last)
+    found: dict[UUID, list[FactsT]] = defaultdict(list)
     for r in reversed(rows(c, sql, post=post, n=SHOWN)):
-        values = r._asdict()
-        found.setdefault(values.pop("delivery_id"), []).append(model(**values))
+        found[r.delivery_id].append(build(model, r))
     return found
 
 
@@ -189,18 +168,11 @@ def read_evidence(c: Connection, post: UUID) -> Mapping[UUID, Evidence]:
     derived = list_derived_holds(c, found)
     checks: dict[UUID, list[OpenCheck]] = {}
     for check in rows(c, _OPEN_CHECKS, post=post):
-        values = dict(check._mapping)
-        checks.setdefault(values.pop("delivery_id"), []).append(OpenCheck(**values))
+        checks.setdefault(check.delivery_id, []).append(build(OpenCheck, check))
     return {r.id: _to_evidence(r, derived, checks.get(r.id, ())) for r in found}
 
 
 def _to_evidence(r: Any, derived: Sequence[DerivedHold], checks: Sequence[OpenCheck]) -> Evidence:
-    values = dict(r._mapping)
-    delivery = values.pop("id")
-    scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id, delivery)
-    return Evidence(
-        **values,
-        delivery_id=delivery,
-        derived=[one for one in derived if one.covers(scopes)],
-        checks=checks,
-    )
+    scopes = list_scopes(r.platform, r.workspace_id, r.account_id, r.id)
+    held = [one for one in derived if one.covers(scopes)]
+    return build(Evidence, r, delivery_id=r.id, derived=held, checks=checks)

@@ -16,7 +16,7 @@ from adapters.contract import CheckpointData, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.retry_policy import evaluate_conflict
 from pipeline.domain.verdict import Verdict
-from pipeline.store.database import has_row, jsonb, row
+from pipeline.store.database import execute, find_value, has_row, jsonb, row
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import lock_post, move
@@ -44,18 +44,11 @@ def save_late_result(c: Connection, claimed: ClaimedDelivery, late: Mapping[str,
     """Store a late result with its attempt, whatever the delivery's state; return the attempt's number."""
     lock_post(c, claimed.post_id)
     row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=claimed.id)
-    own = row(
-        c, _OWN_ATTEMPT, id=claimed.id, fence=claimed.fence, publishing=claimed.state is State.PUBLISHING
-    )
-    number: int | None = None if own is None else own.n
-    row(
-        c,
-        """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
-           WHERE delivery_id = :id AND n = :n RETURNING id""",
-        id=claimed.id,
-        n=number,
-        late=jsonb([dict(late)]),
-    )
+    is_own = claimed.state is State.PUBLISHING
+    number = find_value(c, int, _OWN_ATTEMPT, id=claimed.id, fence=claimed.fence, publishing=is_own)
+    sql = """UPDATE attempts SET late = coalesce(late, '[]'::jsonb) || CAST(:late AS jsonb)
+             WHERE delivery_id = :id AND n = :n"""
+    execute(c, sql, id=claimed.id, n=number, late=jsonb([dict(late)]))
     return number
 
 
@@ -114,6 +107,11 @@ def _find_contradiction(found: Any, live: Published) -> str | None:
     return None
 
 
+def _fence_off(found: Any) -> Mapping[str, Any]:
+    """Return the changes after which no message and no claim of before finds the delivery."""
+    return {"generation": found.generation + 1, "fence": found.fence + 1, "lease_until": None}
+
+
 def _publish(
     c: Connection,
     claimed: ClaimedDelivery,
@@ -132,24 +130,22 @@ def _publish(
         generation=found.generation,
         why="late proof" + (f"; ALARM: {alarm}" if alarm else ""),
         changes={
-            "generation": found.generation + 1,
-            "fence": found.fence + 1,
+            **_fence_off(found),
             "remote_id": live.remote_id,
             "url": live.url,
             "delivered_as": live.delivered_as,
             "notes": jsonb(dict(live.notes) or None),
             "published_at": found.now,
             "next_at": found.now,
-            "lease_until": None,
             "error": None,
         },
     )
     # its own attempt is published; a later un-armed one did nothing; a later armed one stays open, as unknown
-    row(
+    execute(
         c,
         """UPDATE attempts SET closed_at = now(), outcome = CASE WHEN n = :n THEN 'published' ELSE 'refused' END,
                   remote_id = CASE WHEN n = :n THEN :remote END
-           WHERE delivery_id = :id AND closed_at IS NULL AND (n = :n OR armed_at IS NULL) RETURNING id""",
+           WHERE delivery_id = :id AND closed_at IS NULL AND (n = :n OR armed_at IS NULL)""",
         id=claimed.id,
         n=number,
         remote=live.remote_id,
@@ -171,9 +167,7 @@ def _block(c: Connection, claimed: ClaimedDelivery, found: Any, live: Published)
         generation=found.generation,
         why=f"ALARM: {verdict.error}",
         changes={
-            "generation": found.generation + 1,
-            "fence": found.fence + 1,
-            "lease_until": None,
+            **_fence_off(found),
             "armed_at": found.armed_at or found.now,
             "error": jsonb(error_to_dict(verdict.error)),
         },

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import Mover, Reason, State, get_resume_state, require_move
 from pipeline.domain.delivery_error import LAST_LOOK
 from pipeline.store.canaries import TOO_NEW
-from pipeline.store.database import has_row, jsonb, read_all, row, rows
+from pipeline.store.database import execute, find_value, has_row, jsonb, read_all, rows
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import lock_post, move, recompute_post_status
@@ -31,9 +31,7 @@ def extend_lease(c: Connection, claimed: ClaimedDelivery, lease: timedelta) -> b
         """UPDATE deliveries SET lease_until = now() + :lease
            WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
              AND lease_until > now() RETURNING id""",
-        id=claimed.id,
-        generation=claimed.generation,
-        fence=claimed.fence,
+        **claimed.key,
         lease=lease,
     )
 
@@ -74,11 +72,8 @@ def requeue_claimed(c: Connection, some: Sequence[ClaimedDelivery], lease: timed
 
 def requeue_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
     """End the leases of looks whose worker shuts down, so that the next sweep dispatches them."""
-    rows(
-        c,
-        f"{_HELD} UPDATE deliveries u SET lease_until = NULL FROM mine WHERE u.id = mine.id RETURNING u.id",
-        **_to_values(some, "preparing", "processing", "unknown"),
-    )
+    sql = f"{_HELD} UPDATE deliveries u SET lease_until = NULL FROM mine WHERE u.id = mine.id"
+    execute(c, sql, **_to_values(some, "preparing", "processing", "unknown"))
 
 
 def _to_values(some: Sequence[ClaimedDelivery], *states: str) -> dict[str, list[object]]:
@@ -221,8 +216,9 @@ def rescue(c: Connection, one: ExpiredLease, how: Rescue, lease: timedelta) -> i
     """Move a delivery and raise its fence, so that its old worker stores nothing more. Return the fence, or None."""
     require_move(State.PUBLISHING, Mover.RESCUE, how.target)
     lock_post(c, one.post_id)
-    found = row(
+    fence = find_value(
         c,
+        int,
         """WITH d AS (
                UPDATE deliveries SET state = :target, reason = :reason, fence = fence + 1, crashes = crashes + 1,
                       lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
@@ -246,10 +242,8 @@ def rescue(c: Connection, one: ExpiredLease, how: Rescue, lease: timedelta) -> i
         why=how.why,
         error=jsonb(error_to_dict(how.error)),
     )
-    if found is None:
-        return None
-    recompute_post_status(c, one.post_id)
-    fence: int = found.fence
+    if fence is not None:
+        recompute_post_status(c, one.post_id)
     return fence
 
 
@@ -289,12 +283,9 @@ def resume_blocked(
     the epoch file before it is armed: a backup of now says that it was never sent.
     """
     now = at or database_now(c)
-    row(
-        c,
-        """INSERT INTO brought_forward (delivery_id) SELECT id FROM deliveries WHERE id = :id AND state = 'blocked'
-           AND reason = 'person_needed' AND armed_at IS NULL ON CONFLICT DO NOTHING RETURNING delivery_id""",
-        id=delivery,
-    )
+    sql = """INSERT INTO brought_forward (delivery_id) SELECT id FROM deliveries WHERE id = :id AND state = 'blocked'
+             AND reason = 'person_needed' AND armed_at IS NULL ON CONFLICT DO NOTHING"""
+    execute(c, sql, id=delivery)
     return move(
         c,
         delivery=delivery,

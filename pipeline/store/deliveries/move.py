@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import Mover, Reason, State, require_move
 from pipeline.domain.own_content import find_next_due
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
-from pipeline.store.database import row, rows
+from pipeline.store.database import execute, has_row, row, rows
 
 REMOVED = "(d.state = 'cancelled' AND d.removed_generation IS NOT DISTINCT FROM d.generation)"
 """SQL: whether an edit took the account of a delivery ``d`` off its post."""
@@ -42,7 +42,7 @@ def move(  # noqa: PLR0913  one keyword per column
     require_move(origin, mover, target)
     lock_post(c, post)
     extra = "".join(f", {name} = :{name}" for name in changes or ())
-    found = row(
+    is_moved = has_row(
         c,
         f"""WITH d AS (
                 UPDATE deliveries SET state = :target, reason = :reason, held_for = NULL, updated_at = now() {extra}
@@ -62,9 +62,9 @@ def move(  # noqa: PLR0913  one keyword per column
         why=why,
         **(changes or {}),
     )
-    if found is not None:
+    if is_moved:
         recompute_post_status(c, post)
-    return found is not None
+    return is_moved
 
 
 def lock_post(c: Connection, post: UUID) -> None:
@@ -90,10 +90,10 @@ def recompute_post_status(c: Connection, post: UUID) -> PostStatus:
         for r in found
     )
     is_own = any(r.is_own for r in found)
-    row(
+    execute(
         c,
         """UPDATE posts SET status = :status, due_at = coalesce(:due, due_at), updated_at = now()
-           WHERE id = :id AND (status <> :status OR due_at <> :due) RETURNING id""",
+           WHERE id = :id AND (status <> :status OR due_at <> :due)""",
         id=post,
         status=status,
         due=find_next_due((r.due_at, State(r.state)) for r in found) if is_own else None,

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.store.database import Database, is_violation, row
-from pipeline.store.selection import Where, where, where_given
+from pipeline.store.database import Database, has_row, is_violation
+from pipeline.store.selection import Where, equal, where, where_given
 
 if TYPE_CHECKING:
     from pipeline.store.auth.keys import Caller
@@ -53,13 +53,9 @@ _OF_DELIVERIES = {
 
 def restrict_deliveries(scope: Scope) -> Where:
     """Return the condition on a delivery ``d`` that a caller with this scope may see it."""
-    return where_given(
-        _OF_DELIVERIES,
-        w=scope.workspace,
-        within=None if scope.within is None else list(scope.within),
-        accounts=None if scope.accounts is None else list(scope.accounts),
-        generation=scope.generation,
-    )
+    within, accounts = (None if ids is None else list(ids) for ids in (scope.within, scope.accounts))
+    given = {"w": scope.workspace, "within": within, "accounts": accounts, "generation": scope.generation}
+    return where_given(_OF_DELIVERIES, **given)
 
 
 def restrict_posts(workspace: UUID, accounts: Accounts) -> Where:
@@ -75,10 +71,8 @@ def restrict_files(caller: Caller) -> Where:
 
     Such rows have no account, so a key that is restricted to accounts sees its own.
     """
-    holder = None if caller.accounts is None else caller.key_id
-    return where("workspace_id = :w", w=caller.workspace_id) & where_given(
-        {"holder": "key_id = :holder"}, holder=holder
-    )
+    own = equal(workspace_id=caller.workspace_id)
+    return own if caller.accounts is None else own & where("key_id = :holder", holder=caller.key_id)
 
 
 def restrict_accounts(ids: Sequence[UUID] | None, accounts: Accounts) -> Sequence[UUID] | None:
@@ -108,23 +102,15 @@ def translate_taken_remote_id() -> Iterator[None]:
         raise
 
 
+@dataclass(frozen=True, slots=True)
 class RemoteIdsOfOthers:
     """The remote ids of an account that other deliveries own, which a look must not adopt; queried when tested."""
 
-    def __init__(self, database: Database, *, account: UUID, delivery: UUID) -> None:
-        self._database = database
-        self._account = account
-        self._delivery = delivery
+    database: Database
+    account: UUID
+    delivery: UUID
 
     def __contains__(self, remote_id: object) -> bool:
-        with self._database.once() as c:
-            return (
-                row(
-                    c,
-                    "SELECT id FROM deliveries WHERE account_id = :a AND remote_id = :r AND id <> :id",
-                    a=self._account,
-                    r=remote_id,
-                    id=self._delivery,
-                )
-                is not None
-            )
+        sql = "SELECT id FROM deliveries WHERE account_id = :a AND remote_id = :r AND id <> :id"
+        with self.database.once() as c:
+            return has_row(c, sql, a=self.account, r=remote_id, id=self.delivery)

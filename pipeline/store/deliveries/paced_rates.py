@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import require_row, row
+from pipeline.store.database import execute, require_value, row
 
 CLOCK = 0.001
 """Tolerance, in deliveries: the clock advances between two reads of it within one statement."""
@@ -16,8 +16,9 @@ Kind = Literal["replay", "backlog"]
 
 def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datetime:
     """Reserve the next turn: now, or ``gap`` after the turn before it. No two turns of a platform are at one time."""
-    found = require_row(
+    return require_value(
         c,
+        datetime,
         "No turn was reserved.",
         """INSERT INTO paces AS x (kind, platform, free_at) VALUES (:kind, :platform, now() + :gap)
            ON CONFLICT (kind, platform) DO UPDATE SET free_at = greatest(x.free_at, now()) + CAST(:gap AS interval)
@@ -26,8 +27,6 @@ def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> da
         platform=platform,
         gap=gap,
     )
-    turn: datetime = found.turn
-    return turn
 
 
 def count_allowed(c: Connection, kind: Kind, platform: str, per_second: float) -> int:
@@ -35,12 +34,12 @@ def count_allowed(c: Connection, kind: Kind, platform: str, per_second: float) -
 
     The row is locked until the commit; a concurrent caller gets zero at once instead of waiting.
     """
-    row(
+    execute(
         c,
         # only when there is no row: ON CONFLICT waits for a transaction that is changing it
         """INSERT INTO paces (kind, platform, free_at) SELECT :kind, :platform, '-infinity'
            WHERE NOT EXISTS (SELECT FROM paces WHERE kind = :kind AND platform = :platform)
-           ON CONFLICT DO NOTHING RETURNING kind""",
+           ON CONFLICT DO NOTHING""",
         kind=kind,
         platform=platform,
     )
@@ -58,10 +57,10 @@ def count_allowed(c: Connection, kind: Kind, platform: str, per_second: float) -
 
 def record_sent(c: Connection, kind: Kind, platform: str, number: int, per_second: float) -> None:
     """Record how many were sent, after ``count_allowed`` in the same transaction."""
-    row(
+    execute(
         c,
         """UPDATE paces SET free_at = greatest(free_at, clock_timestamp() - CAST(:most AS interval)) + :taken
-           WHERE kind = :kind AND platform = :platform RETURNING kind""",
+           WHERE kind = :kind AND platform = :platform""",
         kind=kind,
         platform=platform,
         taken=timedelta(seconds=number / per_second),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.hold import Hold, Scope
 from pipeline.store.counters.counters import count_alarm
-from pipeline.store.database import read_all, row, rows
+from pipeline.store.database import execute, find_value, has_row, read_all, row
 from pipeline.store.deliveries.holds import HELD_FOR
 
 SOON = timedelta(minutes=10)
@@ -43,7 +43,7 @@ def pause(
     c: Connection, scope: Scope, target: str, why: str, who: str | None = None, *, only_new: bool = False
 ) -> bool:
     """Pause a target; pausing it again changes only the reason and who gave it, or with *only_new* nothing: False."""
-    found = row(
+    return has_row(
         c,
         """INSERT INTO pauses (scope, target, why, who) VALUES (:scope, :target, :why, :who)
            ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who WHERE NOT :only_new
@@ -54,28 +54,20 @@ def pause(
         who=who,
         only_new=only_new,
     )
-    return found is not None
 
 
 def find_reason(c: Connection, scope: Scope, target: str, *, lock: bool = False) -> str | None:
     """Return why a target is paused; None: it is not. *lock*: nobody else changes it in the caller's transaction."""
     sql = f"SELECT why FROM pauses WHERE scope = :scope AND target = :target {'FOR UPDATE' if lock else ''}"
-    found = row(c, sql, scope=scope, target=target)
-    return None if found is None else str(found.why)
+    return find_value(c, str, sql, scope=scope, target=target)
 
 
 def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
     """Pause a platform that refuses our app, an alarm; return False if it is paused already, for whatever reason."""
-    found = row(
-        c,
-        """INSERT INTO pauses (scope, target, why, who) VALUES ('platform', :target, :why, 'system')
-           ON CONFLICT (scope, target) DO NOTHING RETURNING scope""",
-        target=platform,
-        why=why,
-    )
-    if found is not None:
+    is_new = pause(c, "platform", platform, why, "system", only_new=True)
+    if is_new:
         count_alarm(c, "app_refused")
-    return found is not None
+    return is_new
 
 
 def lift(c: Connection, scope: Scope, target: str, only: str | None = None) -> bool:
@@ -97,7 +89,7 @@ def lift(c: Connection, scope: Scope, target: str, only: str | None = None) -> b
 
 def restart_streaks(c: Connection, scope: Scope, target: str) -> None:
     """End the streaks of unavailability of waiting deliveries; claimed ones keep theirs."""
-    rows(
+    execute(
         c,
         """WITH mine AS (
                SELECT id FROM deliveries d
@@ -107,7 +99,7 @@ def restart_streaks(c: Connection, scope: Scope, target: str) -> None:
                           WHEN 'workspace' THEN workspace_id::text = :target
                           ELSE account_id::text = :target END
                ORDER BY id FOR UPDATE SKIP LOCKED)
-           UPDATE deliveries u SET unavailable_since = NULL FROM mine WHERE u.id = mine.id RETURNING u.id""",
+           UPDATE deliveries u SET unavailable_since = NULL FROM mine WHERE u.id = mine.id""",
         platforms=list(Platform),
         soon=SOON,
         scope=scope,

@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.hold import Hold
-from pipeline.store.database import has_row, read_all, row, rows
+from pipeline.store.database import execute, find_value, has_row, read_all, read_column
 from pipeline.store.deliveries.holds import HELD_FOR
-from pipeline.store.selection import where_given
+from pipeline.store.selection import among
 
 SIGN_AGE = timedelta(minutes=1)
 """How long an answer counts as a sign of life."""
@@ -49,8 +49,9 @@ class OpenBreaker:
 
 def record_answer(c: Connection, platform: Platform) -> bool:
     """Record an answer of the platform's own hosts and close its breaker. Return True if it was open."""
-    found = row(
+    was_open = find_value(
         c,
+        bool,
         """WITH before AS (SELECT opened_at FROM platform_health WHERE platform = :p FOR UPDATE)
            INSERT INTO platform_health AS h (platform, answered_at)
            SELECT :p, clock_timestamp() FROM (SELECT count(*) FROM before) one
@@ -59,7 +60,7 @@ def record_answer(c: Connection, platform: Platform) -> bool:
            RETURNING EXISTS (SELECT FROM before WHERE opened_at IS NOT NULL) AS was_open""",
         p=platform,
     )
-    return found is not None and bool(found.was_open)
+    return bool(was_open)
 
 
 def record_failure(
@@ -69,20 +70,16 @@ def record_failure(
 
     The caller holds a transaction. ``probe``: time until the first probe.
     """
-    row(
-        c,
-        """INSERT INTO platform_health AS h (platform, failed_at) VALUES (:p, clock_timestamp())
-           ON CONFLICT (platform) DO UPDATE SET failed_at = clock_timestamp() RETURNING platform""",
-        p=platform,
-    )
-    row(
+    sql = """INSERT INTO platform_health (platform, failed_at) VALUES (:p, clock_timestamp())
+             ON CONFLICT (platform) DO UPDATE SET failed_at = clock_timestamp()"""
+    execute(c, sql, p=platform)
+    execute(
         c,
         """INSERT INTO platform_failures AS f (platform, account_id, workspace_id, failed_at, failures)
            VALUES (:p, :account, :workspace, clock_timestamp(), 1)
            ON CONFLICT (platform, account_id) DO UPDATE SET failed_at = clock_timestamp(), failures = 1 + CASE
                WHEN f.failed_at > greatest(now() - CAST(:age AS interval),
-                    (SELECT answered_at FROM platform_health WHERE platform = :p)) THEN f.failures ELSE 0 END
-           RETURNING failures""",
+                    (SELECT answered_at FROM platform_health WHERE platform = :p)) THEN f.failures ELSE 0 END""",
         p=platform,
         account=account,
         workspace=workspace,
@@ -120,15 +117,12 @@ def record_failure(
 def has_sign_of_life(c: Connection, platform: Platform) -> bool:
     """Return True if the platform answered recently, no call has failed since, and its breaker is closed."""
     sql = f"SELECT {SIGN_OF_LIFE} AS alive FROM (SELECT CAST(:p AS text) AS platform) deliveries"
-    found = row(c, sql, p=platform)
-    return found is not None and bool(found.alive)
+    return bool(find_value(c, bool, sql, p=platform))
 
 
 def list_open_platforms(c: Connection) -> frozenset[str]:
     """Return the platforms whose breaker is open."""
-    return frozenset(
-        r.platform for r in rows(c, "SELECT platform FROM platform_health WHERE opened_at IS NOT NULL")
-    )
+    return frozenset(read_column(c, "SELECT platform FROM platform_health WHERE opened_at IS NOT NULL"))
 
 
 def take_probe(c: Connection, platform: str, every: timedelta) -> bool:
@@ -147,13 +141,8 @@ def take_probe(c: Connection, platform: str, every: timedelta) -> bool:
 
 def set_probe(c: Connection, platform: str, delivery: UUID) -> None:
     """Let one delivery pass the open breaker."""
-    row(
-        c,
-        """UPDATE platform_health SET probe_id = :id WHERE platform = :p AND opened_at IS NOT NULL
-           RETURNING platform""",
-        p=platform,
-        id=delivery,
-    )
+    sql = "UPDATE platform_health SET probe_id = :id WHERE platform = :p AND opened_at IS NOT NULL"
+    execute(c, sql, p=platform, id=delivery)
 
 
 def close_breaker(c: Connection, platform: str) -> bool:
@@ -171,8 +160,7 @@ def list_open_breakers(
     c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
 ) -> list[OpenBreaker]:
     """Return the open breakers, oldest first, and what they hold, in all or these workspaces; count up to *cap*."""
-    mine = None if workspaces is None else list(workspaces)
-    own = where_given({"mine": "d.workspace_id = ANY(CAST(:mine AS uuid[]))"}, mine=mine)
+    own = among("d.workspace_id", workspaces)
     return read_all(
         c,
         OpenBreaker,

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.level import LEVELS
-from pipeline.store.database import has_row, jsonb, new_id, row, rows
+from pipeline.store.database import execute, has_row, jsonb, new_id, rows
 from pipeline.store.deliveries.claim import (
     CLAIMED_COLUMNS,
     CLAIMED_JOIN,
@@ -47,15 +47,14 @@ class DueFollowUp:
 
 def record_follow_ups(c: Connection, delivery: UUID, wanted: FollowUps) -> None:
     """Record what is done once a delivery that is about to be armed is live; a later arm replaces it."""
-    rows(
+    execute(
         c,
         """WITH dropped AS (
                DELETE FROM follow_ups WHERE delivery_id = :id AND NOT CAST(:wanted AS jsonb) ? kind)
            INSERT INTO follow_ups (delivery_id, kind, what)
            SELECT :id, key, value FROM jsonb_each(CAST(:wanted AS jsonb))
            ON CONFLICT (delivery_id, kind) DO UPDATE SET what = excluded.what, next_at = now(),
-               tries = 0, done_at = NULL, failed_at = NULL, error = NULL
-           RETURNING kind""",
+               tries = 0, done_at = NULL, failed_at = NULL, error = NULL""",
         id=delivery,
         wanted=jsonb(wanted),
     )
@@ -104,7 +103,6 @@ WITH d AS (
     ON CONFLICT (post_id, account_id, is_comment) DO NOTHING RETURNING id, state
 )
 INSERT INTO moves (delivery_id, mover, target, generation, fence) SELECT id, 'ingest', state, 0, 0 FROM d
-RETURNING delivery_id
 """
 
 
@@ -118,7 +116,7 @@ def add_comment(c: Connection, claimed: ClaimedDelivery, text: str) -> bool:
         return False
     own = {"caption": text, "media": {"type": "text"}, claimed.account.platform: {}}
     level = LEVELS["first_comment"]
-    row(c, _ADD_COMMENT, id=new_id(), post=claimed.id, level=level, own=jsonb(own))
+    execute(c, _ADD_COMMENT, id=new_id(), post=claimed.id, level=level, own=jsonb(own))
     return True
 
 
@@ -126,11 +124,11 @@ def settle_follow_up(
     c: Connection, delivery: UUID, kind: FollowUpKind, error: str | None, *, is_final: bool
 ) -> None:
     """Store the result of a try. Without an error it is done; with a final one it is not tried again."""
-    row(
+    execute(
         c,
         """UPDATE follow_ups SET error = :error, done_at = CASE WHEN CAST(:error AS text) IS NULL THEN now() END,
                   failed_at = CASE WHEN CAST(:error AS text) IS NOT NULL AND :final THEN now() END
-           WHERE delivery_id = :id AND kind = :kind RETURNING delivery_id""",
+           WHERE delivery_id = :id AND kind = :kind""",
         id=delivery,
         kind=kind,
         error=error,
@@ -182,9 +180,6 @@ def save_url(c: Connection, claimed: ClaimedDelivery, remote_id: str, url: str) 
 
 def postpone_url_lookup(c: Connection, claimed: ClaimedDelivery) -> None:
     """Schedule the next lookup after as long as the post has been live (30 seconds to an hour)."""
-    row(
-        c,
-        """UPDATE deliveries SET next_at = now() + least(greatest(now() - published_at, interval '30 seconds'),
-                                                        interval '1 hour') WHERE id = :id RETURNING id""",
-        id=claimed.id,
-    )
+    sql = """UPDATE deliveries SET next_at = now() + least(greatest(now() - published_at, interval '30 seconds'),
+                                                           interval '1 hour') WHERE id = :id"""
+    execute(c, sql, id=claimed.id)

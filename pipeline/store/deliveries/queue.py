@@ -20,10 +20,11 @@ from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
 from pipeline.domain.hold import DerivedHold, list_scopes
 from pipeline.domain.post import NO_TIME, PostStatus
-from pipeline.store.database import row, rows, write_ids
+from pipeline.store.arrays import write_ids
+from pipeline.store.database import build, read_column, row
 from pipeline.store.deliveries.holds import list_derived_holds, quote, read_holds
 from pipeline.store.deliveries.selection import JUST_DUE, DeliveryFacts, ListFilter
-from pipeline.store.selection import Keyset, Where, where_given
+from pipeline.store.selection import Keyset, among
 
 CAP = 5_000
 """Rows that one page of the queue reads at most."""
@@ -99,7 +100,7 @@ _BY_ACCOUNT = Walk(
 _OF_POST = "posts p JOIN post_deliveries d ON d.post_id = p.id WHERE p.deleted_at IS NULL"
 _IS_DRAFT = f"p.status <> 'scheduled' AND p.due_at >= '{NO_TIME}'"
 """On a post ``p``: it has no time. An index finds the few."""
-_DRAFTS = Walk(
+BY_CREATION = Walk(
     branches=[f"{_OF_POST} AND {_IS_DRAFT}"],
     key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
     begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
@@ -173,7 +174,7 @@ def choose_walk(chosen: ListFilter, within: Within, *, newest: bool = False) -> 
     if state in _OF_STATE:
         return _OF_STATE[str(state)]
     if chosen.status == PostStatus.DRAFT:
-        return _DRAFTS if few is None else _walk_newest(few, _IS_DRAFT)
+        return BY_CREATION if few is None else _walk_newest(few, _IS_DRAFT)
     if not newest and (chosen.due_from is not None or chosen.due_until is not None):
         return _walk_span(spaces, chosen)
     if chosen.account is not None:
@@ -204,7 +205,7 @@ def narrow(walk: Walk, posts: Collection[UUID]) -> Walk:
 def _walk_newest(few: Sequence[UUID], also: str = "true") -> Walk:
     """Merge the posts of each workspace, the newest first. *also*: a condition on them."""
     return replace(
-        _DRAFTS,
+        BY_CREATION,
         branches=[f"{_OF_POST} AND p.workspace_id = :space_{n} AND {also}" for n in range(len(few))],
         values=_name_spaces(few),
     )
@@ -212,15 +213,20 @@ def _walk_newest(few: Sequence[UUID], also: str = "true") -> Walk:
 
 def _walk_span(spaces: Sequence[UUID] | None, chosen: ListFilter) -> Walk:
     """Merge what is due in a span of time, the first due first."""
-    span = {
-        "walk_from": str(chosen.due_from or "-infinity"),
-        "walk_until": str(chosen.due_until or "infinity"),
-    }
+    span = bind_span(chosen)
     if chosen.account is not None:
         return Walk(branches=_BY_ACCOUNT_AND_DUE, key=_FIRST_DUE, values=span)
     if chosen.unsent and chosen.due_from is None:
         return _walk_late(spaces, "d.due_at < CAST(:walk_until AS timestamptz)", span["walk_until"])
     return walk_due(spaces if spaces and len(spaces) <= SOME else [], span)
+
+
+def bind_span(chosen: ListFilter) -> Mapping[str, str]:
+    """Return the values of the bounds of a walk in a span of time."""
+    return {
+        "walk_from": str(chosen.due_from or "-infinity"),
+        "walk_until": str(chosen.due_until or "infinity"),
+    }
 
 
 def walk_due(spaces: Sequence[UUID], span: Mapping[str, str], statuses: Sequence[str] = BY_DUE) -> Walk:
@@ -324,28 +330,21 @@ def find_named(c: Connection, chosen: ListFilter, within: Within) -> ListFilter:
     if chosen.text is None:
         return chosen
     sql, values = build_named(chosen.text, within)
-    found = rows(c, sql, **values)
-    return replace(chosen, text=None, deliveries=tuple(r.id for r in found)) if found else chosen
+    found = tuple(read_column(c, sql, **values))
+    return replace(chosen, text=None, deliveries=found) if found else chosen
 
 
 def build_named(text: str, within: Within) -> tuple[str, dict[str, Any]]:
     """Return the statement that finds the deliveries that a text names, and its values."""
-    own = _limit("w.id", within)
+    own = among("w.id", within)
     return NAMED.format(within=own), {"text": text, "named": _parse_id(text), **own.values}
-
-
-def _limit(column: str, within: Within) -> Where:
-    return where_given(
-        {"within": f"{column} = ANY (CAST(:within AS uuid[]))"},
-        within=None if within is None else list(within),
-    )
 
 
 def find_accounts_named(c: Connection, name: str, within: Within) -> list[UUID]:
     """Return the accounts with this username, or ``platform:username``; at most two."""
     platform, colon, username = name.partition(":")
-    own = _limit("workspace_id", within)
-    found = rows(
+    own = among("workspace_id", within)
+    return read_column(
         c,
         f"""SELECT id FROM accounts
             WHERE (username = :name OR (platform = :platform AND username = :username)) AND {own} LIMIT 2""",
@@ -354,7 +353,6 @@ def find_accounts_named(c: Connection, name: str, within: Within) -> list[UUID]:
         username=username,
         **own.values,
     )
-    return [r.id for r in found]
 
 
 def _parse_id(text: str) -> UUID | None:
@@ -383,12 +381,10 @@ def to_deliveries(c: Connection, found: Sequence[Any]) -> list[QueuedDelivery]:
     open_ones = [r for r in found if r.state not in SETTLED]
     derived = list_derived_holds(c, open_ones) if open_ones else []
     return [
-        QueuedDelivery(
+        build(
+            QueuedDelivery,
+            r,
             facts=facts,
-            workspace_id=r.workspace_id,
-            caption=r.caption,
-            source=r.source,
-            updated_at=r.updated_at,
             derived=[one for one in derived if one.covers(_list_scopes(r))],
         )
         for facts, r in zip(read_holds(DeliveryFacts, found), found, strict=True)

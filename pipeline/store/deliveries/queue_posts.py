@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import build, read_number, rows
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.queue import (
     Place,
@@ -105,7 +105,7 @@ def count_queued_posts(c: Connection, chosen: ListFilter, within: Within, *, mos
         return 0
     walk = choose_walk(chosen, within)
     asked = where("o.deleted_at IS NULL") & select_deliveries(limit_to(chosen, within))
-    found = row(
+    return read_number(
         c,
         f"""SELECT count(*) AS n FROM (
                 SELECT DISTINCT d.post_id FROM ({walk.build(from_place=False)}) d JOIN posts o ON o.id = d.post_id
@@ -113,7 +113,6 @@ def count_queued_posts(c: Connection, chosen: ListFilter, within: Within, *, mos
         **{**asked.values, **bind(walk, chosen, None)},
         n=most + 1,
     )
-    return 0 if found is None else int(found.n)
 
 
 def build_post_page(
@@ -157,13 +156,10 @@ def read_queued_posts(c: Connection, posts: Collection[UUID], within: Within) ->
 
 def _to_post(post: UUID, found: Sequence[tuple[QueuedDelivery, Any]]) -> QueuedPost:
     first = found[0][1]
-    return QueuedPost(
+    return build(
+        QueuedPost,
+        first,
         id=post,
-        workspace_id=first.workspace_id,
-        workspace=first.workspace,
-        caption=first.caption,
-        media=first.media,
-        source=first.source,
         due_at=first.post_due_at,
         created_at=first.post_created_at,
         deliveries=[one for one, _ in found],

@@ -14,25 +14,18 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.level import LEVEL
 from pipeline.store.canaries import TOO_NEW
-from pipeline.store.database import has_row, read_all, read_number, rows
+from pipeline.store.database import has_row, read_all, read_column, read_number, rows
 from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.holds import IS_UNAPPROVED
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
+from pipeline.store.selection import walk_workspaces
 
 NOW, EVER = timedelta(0), timedelta(days=36_500)
 
 
 _CANDIDATES = f"""
-WITH RECURSIVE w AS (
-    (SELECT workspace_id FROM deliveries
-     WHERE platform = :platform AND state IN ('scheduled', 'retrying') ORDER BY workspace_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT workspace_id FROM deliveries d
-            WHERE platform = :platform AND state IN ('scheduled', 'retrying') AND d.workspace_id > w.workspace_id
-            ORDER BY workspace_id LIMIT 1)
-    FROM w WHERE w.workspace_id IS NOT NULL
-)
+WITH RECURSIVE {walk_workspaces("deliveries", "platform = :platform AND state IN ('scheduled', 'retrying')")}
 SELECT x.id FROM w CROSS JOIN LATERAL (
     SELECT id, next_at, row_number() OVER (ORDER BY next_at) AS turn FROM (
         SELECT id, next_at FROM deliveries d
@@ -77,14 +70,13 @@ SELECT id AS delivery, platform, generation, fence FROM d
 
 def list_due_platforms(c: Connection) -> list[str]:
     """Return the platforms that have a due delivery; one index lookup for each, however much the others have."""
-    found = rows(
+    return read_column(
         c,
         """SELECT p AS platform FROM unnest(CAST(:platforms AS text[])) AS p WHERE EXISTS (
                SELECT FROM deliveries
                WHERE platform = p AND state IN ('scheduled', 'retrying') AND next_at <= now())""",
         platforms=list(Platform),
     )
-    return [r.platform for r in found]
 
 
 def has_backlog(c: Connection, platform: str, older: timedelta) -> bool:
@@ -131,7 +123,7 @@ def release(
         return []
     order = {identity: n for n, identity in enumerate(ids)}
     # a retried delivery's public status changes, so its post is locked first (the lock order) and recomputed
-    posts = [r.id for r in rows(c, _RETRIED_POSTS, ids=ids)]
+    posts = read_column(c, _RETRIED_POSTS, ids=ids)
     released = read_all(c, Message, _RELEASE, ids=ids, posts=posts, lease=lease, level=level)
     for post in posts:
         recompute_post_status(c, post)
@@ -180,7 +172,7 @@ def list_due_slots(
     ``after``: the width of the slots of looks after the visible call (default: ``slot``).
     """
     seconds = slot.total_seconds()
-    found = rows(
+    return read_column(
         c,
         """SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM next_at) / :s) * :s) AS at FROM deliveries
            WHERE platform = ANY(CAST(:platforms AS text[])) AND state IN ('scheduled', 'retrying')
@@ -195,4 +187,3 @@ def list_due_slots(
         horizon=horizon,
         platforms=list(Platform),
     )
-    return [r.at for r in found]

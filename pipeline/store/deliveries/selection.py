@@ -17,13 +17,13 @@ from sqlalchemy import Connection
 
 from pipeline.domain.attention import OVERDUE
 from pipeline.domain.delivery import WAITING, State
-from pipeline.domain.hold import DERIVED, Hold
+from pipeline.domain.hold import DERIVED
 from pipeline.domain.post import NO_TIME
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HELD_FOR, HOLD_COLUMNS, LATE_SINCE, quote, read_holds
 from pipeline.store.deliveries.ownership import OPERATOR, Scope, restrict_deliveries
 from pipeline.store.posts.options import SEARCHED
-from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
+from pipeline.store.posts.views import POST_COLUMNS, HeldDelivery, PostView, attach_deliveries
 from pipeline.store.selection import Keyset, Where, where, where_given
 
 
@@ -200,47 +200,22 @@ def _get_values(chosen: ListFilter) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in _FIELDS}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeliveryRow:
-    """A row of ``deliveries`` with the names of its workspace and account."""
-
-    id: UUID
-    post_id: UUID
-    workspace: str
-    account_id: UUID
-    platform: str
-    username: str
-    state: str
-    reason: str | None
-    generation: int
-    due_at: datetime
-    spent: int
-    crashes: int
-    error: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeliveryFacts(DeliveryRow):
+@dataclass(kw_only=True, slots=True)
+class DeliveryFacts(HeldDelivery):
     """A delivery without its sealed checkpoint."""
 
+    workspace: str
+    spent: int
+    crashes: int
     fence: int
-    held_for: Hold | None
-    """Why it waits."""
-    next_at: datetime | None
-    """When it is touched next, if that is known and to come."""
     lease_until: datetime | None
-    armed_at: datetime | None
-    published_at: datetime | None
-    remote_id: str | None
-    url: str | None
-    delivered_as: str | None
     looks: int
 
 
 NAMED_COLUMNS = (
     """d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.spent, d.crashes, d.error"""
 )
-"""Columns of `DeliveryRow` that ``HOLD_COLUMNS`` has not."""
+"""Columns of a delivery with the name of its workspace that ``HOLD_COLUMNS`` has not."""
 NAMES = "JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id"
 """SQL: joins what a delivery ``d`` is named by."""
 FACTS_COLUMNS = f"""{HOLD_COLUMNS}, {NAMED_COLUMNS}, d.fence, d.lease_until, d.armed_at, d.published_at, d.remote_id,

@@ -87,7 +87,29 @@ class Settlement:
         known = not claimed.is_comment and (
             changes_public_status(claimed, verdict, origin) if claimed.alone else status is PostStatus.PENDING
         )
-        return _to_values(vault, claimed, verdict, self.not_before) | {
+        live = verdict.published
+        look = look_error_to_dict(verdict.error, claimed.error) if verdict.uncounted else None
+        return {
+            **claimed.key,
+            "post": claimed.post_id,
+            "target": verdict.state,
+            "reason": verdict.reason,
+            "held_for": verdict.held_for if verdict.held_for in STORED else None,
+            "wait": verdict.wait,
+            "uncounted": verdict.uncounted,
+            "settled": verdict.state in (State.PUBLISHED, State.FAILED),
+            "spent": int(verdict.spent),
+            "surprises": int(verdict.unexpected),
+            "disarm": verdict.disarm,
+            "closes": verdict.closes,
+            "keep": verdict.checkpoint is None,
+            "checkpoint": vault.seal(verdict.checkpoint, claimed.id) if verdict.checkpoint else None,
+            "remote_id": live.remote_id if live else None,
+            "url": live.url if live else None,
+            "delivered_as": live.delivered_as if live else None,
+            "notes": jsonb(dict(live.notes)) if live and live.notes else None,
+            "error": jsonb(look or error_to_dict(verdict.error)),
+            "streaks": jsonb(_streaks_to_dict(claimed, verdict, self.not_before)),
             "origin": origin,
             "mover": self.mover,
             "looked": self.looked,
@@ -145,41 +167,6 @@ def settle_batch(
         )
     instants = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
     return [instants[n] for n in range(len(some))]
-
-
-def _to_values(
-    vault: Vault, claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
-) -> dict[str, Any]:
-    """Return the values of the statement that the verdict gives."""
-    live = verdict.published
-    return {
-        "id": claimed.id,
-        "post": claimed.post_id,
-        "generation": claimed.generation,
-        "fence": claimed.fence,
-        "target": verdict.state,
-        "reason": verdict.reason,
-        "held_for": verdict.held_for if verdict.held_for in STORED else None,
-        "wait": verdict.wait,
-        "uncounted": verdict.uncounted,
-        "settled": verdict.state in (State.PUBLISHED, State.FAILED),
-        "spent": int(verdict.spent),
-        "surprises": int(verdict.unexpected),
-        "disarm": verdict.disarm,
-        "closes": verdict.closes,
-        "keep": verdict.checkpoint is None,
-        "checkpoint": vault.seal(verdict.checkpoint, claimed.id) if verdict.checkpoint else None,
-        "remote_id": live.remote_id if live else None,
-        "url": live.url if live else None,
-        "delivered_as": live.delivered_as if live else None,
-        "notes": jsonb(dict(live.notes)) if live and live.notes else None,
-        "error": jsonb(
-            look_error_to_dict(verdict.error, claimed.error)
-            if verdict.uncounted
-            else error_to_dict(verdict.error)
-        ),
-        "streaks": jsonb(_streaks_to_dict(claimed, verdict, not_before)),
-    }
 
 
 def _streaks_to_dict(

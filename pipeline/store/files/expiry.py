@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import execute, read_column
 from pipeline.store.posts.pins import select_pinning_posts
+from pipeline.store.selection import delete_oldest
 
 _IS_UNSETTLED = "p.deleted_at IS NULL AND d.state NOT IN ('published', 'failed', 'cancelled')"
 """SQL: delivery ``d`` of post ``p`` still needs its media."""
@@ -19,7 +20,7 @@ _IS_UNSETTLED = "p.deleted_at IS NULL AND d.state NOT IN ('published', 'failed',
 
 def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
     """Give up uploads that began so long ago that none can still arrive; return their objects. None can finish now."""
-    found = rows(
+    return read_column(
         c,
         """UPDATE file_puts SET given_up = true WHERE object IN (
                SELECT object FROM file_puts WHERE begun_at < now() - :older ORDER BY begun_at LIMIT :n
@@ -28,22 +29,13 @@ def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
         older=older,
         n=limit,
     )
-    return [r.object for r in found]
 
 
 def forget_waiting(c: Connection, older: timedelta, limit: int) -> int:
     """Delete files that were opened this long ago and never uploaded, unless an object of theirs may be in storage."""
-    found = rows(
-        c,
-        """DELETE FROM files WHERE id IN (
-               SELECT f.id FROM files f WHERE f.object IS NULL AND f.created_at < now() - :older
-                 AND NOT EXISTS (SELECT FROM file_puts u WHERE u.file_id = f.id)
-               ORDER BY f.created_at LIMIT :n FOR UPDATE SKIP LOCKED)
-           RETURNING id""",
-        older=older,
-        n=limit,
-    )
-    return len(found)
+    old = """object IS NULL AND created_at < now() - :older
+             AND NOT EXISTS (SELECT FROM file_puts u WHERE u.file_id = files.id)"""
+    return delete_oldest(c, "files", old, by="created_at", limit=limit, older=older)
 
 
 def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
@@ -52,7 +44,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
     Every use of an uploaded file leaves a check of its URL: posts pin the checks they were accepted with. The posts
     that use a derived file are recorded.
     """
-    found = rows(
+    return execute(
         c,
         f"""UPDATE files SET removed_at = now() WHERE id IN (
                SELECT f.id FROM files f
@@ -71,27 +63,20 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
                            SELECT FROM ({select_pinning_posts("k.id")}) pin JOIN posts p ON p.id = pin.post_id
                            JOIN post_deliveries d ON d.post_id = p.id
                            WHERE {_IS_UNSETTLED})))
-               ORDER BY f.stored_at LIMIT :n FOR UPDATE SKIP LOCKED)
-           RETURNING id""",
+               ORDER BY f.stored_at LIMIT :n FOR UPDATE SKIP LOCKED)""",
         keep=keep,
         n=limit,
     )
-    return len(found)
 
 
 def list_removed_objects(c: Connection, limit: int) -> list[str]:
     """Return objects of removed files, oldest removal first."""
-    found = rows(
-        c, "SELECT object FROM files WHERE removed_at IS NOT NULL ORDER BY removed_at LIMIT :n", n=limit
-    )
-    return [r.object for r in found]
+    sql = "SELECT object FROM files WHERE removed_at IS NOT NULL ORDER BY removed_at LIMIT :n"
+    return read_column(c, sql, n=limit)
 
 
 def forget_removed(c: Connection, key: str) -> None:
     """Delete the row of a removed file, unless an upload left another object of it to remove from storage."""
-    row(
-        c,
-        """DELETE FROM files f WHERE f.object = :object AND f.removed_at IS NOT NULL
-             AND NOT EXISTS (SELECT FROM file_puts u WHERE u.file_id = f.id) RETURNING f.id""",
-        object=key,
-    )
+    sql = """DELETE FROM files f WHERE f.object = :object AND f.removed_at IS NOT NULL
+               AND NOT EXISTS (SELECT FROM file_puts u WHERE u.file_id = f.id)"""
+    execute(c, sql, object=key)

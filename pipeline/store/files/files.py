@@ -13,7 +13,7 @@ A thumbnail is a row with ``check_id``, which ``thumbnails.py`` has alone: nothi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -21,9 +21,22 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import insert, new_id, read_number, require_row, row, rows
+from pipeline.store.database import (
+    build,
+    execute,
+    find_value,
+    insert,
+    list_columns,
+    new_id,
+    read_column,
+    read_number,
+    require_row,
+    require_value,
+    row,
+    rows,
+)
 from pipeline.store.deliveries.ownership import restrict_files
-from pipeline.store.selection import where, where_given
+from pipeline.store.selection import equal, find, select, where, where_given
 
 Ending = Literal["stored", "same", "other", "gone", "full"]
 """How an upload ended.
@@ -60,8 +73,8 @@ class Content:
     sha256: bytes
 
 
-COLUMNS = "id, workspace_id, name, url, content_type, filename, created_at, object, size, sha256"
-_STORED = "object IS NOT NULL AND removed_at IS NULL AND check_id IS NULL"
+_STORED = where("object IS NOT NULL AND removed_at IS NULL AND check_id IS NULL")
+_UPLOADED = _STORED & where("source_sha256 IS NULL")
 
 
 def open_file(
@@ -116,8 +129,7 @@ def sum_bytes(c: Connection, workspace: UUID) -> int:
 
 def find_upload(c: Connection, identity: UUID) -> File | None:
     """Return the file of an upload URL, or None."""
-    found = row(c, f"SELECT {COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL", id=identity)
-    return None if found is None else File(**found._mapping)
+    return find(c, File, "files", equal(id=identity) & where("removed_at IS NULL"))
 
 
 def begin_put(c: Connection, identity: UUID, key: str) -> None:
@@ -132,65 +144,54 @@ def finish_put(c: Connection, file: File, content: Content, quota: int) -> Endin
     workspace finish one after the other, so that two together cannot exceed the quota.
     """
     row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"files {file.workspace_id}")
-    now = row(c, f"SELECT {COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL FOR UPDATE", id=file.id)
+    now = find(c, File, "files", equal(id=file.id) & where("removed_at IS NULL"), lock="FOR UPDATE")
     if now is None:
         return "gone"
     if now.object is not None:
-        return "same" if bytes(now.sha256) == content.sha256 else "other"
+        return "same" if now.sha256 == content.sha256 else "other"
     if quota and sum_bytes(c, file.workspace_id) + content.size > quota:
         return "full"
-    taken = row(
-        c,
-        "DELETE FROM file_puts WHERE object = :object AND NOT given_up RETURNING object",
-        object=content.object,
-    )
-    if taken is None:
-        return "gone"
-    row(
-        c,
-        """UPDATE files SET object = :object, size = :size, sha256 = :sha, stored_at = clock_timestamp()
-           WHERE id = :id RETURNING id""",
-        object=content.object,
-        size=content.size,
-        sha=content.sha256,
-        id=file.id,
-    )
-    return "stored"
+    return "stored" if _finish(c, file.id, content) else "gone"
+
+
+def _finish(c: Connection, file: UUID, content: Content, lost: str | None = None) -> bool:
+    """Make an object the content of a locked file; False if it was given up. *lost*: the one before, to be removed."""
+    taken = "DELETE FROM file_puts WHERE object = :object AND NOT given_up"
+    if not execute(c, taken, object=content.object):
+        return False
+    if lost is not None:
+        begin_put(c, file, lost)
+    sql = """UPDATE files SET object = :object, size = :size, sha256 = :sha256, stored_at = clock_timestamp(),
+                    removed_at = NULL WHERE id = :id"""
+    execute(c, sql, id=file, **asdict(content))
+    return True
 
 
 def forget_put(c: Connection, key: str) -> None:
     """Delete the record of an object that is not in storage."""
-    row(c, "DELETE FROM file_puts WHERE object = :object RETURNING object", object=key)
+    execute(c, "DELETE FROM file_puts WHERE object = :object", object=key)
 
 
 def find_public(c: Connection, name: str) -> File | None:
     """Return the stored file of this name for any caller: knowing the name is the permission."""
-    found = row(c, f"SELECT {COLUMNS} FROM files WHERE name = :name AND {_STORED}", name=name)
-    return None if found is None else File(**found._mapping)
+    return find(c, File, "files", equal(name=name) & _STORED)
 
 
 def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
     """Return the stored file of this name in this workspace, or None."""
-    found = row(
-        c,
-        f"SELECT {COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_STORED}",
-        name=name,
-        w=workspace,
-    )
-    return None if found is None else File(**found._mapping)
+    return find(c, File, "files", equal(name=name, workspace_id=workspace) & _STORED)
 
 
 def find_stored(c: Connection, caller: Caller, sha256: bytes) -> str | None:
     """Return the URL of an upload of the caller's with these bytes, or None."""
-    own = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL")
-    sql = f"SELECT url FROM files WHERE {own} AND sha256 = :sha ORDER BY created_at DESC LIMIT 1"
-    found = row(c, sql, sha=sha256, **own.values)
-    return None if found is None else str(found.url)
+    own = restrict_files(caller) & _UPLOADED & equal(sha256=sha256)
+    sql = f"SELECT url FROM files WHERE {own} ORDER BY created_at DESC LIMIT 1"
+    return find_value(c, str, sql, **own.values)
 
 
 def list_named(c: Connection, caller: Caller) -> dict[str, list[str]]:
     """Return the URLs of the caller's uploads by the name that each was given: one for each content."""
-    own = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL", "filename IS NOT NULL")
+    own = restrict_files(caller) & _UPLOADED & where("filename IS NOT NULL")
     found = rows(
         c,
         f"""SELECT filename, array_agg(url) AS urls FROM (
@@ -205,14 +206,9 @@ def list_named(c: Connection, caller: Caller) -> dict[str, list[str]]:
 def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) -> set[str]:
     """Return the ones of these names that are files of the caller's workspace which it may not use."""
     own = restrict_files(caller)
-    found = rows(
-        c,
-        f"""SELECT name FROM files WHERE name = ANY(CAST(:names AS text[])) AND workspace_id = :w
-            AND ({own}) IS NOT TRUE""",
-        names=list(names),
-        **own.values,
-    )
-    return {r.name for r in found}
+    sql = f"""SELECT name FROM files WHERE name = ANY(CAST(:names AS text[])) AND workspace_id = :workspace_id
+              AND ({own}) IS NOT TRUE"""
+    return set(read_column(c, sql, names=list(names), **own.values))
 
 
 KINDS: Mapping[str, str] = {"image": "image/%", "video": "video/%", "document": "application/pdf"}
@@ -224,26 +220,19 @@ def list_files(
 ) -> tuple[list[File], int]:
     """Return a page of the stored files a key may see, newest first, and their number. ``kind``: one of KINDS."""
     of_kind = where_given({"kind": "content_type LIKE :kind"}, kind=kind and KINDS[kind])
-    requested = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL") & of_kind
-    found = rows(
-        c,
-        f"""SELECT {COLUMNS} FROM files WHERE {requested} ORDER BY created_at DESC, id DESC
-            LIMIT :limit OFFSET :offset""",
-        limit=limit,
-        offset=offset,
-        **requested.values,
+    requested = restrict_files(caller) & _UPLOADED & of_kind
+    page = requested & where(offset=offset)
+    found = select(
+        c, File, "files", page, by="created_at DESC, id DESC OFFSET CAST(:offset AS bigint)", limit=limit
     )
-    counted = row(c, f"SELECT count(*) AS n FROM files WHERE {requested}", **requested.values)
-    return [File(**r._mapping) for r in found], int(counted.n) if counted else 0
+    sql = f"SELECT count(*) AS n FROM files WHERE {requested}"
+    return found, read_number(c, sql, **requested.values)
 
 
 def find_workspace_of_check(c: Connection, check: UUID) -> UUID:
     """Return the workspace of a check. Raises LookupError."""
-    found = require_row(
-        c, f"There is no check {check}.", "SELECT workspace_id FROM checks WHERE id = :id", id=check
-    )
-    workspace: UUID = found.workspace_id
-    return workspace
+    sql = "SELECT workspace_id FROM checks WHERE id = :id"
+    return require_value(c, UUID, f"There is no check {check}.", sql, id=check)
 
 
 def open_derived(
@@ -257,36 +246,29 @@ def open_derived(
     source_sha256: bytes,
 ) -> File:
     """Return the derived file of this name for a post to use, new if there is none; ``object`` None: it is not made."""
-    row(
+    insert(
         c,
-        """INSERT INTO files (id, workspace_id, name, url, content_type, source_sha256)
-           VALUES (:id, :w, :name, :url, :type, :sha) ON CONFLICT (name) DO NOTHING RETURNING id""",
+        "files",
+        conflict="(name) DO NOTHING",
         id=new_id(),
-        w=workspace,
+        workspace_id=workspace,
         name=name,
         url=url,
-        type=content_type,
-        sha=source_sha256,
+        content_type=content_type,
+        source_sha256=source_sha256,
     )
     # locked, so that it is not removed as unused before the use is committed
     found = require_row(
         c,
         f"There is no derived file {name}.",
-        f"""SELECT {COLUMNS}, removed_at IS NOT NULL AS is_removed FROM files
+        f"""SELECT {list_columns(File)}, removed_at IS NOT NULL AS is_removed FROM files
             WHERE name = :name AND workspace_id = :w AND source_sha256 IS NOT NULL FOR SHARE""",
         name=name,
         w=workspace,
     )
-    row(
-        c,
-        """INSERT INTO derived_file_uses (file_id, post_id) VALUES (:id, :post)
-           ON CONFLICT DO NOTHING RETURNING file_id""",
-        id=found.id,
-        post=post,
-    )
-    fields = {key: value for key, value in found._mapping.items() if key != "is_removed"}
+    insert(c, "derived_file_uses", conflict="DO NOTHING", file_id=found.id, post_id=post)
     gone = {"object": None, "size": None, "sha256": None} if found.is_removed else {}
-    return File(**{**fields, **gone})
+    return build(File, found, **gone)
 
 
 def finish_derived(c: Connection, file: UUID, content: Content, lost: str | None) -> bool:
@@ -297,22 +279,4 @@ def finish_derived(c: Connection, file: UUID, content: Content, lost: str | None
     found = row(c, "SELECT object, removed_at FROM files WHERE id = :id FOR UPDATE", id=file)
     if found is None or (found.object is not None and found.removed_at is None and found.object != lost):
         return False
-    taken = row(
-        c,
-        "DELETE FROM file_puts WHERE object = :object AND NOT given_up RETURNING object",
-        object=content.object,
-    )
-    if taken is None:
-        return False
-    if found.object is not None:
-        begin_put(c, file, found.object)
-    row(
-        c,
-        """UPDATE files SET object = :object, size = :size, sha256 = :sha, stored_at = clock_timestamp(),
-                  removed_at = NULL WHERE id = :id RETURNING id""",
-        object=content.object,
-        size=content.size,
-        sha=content.sha256,
-        id=file,
-    )
-    return True
+    return _finish(c, file, content, found.object)

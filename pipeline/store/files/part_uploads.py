@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import has_row, insert, read_all, read_number
+from pipeline.store.database import has_row, insert, read_number, read_one
+from pipeline.store.selection import equal, select
 
 KEPT = timedelta(days=1)
 """How long after it was opened an upload may be resumed."""
@@ -69,7 +70,7 @@ def open_part_upload(c: Connection, file: UUID, same: SameFile) -> None:
 def find_part_upload(c: Connection, user: UUID, identity: UUID) -> PartUpload | None:
     """Return an upload of a user, finished or not."""
     sql = f"{_SELECT} AND f.id = :id"
-    return next(iter(read_all(c, PartUpload, sql, user=user, kept=KEPT, id=identity)), None)
+    return read_one(c, PartUpload, sql, user=user, kept=KEPT, id=identity)
 
 
 def find_unfinished(c: Connection, same: SameFile) -> PartUpload | None:
@@ -77,7 +78,7 @@ def find_unfinished(c: Connection, same: SameFile) -> PartUpload | None:
     sql = f"""{_SELECT} AND f.workspace_id = :workspace AND f.object IS NULL AND f.content_type = :content_type
               AND f.filename IS NOT DISTINCT FROM :filename AND u.size = :size AND u.modified = :modified
               ORDER BY f.created_at DESC LIMIT 1"""
-    return next(iter(read_all(c, PartUpload, sql, kept=KEPT, **same._asdict())), None)
+    return read_one(c, PartUpload, sql, kept=KEPT, **same._asdict())
 
 
 def sum_part_bytes(c: Connection, workspace: UUID) -> int:
@@ -101,5 +102,4 @@ def add_part(c: Connection, upload: UUID, first: int, part: StoredPart) -> bool:
 
 def list_parts(c: Connection, upload: UUID) -> list[StoredPart]:
     """Return the parts of an upload, in order."""
-    sql = "SELECT object, size FROM upload_parts WHERE file_id = :id ORDER BY first"
-    return read_all(c, StoredPart, sql, id=upload)
+    return select(c, StoredPart, "upload_parts", equal(file_id=upload), by="first")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from pipeline.domain.own_content import SPAN
 from pipeline.store.database import find_value, new_id, read_all, rows
 from pipeline.store.files.files import Content
+from pipeline.store.selection import among, equal, find, where
 
 PATH = "/dashboard/thumbnails/"
 """Where the dashboard serves thumbnails, by name."""
@@ -60,18 +61,16 @@ def open_thumbnail(c: Connection, check: UUID) -> UUID | None:
 
 def find_thumbnail(c: Connection, name: str, workspaces: Collection[UUID]) -> Content | None:
     """Return the content of the thumbnail of this name, if its check belongs to one of these workspaces."""
-    sql = f"""SELECT object, size, sha256 FROM files f
-              WHERE name = :name AND workspace_id = ANY(CAST(:workspaces AS uuid[])) AND {_IS_STORED}"""
-    return next(iter(read_all(c, Content, sql, name=name, workspaces=list(workspaces))), None)
+    own = equal(name=name) & among("workspace_id", workspaces) & where(_IS_STORED)
+    return find(c, Content, "files f", own)
 
 
 def find_thumbnail_of_posts(c: Connection, name: str, posts: Collection[UUID]) -> Content | None:
     """Return the content of the thumbnail of this name, if it is of a URL of one of these posts."""
-    sql = f"""SELECT object, size, sha256 FROM files f WHERE name = :name AND {_IS_STORED} AND EXISTS (
-                  SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
-                  WHERE pc.post_id = ANY(CAST(:posts AS uuid[]))
-                    AND k.workspace_id = f.workspace_id AND k.url = f.url)"""
-    return next(iter(read_all(c, Content, sql, name=name, posts=list(posts))), None)
+    of_posts = """EXISTS (SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
+                          WHERE pc.post_id = ANY(CAST(:posts AS uuid[]))
+                            AND k.workspace_id = f.workspace_id AND k.url = f.url)"""
+    return find(c, Content, "files f", equal(name=name) & where(_IS_STORED, of_posts, posts=list(posts)))
 
 
 def find_names_of_checks(c: Connection, checks: Collection[UUID]) -> Mapping[UUID, str]:

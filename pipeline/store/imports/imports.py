@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +19,24 @@ from pipeline.domain.bulk_import import WORKING, Action, ImportState
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.release_forecast import Waiting
 from pipeline.store import jobs
+from pipeline.store.arrays import Records
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import insert, jsonb, read_all, require_row, row, rows, write_ids, write_times
+from pipeline.store.database import (
+    build,
+    execute,
+    has_row,
+    insert,
+    jsonb,
+    list_columns,
+    read_all,
+    require_value,
+    rows,
+)
+from pipeline.store.deliveries.holds import quote
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
 from pipeline.store.posts.options import OWN_CAPTION, OWN_MEDIA, DraftOptions
-from pipeline.store.selection import Keyset, where_given
+from pipeline.store.selection import NEWEST, among, find, select, where
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,8 +100,9 @@ class Import:
         return self.plan_hash is not None and "new" in (self.plan or {})
 
 
-_COLUMNS = ", ".join(Import.__dataclass_fields__)
-_WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
+_COLUMNS = list_columns(Import)
+_WORKING = quote(WORKING)
+_SENT = where("size IS NOT NULL")
 
 
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
@@ -105,7 +119,7 @@ def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **opti
 
 def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str) -> bool:
     """Finish an upload: a worker takes it from now on. Return False if it was given up."""
-    found = row(
+    return has_row(
         c,
         """UPDATE imports SET size = :size, sha256 = :sha, format = :format, touched_at = now()
            WHERE id = :id AND size IS NULL RETURNING id""",
@@ -114,52 +128,31 @@ def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, fo
         sha=sha256,
         format=format_,
     )
-    return found is not None
 
 
 def read_media(c: Connection, identity: UUID) -> dict[str, str]:
     """Return the URLs of media that were sent with an import, by their names."""
-    found = require_row(
-        c, f"There is no import {identity}.", "SELECT media FROM imports WHERE id = :id", id=identity
-    )
-    media: dict[str, str] = found.media
-    return media
+    sql = "SELECT media FROM imports WHERE id = :id"
+    return require_value(c, dict, f"There is no import {identity}.", sql, id=identity)
 
 
 def forget_upload(c: Connection, identity: UUID) -> None:
     """Delete the record of an upload whose object is not in storage."""
-    row(c, "DELETE FROM imports WHERE id = :id AND size IS NULL RETURNING id", id=identity)
+    execute(c, "DELETE FROM imports WHERE id = :id AND size IS NULL", id=identity)
 
 
 def find_import(c: Connection, caller: Caller, identity: UUID, *, lock: bool = False) -> Import | None:
     """Return an import that the caller may see; a key that is restricted to accounts sees its own."""
-    own = restrict_files(caller)
-    found = row(
-        c,
-        f"""SELECT {_COLUMNS} FROM imports WHERE id = :id AND {own} AND size IS NOT NULL
-            {"FOR UPDATE" if lock else ""}""",
-        id=identity,
-        **own.values,
-    )
-    return None if found is None else _to_import(found)
-
-
-_NEWEST = Keyset({"created_at": "timestamptz", "id": "uuid"}, descending=True)
+    chosen = restrict_files(caller) & _SENT & where("id = :id", id=identity)
+    return find(c, Import, "imports", chosen, lock="FOR UPDATE" if lock else "")
 
 
 def list_imports(
     c: Connection, caller: Caller, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[Import]:
     """Return a page of the imports that the caller may see, newest first."""
-    own = restrict_files(caller) & _NEWEST.start_after(before)
-    found = rows(
-        c,
-        f"""SELECT {_COLUMNS} FROM imports WHERE {own} AND size IS NOT NULL
-            ORDER BY {_NEWEST.order} LIMIT :n""",
-        n=limit,
-        **own.values,
-    )
-    return [_to_import(r) for r in found]
+    chosen = restrict_files(caller) & _SENT
+    return select(c, Import, "imports", chosen, by=NEWEST, after=before, limit=limit)
 
 
 def list_newest(
@@ -175,10 +168,7 @@ def list_newest(
 
     The newest of each workspace are read along its index, and merged.
     """
-    after = _NEWEST.start_after(before)
-    own = where_given(
-        {"within": "w.id = ANY (CAST(:within AS uuid[]))"}, within=None if within is None else list(within)
-    )
+    after, own = NEWEST.start_after(before), among("w.id", within)
     found = rows(
         c,
         f"""SELECT x.*, coalesce((SELECT k.name FROM keys k WHERE k.id = x.key_id), (
@@ -186,17 +176,17 @@ def list_newest(
                 WHERE a.subject = x.id::text AND a.kind = 'import' AND a.verb = 'create' LIMIT 1)) AS who
             FROM workspaces w, LATERAL (
                 SELECT {_COLUMNS} FROM imports WHERE workspace_id = w.id AND size IS NOT NULL AND {after}
-                ORDER BY {_NEWEST.order} LIMIT :n) x
-            WHERE {own} ORDER BY {_NEWEST.sort_by(["x.created_at", "x.id"])} LIMIT :n""",
+                ORDER BY {NEWEST.order} LIMIT :n) x
+            WHERE {own} ORDER BY {NEWEST.sort_by(["x.created_at", "x.id"])} LIMIT :n""",
         n=limit,
         **(own & after).values,
     )
-    return [(_to_import(r), r.who) for r in found]
+    return [(build(Import, r), r.who) for r in found]
 
 
 def rename(c: Connection, identity: UUID, name: str) -> None:
     """Give an import another name."""
-    row(c, "UPDATE imports SET name = :name WHERE id = :id RETURNING id", id=identity, name=name)
+    execute(c, "UPDATE imports SET name = :name WHERE id = :id", id=identity, name=name)
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -209,8 +199,7 @@ def lock_step(c: Connection, claimed: Import) -> bool:
     """
     sql = """SELECT id FROM imports WHERE id = :id AND state = :state AND position = :position AND done = :done
              FOR UPDATE SKIP LOCKED"""
-    found = row(c, sql, id=claimed.id, state=claimed.state, position=claimed.position, done=claimed.done)
-    return found is not None
+    return has_row(c, sql, id=claimed.id, state=claimed.state, position=claimed.position, done=claimed.done)
 
 
 def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
@@ -250,34 +239,17 @@ def mark_removed(c: Connection, identity: UUID) -> None:
 
 def _end(c: Connection, identity: UUID, column: str) -> None:
     """Set a time of the end of an import; one that has not been applied is cancelled."""
-    row(
-        c,
-        f"""UPDATE imports SET {column} = now(), paused_from = NULL,
-                   state = CASE WHEN state IN ('planned', 'paused') THEN 'cancelled' ELSE state END
-            WHERE id = :id AND size IS NOT NULL RETURNING id""",
-        id=identity,
-    )
-
-
-def _to_import(found: Any) -> Import:
-    values = {name: found._mapping[name] for name in Import.__dataclass_fields__}
-    paused = values["paused_from"]
-    return Import(
-        **{
-            **values,
-            "state": ImportState(values["state"]),
-            "paused_from": None if paused is None else ImportState(paused),
-            "sha256": bytes(values["sha256"]),
-            "plan_hash": None if values["plan_hash"] is None else bytes(values["plan_hash"]),
-        }
-    )
+    sql = f"""UPDATE imports SET {column} = now(), paused_from = NULL,
+                     state = CASE WHEN state IN ('planned', 'paused') THEN 'cancelled' ELSE state END
+              WHERE id = :id AND size IS NOT NULL"""
+    execute(c, sql, id=identity)
 
 
 JOBS = JobTable(
     name="imports",
     noun="import",
     columns=_COLUMNS,
-    to_job=_to_import,
+    to_job=partial(build, Import),
     working=f"state IN ({_WORKING}) AND size IS NOT NULL",
     list_begun_by=lambda _: ("create", Action.apply, Action.rollback),
     begin="CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END",
@@ -349,6 +321,9 @@ def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
     return {r.account: r.posts for r in found}
 
 
+_ENDS = Records("account uuid, ends timestamptz")
+
+
 def count_after(
     c: Connection, identity: UUID, ends: Mapping[UUID, datetime]
 ) -> dict[UUID, tuple[int, datetime]]:
@@ -357,10 +332,28 @@ def count_after(
         c,
         f"""WITH {_ADDED}
             SELECT account, count(*) AS posts, min(due) AS first
-            FROM added JOIN unnest(:account::uuid[], :ends::timestamptz[]) AS x (account, ends) USING (account)
+            FROM added JOIN {_ENDS} USING (account)
             WHERE due >= ends GROUP BY account ORDER BY account""",
         id=identity,
-        account=write_ids(ends),
-        ends=write_times(ends.values()),
+        **_ENDS.bind(ends.items()),
     )
     return {r.account: (r.posts, r.first) for r in found}
+
+
+# --- the names that a workspace's files give our columns, kept by name ------------------------------------------------
+
+
+def list_presets(c: Connection, workspace: UUID) -> dict[str, Mapping[str, str]]:
+    """Return the presets of a workspace by name."""
+    found = rows(c, "SELECT name, columns FROM import_presets WHERE workspace_id = :w", w=workspace)
+    return {r.name: r.columns for r in found}
+
+
+def save_preset(c: Connection, workspace: UUID, name: str, columns: Mapping[str, str]) -> None:
+    """Keep a preset, instead of an earlier one of its name; an empty one removes it."""
+    if not columns:
+        sql = "DELETE FROM import_presets WHERE workspace_id = :w AND name = :name"
+        execute(c, sql, w=workspace, name=name)
+        return
+    again = "(workspace_id, name) DO UPDATE SET columns = excluded.columns"
+    insert(c, "import_presets", conflict=again, workspace_id=workspace, name=name, columns=jsonb(columns))

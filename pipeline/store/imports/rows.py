@@ -12,15 +12,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.bulk_import import RowVerdict
-from pipeline.store.database import (
-    rows,
-    write_bytes,
-    write_ids,
-    write_jsons,
-    write_texts,
-    write_times,
-    write_words,
-)
+from pipeline.store.arrays import Records, write_ids, write_texts
+from pipeline.store.database import build, execute, list_columns, read_all, rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +61,15 @@ class EarlierRow:
     occurrence: int
 
 
-_ROW = ", ".join(RowRecord.__dataclass_fields__)
-_STORED = [name for name in RowRecord.__dataclass_fields__ if name != "rollback"]
+_ROW = list_columns(RowRecord)
+_STORED = Records(
+    "number bigint, line bigint, verdict text, action text, identity text, occurrence integer, fingerprint bytea, "
+    "due_at timestamptz, accounts uuid[], body jsonb, source jsonb, issues jsonb, post_id uuid, judged bytea, "
+    "warnings jsonb",
+    prefix="row_",
+)
+_APPLIED = Records("number bigint, verdict text, action text, issues jsonb, post_id uuid", prefix="row_")
+_ROLLED_BACK = Records("number bigint, word text", prefix="row_")
 # Comparing rows and ordering by the whole key leaves one index to walk along, however the planner counts the tables.
 _FIRST = """LATERAL (SELECT import_id, identity, number, fingerprint, post_id FROM import_rows
         WHERE identity IS NOT NULL AND (import_id, identity) >= (CAST(:id AS uuid), x.identity)
@@ -84,34 +84,15 @@ _PLACE = """LATERAL (SELECT ctid AS place, identity FROM import_rows
 
 def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
     """Store rows; rows that an earlier reading of the file stored are replaced."""
-    names = ", ".join(_STORED)
-    rows(
+    own = _STORED.columns
+    execute(
         c,
-        f"""INSERT INTO import_rows (import_id, {names})
-            SELECT :id, number, line, verdict, action, identity, occurrence, fingerprint, due_at, accounts::uuid[],
-                   body, source, issues, post_id, judged, warnings
-            FROM unnest(:number::bigint[], :line::bigint[], :verdict::text[], :action::text[], :identity::text[],
-                        :occurrence::integer[], :fingerprint::bytea[], :due_at::timestamptz[], :accounts::text[],
-                        :body::jsonb[], :source::jsonb[], :issues::jsonb[], :post_id::uuid[], :judged::bytea[],
-                        :warnings::jsonb[]) AS x ({names})
+        f"""INSERT INTO import_rows (import_id, {own})
+            SELECT :id, {own.replace("accounts", "accounts::uuid[]")} FROM {_STORED}
             ON CONFLICT (import_id, number) DO UPDATE
-            SET {", ".join(f"{name} = excluded.{name}" for name in _STORED[1:])} RETURNING number""",
+            SET {", ".join(f"{name} = excluded.{name}" for name in own.split(", ")[1:])}""",
         id=identity,
-        number=write_words(r.number for r in found),
-        line=write_words(r.line for r in found),
-        verdict=write_words(r.verdict for r in found),
-        action=write_texts(r.action for r in found),
-        identity=write_texts(r.identity for r in found),
-        occurrence=write_words(r.occurrence for r in found),
-        fingerprint=write_bytes(r.fingerprint or b"" for r in found),
-        due_at=write_times(r.due_at for r in found),
-        accounts=write_texts(None if r.accounts is None else write_ids(r.accounts) for r in found),
-        body=write_jsons(r.body for r in found),
-        source=write_jsons(r.source for r in found),
-        issues=write_jsons(r.issues for r in found),
-        post_id=write_ids(r.post_id for r in found),
-        judged=write_bytes(r.judged for r in found),
-        warnings=write_jsons(r.warnings for r in found),
+        **_STORED.bind(found),
     )
 
 
@@ -129,12 +110,7 @@ def find_earlier(
         identities=write_texts(identities),
         before=before,
     )
-    return {
-        r.identity: EarlierRow(
-            number=r.number, fingerprint=bytes(r.fingerprint), post_id=r.post_id, occurrence=r.occurrence
-        )
-        for r in found
-    }
+    return {r.identity: build(EarlierRow, r) for r in found}
 
 
 def list_to_apply(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
@@ -185,31 +161,21 @@ def list_group(c: Connection, identity: UUID, group: RowGroup, after: int, limit
 
 def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
     """Store the results of applying rows: verdict, action, issues and post."""
-    rows(
-        c,
-        f"""UPDATE import_rows r SET verdict = x.verdict, action = x.action, issues = x.issues, post_id = x.post
-            FROM unnest(:number::bigint[], :verdict::text[], :action::text[], :issues::jsonb[], :post::uuid[])
-                 AS x (number, verdict, action, issues, post), {_PLACE}
-            WHERE r.ctid = p.place RETURNING r.number""",
-        id=identity,
-        number=write_words(r.number for r in found),
-        verdict=write_words(r.verdict for r in found),
-        action=write_texts(r.action for r in found),
-        issues=write_jsons(r.issues for r in found),
-        post=write_ids(r.post_id for r in found),
-    )
+    sql = f"""UPDATE import_rows r SET verdict = x.verdict, action = x.action, issues = x.issues, post_id = x.post_id
+              FROM {_APPLIED}, {_PLACE} WHERE r.ctid = p.place"""
+    execute(c, sql, id=identity, **_APPLIED.bind(found))
 
 
 def link_repeats(c: Connection, identity: UUID, numbers: Collection[int]) -> None:
     """Give these rows, each of which repeats an earlier row of its file, the post of that row."""
-    rows(
+    execute(
         c,
         f"""UPDATE import_rows r SET post_id = f.post_id
-            FROM unnest(:numbers::bigint[]) AS n (number),
+            FROM unnest(CAST(:numbers AS bigint[])) AS n (number),
                  LATERAL (SELECT p.* FROM (SELECT n.number) AS x (number), {_PLACE}) AS x, {_FIRST}
-            WHERE r.ctid = x.place AND f.import_id = :id RETURNING r.number""",
+            WHERE r.ctid = x.place AND f.import_id = :id""",
         id=identity,
-        numbers=write_words(numbers),
+        numbers=list(numbers),
     )
 
 
@@ -259,20 +225,15 @@ def list_found_times(c: Connection, identity: UUID, accounts: Collection[UUID]) 
 def list_stale(c: Connection, workspace: UUID, identity: UUID, limit: int) -> list[StaleRow]:
     """Return rows of a plan that would get another verdict now, in order."""
     sql = f"SELECT r.number, r.line, found.why {_STALE} ORDER BY r.number LIMIT :n"
-    return [StaleRow(**r._mapping) for r in rows(c, sql, w=workspace, id=identity, n=limit)]
+    return read_all(c, StaleRow, sql, w=workspace, id=identity, n=limit)
 
 
 def settle_rollback(c: Connection, identity: UUID, found: Mapping[int, str]) -> None:
     """Store the results of a rollback for the posts of rows, by number."""
-    rows(
-        c,
-        f"""UPDATE import_rows r SET rollback = x.word
-            FROM unnest(:number::bigint[], :word::text[]) AS x (number, word), {_PLACE}
-            WHERE r.ctid = p.place RETURNING r.number""",
-        id=identity,
-        number=write_words(found),
-        word=write_words(found.values()),
+    sql = (
+        f"""UPDATE import_rows r SET rollback = x.word FROM {_ROLLED_BACK}, {_PLACE} WHERE r.ctid = p.place"""
     )
+    execute(c, sql, id=identity, **_ROLLED_BACK.bind(found.items()))
 
 
 def release_tokens(c: Connection, workspace: UUID, tokens: Collection[str], posts: Collection[UUID]) -> None:
@@ -282,35 +243,30 @@ def release_tokens(c: Connection, workspace: UUID, tokens: Collection[str], post
     """
     ours = "workspace_id = :w AND token = ANY(:tokens::text[]) AND post_id = ANY(:posts::uuid[])"
     given = {"w": workspace, "tokens": write_texts(tokens), "posts": write_ids(posts)}
-    rows(c, f"DELETE FROM replays WHERE {ours} AND token LIKE 'row:%' RETURNING token", **given)
-    rows(
+    execute(c, f"DELETE FROM replays WHERE {ours} AND token LIKE 'row:%'", **given)
+    execute(
         c,
         f"""UPDATE replays SET released = true WHERE {ours} AND NOT EXISTS (
                 SELECT FROM post_deliveries d JOIN attempts a ON a.delivery_id = d.id
-                WHERE d.post_id = replays.post_id AND a.armed_at IS NOT NULL) RETURNING token""",
+                WHERE d.post_id = replays.post_id AND a.armed_at IS NOT NULL)""",
         **given,
     )
 
 
 def delete_rows(c: Connection, identity: UUID, limit: int) -> int:
     """Delete some rows of an import; return how many."""
-    found = rows(
-        c,
-        """DELETE FROM import_rows WHERE import_id = :id AND number IN (
-               SELECT number FROM import_rows WHERE import_id = :id ORDER BY number LIMIT :n) RETURNING number""",
-        id=identity,
-        n=limit,
-    )
-    return len(found)
+    sql = """DELETE FROM import_rows WHERE import_id = :id AND number IN (
+                 SELECT number FROM import_rows WHERE import_id = :id ORDER BY number LIMIT :n)"""
+    return execute(c, sql, id=identity, n=limit)
 
 
 def _list(c: Connection, requested: str, identity: UUID, after: int, limit: int) -> list[RowRecord]:
-    found = rows(
+    return read_all(
         c,
+        RowRecord,
         f"""SELECT {_ROW} FROM import_rows WHERE import_id = :id AND number > :after AND {requested}
             ORDER BY number LIMIT :n""",
         id=identity,
         after=after,
         n=limit,
     )
-    return [RowRecord(**{**r._mapping, "verdict": RowVerdict(r.verdict)}) for r in found]

@@ -19,14 +19,24 @@ from adapters.contract import Platform
 from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.own_content import OwnContent, find_base_due
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import insert, jsonb, new_id, row, rows
+from pipeline.store.database import (
+    build,
+    execute,
+    find_value,
+    has_row,
+    insert,
+    jsonb,
+    new_id,
+    read_one,
+    row,
+    rows,
+)
 from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED, lock_post
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.approvals import LOSE_APPROVAL
 from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.options import CONTENT, PostContent, gather_options
-from pipeline.store.posts.pins import to_check
 from pipeline.store.posts.texts import forget_text
 from pipeline.store.vault import Vault, VaultError
 
@@ -74,7 +84,7 @@ class LockedDelivery:
     paused_why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class LockedPost(PostContent):
     """A post with all of its deliveries and pinned checks."""
 
@@ -144,24 +154,14 @@ def read(
         return None
     if lock:
         rows(c, "SELECT id FROM post_deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
-    deliveries = [_to_delivery(r) for r in rows(c, _DELIVERIES, id=post, may_be_live=MAY_BE_LIVE_FOR)]
+    deliveries = [
+        build(LockedDelivery, r, own=OwnContent.from_dict(r.own))
+        for r in rows(c, _DELIVERIES, id=post, may_be_live=MAY_BE_LIVE_FOR)
+    ]
     if accounts is not None and any(d.account_id not in accounts for d in deliveries):
         return None
-    checks = {r.position: to_check(r) for r in rows(c, _CHECKS, id=post)}
+    checks = {r.position: build(Check, r) for r in rows(c, _CHECKS, id=post)}
     return LockedPost(**gather_options(found._mapping), deliveries=deliveries, checks=checks)
-
-
-def _to_delivery(r: Any) -> LockedDelivery:
-    m = dict(r._mapping)
-    return LockedDelivery(
-        **{
-            **m,
-            "platform": Platform(m["platform"]),
-            "state": State(m["state"]),
-            "reason": Reason(m["reason"]) if m["reason"] else None,
-            "own": OwnContent.from_dict(m["own"]),
-        }
-    )
 
 
 _MOVE = f"""
@@ -214,7 +214,7 @@ def move_locked(  # noqa: PLR0913  one keyword per fact
     longer targets its account. Raises LookupError when the delivery is not locked: a bug.
     """
     require_move(part.state, mover, target)
-    done = row(
+    is_moved = has_row(
         c,
         _MOVE,
         id=part.id,
@@ -231,7 +231,7 @@ def move_locked(  # noqa: PLR0913  one keyword per fact
         moves=due_at != part.due_at,
         forward=target in GOES_OUT and (part.state in SETTLED or due_at < part.due_at),
     )
-    if done is None:
+    if not is_moved:
         raise LookupError(f"Delivery {part.id} moved under its lock.")
     if part.checkpoint is not None and not keep:
         _save_old_handle(c, vault, part)
@@ -268,7 +268,7 @@ def add_delivery(
     error: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a delivery to one more account."""
-    row(
+    execute(
         c,
         """WITH d AS (
                INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, level, inbox_draft,
@@ -279,7 +279,7 @@ def add_delivery(
                RETURNING id, state
            )
            INSERT INTO moves (delivery_id, mover, target, generation, fence, why)
-           SELECT id, 'edit', state, 0, 0, :why FROM d RETURNING id""",
+           SELECT id, 'edit', state, 0, 0, :why FROM d""",
         id=new.id,
         post=post.id,
         w=post.workspace_id,
@@ -300,7 +300,7 @@ def add_delivery(
 def hide_post(c: Connection, post: UUID) -> None:
     """Hide a post from all readers; its rows stay as evidence, but for the text that searches read."""
     forget_text(c, post)
-    row(c, "UPDATE posts SET deleted_at = now(), updated_at = now() WHERE id = :id RETURNING id", id=post)
+    execute(c, "UPDATE posts SET deleted_at = now(), updated_at = now() WHERE id = :id", id=post)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,30 +323,22 @@ class ResolvableDelivery:
 
 def lock_to_resolve(c: Connection, delivery: UUID) -> ResolvableDelivery | None:
     """Lock a delivery's post, then the delivery, and return it; None when there is none."""
-    first = row(c, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
-    if first is None:
+    post = find_value(c, UUID, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
+    if post is None:
         return None
-    lock_post(c, first.post_id)
-    found = row(
+    lock_post(c, post)
+    return read_one(
         c,
+        ResolvableDelivery,
         """SELECT post_id, platform, state, generation, fence, armed_at, armed_deadline, checkpoint, error,
                   now() AS now
            FROM deliveries WHERE id = :id FOR UPDATE""",
         id=delivery,
     )
-    if found is None:
-        return None
-    values = dict(found._mapping)
-    return ResolvableDelivery(
-        **{**values, "platform": Platform(values["platform"]), "state": State(values["state"])}
-    )
 
 
 def close_attempt_as_decided(c: Connection, delivery: UUID) -> None:
     """Close the open attempt of a delivery, if it has one."""
-    row(
-        c,
-        """UPDATE attempts SET closed_at = now(), outcome = 'decided' WHERE delivery_id = :id AND closed_at IS NULL
-           RETURNING id""",
-        id=delivery,
-    )
+    sql = """UPDATE attempts SET closed_at = now(), outcome = 'decided'
+             WHERE delivery_id = :id AND closed_at IS NULL"""
+    execute(c, sql, id=delivery)

@@ -6,7 +6,6 @@ it in the same transaction (``LOSE_APPROVAL``); arm compares the digest once mor
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +15,19 @@ from sqlalchemy import Connection
 
 from pipeline.domain.level import LEVELS
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import Database, find_value, has_row, insert, read_all, row, rows
-from pipeline.store.selection import Keyset, Where, where, where_given
+from pipeline.store.database import (
+    Database,
+    execute,
+    has_row,
+    hash_text,
+    insert,
+    list_columns,
+    read_all,
+    read_number,
+    read_one,
+    rows,
+)
+from pipeline.store.selection import Keyset, Where, among, find, select, where
 
 Within = Collection[UUID] | None
 """The workspaces whose posts are listed; None: all."""
@@ -78,7 +88,7 @@ def demand_approval(c: Connection, caller: Caller, posts: Sequence[UUID]) -> Non
 
 def demand_of(c: Connection, posts: Sequence[UUID], author: str) -> int:
     """Have posts wait for an approval that need none so far, and older workers leave them; return how many."""
-    found = rows(
+    return execute(
         c,
         """WITH needed AS (
                INSERT INTO approvals (post_id, workspace_id, author, editor)
@@ -93,18 +103,12 @@ def demand_of(c: Connection, posts: Sequence[UUID], author: str) -> int:
         author=author,
         level=LEVELS["hold.approval"],
     )
-    return len(found)
 
 
 def note_edit(c: Connection, caller: Caller, post: UUID) -> None:
     """Note the last editor of a locked post, who does not approve it."""
     demand_approval(c, caller, [post])
-    row(
-        c,
-        "UPDATE approvals SET editor = :by WHERE post_id = :id RETURNING post_id",
-        id=post,
-        by=caller.author,
-    )
+    execute(c, "UPDATE approvals SET editor = :by WHERE post_id = :id", id=post, by=caller.author)
 
 
 def approve(c: Connection, post: UUID, hash_shown: str | None, approver: str) -> bool:
@@ -123,20 +127,12 @@ def approve(c: Connection, post: UUID, hash_shown: str | None, approver: str) ->
 
 def send_back(c: Connection, post: UUID, why: str) -> None:
     """Send a locked post back to its author; an approval that it had ends."""
-    row(
-        c,
-        """UPDATE approvals SET digest = NULL, approver = NULL, approved_at = NULL, sent_back = :why,
-                  changed_at = clock_timestamp() WHERE post_id = :id RETURNING post_id""",
-        id=post,
-        why=why,
-    )
+    sql = """UPDATE approvals SET digest = NULL, approver = NULL, approved_at = NULL, sent_back = :why,
+                    changed_at = clock_timestamp() WHERE post_id = :id"""
+    execute(c, sql, id=post, why=why)
 
 
 _ORDER = Keyset({"p.due_at": "timestamptz", "p.id": "uuid"})
-_WAITING = {
-    "within": "v.workspace_id = ANY (CAST(:within AS uuid[]))",
-    "sent_back": "(v.sent_back IS NOT NULL) = :sent_back",
-}
 
 
 def list_waiting(
@@ -155,34 +151,34 @@ def count_waiting(c: Connection, within: Within, *, sent_back: bool, most: int) 
     """Return how many posts `list_waiting` lists; *most* + 1: more than that."""
     asked = _select_waiting(within, sent_back)
     sql = f"SELECT count(*) AS n FROM (SELECT FROM {_SOURCE} WHERE {asked} LIMIT :n) x"
-    return find_value(c, int, sql, **asked.values, n=most + 1) or 0
+    return read_number(c, sql, **asked.values, n=most + 1)
 
 
 _SOURCE = "approvals v JOIN posts p ON p.id = v.post_id"
 
 
 def _select_waiting(within: Within, sent_back: bool) -> Where:
-    given = where_given(_WAITING, within=_bind(within), sent_back=sent_back)
-    return given & where(
-        "v.digest IS NULL", "p.deleted_at IS NULL", "p.status IN ('scheduled', 'pending', 'retry')"
+    waits = where(
+        "v.digest IS NULL",
+        "p.deleted_at IS NULL",
+        "p.status IN ('scheduled', 'pending', 'retry')",
+        "(v.sent_back IS NOT NULL) = :sent_back",
+        sent_back=sent_back,
     )
-
-
-def _bind(within: Within) -> tuple[UUID, ...] | None:
-    return None if within is None else tuple(within)
+    return among("v.workspace_id", within) & waits
 
 
 def is_approved(database: Database, post: UUID) -> bool:
     """Return True if the post needs no approval or has one; an approval of something else ends here."""
     with database.once() as c:
-        row(c, _END_OTHERS, id=post)
+        execute(c, _END_OTHERS, id=post)
         return not has_row(
             c, "SELECT 1 AS one FROM approvals WHERE post_id = :id AND digest IS NULL", id=post
         )
 
 
 _END_OTHERS = f"""UPDATE approvals SET {LOSE_APPROVAL}
-                  WHERE post_id = :id AND digest IS NOT NULL AND digest <> post_digest(post_id) RETURNING post_id"""
+                  WHERE post_id = :id AND digest IS NOT NULL AND digest <> post_digest(post_id)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,21 +193,13 @@ class ApprovalLink:
     expires_at: datetime
 
 
-_LINK = "id, workspace_id, posts, answered, maker, expires_at"
-
-
-def hash_token(token: str) -> bytes:
-    """Return what is stored of the token of a link."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 def add_link(c: Connection, token: str, link: ApprovalLink) -> None:
     """Store a link, of whose token only the hash is kept; expired ones of any workspace go."""
-    rows(c, "DELETE FROM approval_links WHERE expires_at < now() RETURNING id")
+    execute(c, "DELETE FROM approval_links WHERE expires_at < now()")
     insert(
         c,
         "approval_links",
-        token_sha256=hash_token(token),
+        token_sha256=hash_text(token),
         id=link.id,
         workspace_id=link.workspace_id,
         posts=list(link.posts),
@@ -222,22 +210,21 @@ def add_link(c: Connection, token: str, link: ApprovalLink) -> None:
 
 def find_link(c: Connection, token: str) -> ApprovalLink | None:
     """Return the link of a token; None: unknown, or its time is over."""
-    sql = f"SELECT {_LINK} FROM approval_links WHERE token_sha256 = :hash AND expires_at > now()"
-    return next(iter(read_all(c, ApprovalLink, sql, hash=hash_token(token))), None)
+    named = where("token_sha256 = :hash AND expires_at > now()", hash=hash_text(token))
+    return find(c, ApprovalLink, "approval_links", named)
 
 
 def list_links(c: Connection, within: Within) -> list[ApprovalLink]:
     """Return the links of these workspaces that still work, the one that ends first first; *within* None: of all."""
-    asked = where_given({"within": "workspace_id = ANY (CAST(:within AS uuid[]))"}, within=_bind(within))
-    sql = f"SELECT {_LINK} FROM approval_links WHERE expires_at > now() AND {asked} ORDER BY expires_at, id LIMIT :n"
-    return read_all(c, ApprovalLink, sql, **asked.values, n=MOST_LINKS)
+    asked = where("expires_at > now()") & among("workspace_id", within)
+    return select(c, ApprovalLink, "approval_links", asked, by="expires_at, id", limit=MOST_LINKS)
 
 
 def drop_link(c: Connection, workspace: UUID, link: UUID) -> ApprovalLink | None:
     """Drop a link of a workspace, which works no more, and return it; None: it is none, or its time is over."""
     sql = f"""DELETE FROM approval_links WHERE id = :id AND workspace_id = :workspace AND expires_at > now()
-              RETURNING {_LINK}"""
-    return next(iter(read_all(c, ApprovalLink, sql, id=link, workspace=workspace)), None)
+              RETURNING {list_columns(ApprovalLink)}"""
+    return read_one(c, ApprovalLink, sql, id=link, workspace=workspace)
 
 
 def answer_once(c: Connection, link: UUID, post: UUID) -> bool:

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.audit import AuditRow
-from pipeline.store.database import require_row, rows
+from pipeline.store.database import build, require_row, rows
 
 MOST_ROWS = 20_000
 """Rows of an import among which that of a post is looked for."""
@@ -56,7 +56,7 @@ FROM edits e WHERE NOT EXISTS (SELECT FROM jobs WHERE jobs.until = e.until) AND 
 def list_shared_changes(c: Connection, post: UUID, limit: int) -> list[AuditRow]:
     """Return what was done to a post together with others, up to *limit* of each kind, as if it were its own rows."""
     found = rows(c, _SHARED, post=post, n=limit, others=OTHERS)
-    return [AuditRow(**{**r._asdict(), "kind": "post", "subject": str(post)}) for r in found]
+    return [build(AuditRow, r, kind="post", subject=str(post)) for r in found]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ def find_origin(c: Connection, post: UUID) -> PostOrigin:
         post=post,
         most=MOST_ROWS,
     )
-    return PostOrigin(**found._mapping)
+    return build(PostOrigin, found)
 
 
 _NAMED: Mapping[str, str] = {

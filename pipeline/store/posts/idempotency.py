@@ -5,10 +5,10 @@ Also reads whether requests other than imports make posts now.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import SETTLED
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.post import OPEN
-from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow
+from pipeline.store.arrays import Records, write_ids
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import row, rows, write_ids, write_texts
-from pipeline.store.posts.options import COLUMNS, Options, gather_options
-from pipeline.store.posts.pins import to_check
+from pipeline.store.database import build, has_row, read_column, rows
+from pipeline.store.posts.options import CONTENT, PostContent, gather_options
 from pipeline.store.posts.views import SCHEDULED_AT
-from pipeline.store.selection import where_given
+from pipeline.store.selection import among
 
 MOST = 5_000
 """Posts that are looked at."""
@@ -35,14 +35,13 @@ def has_requests(c: Connection, since: datetime) -> bool:
 
     It walks along the ids, which begin with the time (`new_id`); the order keeps the planner from scanning the table.
     """
-    found = row(
+    return has_row(
         c,
         """SELECT import_id FROM (SELECT import_id FROM posts WHERE id > :since ORDER BY id DESC LIMIT :most) newest
            WHERE import_id IS NULL LIMIT 1""",
         since=UUID(int=int(since.timestamp() * 1000) << 80),
         most=MOST,
     )
-    return found is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,18 +57,10 @@ class Replay:
     now: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OpenPost:
+@dataclass(kw_only=True, slots=True)
+class OpenPost(PostContent):
     """A post that is still to be published, and the accounts that wait for it."""
 
-    id: UUID
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    options: Options
-    ai_generated: bool
-    first_comment: str | None
-    due_at: datetime
     accounts: Sequence[AccountRow]
     dues: Mapping[UUID, datetime]
     """By account."""
@@ -104,6 +95,9 @@ def select_repeat(replay: str) -> str:
                      ELSE NOT ({replay}.released AND CAST(:importing AS boolean)) END)"""
 
 
+_TOKENS = Records("w uuid, t text")
+
+
 def find_replays(
     c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta, *, importing: bool
 ) -> dict[tuple[UUID, str], Replay]:
@@ -117,44 +111,25 @@ def find_replays(
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
         f"""SELECT r.workspace_id, r.token, r.post_id, r.fingerprint, p.status, p.due_at, p.scheduled_at,
                    p.deleted_at IS NOT NULL AS deleted, now() AS now
-            FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
+            FROM {_TOKENS},
                  LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
                  LATERAL (SELECT *, {SCHEDULED_AT} FROM posts p WHERE id = r.post_id LIMIT 1) p
             WHERE {select_repeat("r")}""",
-        w=write_ids(w for w, _ in tokens),
-        t=write_texts(t for _, t in tokens),
+        **_TOKENS.bind(tokens),
         window=window,
         importing=importing,
     )
-    return {
-        (r.workspace_id, r.token): Replay(
-            post_id=r.post_id,
-            fingerprint=bytes(r.fingerprint),
-            status=r.status,
-            due_at=r.due_at,
-            scheduled_at=r.scheduled_at,
-            deleted=r.deleted,
-            now=r.now,
-        )
-        for r in found
-    }
+    return {(r.workspace_id, r.token): build(Replay, r) for r in found}
+
+
+_NAMED = Records("n integer, platform text, remote_id text, external_id text")
 
 
 def find_erased(c: Connection, named: Collection[tuple[int, str, str, str | None]]) -> set[int]:
     """Return the numbers of those that a tombstone has: each with platform, account there, and external id."""
     asked = REPEAT.format(platform="x.platform", remote_id="x.remote_id", external_id="x.external_id")
-    numbers, platforms, accounts, ids = (list(column) for column in zip(*named, strict=True))
-    found = rows(
-        c,
-        f"""SELECT DISTINCT x.n FROM unnest(CAST(:n AS integer[]), CAST(:p AS text[]), CAST(:a AS text[]),
-                                            CAST(:e AS text[])) AS x (n, platform, remote_id, external_id)
-            JOIN tombstones t ON t.repeat_sha256 = {asked}""",
-        n=numbers,
-        p=platforms,
-        a=accounts,
-        e=ids,
-    )
-    return {r.n for r in found}
+    sql = f"SELECT DISTINCT x.n FROM {_NAMED} JOIN tombstones t ON t.repeat_sha256 = {asked}"
+    return set(read_column(c, sql, **_NAMED.bind(named)))
 
 
 def find_posts_sent_as(c: Connection, external_id: str, workspaces: Collection[UUID] | None) -> list[UUID]:
@@ -162,30 +137,27 @@ def find_posts_sent_as(c: Connection, external_id: str, workspaces: Collection[U
 
     A key that is restricted to accounts has tokens of its own (``Caller.realm``); all of them are looked for.
     """
-    own = where_given(
-        {"w": "{0} = ANY (CAST(:w AS uuid[]))"}, w=None if workspaces is None else list(workspaces)
-    )
-    found = rows(
+    of_workspace, of_key = among("id", workspaces), among("workspace_id", workspaces)
+    return read_column(
         c,
         # LATERAL and LIMIT: as above
         f"""SELECT r.post_id FROM (
                 SELECT id AS workspace, 'id:' || CAST(:id AS text) AS token FROM workspaces
-                WHERE {str(own).format("id")}
+                WHERE {of_workspace}
                 UNION SELECT workspace_id, format('bound:%s:%s', left(encode(sha256(decode(
                     replace(array_to_string(accounts, ''), '-', ''), 'hex')), 'hex'), 32), CAST(:id AS text))
-                FROM keys WHERE accounts IS NOT NULL AND {str(own).format("workspace_id")}) x,
+                FROM keys WHERE accounts IS NOT NULL AND {of_key}) x,
             LATERAL (SELECT post_id FROM replays WHERE workspace_id = x.workspace AND token = x.token LIMIT 1) r""",
         id=external_id,
-        **own.values,
+        **of_key.values,
     )
-    return [r.post_id for r in found]
 
 
 def list_open_posts(c: Connection, workspace: UUID, key: UUID | None = None) -> list[UUID]:
     """Return the posts of a key, or of all of the workspace, that are still to be published, oldest first."""
     sql = """SELECT id FROM posts WHERE workspace_id = :w AND key_id IS NOT DISTINCT FROM coalesce(:key, key_id)
                AND status = ANY (:open) AND deleted_at IS NULL ORDER BY id"""
-    return [r.id for r in rows(c, sql, w=workspace, key=key, open=[*map(str, OPEN)])]
+    return read_column(c, sql, w=workspace, key=key, open=[*map(str, OPEN)])
 
 
 def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
@@ -193,14 +165,10 @@ def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
     if not posts:
         return []
     ids = write_ids(posts)
-    contents = rows(
-        c,
-        f"SELECT id, caption, media, music_url, {COLUMNS}, due_at FROM posts WHERE id = ANY(:ids::uuid[])",
-        ids=ids,
-    )
-    accounts: dict[UUID, list[AccountRow]] = {}
-    dues: dict[UUID, dict[UUID, datetime]] = {}
-    own: dict[UUID, dict[UUID, OwnContent]] = {}
+    contents = rows(c, f"SELECT {CONTENT} FROM posts WHERE id = ANY(:ids::uuid[])", ids=ids)
+    accounts: dict[UUID, list[AccountRow]] = defaultdict(list)
+    dues: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
+    own: dict[UUID, dict[UUID, OwnContent]] = defaultdict(dict)
     for r in rows(
         c,
         f"""SELECT d.post_id, d.due_at, d.own, a.* FROM post_deliveries d,
@@ -209,11 +177,11 @@ def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
         ids=ids,
         settled=[*map(str, SETTLED)],
     ):
-        accounts.setdefault(r.post_id, []).append(to_account_row(r))
-        dues.setdefault(r.post_id, {})[r.id] = r.due_at
+        accounts[r.post_id].append(build(AccountRow, r))
+        dues[r.post_id][r.id] = r.due_at
         if (content := OwnContent.from_dict(r.own)) is not None:
-            own.setdefault(r.post_id, {})[r.id] = content
-    checks: dict[UUID, dict[int, Check]] = {}
+            own[r.post_id][r.id] = content
+    checks: dict[UUID, dict[int, Check]] = defaultdict(dict)
     for r in rows(
         c,
         """SELECT pc.post_id, pc.position, k.* FROM post_checks pc,
@@ -221,14 +189,14 @@ def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
            WHERE pc.post_id = ANY(:ids::uuid[]) ORDER BY pc.position""",
         ids=ids,
     ):
-        checks.setdefault(r.post_id, {})[r.position] = to_check(r)
+        checks[r.post_id][r.position] = build(Check, r)
     return [
         OpenPost(
             **gather_options(r._mapping),
-            accounts=accounts.get(r.id, ()),
-            dues=dues.get(r.id, {}),
-            own=own.get(r.id, {}),
-            checks=checks.get(r.id, {}),
+            accounts=accounts[r.id],
+            dues=dues[r.id],
+            own=own[r.id],
+            checks=checks[r.id],
         )
         for r in contents
     ]

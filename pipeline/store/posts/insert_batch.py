@@ -1,14 +1,12 @@
 """Inserts of new posts, one or many: a few queries about all of them, and one statement that stores them.
 
 Neighbours of posts are found by two indexes on accounts and due times: of what waits, and of everything else.
-
-Lists travel as PostgreSQL array literals, one text each: the driver's own list adapter costs more than the insert.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -20,37 +18,21 @@ from sqlalchemy import Connection
 from pipeline.domain.neighbours import EMPTY, MOST, Content, Match, Neighbour, Part
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.post import NO_TIME
-from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
-from pipeline.store.database import (
-    rows,
-    write_bytes,
-    write_ids,
-    write_jsons,
-    write_texts,
-    write_times,
-    write_words,
-)
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow
+from pipeline.store.arrays import Records, write_ids
+from pipeline.store.database import build, rows
 from pipeline.store.deliveries.daily_quota import DailyQuota, build_planned
 from pipeline.store.posts.idempotency import select_repeat
-from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
+from pipeline.store.posts.options import COLUMNS, PLATFORMS, PostContent
 
 
-@dataclass(kw_only=True, slots=True)  # frozen ones take half as long again to make (measured)
-class NewPost:
+@dataclass(kw_only=True, slots=True)
+class NewPost(PostContent):
     """A post that passed every rule, ready to be stored."""
 
-    id: UUID
-    workspace_id: UUID
     key_id: UUID | None
     import_id: UUID | None = None
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    options: Options
-    ai_generated: bool = False
-    first_comment: str | None = None
     level: int = 1
-    due_at: datetime
     expires_at: datetime | None
     on_late: str
     external_id: str | None
@@ -145,19 +127,28 @@ def find_versions(c: Connection, ids: Iterable[UUID]) -> Versions:
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
     """Return these accounts, of whatever workspace, each with its row version."""
     sql = f"SELECT xmin::text AS version, {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])"
-    return {r.id: (r.version, to_account_row(r)) for r in rows(c, sql, ids=write_ids(ids))}
+    return {r.id: (r.version, build(AccountRow, r)) for r in rows(c, sql, ids=write_ids(ids))}
 
 
-_ARRAYS = (
-    ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS)
-    + ", :ai_generated::boolean[], :first_comment::text[]"
+_POSTS = Records(
+    "id uuid, workspace_id uuid, key_id uuid, replay_token text, fingerprint bytea, caption text, media jsonb, "
+    "music_url text, options jsonb, ai_generated boolean, first_comment text, due_at timestamptz, "
+    "expires_at timestamptz, on_late text, external_id text, request_id text, import_id uuid, unapproved text",
+    prefix="post_",
 )
+_DELIVERIES = Records(
+    "id uuid, post integer, account uuid, platform text, state text, next timestamptz, level smallint, "
+    "draft boolean, due timestamptz, own jsonb, caption bigint, media bigint, gap interval",
+    prefix="delivery_",
+)
+_PINS = Records("post integer, position integer, check_id uuid", prefix="pin_")
+_DAYS = Records("a uuid, due timestamptz, drafts boolean, most integer", prefix="day_")
+_SECTIONS = ", ".join(f"options -> '{platform}'" for platform in PLATFORMS)
 
 _TAKEN = f"""
     INSERT INTO replays (workspace_id, token, fingerprint, post_id)
-    SELECT w, token, print, id
-    FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :print::bytea[]) AS x (id, w, token, print)
-    WHERE token IS NOT NULL ORDER BY w, token
+    SELECT workspace_id, replay_token, fingerprint, id
+    FROM {_POSTS} WHERE replay_token IS NOT NULL ORDER BY workspace_id, replay_token
     ON CONFLICT (workspace_id, token) DO UPDATE
         SET post_id = excluded.post_id, created_at = now(), fingerprint = excluded.fingerprint,
             released = false
@@ -170,43 +161,33 @@ WITH taken AS ({_TAKEN}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
                        on_late, status, external_id, request_id, import_id)
-    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late,
-           CASE WHEN due < '{NO_TIME}' THEN 'scheduled' ELSE 'draft' END, external, request, import
-    FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
-                :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[], :late::text[],
-                :external::text[], :request::text[], :import::uuid[])
-         AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external, request, import)
-    WHERE (token IS NULL OR id IN (SELECT post_id FROM taken))
+    SELECT id, workspace_id, key_id, caption, media, music_url, {_SECTIONS}, ai_generated, first_comment, due_at,
+           expires_at, on_late, CASE WHEN due_at < '{NO_TIME}' THEN 'scheduled' ELSE 'draft' END, external_id,
+           request_id, import_id
+    FROM {_POSTS} WHERE (replay_token IS NULL OR id IN (SELECT post_id FROM taken))
     RETURNING id, workspace_id, due_at),
 delivery AS (
     INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level,
                             inbox_draft, own, caption_digest, media_digest)
-    SELECT x.id, post.id, post.workspace_id, account, platform, state, due, next, level, draft, own, words, shown
-    FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
-                :d_next::timestamptz[], :d_level::smallint[], :d_draft::boolean[],
-                :d_due::timestamptz[], :d_own::jsonb[], :d_caption::bigint[], :d_media::bigint[])
-         AS x (id, p, account, platform, state, next, level, draft, due, own, words, shown)
-    JOIN post ON post.id = (:id::uuid[])[x.p]
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, due, next, level, draft, own, caption, media
+    FROM {_DELIVERIES} JOIN post ON post.id = (:post_id::uuid[])[x.post]
     RETURNING id, state),
 moved AS (
     INSERT INTO moves (delivery_id, mover, target, generation, fence) SELECT id, 'ingest', state, 0, 0 FROM delivery),
 unapproved AS (
     INSERT INTO approvals (post_id, workspace_id, author, editor)
-    SELECT id, workspace_id, author, author
-    FROM unnest(:id::uuid[], :author::text[]) AS x (id, author) JOIN post USING (id) WHERE author IS NOT NULL),
+    SELECT id, workspace_id, unapproved, unapproved FROM {_POSTS} WHERE unapproved IS NOT NULL
+      AND id IN (SELECT id FROM post)),
 pinned AS (
     INSERT INTO post_checks (post_id, position, check_id)
-    SELECT post.id, n, k FROM unnest(:c_post::integer[], :c_position::integer[], :c_check::uuid[]) AS x (p, n, k)
-    JOIN post ON post.id = (:id::uuid[])[x.p])
+    SELECT post.id, position, check_id FROM {_PINS} JOIN post ON post.id = (:post_id::uuid[])[x.post])
 SELECT 0 AS i, NULL::bigint AS planned, id, NULL::integer AS match, NULL::timestamptz AS due_at FROM post
 UNION ALL
 SELECT i, {build_planned("account_id = x.a", "x.due", "x.drafts", "x.most")}, NULL, NULL, NULL
-FROM unnest(:a_id::uuid[], :a_due::timestamptz[], :a_drafts::boolean[], :a_most::integer[]) WITH ORDINALITY
-     AS x (a, due, drafts, most, i)
+FROM {_DAYS.number("i")}
 UNION ALL
 SELECT x.i, NULL, n.post_id, n.match, n.due_at
-FROM unnest(:d_account::uuid[], :d_due::timestamptz[], :d_gap::interval[], :d_caption::bigint[], :d_media::bigint[])
-     WITH ORDINALITY AS x (account, due, gap, caption, media, i), {build_neighbours("NULL::uuid")} n
+FROM {_DELIVERIES.number("i")}, {build_neighbours("NULL::uuid")} n
 WHERE x.gap IS NOT NULL
 """
 
@@ -235,12 +216,10 @@ def store_posts(
         _STORE,
         window=window,
         importing=any(p.import_id for p in posts),
-        **_post_columns(posts),
-        **_part_columns(posts, gaps),
-        a_id=write_ids(a for a, _, _ in days),
-        a_due=write_times(due for _, due, _ in days),
-        a_drafts=write_words(quota.drafts for _, _, quota in days),
-        a_most=write_words(quota.too_many for _, _, quota in days),
+        **_POSTS.bind(posts),
+        **_DELIVERIES.bind(_list_parts(posts, gaps)),
+        **_PINS.bind((i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()),
+        **_DAYS.bind((a, due, quota.drafts, quota.too_many) for a, due, quota in days),
     )
     planned = {r.i: r.planned for r in found if r.planned is not None}
     parts = [(n, one.account_id) for n, post in enumerate(posts) for one in post.deliveries]
@@ -252,57 +231,31 @@ def store_posts(
     return stored, [planned[i] for i in range(1, len(days) + 1)], near
 
 
-def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
-    return {
-        "id": write_ids([p.id for p in posts]),
-        "workspace": write_ids([p.workspace_id for p in posts]),
-        "key": write_ids([p.key_id for p in posts]),
-        "token": write_texts([p.replay_token for p in posts]),
-        "print": write_bytes([p.fingerprint for p in posts]),
-        "caption": write_texts([p.caption for p in posts]),
-        "media": write_jsons([p.media for p in posts]),
-        "music": write_texts([p.music_url for p in posts]),
-        **{platform.value: write_jsons([p.options.get(platform) for p in posts]) for platform in PLATFORMS},
-        "ai_generated": write_words([p.ai_generated for p in posts]),
-        "first_comment": write_texts([p.first_comment for p in posts]),
-        "due": write_times([p.due_at for p in posts]),
-        "expires": write_times([p.expires_at for p in posts]),
-        "late": write_words([p.on_late for p in posts]),
-        "external": write_texts([p.external_id for p in posts]),
-        "request": write_texts([p.request_id for p in posts]),
-        "import": write_ids([p.import_id for p in posts]),
-        "author": write_texts([p.unapproved for p in posts]),
-    }
+def _list_parts(posts: Sequence[NewPost], gaps: Mapping[UUID, timedelta]) -> Iterator[tuple[Any, ...]]:
+    """Yield the deliveries; each refers to its post by the position in the list."""
+    for number, post in enumerate(posts, 1):
+        for one in post.deliveries:
+            yield (
+                one.id,
+                number,
+                one.account_id,
+                one.platform,
+                one.state,
+                one.next_at,
+                post.level,
+                one.inbox_draft,
+                one.due_at or post.due_at,
+                None if one.own is None else one.own.to_dict(),
+                *one.content,
+                gaps.get(one.account_id) if post.due_at < NO_TIME else None,
+            )
 
 
-def _part_columns(posts: Sequence[NewPost], gaps: Mapping[UUID, timedelta]) -> dict[str, str]:
-    """Deliveries and pins; each refers to its post by the position in the list."""
-    parts = [(i, p, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
-    pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
-    return {
-        "d_id": write_ids([d.id for *_, d in parts]),
-        "d_post": write_words([i for i, *_ in parts]),
-        "d_account": write_ids([d.account_id for *_, d in parts]),
-        "d_platform": write_words([d.platform for *_, d in parts]),
-        "d_state": write_words([d.state for *_, d in parts]),
-        "d_next": write_times([d.next_at for *_, d in parts]),
-        "d_level": write_words([p.level for _, p, _ in parts]),
-        "d_draft": write_words([d.inbox_draft for *_, d in parts]),
-        "d_due": write_times([d.due_at or p.due_at for _, p, d in parts]),
-        "d_own": write_jsons([None if d.own is None else d.own.to_dict() for *_, d in parts]),
-        "d_caption": write_numbers([d.content.caption for *_, d in parts]),
-        "d_media": write_numbers([d.content.media for *_, d in parts]),
-        "d_gap": write_gaps([gaps.get(d.account_id) if p.due_at < NO_TIME else None for _, p, d in parts]),
-        "c_post": write_words([i for i, _, _ in pins]),
-        "c_position": write_words([n for _, n, _ in pins]),
-        "c_check": write_ids([check for _, _, check in pins]),
-    }
-
-
+_PARTS = Records(
+    "post uuid, account uuid, due timestamptz, gap interval, caption bigint, media bigint", prefix="part_"
+)
 _FIND = f"""
-SELECT x.i, n.* FROM unnest(:post::uuid[], :account::uuid[], :due::timestamptz[], :gap::interval[], :caption::bigint[],
-                            :media::bigint[]) WITH ORDINALITY AS x (post, account, due, gap, caption, media, i),
-     {build_neighbours("x.post")} n
+SELECT x.i, n.* FROM {_PARTS.number("i")}, {build_neighbours("x.post")} n
 """
 
 
@@ -311,25 +264,10 @@ def find_neighbours(c: Connection, parts: Sequence[Part]) -> dict[int, list[Neig
     if not parts:
         return {}
     found: dict[int, list[Neighbour]] = defaultdict(list)
-    for r in rows(
-        c,
-        _FIND,
-        post=write_ids(None if isinstance(p.post, int) else p.post for p in parts),
-        account=write_ids(p.account_id for p in parts),
-        due=write_times(p.due_at for p in parts),
-        gap=write_gaps(p.least_gap for p in parts),
-        caption=write_numbers(p.content.caption for p in parts),
-        media=write_numbers(p.content.media for p in parts),
-    ):
+    records = (
+        (None if isinstance(p.post, int) else p.post, p.account_id, p.due_at, p.least_gap, *p.content)
+        for p in parts
+    )
+    for r in rows(c, _FIND, **_PARTS.bind(records)):
         found[r.i - 1].append(Neighbour(r.match, r.post_id, r.due_at))
     return found
-
-
-def write_gaps(gaps: Iterable[timedelta | None]) -> str:
-    """Write intervals in seconds as an array literal."""
-    return write_numbers(None if gap is None else gap.days * 86_400 + gap.seconds for gap in gaps)
-
-
-def write_numbers(numbers: Iterable[int | None]) -> str:
-    """Write numbers as an array literal."""
-    return write_words("NULL" if number is None else number for number in numbers)

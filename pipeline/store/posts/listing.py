@@ -16,14 +16,26 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import WAITING, State
 from pipeline.domain.post import PostStatus
-from pipeline.store.database import rows
+from pipeline.store.database import read_column
 from pipeline.store.deliveries.holds import quote
-from pipeline.store.deliveries.queue import BY_DUE, BY_IMPORT, SOME, Place, Walk, is_place, narrow, walk_due
+from pipeline.store.deliveries.queue import (
+    BY_CREATION,
+    BY_DUE,
+    BY_IMPORT,
+    SOME,
+    Place,
+    Walk,
+    bind_span,
+    is_place,
+    narrow,
+    walk_due,
+)
 from pipeline.store.deliveries.queue_posts import list_queued_posts
 from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD, ListFilter, Order
 from pipeline.store.posts import pages
 from pipeline.store.posts.views import PostView, read_posts
-from pipeline.store.selection import Keyset, where, where_given
+from pipeline.store.rollups.time_buckets import IS_OVERDUE
+from pipeline.store.selection import Keyset, among, equal, where_given
 
 
 class InvalidPlace(ValueError):
@@ -49,8 +61,6 @@ _OF_STATE = {
 _HELD = frozenset(State) - {State.PUBLISHED, State.FAILED, State.CANCELLED, State.BLOCKED}
 _PLANNED = WAITING | {State.ACCEPTED}
 """The states of the index ``deliveries_planned``; ``deliveries_by_due`` has the others."""
-_OVERDUE = "due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())"
-"""Of a scheduled post; ``rollups/time_buckets.py`` says why the bounds are written like this."""
 
 
 def list_statuses(chosen: ListFilter) -> frozenset[PostStatus]:
@@ -156,21 +166,13 @@ def choose_walk(c: Connection, workspace: UUID, chosen: ListFilter, order: Order
 
 def _find_accounts(c: Connection, workspace: UUID, chosen: ListFilter, *, every: bool) -> list[UUID] | None:
     """Return the accounts of all deliveries that are selected; None: nothing says which, and *every* is False."""
-    accounts = None if chosen.scope.accounts is None else list(chosen.scope.accounts)
-    named = where_given(
-        {
-            "account": "id = :account",
-            "platform": "platform = :platform",
-            "accounts": "id = ANY (CAST(:accounts AS uuid[]))",
-        },
-        account=chosen.account,
-        platform=chosen.platform,
-        accounts=accounts,
-    )
+    given = {"account": "id = :account", "platform": "platform = :platform"}
+    named = where_given(given, account=chosen.account, platform=chosen.platform)
+    named = named & among("id", chosen.scope.accounts)
     if not (named.conditions or every):
         return None
-    own = where("workspace_id = :w", w=workspace) & named
-    return [r.id for r in rows(c, f"SELECT id FROM accounts WHERE {own} ORDER BY id", **own.values)]
+    own = equal(workspace_id=workspace) & named
+    return read_column(c, f"SELECT id FROM accounts WHERE {own} ORDER BY id", **own.values)
 
 
 def _walk_created(workspace: UUID, chosen: ListFilter) -> Walk:
@@ -181,7 +183,7 @@ def _walk_created(workspace: UUID, chosen: ListFilter) -> Walk:
         [own] if statuses == _EVERY else [f"{own} AND status = '{status}'" for status in sorted(statuses)]
     )
     if chosen.status == PostStatus.PENDING:
-        sources.append(f"{own} AND status = '{PostStatus.SCHEDULED}' AND {_OVERDUE} OFFSET 0")
+        sources.append(f"{own} AND status = '{PostStatus.SCHEDULED}' AND {IS_OVERDUE} OFFSET 0")
     span = where_given(
         {
             "walk_since": "p.created_at >= CAST(:walk_since AS timestamptz)",
@@ -190,12 +192,11 @@ def _walk_created(workspace: UUID, chosen: ListFilter) -> Walk:
         walk_since=chosen.created_from,
         walk_until=chosen.created_until,
     )
-    return Walk(
+    return replace(
+        BY_CREATION,
         branches=[
             f"({source}) p JOIN post_deliveries d ON d.post_id = p.id WHERE {span}" for source in sources
         ],
-        key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
-        begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
         values={"space_0": workspace, **span.values},
     )
 
@@ -207,11 +208,8 @@ def _walk_due(workspace: UUID, chosen: ListFilter) -> Walk:
     scheduled, rest = BY_DUE
     conditions = [scheduled] if PostStatus.SCHEDULED in statuses else []
     if chosen.status == PostStatus.PENDING:
-        conditions = [f"{scheduled} AND p.{_OVERDUE}"]
-    span = {
-        "walk_from": str(chosen.due_from or "-infinity"),
-        "walk_until": str(chosen.due_until or "infinity"),
-    }
+        conditions = [f"{scheduled} AND p.{IS_OVERDUE}"]
+    span = bind_span(chosen)
     if not _UNSETTLED.issuperset(others):
         return walk_due([workspace], span, [*conditions, rest])
     # few posts, which the index by status finds: by due time they would be looked for among all that are over

@@ -55,7 +55,9 @@ CONTENT = f"id, workspace_id, caption, media, music_url, {COLUMNS}, due_at"
 """The columns of `PostContent`; ``gather_options`` makes its values of them."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(
+    kw_only=True, slots=True
+)  # not frozen: a page makes a hundred, and each took half as long again (measured)
 class PostContent:
     """A row of ``posts`` with its content and time."""
 
@@ -65,8 +67,8 @@ class PostContent:
     media: Mapping[str, Any]
     music_url: str | None
     options: Options
-    ai_generated: bool
-    first_comment: str | None
+    ai_generated: bool = False
+    first_comment: str | None = None
     due_at: datetime
 
 

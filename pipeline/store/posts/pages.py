@@ -8,21 +8,21 @@ holds fewer: deliveries by account, or posts by status. Their totals are counted
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import find_value, row, rows
 from pipeline.store.deliveries.ownership import ACCOUNTS, Accounts, restrict_posts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
-from pipeline.store.rollups.time_buckets import END, EPOCH
-from pipeline.store.selection import Keyset, where_given
+from pipeline.store.rollups.time_buckets import END, EPOCH, IS_OVERDUE, count_all, count_between
+from pipeline.store.selection import NEWEST, where_given
 
 Position = tuple[datetime, UUID]
 """Where a page ends: when its last post was created, and its id."""
-NEWEST = Keyset({"created_at": "timestamptz", "id": "uuid"}, descending=True)
 _CREATED = {"since": "created_at >= :since", "until": "created_at <= :until"}
 
 
@@ -62,8 +62,7 @@ _LISTS = {
                      WHERE {{where}} AND status = 'scheduled' AND due_at + interval '0' > now() {_NEWEST}""",
     # two queries, as each has an index and the union has none; overdue posts are few
     "pending": f"""WITH due AS MATERIALIZED (
-                       SELECT * FROM posts WHERE {{where}} AND status = 'scheduled'
-                       AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now()))
+                       SELECT * FROM posts WHERE {{where}} AND status = 'scheduled' AND {IS_OVERDUE})
                    SELECT {{columns}} FROM (
                        (SELECT * FROM posts WHERE {{where}} AND status = 'pending' {_NEWEST})
                        UNION ALL SELECT * FROM due) posts {_NEWEST}""",
@@ -113,8 +112,7 @@ GROUP BY status
 _LAST = "SELECT made, post FROM ({candidates}) next ORDER BY made DESC, post DESC LIMIT 1 OFFSET :many - 1"
 """The last candidate of a stretch, if the stretch is full."""
 _OVERDUE = f"""
-SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
-AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
+SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled' AND {IS_OVERDUE}
 ORDER BY created_at + interval '0' DESC, id DESC LIMIT :n
 """
 """Overdue posts, by ``posts_waiting_by_due``; ``rollups/time_buckets.py`` says why the bounds are written like this."""
@@ -160,8 +158,8 @@ def _list_restricted(c: Connection, where: str, values: Mapping[str, Any], end: 
 
 
 def _walk_status(c: Connection, where: str, values: Mapping[str, Any], end: Position) -> list[Any]:
-    found = row(c, _STATUS_IS_RARER, most=_MAX_SCANNED, **values)
-    candidates = _BY_STATUS if found is not None and found.rarer else _BY_ACCOUNT
+    is_rarer = find_value(c, bool, _STATUS_IS_RARER, most=_MAX_SCANNED, **values)
+    candidates = _BY_STATUS if is_rarer else _BY_ACCOUNT
     return _walk(c, candidates, f"status = :status AND {where}", values, end)
 
 
@@ -191,3 +189,27 @@ def _next_stretch(c: Connection, candidates: str, stretch: Mapping[str, Any]) ->
         "to_id": last.post,
         "many": min(2 * stretch["many"], _MAX_STRETCH),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Posts by public status; statuses without posts are left out."""
+
+    by_status: Mapping[str, int]
+    is_capped: bool = False
+    """There may be more posts than were counted."""
+
+
+def count_by_status(
+    c: Connection,
+    workspace: UUID,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    accounts: Accounts = None,
+) -> Totals:
+    """Count the posts that were created from ``since`` to ``until`` and that a key restricted to ``accounts`` sees."""
+    if accounts is not None:
+        return Totals(*count_restricted(c, workspace, accounts, since, until))
+    if since is None and until is None:
+        return Totals(count_all(c, workspace))
+    return Totals(count_between(c, workspace, since, until))

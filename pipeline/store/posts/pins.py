@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import SETTLED
 from pipeline.domain.own_content import SPAN, OwnContent
+from pipeline.store.arrays import Records
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import row, rows
+from pipeline.store.database import build, execute, row, rows
 from pipeline.store.deliveries.move import lock_post
 from pipeline.store.posts.options import CONTENT, PostContent, gather_options
 
@@ -44,22 +44,21 @@ def select_pinning_posts(check: str) -> str:
               WHERE own.check_id = {check}"""
 
 
+_PINNED = Records("position integer, check_id uuid")
+
+
 def pin_checks(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
     """Replace the checks that a post pins."""
-    row(c, "WITH gone AS (DELETE FROM post_checks WHERE post_id = :id) SELECT 1 AS one", id=post)
-    for position, check in checks.items():
-        row(
-            c,
-            "INSERT INTO post_checks (post_id, position, check_id) VALUES (:id, :n, :check) RETURNING position",
-            id=post,
-            n=position,
-            check=check,
-        )
+    execute(c, "DELETE FROM post_checks WHERE post_id = :id", id=post)
+    sql = (
+        f"INSERT INTO post_checks (post_id, position, check_id) SELECT :id, position, check_id FROM {_PINNED}"
+    )
+    execute(c, sql, id=post, **_PINNED.bind(checks.items()))
 
 
 def pin_checks_for_retry(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
     """Replace the checks that a post pins, for its settled deliveries only. The caller holds the post's lock."""
-    row(
+    execute(
         c,
         """INSERT INTO delivery_checks AS own (delivery_id, position, generation, check_id)
            SELECT d.id, pc.position, d.generation, pc.check_id
@@ -67,8 +66,7 @@ def pin_checks_for_retry(c: Connection, post: UUID, checks: Mapping[int, UUID]) 
            WHERE d.post_id = :id AND d.state <> ALL (:settled)
            ON CONFLICT (delivery_id, position) DO UPDATE
                SET generation = excluded.generation, check_id = excluded.check_id
-               WHERE own.generation <> excluded.generation
-           RETURNING position""",
+               WHERE own.generation <> excluded.generation""",
         id=post,
         settled=[*map(str, SETTLED)],
     )
@@ -85,16 +83,11 @@ def read_pins(c: Connection, post: UUID) -> dict[UUID, dict[int, Check]]:
     )
     pins: dict[UUID, dict[int, Check]] = {}
     for r in found:
-        pins.setdefault(r.delivery_id, {})[r.position] = to_check(r)
+        pins.setdefault(r.delivery_id, {})[r.position] = build(Check, r)
     return pins
 
 
-def to_check(r: Any) -> Check:
-    """Return the check in a row."""
-    return Check(id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class WaitingPost(PostContent):
     """A post with accepted deliveries."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pipeline.domain.neighbours import Content
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.receipt import content_sha256
-from pipeline.store.database import insert, jsonb, row, rows
+from pipeline.store.database import execute, has_row, insert, jsonb
 from pipeline.store.posts.actions import LockedPost
 from pipeline.store.posts.approvals import LOSE_APPROVAL
 from pipeline.store.posts.options import ASSIGNMENTS, Options, to_columns
@@ -48,12 +48,12 @@ def rewrite(
         "own": jsonb(own or None),
     }
     insert(c, "rewrites", post_id=post.id, **values)
-    row(
+    execute(
         c,
         f"""WITH unapproved AS (UPDATE approvals SET {LOSE_APPROVAL} WHERE post_id = :id)
             UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
                    due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
-            WHERE id = :id RETURNING id""",
+            WHERE id = :id""",
         id=post.id,
         caption=caption,
         media=jsonb(dict(media)),
@@ -80,7 +80,7 @@ def mark_deliveries(
 
     *contents*: the digests of what each account publishes, of the accounts of *own* at least.
     """
-    rows(
+    execute(
         c,
         """UPDATE post_deliveries SET level = :level, inbox_draft = (account_id = ANY(CAST(:drafts AS uuid[]))),
                own = CASE WHEN account_id = ANY(CAST(:changed AS uuid[]))
@@ -90,7 +90,7 @@ def mark_deliveries(
                    FROM (SELECT CASE WHEN account_id = ANY(CAST(:changed AS uuid[]))
                                      THEN CAST(:contents AS jsonb) -> CAST(account_id AS text)
                                      ELSE jsonb_build_array(caption_digest, media_digest) END) AS x (found))
-           WHERE post_id = :id RETURNING id""",
+           WHERE post_id = :id""",
         id=post.id,
         level=level,
         drafts=list(drafts),
@@ -102,4 +102,4 @@ def mark_deliveries(
 
 def was_rewritten(c: Connection, post: UUID) -> bool:
     """Return True if an edit has replaced the post's content or time."""
-    return row(c, "SELECT post_id FROM rewrites WHERE post_id = :id LIMIT 1", id=post) is not None
+    return has_row(c, "SELECT post_id FROM rewrites WHERE post_id = :id LIMIT 1", id=post)

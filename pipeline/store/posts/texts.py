@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import require_row, row, rows
+from pipeline.store.database import execute, require_row, row
 from pipeline.store.moves import lock_position, save_position
 from pipeline.store.posts.options import SEARCHED
 from pipeline.store.selection import where_given
@@ -40,7 +40,7 @@ INSERT INTO post_texts AS t (post_id, workspace_id, text)
 SELECT o.id, o.workspace_id, {SEARCHED}
 FROM changed CROSS JOIN LATERAL (SELECT * FROM posts WHERE id = changed.id LIMIT 1) o
 WHERE o.deleted_at IS NULL ORDER BY o.id
-ON CONFLICT (post_id) DO UPDATE SET text = excluded.text WHERE t.text <> excluded.text RETURNING t.post_id
+ON CONFLICT (post_id) DO UPDATE SET text = excluded.text WHERE t.text <> excluded.text
 """
 
 
@@ -56,9 +56,9 @@ def save_texts(c: Connection, span: int) -> tuple[int, int] | None:
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
     proven = position.watermark.proven
     until = min(proven, position.done + span)
-    saved = rows(c, _SAVE, done=position.done, until=until)
+    saved = execute(c, _SAVE, done=position.done, until=until)
     save_position(c, "texts", until, position.watermark)
-    return len(saved), proven - until
+    return saved, proven - until
 
 
 _UNREAD = f"""
@@ -103,4 +103,4 @@ def find_posts(c: Connection, text: str, within: Collection[UUID] | None) -> Col
 
 def forget_text(c: Connection, post: UUID) -> None:
     """Delete the text of a post, which is deleted too. If the job saves it once more, lists leave the post out."""
-    row(c, "DELETE FROM post_texts WHERE post_id = :id RETURNING post_id", id=post)
+    execute(c, "DELETE FROM post_texts WHERE post_id = :id", id=post)

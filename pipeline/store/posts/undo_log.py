@@ -17,8 +17,9 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import UNDO_WITHIN
-from pipeline.store.database import insert, jsonb, row, rows
+from pipeline.store.database import execute, insert, jsonb, read_one, rows
 from pipeline.store.posts.actions import LockedDelivery
+from pipeline.store.selection import delete_oldest
 
 KEEP = timedelta(hours=1)
 """For so long a change is logged: longer than it can be undone."""
@@ -83,8 +84,9 @@ def log_change(c: Connection, audit: int, post: UUID, undo: Mapping[str, Any]) -
 
 def find_change(c: Connection, workspace: UUID, audit: int) -> LoggedChange | None:
     """Return a change of the last day by the id of its audit row; None: the workspace has none."""
-    found = row(
+    return read_one(
         c,
+        LoggedChange,
         """SELECT a.kind, a.verb, a.subject, a.before, a.at, now() AS now, u.post_id, u.undo,
                   NOT EXISTS (SELECT FROM audit l WHERE l.subject = a.subject AND l.kind = a.kind
                               AND (l.at, l.id) > (a.at, a.id)) AS is_last
@@ -94,7 +96,6 @@ def find_change(c: Connection, workspace: UUID, audit: int) -> LoggedChange | No
         id=audit,
         within=AUDITED,
     )
-    return None if found is None else LoggedChange(**found._asdict())
 
 
 def find_last_changes(c: Connection, posts: Collection[UUID]) -> Mapping[UUID, int]:
@@ -114,24 +115,12 @@ def keep_tokens(c: Connection, post: UUID, tokens: Collection[str]) -> bool:
 
     Requests that wait for this transaction find them kept. The caller holds the post's lock.
     """
-    found = rows(
-        c,
-        """UPDATE replays SET released = false, kept_in = pg_current_xact_id()
-           WHERE post_id = :post AND token = ANY (CAST(:tokens AS text[])) RETURNING token""",
-        post=post,
-        tokens=list(tokens),
-    )
-    return len(found) == len(tokens)
+    sql = """UPDATE replays SET released = false, kept_in = pg_current_xact_id()
+             WHERE post_id = :post AND token = ANY (CAST(:tokens AS text[]))"""
+    return execute(c, sql, post=post, tokens=list(tokens)) == len(tokens)
 
 
 def delete_expired(c: Connection, limit: int) -> int:
     """Delete up to *limit* of the logged changes that are too old for an undo, the oldest first; return how many."""
-    found = rows(
-        c,
-        """DELETE FROM undo_log WHERE audit_id IN (
-               SELECT audit_id FROM undo_log WHERE made_at < now() - CAST(:keep AS interval)
-               ORDER BY made_at LIMIT :n FOR UPDATE SKIP LOCKED) RETURNING audit_id""",
-        keep=KEEP,
-        n=limit,
-    )
-    return len(found)
+    old = "made_at < now() - CAST(:keep AS interval)"
+    return delete_oldest(c, "undo_log", old, by="made_at", limit=limit, keep=KEEP)

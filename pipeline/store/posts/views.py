@@ -14,29 +14,18 @@ from pipeline.domain.delivery import State
 from pipeline.domain.delivery_error import COMMENT_IN_DOUBT, SENT_BEFORE_RESTORE
 from pipeline.domain.hold import Hold
 from pipeline.domain.own_content import OwnContent, find_base_due
-from pipeline.store.database import find_value, row, rows
+from pipeline.store.database import build, find_value, row, rows
 from pipeline.store.deliveries.holds import HOLD_COLUMNS, read_holds
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
 from pipeline.store.deliveries.published import URL_PENDING
-from pipeline.store.posts.options import CONTENT, Options, gather_options
+from pipeline.store.posts.options import CONTENT, PostContent, gather_options
 
 
-@dataclass(
-    kw_only=True, slots=True
-)  # not frozen: a page makes a hundred, and each took half as long again (measured)
-class PostView:
+@dataclass(kw_only=True, slots=True)
+class PostView(PostContent):
     """A post with its deliveries."""
 
-    id: UUID
-    workspace_id: UUID
-    caption: str
-    media: Mapping[str, Any]
-    music_url: str | None
-    options: Options
-    ai_generated: bool = False
-    first_comment: str | None = None
-    due_at: datetime
     expires_at: datetime | None
     on_late: str
     status: str
@@ -68,8 +57,8 @@ class PostView:
 
 
 @dataclass(kw_only=True, slots=True)
-class DeliveryView:
-    """One delivery of a post."""
+class NamedDelivery:
+    """A delivery, as every list names it."""
 
     id: UUID
     post_id: UUID
@@ -78,19 +67,31 @@ class DeliveryView:
     platform: str
     state: str
     reason: str | None
+    generation: int
+    due_at: datetime
+    error: Mapping[str, Any] | None
+
+
+@dataclass(kw_only=True, slots=True)
+class HeldDelivery(NamedDelivery):
+    """A delivery, what it waits for, and what it became."""
+
     held_for: Hold | None
     """Why it waits."""
     next_at: datetime | None
     """When it is touched next, if that is known and to come."""
-    due_at: datetime
     armed_at: datetime | None
     published_at: datetime | None
     remote_id: str | None
     url: str | None
     delivered_as: str | None
-    error: Mapping[str, Any] | None
+
+
+@dataclass(kw_only=True, slots=True)
+class DeliveryView(HeldDelivery):
+    """One delivery of a post."""
+
     last_attempted_at: datetime | None
-    generation: int
     removed: bool
     """An edit took the account off the post."""
     url_pending: bool
@@ -210,14 +211,7 @@ def _build_comment(delivery: DeliveryView, text: str, found: Any) -> CommentView
     """Return the comment; None where the post was live before an edit gave it one."""
     text, state = found.text or text, State(delivery.state)
     if found.state is not None:
-        return CommentView(
-            text=text,
-            state=found.state,
-            reason=found.reason,
-            due_at=found.due_at,
-            url=found.url,
-            error=found.error,
-        )
+        return build(CommentView, found, text=text)
     if state is State.PUBLISHED and found.text is None and not found.is_restored:
         return None
     if state is State.PUBLISHED and (found.text is None or found.refused is not None):

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import read_all, read_number, require_row, rows
+from pipeline.store.arrays import Records
+from pipeline.store.database import build, execute, has_row, read_all, read_number, require_row
 
 _LOCK = 7_002_007
 """The advisory lock of the compacting transaction; another one returns at once."""
@@ -32,7 +33,7 @@ SELECT count(*) AS n FROM taken
 
 def compact(c: Connection) -> int:
     """Compact all deltas and return how many there were; zero while another transaction compacts."""
-    if not rows(c, "SELECT 1 AS mine WHERE pg_try_advisory_xact_lock(:n)", n=_LOCK):
+    if not has_row(c, "SELECT 1 AS mine WHERE pg_try_advisory_xact_lock(:n)", n=_LOCK):
         return 0
     return read_number(c, _COMPACT)
 
@@ -90,39 +91,27 @@ def find_start(at: datetime, minutes: int) -> datetime:
     return datetime.fromtimestamp(at.timestamp() // seconds * seconds, UTC)
 
 
+_COUNTS = Records(
+    "workspace_id uuid, minutes integer, starts_at timestamptz, platform text, kind text, label text, n bigint"
+)
+
+
 def add_settled(c: Connection, counts: Mapping[Span, int]) -> None:
     """Add to the rows, in the order of their keys, and delete old ones of the same workspaces."""
     if not counts:
         return
-    spans = sorted(counts)
-    workspaces, minutes, starts, platforms, kinds, labels = (
-        list(column) for column in zip(*spans, strict=True)
-    )
-    rows(
+    execute(
         c,
-        """INSERT INTO settled_counts AS t (workspace_id, minutes, starts_at, platform, kind, label, n)
-           SELECT * FROM unnest(CAST(:workspaces AS uuid[]), CAST(:minutes AS integer[]),
-                                CAST(:starts AS timestamptz[]), CAST(:platforms AS text[]), CAST(:kinds AS text[]),
-                                CAST(:labels AS text[]), CAST(:n AS bigint[]))
-           ON CONFLICT (workspace_id, minutes, starts_at, platform, kind, label) DO UPDATE SET n = t.n + excluded.n
-           RETURNING n""",
-        workspaces=workspaces,
-        minutes=minutes,
-        starts=starts,
-        platforms=platforms,
-        kinds=kinds,
-        labels=labels,
-        n=[counts[span] for span in spans],
+        f"""INSERT INTO settled_counts AS t ({_COUNTS.columns}) SELECT * FROM {_COUNTS}
+            ON CONFLICT (workspace_id, minutes, starts_at, platform, kind, label) DO UPDATE
+            SET n = t.n + excluded.n""",
+        **_COUNTS.bind((*span, counts[span]) for span in sorted(counts)),
     )
+    ids = sorted({span.workspace_id for span in counts})
+    sql = """DELETE FROM settled_counts WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes
+               AND starts_at < now() - CAST(:kept AS interval)"""
     for length, kept in KEPT.items():
-        rows(
-            c,
-            """DELETE FROM settled_counts WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes
-                 AND starts_at < now() - CAST(:kept AS interval) RETURNING n""",
-            ids=sorted(set(workspaces)),
-            minutes=length,
-            kept=kept,
-        )
+        execute(c, sql, ids=ids, minutes=length, kept=kept)
 
 
 _SETTLED = """
@@ -167,4 +156,4 @@ def read_counting(c: Connection) -> Counting:
         all=ALL_WORKSPACES,
         day=DAY,
     )
-    return Counting(**found._mapping)
+    return build(Counting, found)

@@ -26,14 +26,15 @@ SELECT status, CAST(sum(n) AS bigint) AS n FROM (
     UNION ALL SELECT status, n FROM post_deltas WHERE workspace_id = :w) parts
 GROUP BY status
 """
-_OVERDUE = """
-SELECT 'overdue' AS status, count(*) AS n FROM posts WHERE workspace_id = :w AND status = 'scheduled'
-AND deleted_at IS NULL AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
-"""
-"""Scheduled posts whose time has come.
+IS_OVERDUE = "due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())"
+"""Condition on a scheduled post: its time has come.
 
 The subselects hide the bounds from the planner. With ``due_at <= now()`` it expects nearly all scheduled posts, since
 most posts are, and starts parallel workers (8 ms) to find a few.
+"""
+_OVERDUE = f"""
+SELECT 'overdue' AS status, count(*) AS n FROM posts
+WHERE workspace_id = :w AND status = 'scheduled' AND deleted_at IS NULL AND {IS_OVERDUE}
 """
 OVERDUE_BETWEEN = (
     f"""{_OVERDUE} AND created_at + interval '0' >= :first AND created_at + interval '0' < :end"""

@@ -20,11 +20,11 @@ from pipeline.domain.level import find_job_level
 from pipeline.domain.steering import RAISES_GENERATION, Arguments, SteeringState, Verb
 from pipeline.store.auth.keys import Caller
 from pipeline.store.canaries import STEERING_LEVEL
-from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.database import build, execute, find_value, jsonb, new_id, read_column, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.jobs import JobTable
-from pipeline.store.selection import Keyset, where, where_given
+from pipeline.store.selection import Keyset, among
 
 _FILTERS = TypeAdapter(ListFilter)
 
@@ -80,12 +80,9 @@ def dump_filter(chosen: ListFilter) -> dict[str, Any]:
 def lock_jobs(c: Connection, workspace: UUID) -> None:
     """Lock the jobs of a workspace until the transaction ends: none acts, and no other is confirmed, until then."""
     row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"steering {workspace}")
-    rows(
-        c,
-        """SELECT id FROM steering_jobs WHERE workspace_id = :w AND state IN ('selecting', 'working')
-           ORDER BY id FOR UPDATE""",
-        w=workspace,
-    )
+    sql = """SELECT id FROM steering_jobs WHERE workspace_id = :w AND state IN ('selecting', 'working')
+             ORDER BY id FOR UPDATE"""
+    execute(c, sql, w=workspace)
 
 
 def create_job(
@@ -99,8 +96,9 @@ def create_job(
     identity: UUID | None = None,
 ) -> UUID | None:
     """Store a job of what was counted under this token, and return its id; None if no such count is kept."""
-    found = row(
+    return find_value(
         c,
+        UUID,
         """INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, state, level, counted)
            SELECT :id, :w, :key, :verb, :arguments, :filter, :token, 'working', :level, cardinality(deliveries)
            FROM steering_counts WHERE workspace_id = :w AND token = :token RETURNING id""",
@@ -113,8 +111,6 @@ def create_job(
         token=token,
         level=find_job_level(verb, dump_filter(chosen), arguments.to_dict()),
     )
-    made: UUID | None = None if found is None else found.id
-    return made
 
 
 def create_undo(c: Connection, caller: Caller, undone: SteeringJob) -> UUID:
@@ -153,7 +149,11 @@ def create_undo(c: Connection, caller: Caller, undone: SteeringJob) -> UUID:
 def find_undo(c: Connection, undone: SteeringJob) -> SteeringJob | None:
     """Return the job that undoes another one, whichever key asked for it; None: none does."""
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = :w AND token = :token"
-    found = row(c, sql, w=undone.workspace_id, token=_compute_undo_token(undone.id))
+    return _find(c, sql, w=undone.workspace_id, token=_compute_undo_token(undone.id))
+
+
+def _find(c: Connection, sql: str, **values: Any) -> SteeringJob | None:
+    found = row(c, sql, **values)
     return None if found is None else _to_job(found)
 
 
@@ -171,7 +171,7 @@ def find_job(
 ) -> SteeringJob | None:
     """Return a job by its id or token; a key that is restricted to accounts sees its own."""
     own = restrict_files(caller)
-    found = row(
+    return _find(
         c,
         f"""SELECT {_COLUMNS} FROM steering_jobs WHERE {own} AND (id = :id OR token = :token)
             {"FOR UPDATE" if lock else ""}""",
@@ -179,7 +179,6 @@ def find_job(
         token=token,
         **own.values,
     )
-    return None if found is None else _to_job(found)
 
 
 _NEWEST = Keyset({"id": "uuid"}, descending=True)
@@ -190,43 +189,29 @@ def list_jobs(
     within: Collection[UUID],
     *,
     ids: Collection[UUID] | None = None,
-    caller: Caller | None = None,
-    verbs: Collection[Verb] = tuple(Verb),
     after: UUID | None = None,
     limit: int,
 ) -> list[SteeringJob]:
     """Return a page of the jobs of these workspaces, newest first. Ended ones are kept for a while only.
 
-    *ids*: only these; *caller*: only jobs it may see; *after*: the last one of the page before.
+    *ids*: only these; *after*: the last one of the page before.
     """
-    own = where("workspace_id = ANY (CAST(:within AS uuid[]))", within=list(within))
-    own = own if caller is None else own & restrict_files(caller)
-    chosen = where_given(
-        {"ids": "id = ANY (CAST(:ids AS uuid[]))", "verbs": "verb = ANY (CAST(:verbs AS text[]))"},
-        ids=None if ids is None else list(ids),
-        verbs=list(verbs),
-    )
-    chosen = own & chosen & _NEWEST.start_after(None if after is None else [after])
-    found = rows(
-        c,
-        f"SELECT {_COLUMNS} FROM steering_jobs WHERE {chosen} ORDER BY {_NEWEST.order} LIMIT :n",
-        n=limit,
-        **chosen.values,
-    )
-    return [*map(_to_job, found)]
+    own = among("workspace_id", within) & among("id", ids, "ids")
+    chosen = own & _NEWEST.start_after(None if after is None else [after])
+    sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE {chosen} ORDER BY {_NEWEST.order} LIMIT :n"
+    return [*map(_to_job, rows(c, sql, n=limit, **chosen.values))]
 
 
 def list_waiting(c: Connection, identity: UUID) -> list[UUID]:
     """Return the jobs that wait, or waited, for a job."""
     sql = "SELECT id FROM steering_jobs WHERE state IN ('selecting', 'working') AND :id = ANY (waits_for)"
-    return [r.id for r in rows(c, sql, id=identity)]
+    return read_column(c, sql, id=identity)
 
 
 def lock_job(c: Connection, claimed: SteeringJob) -> SteeringJob | None:
     """Lock a job and return it as it is now; None if it is in another state than when it was claimed."""
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE id = :id AND state = :state FOR UPDATE"
-    found = row(c, sql, id=claimed.id, state=claimed.state)
-    return None if found is None else _to_job(found)
+    return _find(c, sql, id=claimed.id, state=claimed.state)
 
 
 KEEP_COUNTS = timedelta(hours=1)
@@ -235,37 +220,29 @@ KEEP_COUNTS = timedelta(hours=1)
 
 def delete_expired(c: Connection, keep: timedelta, limit: int) -> None:
     """Delete old counts, some receipts of ended jobs older than *keep*, then the jobs without a receipt."""
-    rows(c, "DELETE FROM steering_counts WHERE made_at < now() - :keep RETURNING token", keep=KEEP_COUNTS)
-    rows(
+    execute(c, "DELETE FROM steering_counts WHERE made_at < now() - :keep", keep=KEEP_COUNTS)
+    execute(
         c,
         """WITH old AS (SELECT id FROM steering_jobs
                         WHERE state NOT IN ('selecting', 'working') AND created_at < now() - :keep
                         ORDER BY created_at LIMIT 10),
              gone AS (SELECT job_id, delivery_id FROM steering_receipts WHERE job_id IN (SELECT id FROM old) LIMIT :n)
            DELETE FROM steering_receipts r USING gone
-           WHERE r.job_id = gone.job_id AND r.delivery_id = gone.delivery_id RETURNING r.job_id""",
+           WHERE r.job_id = gone.job_id AND r.delivery_id = gone.delivery_id""",
         keep=keep,
         n=limit,
     )
-    rows(
-        c,
-        """DELETE FROM steering_jobs j WHERE state NOT IN ('selecting', 'working') AND created_at < now() - :keep
-             AND NOT EXISTS (SELECT FROM steering_receipts r WHERE r.job_id = j.id) RETURNING id""",
-        keep=keep,
-    )
+    sql = """DELETE FROM steering_jobs j WHERE state NOT IN ('selecting', 'working') AND created_at < now() - :keep
+               AND NOT EXISTS (SELECT FROM steering_receipts r WHERE r.job_id = j.id)"""
+    execute(c, sql, keep=keep)
 
 
 def _to_job(found: Any) -> SteeringJob:
-    values = found._asdict()
-    return SteeringJob(
-        **{
-            **values,
-            "verb": Verb(values["verb"]),
-            "arguments": Arguments.from_dict(values["arguments"]),
-            "filter": _FILTERS.validate_python({**values["filter"], "workspace": values["workspace_id"]}),
-            "state": SteeringState(values["state"]),
-            "held_for": None if values["held_for"] is None else Hold(values["held_for"]),
-        }
+    return build(
+        SteeringJob,
+        found,
+        arguments=Arguments.from_dict(found.arguments),
+        filter=_FILTERS.validate_python({**found.filter, "workspace": found.workspace_id}),
     )
 
 

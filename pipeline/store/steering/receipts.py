@@ -13,14 +13,16 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.steering import Verb
+from pipeline.store import selection
+from pipeline.store.arrays import Records
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import jsonb, plan_and_read, read_all, row, rows, run_many
+from pipeline.store.database import execute, jsonb, plan_and_read, read_all, read_column, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD
 from pipeline.store.deliveries.holds import IS_UNAPPROVED
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.selection import POSTED, ListFilter, select_posted
 from pipeline.store.posts.undo_log import Before, Befores, dump_before, load_before
-from pipeline.store.selection import Keyset, Where, where, where_given
+from pipeline.store.selection import Keyset, Where, equal, where, where_given
 from pipeline.store.steering.jobs import SteeringJob
 
 
@@ -29,18 +31,16 @@ def pause_deliveries(c: Connection, ids: Sequence[UUID], job: UUID, why: str) ->
     pause_each(c, dict.fromkeys(ids, (job, why)))
 
 
+_PAUSES = Records("delivery_id uuid, job_id uuid, why text")
+
+
 def pause_each(c: Connection, paused: Mapping[UUID, tuple[UUID, str]]) -> frozenset[UUID]:
     """Pause locked deliveries, each by a job and for a reason; return those that were not paused before."""
-    found = rows(
-        c,
-        """INSERT INTO paused_deliveries (delivery_id, job_id, why)
-           SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:jobs AS uuid[]), CAST(:whys AS text[]))
-           ON CONFLICT DO NOTHING RETURNING delivery_id""",
-        ids=[*paused],
-        jobs=[job for job, _ in paused.values()],
-        whys=[why for _, why in paused.values()],
+    sql = f"""INSERT INTO paused_deliveries ({_PAUSES.columns}) SELECT * FROM {_PAUSES}
+              ON CONFLICT DO NOTHING RETURNING delivery_id"""
+    return frozenset(
+        read_column(c, sql, **_PAUSES.bind((one, job, why) for one, (job, why) in paused.items()))
     )
-    return frozenset(r.delivery_id for r in found)
 
 
 def pause_again(c: Connection, befores: Befores, ids: Collection[UUID]) -> frozenset[UUID]:
@@ -54,7 +54,7 @@ def resume_deliveries(c: Connection, ids: Sequence[UUID], *, only: UUID | None =
 
     *only*: those that this job paused. Returns those that were paused.
     """
-    found = rows(
+    found = read_column(
         c,
         """WITH lifted AS (
                DELETE FROM paused_deliveries WHERE delivery_id = ANY (CAST(:ids AS uuid[]))
@@ -70,7 +70,7 @@ def resume_deliveries(c: Connection, ids: Sequence[UUID], *, only: UUID | None =
         ids=list(ids),
         only=only,
     )
-    return frozenset(UUID(r.target) for r in found)
+    return frozenset(map(UUID, found))
 
 
 _UNSETTLED = "d.state NOT IN ('published', 'failed', 'cancelled')"
@@ -183,12 +183,12 @@ def _count(c: Connection, key: str, selected: Where, keep: str = "") -> dict[Any
 
 def drop_old_counts(c: Connection, caller: Caller, most: int) -> None:
     """Keep only the newest counts of a caller: each holds what it selected."""
-    rows(
+    execute(
         c,
         """DELETE FROM steering_counts WHERE (workspace_id, token) IN (
                SELECT workspace_id, token FROM steering_counts
                WHERE workspace_id = :w AND key_id IS NOT DISTINCT FROM :key
-               ORDER BY made_at DESC OFFSET :n FOR UPDATE SKIP LOCKED) RETURNING token""",
+               ORDER BY made_at DESC OFFSET :n FOR UPDATE SKIP LOCKED)""",
         w=caller.workspace_id,
         key=caller.stored_key,
         n=most,
@@ -200,7 +200,7 @@ def select(c: Connection, job: UUID) -> None:
 
     Receipts are there when the job is, so what it selects never changes.
     """
-    row(
+    execute(
         c,
         """WITH counted AS (
                DELETE FROM steering_counts k USING steering_jobs j
@@ -214,14 +214,14 @@ def select(c: Connection, job: UUID) -> None:
                RETURNING post_id
            )
            UPDATE steering_jobs SET (selected, posts) = (SELECT count(*), count(DISTINCT post_id) FROM made)
-           WHERE id = :job RETURNING id""",
+           WHERE id = :job""",
         job=job,
     )
 
 
 def take(c: Connection, job: UUID, verbs: Collection[Verb]) -> None:
     """Have earlier jobs with these verbs skip what a new job selects. The caller has locked them."""
-    rows(
+    execute(
         c,
         """WITH taken AS (
                UPDATE steering_receipts r SET outcome = 'skipped', why = :why
@@ -231,7 +231,7 @@ def take(c: Connection, job: UUID, verbs: Collection[Verb]) -> None:
                  AND r.job_id = e.id AND r.delivery_id = mine.delivery_id AND r.outcome IS NULL
                RETURNING r.job_id)
            UPDATE steering_jobs j SET skipped = skipped + t.n
-           FROM (SELECT job_id, count(*) AS n FROM taken GROUP BY job_id) AS t WHERE j.id = t.job_id RETURNING j.id""",
+           FROM (SELECT job_id, count(*) AS n FROM taken GROUP BY job_id) AS t WHERE j.id = t.job_id""",
         job=job,
         verbs=list(verbs),
         why=f"taken: The later job {job} has it.",
@@ -243,7 +243,7 @@ def wait(c: Connection, job: UUID) -> None:
 
     A job waits only for jobs that were there before it, so none waits for itself, however long the chain.
     """
-    rows(
+    execute(
         c,
         """UPDATE steering_jobs new SET waits_for = ARRAY(
                SELECT e.id FROM steering_jobs e
@@ -251,7 +251,7 @@ def wait(c: Connection, job: UUID) -> None:
                    SELECT FROM steering_receipts r
                    JOIN steering_receipts mine ON mine.job_id = :job AND mine.delivery_id = r.delivery_id
                    WHERE r.job_id = e.id AND r.outcome IS NULL))
-           WHERE new.id = :job RETURNING id""",
+           WHERE new.id = :job""",
         job=job,
     )
 
@@ -261,7 +261,7 @@ def carry(c: Connection, job: UUID, done: Collection[UUID]) -> None:
 
     To an undo it is one: it undoes nothing that changed since.
     """
-    rows(
+    execute(
         c,
         """UPDATE steering_receipts r SET generation = d.generation
            FROM steering_jobs later, steering_receipts mine JOIN post_deliveries d ON d.id = mine.delivery_id
@@ -269,7 +269,7 @@ def carry(c: Connection, job: UUID, done: Collection[UUID]) -> None:
              AND later.state = 'working' AND :job = ANY (later.waits_for) AND r.job_id = later.id
              AND later.verb <> 'undo'
              AND r.delivery_id = mine.delivery_id AND r.outcome IS NULL
-             AND r.generation = mine.generation AND d.generation <> mine.generation RETURNING r.delivery_id""",
+             AND r.generation = mine.generation AND d.generation <> mine.generation""",
         job=job,
         done=list(done),
     )
@@ -284,14 +284,13 @@ def list_matching(c: Connection, caller: Caller, job: SteeringJob, post: UUID) -
 
 def list_open_posts(c: Connection, job: UUID, limit: int) -> list[UUID]:
     """Return the next posts of a job, in the order of their due times."""
-    found = rows(
+    return read_column(
         c,
         """SELECT post_id FROM steering_receipts WHERE job_id = :id AND outcome IS NULL
            GROUP BY due_at, post_id ORDER BY due_at, post_id LIMIT :n""",
         id=job,
         n=limit,
     )
-    return [r.post_id for r in found]
 
 
 def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
@@ -352,23 +351,13 @@ def list_receipts(
 ) -> list[Receipt]:
     """Return a page of receipts by delivery; *after*: the last of the page before."""
     of_outcome = where_given({"outcome": "outcome = :outcome"}, outcome=outcome)
-    start = _BY_DELIVERY.start_after(None if after is None else [after])
-    chosen = where("job_id = :id", id=job) & of_outcome & start
-    return read_all(
-        c,
-        Receipt,
-        f"""SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
-            WHERE {chosen} ORDER BY {_BY_DELIVERY.order} LIMIT :n""",
-        n=limit,
-        **chosen.values,
+    chosen, start = equal(job_id=job) & of_outcome, None if after is None else [after]
+    return selection.select(
+        c, Receipt, "steering_receipts", chosen, by=_BY_DELIVERY, after=start, limit=limit
     )
 
 
 def has_generation(c: Connection, generations: Mapping[UUID, int]) -> bool:
     """Return True if every delivery has the generation that is given for it."""
-    found = rows(
-        c,
-        "SELECT id, generation FROM post_deliveries WHERE id = ANY (CAST(:ids AS uuid[]))",
-        ids=[*generations],
-    )
-    return {r.id: r.generation for r in found} == generations
+    sql = "SELECT id, generation FROM post_deliveries WHERE id = ANY (CAST(:ids AS uuid[]))"
+    return dict(rows(c, sql, ids=[*generations])) == generations

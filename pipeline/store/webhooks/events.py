@@ -16,9 +16,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.webhook import EventState
-from pipeline.store.database import has_row, row, rows
-from pipeline.store.selection import Keyset, where, where_given
-from pipeline.store.webhooks.webhooks import Webhook, to_webhook
+from pipeline.store.arrays import Records
+from pipeline.store.database import execute, has_row, read_all, row, rows
+from pipeline.store.selection import among, where, where_given
+from pipeline.store.webhooks.webhooks import LISTENING, Webhook, list_chosen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,13 +75,8 @@ class Replay:
 
 def list_listeners(c: Connection, workspaces: Collection[UUID], *, lock: bool) -> list[Webhook]:
     """Return the webhooks of these workspaces; with *lock*, no sender takes an event out of a lane concurrently."""
-    found = rows(
-        c,
-        f"""SELECT * FROM webhooks WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND form = 'event'
-            AND deleted_at IS NULL ORDER BY id {"FOR SHARE" if lock else ""}""",
-        ids=list(workspaces),
-    )
-    return [to_webhook(r) for r in found]
+    chosen = among("workspace_id", workspaces) & LISTENING
+    return list_chosen(c, chosen, by="id", lock="FOR SHARE" if lock else "")
 
 
 def has_webhooks(c: Connection) -> bool:
@@ -88,33 +84,31 @@ def has_webhooks(c: Connection) -> bool:
     return has_row(c, "SELECT id FROM webhooks WHERE deleted_at IS NULL LIMIT 1")
 
 
+_NEW = Records("webhook_id uuid, id uuid, lane uuid, type text, body text, is_first boolean")
+
+
 def insert_events(c: Connection, events: Sequence[NewEvent]) -> None:
     """Store events in this order. The first of a lane without a pending one is due at once."""
     if not events:
         return
     firsts = {(e.webhook_id, e.lane): n for n, e in reversed([*enumerate(events)])}
-    rows(
+    execute(
         c,
-        """INSERT INTO webhook_events (webhook_id, id, lane, type, body, next_at)
-           SELECT webhook_id, id, lane, type, body, CASE WHEN is_first AND NOT EXISTS (
-                      SELECT FROM webhook_events p
-                      WHERE p.webhook_id = new.webhook_id AND p.lane = new.lane AND p.state = 'pending') THEN now() END
-           FROM unnest(CAST(:webhooks AS uuid[]), CAST(:ids AS uuid[]), CAST(:lanes AS uuid[]), CAST(:types AS text[]),
-                       CAST(:bodies AS text[]), CAST(:firsts AS boolean[]))
-               WITH ORDINALITY AS new (webhook_id, id, lane, type, body, is_first, nth)
-           ORDER BY nth RETURNING n""",
-        webhooks=[e.webhook_id for e in events],
-        ids=[e.id for e in events],
-        lanes=[e.lane for e in events],
-        types=[str(e.type) for e in events],
-        bodies=[e.body for e in events],
-        firsts=[firsts[e.webhook_id, e.lane] == n for n, e in enumerate(events)],
+        f"""INSERT INTO webhook_events (webhook_id, id, lane, type, body, next_at)
+            SELECT webhook_id, id, lane, type, body, CASE WHEN is_first AND NOT EXISTS (
+                       SELECT FROM webhook_events p
+                       WHERE p.webhook_id = x.webhook_id AND p.lane = x.lane AND p.state = 'pending') THEN now() END
+            FROM {_NEW.number("nth")} ORDER BY nth""",
+        **_NEW.bind(
+            (e.webhook_id, e.id, e.lane, e.type, e.body, firsts[e.webhook_id, e.lane] == n)
+            for n, e in enumerate(events)
+        ),
     )
 
 
 def promote(c: Connection, webhook: UUID, lanes: Iterable[UUID]) -> None:
     """Make the first pending event of each of these lanes due, where none is. The webhook is locked."""
-    rows(
+    execute(
         c,
         """UPDATE webhook_events e SET next_at = now() FROM (
                SELECT DISTINCT ON (lane) id FROM webhook_events p
@@ -122,7 +116,7 @@ def promote(c: Connection, webhook: UUID, lanes: Iterable[UUID]) -> None:
                  AND NOT EXISTS (SELECT FROM webhook_events f WHERE f.webhook_id = :w AND f.lane = p.lane
                                                                 AND f.next_at IS NOT NULL)
                ORDER BY lane, n) first
-           WHERE e.webhook_id = :w AND e.id = first.id RETURNING e.id""",
+           WHERE e.webhook_id = :w AND e.id = first.id""",
         w=webhook,
         lanes=list(set(lanes)),
     )
@@ -138,15 +132,11 @@ FROM webhook_events e LEFT JOIN LATERAL (
 """
 
 
-_NEWEST = Keyset({"e.n": "bigint"}, descending=True)
-
-
 def list_events(
     c: Connection,
     webhook: UUID,
     *,
     limit: int,
-    before: int | None = None,
     state: EventState | None = None,
     kind: str | None = None,
     identity: UUID | None = None,
@@ -158,11 +148,9 @@ def list_events(
         kind=kind,
         id=identity,
     )
-    start = _NEWEST.start_after(None if before is None else [before])
-    chosen = where("e.webhook_id = :w", w=webhook) & asked & start
-    sql = f"{_EVENTS} WHERE {chosen} ORDER BY {_NEWEST.order} LIMIT :limit"
-    found = rows(c, sql, **chosen.values, limit=limit)
-    return [StoredEvent(**{**r._mapping, "state": EventState(r.state)}) for r in found]
+    chosen = where("e.webhook_id = :w", w=webhook) & asked
+    sql = f"{_EVENTS} WHERE {chosen} ORDER BY e.n DESC LIMIT :limit"
+    return read_all(c, StoredEvent, sql, **chosen.values, limit=limit)
 
 
 def replay_events(c: Connection, webhook: UUID, chosen: Replay, limit: int) -> tuple[int, int | None]:
@@ -188,13 +176,9 @@ def replay_events(c: Connection, webhook: UUID, chosen: Replay, limit: int) -> t
         **asdict(chosen),
     )
     lanes = {r.lane for r in found}
-    rows(
-        c,
-        """UPDATE webhook_events SET next_at = NULL
-           WHERE webhook_id = :w AND lane = ANY(CAST(:lanes AS uuid[])) AND next_at IS NOT NULL RETURNING id""",
-        w=webhook,
-        lanes=list(lanes),
-    )
+    sql = """UPDATE webhook_events SET next_at = NULL
+             WHERE webhook_id = :w AND lane = ANY(CAST(:lanes AS uuid[])) AND next_at IS NOT NULL"""
+    execute(c, sql, w=webhook, lanes=list(lanes))
     promote(c, webhook, lanes)
     return len(found), max(r.n for r in found) if len(found) == limit else None
 
@@ -232,9 +216,6 @@ def delete_oldest(c: Connection, webhook: UUID, keep: timedelta, limit: int) -> 
 
 def delete_row(c: Connection, webhook: UUID) -> None:
     """Delete the row of a deleted webhook that has no events left."""
-    row(
-        c,
-        """DELETE FROM webhooks w WHERE id = :w AND deleted_at IS NOT NULL
-             AND NOT EXISTS (SELECT FROM webhook_events e WHERE e.webhook_id = w.id) RETURNING id""",
-        w=webhook,
-    )
+    sql = """DELETE FROM webhooks w WHERE id = :w AND deleted_at IS NOT NULL
+               AND NOT EXISTS (SELECT FROM webhook_events e WHERE e.webhook_id = w.id)"""
+    execute(c, sql, w=webhook)

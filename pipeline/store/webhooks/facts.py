@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.webhook import SCHEDULING
-from pipeline.store.database import read_all, rows
+from pipeline.store.database import build, read_all, rows
 from pipeline.store.moves import MoveFacts
 from pipeline.store.posts.views import SCHEDULED_AT
 
@@ -90,29 +90,12 @@ def read_event_posts(c: Connection, posts: Collection[UUID]) -> dict[UUID, Event
 
 
 def _to_post(some: Sequence[Any]) -> EventPost:
-    deliveries = {
-        r.id: EventDelivery(
-            id=r.id,
-            account_id=r.account_id,
-            platform=r.platform,
-            url=r.url,
-            delivered_as=r.delivered_as,
-            published_at=r.published_at,
-            state=State(r.state),
-            reason=None if r.reason is None else Reason(r.reason),
-            error=r.error,
-        )
-        for r in some
-    }
-    first = some[0]
-    return EventPost(
-        id=first.post_id,
-        external_id=first.external_id,
-        scheduled_at=first.scheduled_at,
-        deliveries=deliveries,
-    )
+    deliveries = {r.id: build(EventDelivery, r) for r in some}
+    return build(EventPost, some[0], id=some[0].post_id, deliveries=deliveries)
 
 
+_WORD = f"""SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation
+           AS is_removed FROM moves e WHERE e.delivery_id = d.id"""
 _TURNS = f"""
 SELECT m.id AS move, d.id AS delivery, b.target AS before, b.is_removed AS was_removed, a.target AS after, a.is_removed,
        span.movers
@@ -127,14 +110,8 @@ JOIN LATERAL (
     CROSS JOIN LATERAL (SELECT * FROM moves WHERE delivery_id = d.id AND xmin = own.transaction OFFSET 0) g
 ) span ON span.turning = m.id
 JOIN LATERAL (SELECT * FROM post_deliveries WHERE post_id = m.post_id OFFSET 0) d ON true
-LEFT JOIN LATERAL (
-    SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation AS is_removed
-    FROM moves e
-    WHERE e.delivery_id = d.id AND e.id < span.first ORDER BY e.id DESC LIMIT 1) b ON true
-LEFT JOIN LATERAL (
-    SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation AS is_removed
-    FROM moves e
-    WHERE e.delivery_id = d.id AND e.id <= span.last ORDER BY e.id DESC LIMIT 1) a ON true
+LEFT JOIN LATERAL ({_WORD} AND e.id < span.first ORDER BY e.id DESC LIMIT 1) b ON true
+LEFT JOIN LATERAL ({_WORD} AND e.id <= span.last ORDER BY e.id DESC LIMIT 1) a ON true
 """
 """Only the last turning move of its transaction in its post has rows: one transaction changes a post's status once.
 

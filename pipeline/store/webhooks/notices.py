@@ -12,22 +12,22 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.notice import LASTING, PAUSE
-from pipeline.store.database import has_row, insert, new_id, rows
+from pipeline.store.arrays import Records
+from pipeline.store.database import build, execute, has_row, insert, new_id, rows
 from pipeline.store.selection import where, where_given
 from pipeline.store.vault import Vault
-from pipeline.store.webhooks.webhooks import COLUMNS, Webhook, to_webhook
+from pipeline.store.webhooks.webhooks import COLUMNS, Webhook, list_chosen
 
-_SEE = """
-INSERT INTO notices (id, webhook_id, cause, headline)
-SELECT id, :w, cause, headline FROM unnest(CAST(:ids AS uuid[]), CAST(:causes AS text[]), CAST(:headlines AS text[]))
-    AS n (id, cause, headline)
+_CAUSES = Records("id uuid, cause text, headline text", prefix="seen_")
+_SEE = f"""
+INSERT INTO notices (id, webhook_id, cause, headline) SELECT id, :w, cause, headline FROM {_CAUSES}
 ON CONFLICT (webhook_id, cause) DO UPDATE SET is_there = true, since = now(), headline = excluded.headline
-    WHERE NOT notices.is_there RETURNING id
+    WHERE NOT notices.is_there
 """
 _MISS = """
 UPDATE notices SET is_there = false, since = now()
 WHERE webhook_id = :w AND is_there AND cause <> ALL(CAST(:causes AS text[]))
-  AND split_part(cause, ' ', 1) <> ALL(CAST(:uncertain AS text[])) RETURNING id
+  AND split_part(cause, ' ', 1) <> ALL(CAST(:uncertain AS text[]))
 """
 _TELL = """
 UPDATE notices SET is_open = is_there, told_at = CASE WHEN is_there THEN now() ELSE told_at END
@@ -36,7 +36,7 @@ WHERE webhook_id = :w AND is_there <> is_open AND since <= now() - CAST(:lasting
 """
 _FORGET = """
 DELETE FROM notices WHERE webhook_id = :w AND NOT is_there AND NOT is_open
-  AND (told_at <= now() - CAST(:pause AS interval)) IS NOT FALSE RETURNING id
+  AND (told_at <= now() - CAST(:pause AS interval)) IS NOT FALSE
 """
 
 
@@ -44,7 +44,8 @@ def add_target(c: Connection, vault: Vault, address: str, **columns: Any) -> Web
     """Store a target with *columns* of its webhook, and return it."""
     identity = new_id()
     sealed = vault.seal({"current": address}, identity)
-    return to_webhook(insert(c, "webhooks", returning=COLUMNS, id=identity, secrets=sealed, **columns))
+    found = insert(c, "webhooks", returning=COLUMNS, id=identity, secrets=sealed, **columns)
+    return build(Webhook, found)
 
 
 def list_targets(c: Connection, workspace: UUID | None = None, identity: UUID | None = None) -> list[Webhook]:
@@ -53,8 +54,7 @@ def list_targets(c: Connection, workspace: UUID | None = None, identity: UUID | 
     chosen = where_given(given, workspace=workspace, id=identity) & where(
         "form <> 'event'", "deleted_at IS NULL"
     )
-    sql = f"SELECT {COLUMNS} FROM webhooks WHERE {chosen} ORDER BY created_at, id"
-    return [to_webhook(found) for found in rows(c, sql, **chosen.values)]
+    return list_chosen(c, chosen)
 
 
 def lock_target(c: Connection, identity: UUID) -> bool:
@@ -70,9 +70,8 @@ def update_causes(
 
     *headlines*: by cause. *uncertain*: groups of causes that may be on the list though they are missing.
     """
-    ids, causes, texts = [new_id() for _ in headlines], [*headlines], [*headlines.values()]
-    rows(c, _SEE, w=target, ids=ids, causes=causes, headlines=texts)
-    rows(c, _MISS, w=target, causes=causes, uncertain=[*uncertain])
+    execute(c, _SEE, w=target, **_CAUSES.bind((new_id(), *one) for one in headlines.items()))
+    execute(c, _MISS, w=target, causes=[*headlines], uncertain=[*uncertain])
     told = rows(c, _TELL, w=target, lasting=LASTING, pause=PAUSE)
-    rows(c, _FORGET, w=target, pause=PAUSE)
+    execute(c, _FORGET, w=target, pause=PAUSE)
     return told

@@ -19,7 +19,7 @@ from pipeline.domain.notice import Form
 from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import AttemptOutcome, PauseReason, Tried, compute_hold
 from pipeline.store.counters.counters import append_deltas
-from pipeline.store.database import has_row, jsonb, read_all, row, rows
+from pipeline.store.database import build, execute, find_value, has_row, jsonb, read_all, read_column, row
 from pipeline.store.webhooks.events import promote
 
 PROBES_AFTER = 3
@@ -113,7 +113,7 @@ def claim_webhook(c: Connection, lease: timedelta, shares: Shares, *, is_slow: b
     found = row(c, _CLAIM, **bound, busy=list(shares.running))
     if found is None and shares.running and not shares.only_new:
         found = row(c, _CLAIM, **bound, busy=[])
-    return None if found is None else ClaimedWebhook(**{**found._mapping, "form": Form(found.form)})
+    return None if found is None else build(ClaimedWebhook, found)
 
 
 def has_lost_key(c: Connection, claimed: ClaimedWebhook) -> bool:
@@ -129,23 +129,15 @@ def has_lost_key(c: Connection, claimed: ClaimedWebhook) -> bool:
 
 def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: int) -> list[ArmedEvent]:
     """Arm the next events of a claimed webhook and extend the claim; none if it is lost, held or paused by now."""
-    known = row(c, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=False)
-    if known is None:
+    failures = find_value(c, int, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=False)
+    if failures is None:
         return []
-    died = rows(
-        c,
-        """UPDATE webhook_attempts SET outcome = 'unknown', ended_at = now()
-           WHERE webhook_id = :w AND outcome IS NULL RETURNING n""",
-        w=claimed.id,
-    )
-    append_deltas(c, COUNTER, [({"outcome": AttemptOutcome.UNKNOWN}, len(died))])
-    row(
-        c,
-        "UPDATE webhooks SET lease_until = now() + :lease, served_at = clock_timestamp() WHERE id = :w RETURNING id",
-        w=claimed.id,
-        lease=lease,
-    )
-    return read_all(c, ArmedEvent, _ARM, w=claimed.id, limit=1 if known.failures >= PROBES_AFTER else limit)
+    sql = """UPDATE webhook_attempts SET outcome = 'unknown', ended_at = now()
+             WHERE webhook_id = :w AND outcome IS NULL"""
+    append_deltas(c, COUNTER, [({"outcome": AttemptOutcome.UNKNOWN}, execute(c, sql, w=claimed.id))])
+    sql = "UPDATE webhooks SET lease_until = now() + :lease, served_at = clock_timestamp() WHERE id = :w"
+    execute(c, sql, w=claimed.id, lease=lease)
+    return read_all(c, ArmedEvent, _ARM, w=claimed.id, limit=1 if failures >= PROBES_AFTER else limit)
 
 
 COUNTER = "slipway_webhook_attempts_total"
@@ -153,7 +145,7 @@ _CLOSE = """
 UPDATE webhook_attempts a
 SET outcome = r.outcome, status = r.status, error = r.error, answer = r.answer, ended_at = now()
 FROM jsonb_to_recordset(:results) AS r (id uuid, n int, outcome text, status int, error text, answer text)
-WHERE a.webhook_id = :w AND a.event_id = r.id AND a.n = r.n AND a.outcome IS NULL RETURNING a.n
+WHERE a.webhook_id = :w AND a.event_id = r.id AND a.n = r.n AND a.outcome IS NULL
 """
 _SETTLE = """
 UPDATE webhook_events e SET
@@ -179,31 +171,26 @@ def settle_round(
     An event without a further try has failed, unless every try failed for as long as *dead*: then the webhook is
     paused and the event waits. If the claim was lost, only the tries are closed.
     """
-    closed = rows(c, _CLOSE, w=claimed.id, results=jsonb([_describe_try(r) for r in results]))
+    closed = execute(c, _CLOSE, w=claimed.id, results=jsonb([_describe_try(r) for r in results]))
     counts = [({"outcome": r.tried.outcome}, 1) for r in results]
-    append_deltas(c, COUNTER, counts if len(closed) == len(results) else [])
-    known = row(c, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=True)
-    if known is None:
+    append_deltas(c, COUNTER, counts if closed == len(results) else [])
+    failures = find_value(c, int, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=True)
+    if failures is None:
         return None
     has_success = any(r.tried.outcome is AttemptOutcome.DELIVERED for r in results)
-    rated = row(
-        c,
-        _RATE,
-        w=claimed.id,
-        failures=0 if has_success else known.failures + 1,
-        hold=_compute_hold(results, 0 if has_success else known.failures + 1),
-        dead=dead,
-    )
-    why = _find_pause(results, is_dead=rated is not None and rated.is_dead)
+    failures = 0 if has_success else failures + 1
+    hold = _compute_hold(results, failures)
+    is_dead = find_value(c, bool, _RATE, w=claimed.id, failures=failures, hold=hold, dead=dead)
+    why = _find_pause(results, is_dead=bool(is_dead))
     states = [_describe_state(r, is_pausing=why is not None) for r in results]
-    promote(c, claimed.id, [r.lane for r in rows(c, _SETTLE, w=claimed.id, results=jsonb(states))])
+    promote(c, claimed.id, read_column(c, _SETTLE, w=claimed.id, results=jsonb(states)))
     return why
 
 
 def release_webhook(c: Connection, claimed: ClaimedWebhook) -> None:
     """End a claim."""
-    sql = "UPDATE webhooks SET lease_until = NULL WHERE id = :id AND fence = :fence RETURNING id"
-    row(c, sql, id=claimed.id, fence=claimed.fence)
+    sql = "UPDATE webhooks SET lease_until = NULL WHERE id = :id AND fence = :fence"
+    execute(c, sql, id=claimed.id, fence=claimed.fence)
 
 
 def _compute_hold(results: Sequence[Settled], failures: int) -> timedelta:

@@ -16,10 +16,21 @@ from pipeline.domain.attention import Kind
 from pipeline.domain.notice import Form
 from pipeline.domain.webhook import ALWAYS, CHOICES, EventType, PauseReason
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import find_value, insert, new_id, row, rows
+from pipeline.store.database import (
+    build,
+    execute,
+    find_value,
+    insert,
+    list_columns,
+    new_id,
+    read_all,
+    read_one,
+    require_value,
+    rows,
+)
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.rollups.settled_counts import ALL_WORKSPACES
-from pipeline.store.selection import where, where_given
+from pipeline.store.selection import Where, among, where, where_given
 from pipeline.store.vault import Vault
 
 SECRET_BYTES = 32
@@ -60,7 +71,11 @@ class Webhook:
         return self.accounts is None or set(accounts) <= set(self.accounts)
 
 
-COLUMNS = ", ".join(Webhook.__dataclass_fields__)
+COLUMNS = list_columns(Webhook).replace(
+    "workspace_id", f"coalesce(workspace_id, '{ALL_WORKSPACES}') AS workspace_id"
+)
+LISTENING = where("form = 'event' AND deleted_at IS NULL")
+"""The webhooks that events are made for."""
 
 
 def create_webhook(
@@ -88,12 +103,12 @@ def create_webhook(
         description=description,
         secrets=vault.seal({"current": secret}, identity),
     )
-    return to_webhook(found), secret
+    return build(Webhook, found), secret
 
 
 def lock_creation(c: Connection, workspace: UUID) -> None:
     """Let no other transaction create a webhook of this workspace until this one ends."""
-    row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"webhooks {workspace}")
+    execute(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"webhooks {workspace}")
 
 
 def list_webhooks(
@@ -103,36 +118,25 @@ def list_webhooks(
 
     A key that is restricted to accounts sees its own. *lock*: until the end of the transaction, against senders too.
     """
-    own = restrict_files(caller) & where_given({"id": "id = :id"}, id=identity)
-    found = rows(
-        c,
-        f"""SELECT {COLUMNS} FROM webhooks WHERE {own} AND form = 'event' AND deleted_at IS NULL
-            ORDER BY created_at, id {"FOR NO KEY UPDATE" if lock else ""}""",
-        **own.values,
-    )
-    return [to_webhook(r) for r in found]
+    own = restrict_files(caller) & where_given({"id": "id = :id"}, id=identity) & LISTENING
+    return list_chosen(c, own, lock="FOR NO KEY UPDATE" if lock else "")
 
 
-def list_webhooks_of(
-    c: Connection, workspaces: Collection[UUID], identity: UUID | None = None
-) -> list[Webhook]:
-    """Return the webhooks of these workspaces, oldest first, or the one of this id."""
-    own = where("workspace_id = ANY(CAST(:workspaces AS uuid[]))", workspaces=list(workspaces))
-    chosen = own & where_given({"id": "id = :id"}, id=identity)
-    found = rows(
-        c,
-        f"""SELECT {COLUMNS} FROM webhooks WHERE {chosen} AND form = 'event' AND deleted_at IS NULL
-            ORDER BY created_at, id""",
-        **chosen.values,
-    )
-    return [to_webhook(r) for r in found]
+def list_webhooks_of(c: Connection, workspaces: Collection[UUID]) -> list[Webhook]:
+    """Return the webhooks of these workspaces, oldest first."""
+    return list_chosen(c, among("workspace_id", workspaces) & LISTENING)
+
+
+def list_chosen(c: Connection, chosen: Where, *, by: str = "created_at, id", lock: str = "") -> list[Webhook]:
+    """Return the chosen webhooks and targets of notices, in an order."""
+    sql = f"SELECT {COLUMNS} FROM webhooks WHERE {chosen} ORDER BY {by} {lock}"
+    return read_all(c, Webhook, sql, **chosen.values)
 
 
 def find_workspace_of_webhook(c: Connection, identity: UUID) -> UUID | None:
     """Return the workspace of a webhook."""
-    return find_value(
-        c, UUID, "SELECT workspace_id FROM webhooks WHERE id = :id AND deleted_at IS NULL", id=identity
-    )
+    sql = "SELECT workspace_id FROM webhooks WHERE id = :id AND deleted_at IS NULL"
+    return find_value(c, UUID, sql, id=identity)
 
 
 def change_webhook(c: Connection, identity: UUID, **changes: Any) -> Webhook:
@@ -140,56 +144,43 @@ def change_webhook(c: Connection, identity: UUID, **changes: Any) -> Webhook:
     if "types" in changes:
         changes["types"] = _to_types(changes["types"])
     names = ", ".join(f"{name} = :{name}" for name in changes) or "id = id"
-    return to_webhook(
-        row(c, f"UPDATE webhooks SET {names} WHERE id = :id RETURNING {COLUMNS}", id=identity, **changes)
-    )
+    sql = f"UPDATE webhooks SET {names} WHERE id = :id RETURNING {COLUMNS}"
+    [changed] = read_all(c, Webhook, sql, id=identity, **changes)
+    return changed
 
 
 def pause_webhook(c: Connection, identity: UUID, why: PauseReason) -> Webhook | None:
     """Pause a webhook and return it; None if it is paused already: the first reason stays."""
     sql = f"""UPDATE webhooks SET paused_at = now(), paused_why = :why
               WHERE id = :id AND paused_at IS NULL RETURNING {COLUMNS}"""
-    found = row(c, sql, id=identity, why=why)
-    return None if found is None else to_webhook(found)
+    return read_one(c, Webhook, sql, id=identity, why=why)
 
 
 def resume_webhook(c: Connection, identity: UUID) -> None:
     """Resume a locked webhook: waiting events are sent, in order, and every event has all its tries again."""
-    row(
-        c,
-        """UPDATE webhooks SET paused_at = NULL, paused_why = NULL, failing_since = NULL, failures = 0,
-                  hold_until = served_at WHERE id = :id RETURNING id""",
-        id=identity,
-    )
-    rows(
-        c,
-        """UPDATE webhook_events SET tries = 0, next_at = now()
-           WHERE webhook_id = :id AND next_at IS NOT NULL AND tries > 0 RETURNING id""",
-        id=identity,
-    )
+    sql = """UPDATE webhooks SET paused_at = NULL, paused_why = NULL, failing_since = NULL, failures = 0,
+                    hold_until = served_at WHERE id = :id"""
+    execute(c, sql, id=identity)
+    sql = """UPDATE webhook_events SET tries = 0, next_at = now()
+             WHERE webhook_id = :id AND next_at IS NOT NULL AND tries > 0"""
+    execute(c, sql, id=identity)
 
 
 def delete_webhook(c: Connection, identity: UUID) -> None:
     """Delete a locked webhook: nothing is sent to it any more. Its events are deleted by maintenance."""
-    row(c, "UPDATE webhooks SET deleted_at = now() WHERE id = :id RETURNING id", id=identity)
+    execute(c, "UPDATE webhooks SET deleted_at = now() WHERE id = :id", id=identity)
 
 
 def rotate_secret(c: Connection, vault: Vault, identity: UUID, overlap: timedelta) -> tuple[Webhook, str]:
     """Give a locked webhook a new secret; the one before signs too for *overlap*. Return the webhook and the secret."""
-    [known] = rows(c, "SELECT secrets FROM webhooks WHERE id = :id", id=identity)
-    fresh = _new_secret()
-    sealed = vault.seal(
-        {"current": fresh, "earlier": vault.open(known.secrets, identity)["current"]}, identity
-    )
-    found = row(
-        c,
-        f"""UPDATE webhooks SET secrets = :sealed, earlier_until = now() + :overlap WHERE id = :id
-            RETURNING {COLUMNS}""",
-        id=identity,
-        sealed=sealed,
-        overlap=overlap,
-    )
-    return to_webhook(found), fresh
+    sql = "SELECT secrets FROM webhooks WHERE id = :id"
+    known = require_value(c, bytes, f"There is no webhook {identity}.", sql, id=identity)
+    fresh, earlier = _new_secret(), vault.open(known, identity)["current"]
+    sql = f"""UPDATE webhooks SET secrets = :sealed, earlier_until = now() + :overlap WHERE id = :id
+              RETURNING {COLUMNS}"""
+    sealed = vault.seal({"current": fresh, "earlier": earlier}, identity)
+    [rotated] = read_all(c, Webhook, sql, id=identity, sealed=sealed, overlap=overlap)
+    return rotated, fresh
 
 
 def open_secrets(vault: Vault, identity: UUID, sealed: bytes, *, with_earlier: bool) -> list[str]:
@@ -210,21 +201,8 @@ def count_paused_webhooks(c: Connection) -> dict[PauseReason, int]:
 
 def list_all_paused(c: Connection, limit: int) -> list[Webhook]:
     """Return paused webhooks of all workspaces, the longest paused first."""
-    found = rows(
-        c,
-        f"""SELECT {COLUMNS} FROM webhooks WHERE form = 'event' AND deleted_at IS NULL AND paused_at IS NOT NULL
-            ORDER BY paused_at LIMIT :n""",
-        n=limit,
-    )
-    return [to_webhook(r) for r in found]
-
-
-def to_webhook(found: Any) -> Webhook:
-    """Return a row with the columns of a webhook as one."""
-    values = {name: getattr(found, name) for name in Webhook.__dataclass_fields__}
-    why = values["paused_why"]
-    values |= {"workspace_id": found.workspace_id or ALL_WORKSPACES, "form": Form(found.form)}
-    return Webhook(**{**values, "paused_why": None if why is None else PauseReason(why)})
+    sql = f"SELECT {COLUMNS} FROM webhooks WHERE {LISTENING} AND paused_at IS NOT NULL ORDER BY paused_at LIMIT :n"
+    return read_all(c, Webhook, sql, n=limit)
 
 
 def _new_secret() -> str:

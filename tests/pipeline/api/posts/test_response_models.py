@@ -17,8 +17,8 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.delivery_error import make_restored
 from pipeline.domain.post import PostStatus
 from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.posts.pages import Totals
 from pipeline.store.posts.views import DeliveryView, PostView
-from pipeline.store.rollups.count import Totals
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)

@@ -30,7 +30,8 @@ def grant(
 
 def read(ledger: Ledger, workspace: UUID) -> dict[UUID, EndangeredAccount]:
     with ledger.database.begin() as c:
-        return {one.account.id: one for one in list_endangered(c, workspace)}
+        found = [one for one in list_endangered(c) if one.account.workspace_id == workspace]
+        return {one.account.id: one for one in found}
 
 
 def test_who_ends_when_and_how_many_posts_that_endangers(shared: Ledger) -> None:

@@ -14,7 +14,7 @@ from adapters.contract import MediaFacts, Track
 from pipeline.domain.delivery import State
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import hash_text, new_id, row, rows
 from pipeline.store.posts import pins as waiting
 from tests.pipeline.single_check import claim_check
 from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
@@ -52,7 +52,7 @@ def test_sixteen_requests_open_one_check(shared: Ledger) -> None:
 def test_two_requests_with_the_same_new_urls_in_url_order_both_get_them(shared: Ledger) -> None:
     workspace = shared.workspace()
     for _ in range(20):
-        urls = sorted((url() for _ in range(4)), key=store.hash_url)
+        urls = sorted((url() for _ in range(4)), key=hash_text)
 
         def ask(urls: list[str] = urls) -> list[UUID]:
             with shared.database.begin() as c:

@@ -15,10 +15,9 @@ from pipeline.store.database import new_id
 from pipeline.store.posts import actions, idempotency
 from pipeline.store.posts import insert_batch as store
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
-from pipeline.store.posts.pages import list_posts
+from pipeline.store.posts.pages import count_by_status, list_posts
 from pipeline.store.posts.undo_log import delete_expired, keep_tokens, log_change
 from pipeline.store.posts.views import read_post
-from pipeline.store.rollups.count import count_by_status
 from tests.pipeline.store.ledger import HOUR, MEDIA, Ledger, together
 
 WINDOW = timedelta(minutes=10)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.store.database import row, rows
 from pipeline.store.posts import pages
-from pipeline.store.posts.pages import list_posts
-from pipeline.store.rollups.count import Totals, count_by_status
+from pipeline.store.posts.pages import Totals, count_by_status, list_posts
 from pipeline.store.rollups.settled_counts import compact
 from tests.pipeline.store.ledger import Ledger
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import rows
+from pipeline.store.posts.pages import count_by_status
 from pipeline.store.rollups import settled_counts as compaction
-from pipeline.store.rollups.count import count_by_status
 from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, build_span_values, split_span
 from tests.pipeline.store.ledger import Ledger, together
 

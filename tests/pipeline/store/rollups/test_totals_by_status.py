@@ -7,7 +7,7 @@ import threading
 from pipeline.domain.delivery import State
 from pipeline.maintenance.read_moves import compact_rollups
 from pipeline.store.database import Database, rows
-from pipeline.store.rollups import count as totals
+from pipeline.store.posts import pages as totals
 from pipeline.store.rollups import settled_counts as compaction
 from pipeline.store.rollups import time_buckets as counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
