@@ -18,11 +18,10 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
 from pipeline.accounts.connected_account import (
-    START_AGAIN,
     CompletedConnection,
     PendingConfirmation,
+    refuse_unusable,
     store_accounts,
-    to_refusal,
 )
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.audit import Actor
@@ -34,13 +33,11 @@ from pipeline.store.accounts.oauth_sessions import (
     ALL,
     CLI,
     OAuthSession,
-    SessionRefused,
     Starter,
     end_session,
     read_origin,
 )
 from pipeline.store.audit import find_actor, record_change
-from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.connect")
 
@@ -75,20 +72,16 @@ def filter_candidates(
     return usable
 
 
-def needs_selection(session: OAuthSession, found: Sequence[RemoteAccount]) -> bool:
-    """Return True if the user has to select: several were found, and the start named no account."""
-    return session.chosen is None and session.account_id is None and len(found) > 1
-
-
 def offer_candidates(
     c: Connection, context: Context, session: OAuthSession, found: Sequence[RemoteAccount]
 ) -> PendingConfirmation:
     """Keep the candidates, sealed, until the user confirms; no account is stored or changed."""
+    is_named = session.chosen is not None or session.account_id is not None
     pending = PendingConfirmation(
         session=session.id,
         ticket=str(generate_token(TICKET_LENGTH)),
         accounts=found,
-        is_choice=needs_selection(session, found),
+        is_choice=not is_named and len(found) > 1,
         origin=read_origin(c, session.id),
     )
     store.save_candidates(c, context.vault, session, pending.ticket, found)
@@ -159,14 +152,8 @@ def _lock_candidates(
     context: Context, platform: Platform, session: UUID, ticket: str, starter: Starter | None
 ) -> Iterator[tuple[Connection, OAuthSession, list[RemoteAccount]]]:
     """Open a transaction in which the candidates are locked. Raises Refusal if the ticket cannot be used."""
-    try:
-        with context.database.begin() as c:
-            yield c, *store.lock_candidates(c, context.vault, platform, session, ticket, starter)
-    except SessionRefused as error:
-        log.warning("%s confirmation refused: %s", platform.value, error.reason.value)
-        raise to_refusal(error, platform) from None
-    except VaultError:
-        raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
+    with refuse_unusable(platform, "confirmation"), context.database.begin() as c:
+        yield c, *store.lock_candidates(c, context.vault, platform, session, ticket, starter)
 
 
 def account_key(account: AccountRow | RemoteAccount) -> tuple[str, str]:

@@ -18,16 +18,8 @@ from uuid import UUID
 
 from adapters.contract import Adapter, Platform, RemoteAccount
 from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked, NeedsPerson, Permanent
-from pipeline.accounts.account_selection import (
-    filter_candidates,
-    format_account_name,
-    offer_candidates,
-)
-from pipeline.accounts.connected_account import (
-    START_AGAIN,
-    PendingConfirmation,
-    to_refusal,
-)
+from pipeline.accounts.account_selection import filter_candidates, format_account_name, offer_candidates
+from pipeline.accounts.connected_account import START_AGAIN, PendingConfirmation, refuse_unusable
 from pipeline.accounts.oauth_flow import (
     DENIED,
     NOT_GRANTED,
@@ -42,10 +34,9 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_sessions as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.oauth_sessions import CLI, LIFETIME, OAuthSession, SessionRefused, Starter
+from pipeline.store.accounts.oauth_sessions import CLI, LIFETIME, OAuthSession, Starter
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries.ownership import Accounts, restrict_accounts
-from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.connect")
 
@@ -82,13 +73,11 @@ def start_authorization(
     """
     if platform not in context.adapters:
         raise Refusal(400, "validation_failed", f"{platform.value} accounts cannot be connected yet.")
-    mine = restrict_accounts([reconnect] if reconnect else [], within) or ()
-    known = (
-        _find_account_to_reconnect(context, workspace, platform, reconnect, mine, starter)
-        if reconnect
-        else None
-    )
-    connection = known.connection if known else connection
+    if reconnect:
+        mine = restrict_accounts([reconnect], within) or ()
+        connection = _find_account_to_reconnect(
+            context, workspace, platform, reconnect, mine, starter
+        ).connection
     url, callback, secrets = _build_authorization(context, platform, connection)
     with context.database.begin() as c:
         session = store.open_session(
@@ -208,14 +197,8 @@ def _require_app(platform: Platform, url: str) -> None:
 
 
 def _use_session(context: Context, platform: Platform, state: str, starter: Starter | None) -> OAuthSession:
-    try:
-        with context.database.begin() as c:
-            return store.use_session(c, context.vault, platform, state, starter)
-    except SessionRefused as error:
-        log.warning("%s sign-in refused: %s", platform.value, error.reason.value)
-        raise to_refusal(error, platform) from None
-    except VaultError:
-        raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
+    with refuse_unusable(platform, "sign-in"), context.database.begin() as c:
+        return store.use_session(c, context.vault, platform, state, starter)
 
 
 @contextmanager

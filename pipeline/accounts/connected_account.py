@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -23,7 +25,9 @@ from pipeline.store.accounts.oauth_sessions import (
     end_session,
 )
 from pipeline.store.audit import record_change
-from pipeline.store.vault import Vault
+from pipeline.store.vault import Vault, VaultError
+
+log = logging.getLogger("slipway.connect")
 
 START_AGAIN = "Start again, with `slipway account connect` or a new link from where you came from."
 _REFUSALS = {
@@ -85,7 +89,20 @@ def store_accounts(
     known: Sequence[AccountRow],
 ) -> list[ConnectedAccount]:
     """Store these accounts with their tokens sealed, and end the session. *known*: the workspace's accounts before."""
-    connected = [_store(c, context, actor, session, one, known) for one in accounts]
+    connected, before = [], {account.id for account in known}
+    for one in accounts:
+        identity = add_remote_account(c, context.vault, actor, session.workspace_id, session.platform, one)
+        connected.append(
+            ConnectedAccount(
+                id=identity,
+                platform=session.platform,
+                connection=one.connection,
+                remote_id=one.remote_id,
+                username=one.username,
+                display_name=one.display_name,
+                was_known=identity in before,
+            )
+        )
     end_session(c, session.id, {"accounts": [_to_dict(one) for one in connected]})
     return connected
 
@@ -108,6 +125,18 @@ def _describe(account: AccountRow | None) -> Mapping[str, Any]:
     """Return the fields of an account for an audit row, without its tokens."""
     names = ("platform", "connection", "remote_id", "username", "display_name", "status", "settings")
     return {} if account is None else {name: getattr(account, name) for name in names}
+
+
+@contextmanager
+def refuse_unusable(platform: Platform, what: str) -> Iterator[None]:
+    """Raise Refusal, and say to the log why, if the block cannot use a session. *what*: it wants to do."""
+    try:
+        yield
+    except SessionRefused as error:
+        log.warning("%s %s refused: %s", platform.value, what, error.reason.value)
+        raise to_refusal(error, platform) from None
+    except VaultError:
+        raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
 
 
 def to_refusal(error: SessionRefused, platform: Platform) -> Refusal:
@@ -144,26 +173,6 @@ def _describe_outcome(outcome: Mapping[str, Any]) -> str:
     if "offered" in outcome:
         return "It waits for your confirmation: go back to the page that asks for it."
     return f"Nothing was connected: {outcome['error']['message'].removesuffix(START_AGAIN).rstrip()}"
-
-
-def _store(
-    c: Connection,
-    context: Context,
-    actor: Actor,
-    session: OAuthSession,
-    one: RemoteAccount,
-    known: Sequence[AccountRow],
-) -> ConnectedAccount:
-    identity = add_remote_account(c, context.vault, actor, session.workspace_id, session.platform, one)
-    return ConnectedAccount(
-        id=identity,
-        platform=session.platform,
-        connection=one.connection,
-        remote_id=one.remote_id,
-        username=one.username,
-        display_name=one.display_name,
-        was_known=identity in {a.id for a in known},
-    )
 
 
 def _to_dict(one: ConnectedAccount) -> dict[str, Any]:

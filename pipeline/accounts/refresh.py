@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +19,11 @@ from adapters.contract import Account, Credentials
 from adapters.errors import AdapterError, AppRefused, CredentialsRevoked, Retryable, Unavailable
 from adapters.http import HttpClient, NoResponse, Response
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.retry_policy import evaluate_refresh_error
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.platform_limits import build_retry_policy, build_retry_state
 from pipeline.store.accounts import accounts as store
 from pipeline.store.accounts.grants import RefreshHistory, read_refresh_history
 from pipeline.store.database import Unreachable
@@ -105,15 +106,9 @@ def refresh(context: Context, account_id: UUID, version: int, *, ahead: bool = F
     return error
 
 
-def refresh_expired(
-    context: Context,
-    claimed: ClaimedDelivery,
-    verdict: Verdict,
-    evaluate_outage: Callable[[Unavailable], Verdict],
-) -> Verdict:
+def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
     """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for an operator.
 
-    *evaluate_outage* evaluates a refresh that the platform did not answer, for a delivery that is not armed.
     During a shutdown the refresh is left to another process: its result must be stored, or the account is locked out.
     """
     if not context.may_begin():
@@ -133,7 +128,9 @@ def refresh_expired(
             closes=Outcome.REFUSED,
         )
     if isinstance(error, Unavailable) and error.code != IN_PROGRESS and verdict.state is State.RETRYING:
-        return evaluate_outage(error)
+        settings, can = context.settings, context.adapters[claimed.account.platform].capabilities
+        state = build_retry_state(claimed, settings, can)
+        return evaluate_refresh_error(verdict, error, state, build_retry_policy(settings, can))
     # a misconfigured app retries seldom, and recovers by itself once an operator has corrected it
     s = context.settings.publish
     usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)

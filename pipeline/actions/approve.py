@@ -14,9 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.cancel_delete_retry import require_post
 from pipeline.actions.edit import dispatch_first, edit
-from pipeline.actions.post_changes import Change, refuse_stale
+from pipeline.actions.post_changes import Change, refuse_stale, require_post
 from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import SETTLED
 from pipeline.domain.post import NO_TIME

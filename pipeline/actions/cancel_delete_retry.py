@@ -16,7 +16,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.post_changes import record_cancel, record_states, refuse_in_flight, refuse_stale
+from pipeline.actions.post_changes import (
+    record_cancel,
+    record_states,
+    refuse_in_flight,
+    refuse_stale,
+    require_post,
+)
 from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.delivery_error import MEDIA_FAULTS
 from pipeline.domain.post import PostStatus, next_at
@@ -126,14 +132,6 @@ def _run_each(post_ids: Sequence[UUID], work: Callable[[UUID], None]) -> ActionR
         else:
             ids.append(post_id)
     return ActionResult(ids=ids, errors=errors)
-
-
-def require_post(c: Connection, caller: Caller, post_id: UUID, *, lock: bool = True) -> LockedPost:
-    """Return a post to act on. Raises Refusal 404."""
-    post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
-    if post is None:
-        raise Refusal(404, "not_found", "There is no such post.")
-    return post
 
 
 def _select_deliveries(post: LockedPost, account_ids: Sequence[UUID] | None) -> Sequence[LockedDelivery]:
@@ -267,10 +265,7 @@ def retry_within(
     failed, left = _find_failed(post, account_ids)
     demand_approval(c, caller, [post.id])
     pin_checks(c, post, checks)
-    for part in failed:
-        accept_again(context, c, part, why="retried")
-    recompute_post_status(c, post.id)
-    advance_post(context, c, post.id)
+    accept_again(context, c, post, failed, why="retried")
     record_states(c, caller.actor, "retry", post, failed, State.ACCEPTED)
     return RetriedPost(left=left, undecided=media_checks.list_undecided(checks))
 
@@ -308,7 +303,7 @@ LIVE = "The platform shows the failed post live: look at the account. It is not 
 def refuse_sending_again(caller: Caller, post: LockedPost, failed: Iterable[LockedDelivery]) -> None:
     """Raise Refusal 403 if the key may not send these deliveries now, or at their time if that is to come."""
     dues = {p.account_id: max(p.due_at, post.now) for p in failed}
-    refuse_beyond_mandate(caller, read_content(post), dues, post.now)
+    refuse_beyond_mandate(caller, read_content(post, post.own), dues, post.now)
 
 
 def open_checks(
@@ -333,23 +328,30 @@ def pin_checks(c: Connection, post: LockedPost, checks: Mapping[int, Check]) -> 
 def accept_again(
     context: Context,
     c: Connection,
-    part: LockedDelivery,
+    post: LockedPost,
+    failed: Iterable[LockedDelivery],
     *,
     why: str,
     not_before: datetime | None = None,
 ) -> None:
-    """Move a delivery to accepted. A checkpoint that was proven absent is kept: finalize has to reuse its handle."""
-    expired = (part.error or {}).get("code") == "expired"
-    soonest = next_at(part.due_at, context.adapters[part.platform].capabilities.prepare_lead)
-    store.move_locked(
-        c,
-        context.vault,
-        part,
-        State.ACCEPTED,
-        Mover.RETRY,
-        due_at=part.due_at,
-        next_at=max(soonest, not_before or soonest),
-        why=why,
-        keep=part.resumes,
-        error=part.error if expired else None,
-    )
+    """Move deliveries of a post to accepted, and on if their media are checked.
+
+    A checkpoint that was proven absent is kept: finalize has to reuse its handle.
+    """
+    for part in failed:
+        expired = (part.error or {}).get("code") == "expired"
+        soonest = next_at(part.due_at, context.adapters[part.platform].capabilities.prepare_lead)
+        store.move_locked(
+            c,
+            context.vault,
+            part,
+            State.ACCEPTED,
+            Mover.RETRY,
+            due_at=part.due_at,
+            next_at=max(soonest, not_before or soonest),
+            why=why,
+            keep=part.resumes,
+            error=part.error if expired else None,
+        )
+    recompute_post_status(c, post.id)
+    advance_post(context, c, post.id)

@@ -29,12 +29,11 @@ from pipeline.domain.steering import Verb
 from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
-from pipeline.stages.reachability import advance_post
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.dead_letters import Cause, DeadLetter
 from pipeline.store.deliveries.lease import resume_blocked
-from pipeline.store.deliveries.move import lock_post, recompute_post_status
+from pipeline.store.deliveries.move import lock_post
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.paced_rates import reserve_turn
 from pipeline.store.deliveries.selection import ListFilter
@@ -144,9 +143,7 @@ def replay_within(
     _refuse_live(part)
     pin_checks(c, post, checks)
     turn = reserve_turn(c, "replay", part.platform, gap)
-    accept_again(context, c, part, why=f"replayed by {actor.label}", not_before=turn)
-    recompute_post_status(c, post.id)
-    advance_post(context, c, post.id)
+    accept_again(context, c, post, [part], why=f"replayed by {actor.label}", not_before=turn)
     record_states(c, actor, "replay", post, [part], State.ACCEPTED)
     return media_checks.list_undecided(checks)
 

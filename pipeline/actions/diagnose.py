@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from shlex import quote
-from threading import Thread
 from typing import Literal
 
 from redis.exceptions import RedisError
@@ -22,6 +21,7 @@ from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
 from pipeline.actions.hosts import SHARED
 from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.restore import EpochMatch
+from pipeline.media.guarded_http import run_with_timeout
 from pipeline.media.spool import find_existing, list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import list_sealed_samples
@@ -64,7 +64,8 @@ def diagnose(context: Context) -> Iterator[Finding]:
     try:
         for part, check in _CHECKS.items():
             try:
-                yield from _check_within(check, context)
+                # a check that takes longer goes on in its thread, which no exit waits for
+                yield from run_with_timeout(partial(list, check(context)), MAX_CHECK)
             except (TimeoutError, TimedOut) as error:
                 says = f"This check took longer than {CHECK_SECONDS:.0f} s: a lock, a disk or an engine holds it up."
                 yield Finding(part=part, result="fail", says=says)
@@ -77,20 +78,6 @@ def diagnose(context: Context) -> Iterator[Finding]:
     except IncompatibleSchema as error:
         command = "slipway migrate" if isinstance(error, OutdatedTables) else None
         yield Finding(part="tables", result="fail", says=str(error), command=command)
-
-
-def _check_within(check: Check, context: Context) -> Sequence[Finding]:
-    """Return the findings of a check. Raises TimeoutError: it goes on in its thread, which no exit waits for."""
-    done: Future[Sequence[Finding]] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(list(check(context)))
-        except Exception as error:  # noqa: BLE001  raised again where the result is read
-            done.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return done.result(MAX_CHECK)
 
 
 def _check_settings(context: Context) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ one, which is swept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from pipeline.actions.post_changes import (
     record_edit,
     refuse_in_flight,
     refuse_stale,
+    require_post,
 )
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import NotSentYet
@@ -33,23 +35,20 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.delay import dispatch_at
-from pipeline.stages.new_post import digest_contents
+from pipeline.stages.new_post import build_delivery, digest_contents
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, derive_status
 from pipeline.stages.replay import claim_key, find_open_warnings, refuse_claimed
 from pipeline.stages.warnings import find_warnings
-from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import new_id
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.posts import actions as store
-from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.actions import LockedDelivery
 from pipeline.store.posts.approvals import note_edit
-from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.pins import pin_checks
 from pipeline.store.posts.rewrites import mark_deliveries, rewrite
 from pipeline.store.posts.views import read_post
@@ -72,13 +71,13 @@ def edit(
     400 as for a new post · 503 unavailable while a restore of the database is not accepted.
     """
     refuse_unresolved(context)
+    work = _Edit(context=context, caller=caller, post_id=post_id, change=change, if_match=if_match)
     for _ in range(TRIES):
         with context.database.begin() as c:
             refuse_claimed(c, key)  # before the post, which the earlier request has changed
-            seen = _read_editable(c, caller, post_id, change, if_match, lock=False)
-            plan = plan_edit(context, c, caller, seen, change)
+            plan = work.plan(c)
             checks = _open_checks(context, c, plan)
-        fresh = {n: check for n, check in checks.items() if n not in plan.kept}
+        fresh = plan.pick_fresh(checks)
         if media_checks.list_undecided(fresh) and plan.renewed:
             fresh = dict(media_checks.await_checks(context, fresh, bulk=caller.bulk))
         media_checks.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
@@ -86,7 +85,7 @@ def edit(
         rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
         with context.database.begin() as c:
             claim_key(c, key, post_id)
-            done = _apply(context, c, caller, post_id, change, if_match, plan, checks)
+            done = work.apply(c, plan, checks)
             if done is None:
                 c.rollback()  # the next try claims the key again
         if done is not None:
@@ -124,18 +123,21 @@ def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, c
     Raises the Refusal that ``edit`` would raise now, but for media that are not checked yet.
     """
     refuse_unresolved(context)
-    return plan_edit(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+    return _Edit(context=context, caller=caller, post_id=post_id, change=change).plan(c)
 
 
 def edit_within(
     context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change
 ) -> tuple[Sequence[datetime], Sequence[UUID]] | None:
-    """Edit all but media, without a commit; return when deliveries start and the checks to send, None as _apply."""
-    plan = plan_edit(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+    """Edit all but media, without a commit; return when deliveries start and the checks to send.
+
+    None when the post changed concurrently and needs other checks.
+    """
+    work = _Edit(context=context, caller=caller, post_id=post_id, change=change)
+    plan = work.plan(c)
     checks = _open_checks(context, c, plan)
-    done = _apply(context, c, caller, post_id, change, None, plan, checks)
-    fresh = {n: check for n, check in checks.items() if n not in plan.kept}
-    return None if done is None else (done[1], media_checks.list_undecided(fresh))
+    done = work.apply(c, plan, checks)
+    return None if done is None else (done[1], media_checks.list_undecided(plan.pick_fresh(checks)))
 
 
 def dispatch_first(context: Context, firsts: Iterable[datetime]) -> None:
@@ -147,31 +149,60 @@ def dispatch_first(context: Context, firsts: Iterable[datetime]) -> None:
             dispatch_at(context, first)
 
 
-def _read_editable(
-    c: Connection, caller: Caller, post_id: UUID, change: Change, if_match: str | None, *, lock: bool
-) -> LockedPost:
-    """Read the post. Raises Refusal when it may not be changed now."""
-    post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
-    if post is None:
-        raise Refusal(404, "not_found", "There is no such post.")
-    if "external_id" in change.given and (
-        change.external_id is None or change.external_id != post.external_id
-    ):
-        raise Refusal(
-            409, "external_id_immutable", "external_id cannot be changed: it identifies repeated requests."
-        )
-    refuse_stale(c, caller, post_id, if_match)
-    status, undoes = compute_status(post), change.undoes
-    restores = frozenset() if undoes is None else undoes.restores
-    if undoes is None:
-        _refuse_draft(status, change)
-    if status not in EDITABLE and not restores:
-        raise Refusal(400, "validation_failed", f"The post is {status}: it can no longer be changed.")
-    if undoes is not None:
-        undoes.refuse_changed(post)
-    if not restores or change.given:
-        refuse_in_flight(post.deliveries)
-    return post
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Edit:
+    """An edit that a caller asks for."""
+
+    context: Context
+    caller: Caller
+    post_id: UUID
+    change: Change
+    if_match: str | None = None
+
+    def plan(self, c: Connection, *, lock: bool = False) -> EditPlan:
+        """Return what it makes of the post as it is now. Raises Refusal when it may not be changed now, or not so."""
+        post, change = require_post(c, self.caller, self.post_id, lock=lock), self.change
+        if "external_id" in change.given and (
+            change.external_id is None or change.external_id != post.external_id
+        ):
+            raise Refusal(
+                409,
+                "external_id_immutable",
+                "external_id cannot be changed: it identifies repeated requests.",
+            )
+        refuse_stale(c, self.caller, self.post_id, self.if_match)
+        status, undoes = compute_status(post), change.undoes
+        if undoes is None:
+            _refuse_draft(status, change)
+        if status not in EDITABLE and not change.restores:
+            raise Refusal(400, "validation_failed", f"The post is {status}: it can no longer be changed.")
+        if undoes is not None:
+            undoes.refuse_changed(post)
+        if not change.restores or change.given:
+            refuse_in_flight(post.deliveries)
+        return plan_edit(self.context, c, self.caller, post, change)
+
+    def apply(
+        self, c: Connection, before: EditPlan, checks: Mapping[int, Check]
+    ) -> tuple[EditResult, Sequence[datetime]] | None:
+        """Apply it; None when the post changed concurrently and needs other checks."""
+        context, caller = self.context, self.caller
+        # lock order: checks, then the post, as a verdict does
+        checks = media_checks.lock_checks(c, caller.workspace_id, checks)
+        media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
+        plan = self.plan(c, lock=True)
+        overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
+            plan.kept
+        ) != media_checks.map_check_ids(before.kept)
+        turned_bad = any(k.verdict not in (None, "good") for k in checks.values()) and plan.can_publish
+        if overtaken or turned_bad or plan.can_publish != before.can_publish:
+            return None
+        rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
+        needs_approval = caller.needs_approval or plan.post.needs_approval
+        firsts = _write(context, c, plan, checks, needs_approval=needs_approval)
+        if not self.change.by_approver:
+            note_edit(c, caller, self.post_id)
+        return _build_result(context, c, caller, plan, checks), firsts
 
 
 def _refuse_draft(status: PostStatus, change: Change) -> None:
@@ -199,38 +230,6 @@ def _open_checks(context: Context, c: Connection, plan: EditPlan) -> dict[int, C
     return {**kept, **opened}
 
 
-def _apply(
-    context: Context,
-    c: Connection,
-    caller: Caller,
-    post_id: UUID,
-    change: Change,
-    if_match: str | None,
-    before: EditPlan,
-    checks: Mapping[int, Check],
-) -> tuple[EditResult, Sequence[datetime]] | None:
-    """Apply the edit; None when the post changed concurrently and needs other checks."""
-    # lock order: checks, then the post, as a verdict does
-    checks = media_checks.lock_checks(c, caller.workspace_id, checks)
-    media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
-    plan = plan_edit(
-        context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change
-    )
-    overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
-        plan.kept
-    ) != media_checks.map_check_ids(before.kept)
-    turned_bad = any(check.verdict not in (None, "good") for check in checks.values()) and plan.can_publish
-    if overtaken or turned_bad or plan.can_publish != before.can_publish:
-        return None
-    rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
-    firsts = _write(
-        context, c, plan, checks, needs_approval=caller.needs_approval or plan.post.needs_approval
-    )
-    if not change.by_approver:
-        note_edit(c, caller, post_id)
-    return _build_result(context, c, caller, plan, checks), firsts
-
-
 def _write(
     context: Context, c: Connection, plan: EditPlan, checks: Mapping[int, Check], *, needs_approval: bool
 ) -> Sequence[datetime]:
@@ -250,7 +249,7 @@ def _write(
         )
     targets = {part.id: _target_state(plan, part, checks) for part in post.deliveries}
     changed = [p.account_id for p in post.deliveries if targets[p.id] not in (None, State.CANCELLED)]
-    accounts = {**{p.account_id: p.platform for p in post.deliveries}, **_list_platforms(plan)}
+    accounts = {p.account_id: p.platform for p in post.deliveries}
     drafts = {a for a, platform in accounts.items() if _is_draft(context, says, a, platform)}
     level = find_post_level(says.level, is_draft=plan.due_at >= NO_TIME, needs_approval=needs_approval)
     contents = digest_contents(says, [*changed, *plan.accounts])
@@ -263,33 +262,15 @@ def _write(
             firsts += _move_delivery(context, c, plan, part, target)
     for account in plan.accounts.values():
         if account.id not in {p.account_id for p in post.deliveries}:
-            start, rests = _start_time(context, plan, account), plan.rests(account.id)
+            due_at, rests = plan.dues[account.id], plan.rests(account.id)
+            state = State.FAILED if rests else _find_next_state(plan, account.id, checks)
+            new = build_delivery(context, says, account, due_at, contents[account.id], state)
             error = error_to_dict(NotSentYet()) if rests else None
-            store.add_delivery(
-                c,
-                post,
-                NewDelivery(
-                    id=new_id(),
-                    account_id=account.id,
-                    platform=account.platform,
-                    state=State.FAILED if rests else _find_next_state(plan, account.id, checks),
-                    next_at=start,
-                    inbox_draft=account.id in drafts,
-                    own=says.own.get(account.id),
-                    content=contents[account.id],
-                ),
-                due_at=plan.dues[account.id],
-                why="an edit added the account",
-                error=error,
-            )
-            firsts += [] if rests else [start]
+            store.add_delivery(c, post, new, due_at=due_at, why="an edit added the account", error=error)
+            firsts += [] if rests else [new.next_at]
     if plan.undoes is not None:
         plan.undoes.finish(c, post)
     return firsts
-
-
-def _list_platforms(plan: EditPlan) -> Mapping[UUID, Platform]:
-    return {account.id: account.platform for account in plan.accounts.values()}
 
 
 def _is_draft(context: Context, content: PostContent, account: UUID, platform: Platform) -> bool:
@@ -320,39 +301,28 @@ def _target_state(plan: EditPlan, part: LockedDelivery, checks: Mapping[int, Che
 def _move_delivery(
     context: Context, c: Connection, plan: EditPlan, part: LockedDelivery, target: State
 ) -> Sequence[datetime]:
-    mover = Mover.CANCEL if target is State.CANCELLED and part.state is not State.FAILED else Mover.EDIT
-    if target is State.CANCELLED:
-        store.move_locked(
-            c,
-            context.vault,
-            part,
-            target,
-            mover,
-            due_at=part.due_at,
-            next_at=part.due_at,
-            why="an edit took the account off",
-            error=part.error,
-            removed=True,
-        )
-        return ()
-    start = _start_time(context, plan, plan.accounts[part.account_id])
-    error = part.error or error_to_dict(NotSentYet()) if target is State.FAILED else None
+    due_at = start = part.due_at
+    mover, error, why = Mover.EDIT, part.error, "an edit took the account off"
+    if target is not State.CANCELLED:
+        due_at = plan.dues[part.account_id]
+        start = next_at(due_at, context.adapters[part.platform].capabilities.prepare_lead)
+        error = part.error or error_to_dict(NotSentYet()) if target is State.FAILED else None
+        why = "edited" if plan.undoes is None else "a change was undone"
+    elif part.state is not State.FAILED:
+        mover = Mover.CANCEL
     store.move_locked(
         c,
         context.vault,
         part,
         target,
         mover,
-        due_at=plan.dues[part.account_id],
+        due_at=due_at,
         next_at=start,
-        why="edited" if plan.undoes is None else "a change was undone",
+        why=why,
         error=error,
+        removed=target is State.CANCELLED,
     )
-    return () if target is State.FAILED else [start]
-
-
-def _start_time(context: Context, plan: EditPlan, account: AccountRow) -> datetime:
-    return next_at(plan.dues[account.id], context.adapters[account.platform].capabilities.prepare_lead)
+    return () if target in (State.FAILED, State.CANCELLED) else [start]
 
 
 def _build_result(

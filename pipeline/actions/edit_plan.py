@@ -2,6 +2,8 @@
 
 An edit that sends ``accounts`` alone changes only the deliveries whose account has other content or another time by
 then: the others keep their generation, and what a worker has prepared of them.
+
+Times of single accounts that it sets: the next free posting times, or those of before a change.
 """
 
 from __future__ import annotations
@@ -13,18 +15,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.edit_times import fix_times
 from pipeline.actions.post_changes import Change, Undoing
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import SETTLED, State
 from pipeline.domain.own_content import OwnContent, place_media
 from pipeline.domain.post import PostStatus, is_immediate
+from pipeline.domain.posting_times import AutoTime
 from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import MUSIC
-from pipeline.stages.mandate import refuse_beyond_mandate
+from pipeline.stages.mandate import find_earliest, refuse_beyond_mandate
 from pipeline.stages.post_request import PostContent
 from pipeline.stages.post_state import compute_status
+from pipeline.stages.posting_times import find_times, give_times, lock_taken
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
@@ -77,7 +80,7 @@ class EditPlan:
     def restored(self) -> frozenset[UUID]:
         """The deliveries that alone are changed: canceled ones that an undo brings back at their time; empty: all."""
         is_moved = self.base_due_at != self.post.base_due_at
-        return frozenset() if self.undoes is None or is_moved else self.undoes.restores
+        return frozenset() if is_moved else self.change.restores
 
     @property
     def can_publish(self) -> bool:
@@ -85,6 +88,10 @@ class EditPlan:
         if self.undoes is not None:
             return self.undoes.goes_out
         return bool(self.timed) or compute_status(self.post) is not PostStatus.FAILED
+
+    def pick_fresh(self, checks: Mapping[int, Check]) -> Mapping[int, Check]:
+        """Return the checks that the edit has opened."""
+        return {n: check for n, check in checks.items() if n not in self.kept}
 
     def pick_checks(self, account: UUID, checks: Mapping[int, Check]) -> Mapping[int, Check]:
         """Return the checks of what an account publishes."""
@@ -116,7 +123,7 @@ class EditPlan:
 
 def plan_edit(context: Context, c: Connection, caller: Caller, post: LockedPost, change: Change) -> EditPlan:
     """Build the new version and apply every rule that does not need its media. Raises Refusal."""
-    change = fix_times(c, caller, post, change)
+    change = _fix_times(c, caller, post, change)
     out = {part.account_id for part in post.deliveries if part.state is State.PUBLISHED}
     ids = [i for i in _list_accounts(post, change) if i not in out]
     content = _build_content(post, change, ids)
@@ -156,8 +163,8 @@ def _list_accounts(post: LockedPost, change: Change) -> Sequence[UUID]:
     """Return the accounts sent, else the present ones."""
     if "accounts" in change.given:
         return change.account_ids
-    restores = frozenset() if change.undoes is None else change.undoes.restores
-    return [p.account_id for p in post.deliveries if p.state is not State.CANCELLED or p.id in restores]
+    there = [p for p in post.deliveries if p.state is not State.CANCELLED or p.id in change.restores]
+    return [p.account_id for p in there]
 
 
 def _select_accounts(c: Connection, caller: Caller, post: LockedPost, change: Change) -> Sequence[AccountRow]:
@@ -216,47 +223,30 @@ def _plan_times(
     parts = {part.account_id: part for part in post.deliveries}
     before = {i: part.own.scheduled_at for i, part in parts.items() if part.own is not None}
     for i in ids if change.undoes is not None else ():
-        _refuse_due(post, change, content, i, own.get(i) or asked)
+        due_at = own.get(i) or asked
+        if change.undoes is not None and not _is_left(post, change, content, i, due_at):
+            change.undoes.refuse_due(due_at, now)
     if moved:
         _refuse_no_move(change, [own.get(i) for i in ids])
         rules.resolve_due_at(change.scheduled_at, now)
         asked = now if is_immediate(asked, now) else max(asked, now)
-    dues: dict[UUID, datetime] = {}
-    timed = set()
-    for i in ids:
-        time, earlier = own.get(i), before.get(i)
-        if time is not None and time == earlier:
-            dues[i] = parts[i].due_at
-            continue
-        if time is None:
-            dues[i] = asked
-        elif change.shifts:
-            dues[i] = max(time, now)
-        else:
-            dues[i] = rules.resolve_due_at(time, now, f"accounts[{i}].scheduled_at")
-        if moved or time != earlier:
-            timed.add(i)
-    return asked, dues, frozenset(timed)
-
-
-def _refuse_due(
-    post: LockedPost, change: Change, content: PostContent, account: UUID, due_at: datetime
-) -> None:
-    """Raise Refusal if the undo would make a delivery due that it changes."""
-    if change.undoes is None:
-        return
-    if not _is_left(post, change, content, account, due_at):
-        change.undoes.refuse_due(due_at, post.now)
+    kept = {i: parts[i].due_at for i in ids if own.get(i) is not None and own[i] == before.get(i)}
+    others = [i for i in ids if i not in kept]
+    if change.shifts:
+        dues = {i: asked if (time := own.get(i)) is None else max(time, now) for i in others}
+    else:
+        dues = rules.resolve_own_times(content, others, asked, now)
+    timed = frozenset(i for i in others if moved or own.get(i) != before.get(i))
+    return asked, {**kept, **dues}, timed
 
 
 def _is_left(post: LockedPost, change: Change, content: PostContent, account: UUID, due_at: datetime) -> bool:
     """Return True if the edit changes neither the content nor the time of an account, and restores nothing there."""
     part = next((one for one in post.deliveries if one.account_id == account), None)
-    restores = frozenset() if change.undoes is None else change.undoes.restores
-    if part is None or part.id in restores:
+    if part is None or part.id in change.restores:
         return False
     is_same = (content.own.get(account), due_at) == (part.own, part.due_at)
-    return bool(restores and not change.given) or (is_same and change.given <= _ENTRIES_ALONE)
+    return bool(change.restores and not change.given) or (is_same and change.given <= _ENTRIES_ALONE)
 
 
 def _refuse_no_move(change: Change, times: Sequence[datetime | None]) -> None:
@@ -267,3 +257,63 @@ def _refuse_no_move(change: Change, times: Sequence[datetime | None]) -> None:
             "scheduled_at moves no account: each has a time of its own. Send accounts with their new times."
         )
         raise rules.build_refusal("scheduled_at", message)
+
+
+# --- times of single accounts ----------------------------------------------------------------------------------------
+
+
+def _fix_times(c: Connection, caller: Caller, post: LockedPost, change: Change) -> Change:
+    """Return the change with the times that are free now. Raises Refusal if an account has none within a year.
+
+    What the post itself has taken is free for it, and for nobody else until the commit.
+    """
+    own = {p.account_id: p.own for p in post.deliveries if p.own is not None}
+    own = dict(change.own) if "accounts" in change.given else own
+    asked = _list_asked(post, change, own)
+    if not asked:
+        return change
+    accounts = {account.id: account for account in find_accounts(c, caller.workspace_id, list(asked))}
+    taken = lock_taken(c, asked, post.now)
+    for part in post.deliveries:
+        if part.state not in SETTLED and part.due_at in taken.get(part.account_id, ()):
+            taken[part.account_id].remove(part.due_at)
+    known = {i: auto for i, auto in asked.items() if i in accounts}
+    found = find_times(known, accounts, caller.time_zone, taken, find_earliest(caller, post.now))
+    if len(found) == 1 and not own and "accounts" not in change.given:
+        return replace(change, auto=None, scheduled_at=next(iter(found.values())))
+    return replace(
+        change,
+        auto=None,
+        given=(change.given - {"scheduled_at"}) | {"accounts"},
+        account_ids=change.account_ids or [part.account_id for part in _list_present(post)],
+        own=give_times(own, found),
+        shifts=False,
+    )
+
+
+def _list_present(post: LockedPost) -> list[LockedDelivery]:
+    return [part for part in post.deliveries if part.state is not State.CANCELLED]
+
+
+def _list_asked(post: LockedPost, change: Change, own: Mapping[UUID, OwnContent]) -> dict[UUID, AutoTime]:
+    """Return the accounts whose times are to be found: not of what they have published."""
+    published = {part.account_id for part in post.deliveries if part.state is State.PUBLISHED}
+    is_sent = "accounts" in change.given
+    asked: dict[UUID, AutoTime] = {}
+    for account in change.account_ids if is_sent else [part.account_id for part in _list_present(post)]:
+        entry = own.get(account)
+        has_time = entry is not None and entry.scheduled_at is not None and is_sent
+        auto = entry.auto if entry is not None and entry.auto is not None else change.auto
+        if auto is not None and not has_time and account not in published:
+            asked[account] = auto
+    return asked
+
+
+def move_singly(post: LockedPost, undoes: Undoing) -> Change:
+    """Return the edit that gives each account its earlier time, as its own."""
+    there = _list_present(post)
+    own = {part.account_id: part.own for part in there if part.own is not None}
+    earlier = {p.account_id: undoes.befores[p.id].due_at for p in there if p.id in undoes.befores}
+    accounts = [part.account_id for part in there]
+    timed = give_times(own, earlier)
+    return Change(given=frozenset({"accounts"}), account_ids=accounts, own=timed, undoes=undoes)

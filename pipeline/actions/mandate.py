@@ -48,5 +48,5 @@ def _find_beyond(c: Connection, key: Key, limits: KeyLimits) -> list[UUID]:
         post.id
         for n in range(0, len(ids), CHUNK)
         for post in read_open_posts(c, ids[n : n + CHUNK])
-        if find_excess(limits, read_content(post), post.dues, now)
+        if find_excess(limits, read_content(post, post.own), post.dues, now)
     ]

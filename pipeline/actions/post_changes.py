@@ -22,6 +22,7 @@ from pipeline.stages.post_request import AcceptanceWarning, Refusal
 from pipeline.stages.post_state import is_current, is_in_flight
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
+from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.undo_log import Befores, keep_tokens, list_befores, log_change
 from pipeline.store.posts.views import find_workspace_of_post, read_post
@@ -122,6 +123,11 @@ class Change:
     by_approver: bool = False
     """It gives the time that an approval needs, and makes its caller no editor of the post."""
 
+    @property
+    def restores(self) -> frozenset[UUID]:
+        """The canceled deliveries that it brings back, if it is an undo."""
+        return frozenset() if self.undoes is None else self.undoes.restores
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EditResult:
@@ -132,6 +138,14 @@ class EditResult:
     scheduled_at: datetime
     version: str
     warnings: Sequence[AcceptanceWarning] = ()
+
+
+def require_post(c: Connection, caller: Caller, post_id: UUID, *, lock: bool = True) -> LockedPost:
+    """Return a post to act on. Raises Refusal 404."""
+    post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
+    if post is None:
+        raise Refusal(404, "not_found", "There is no such post.")
+    return post
 
 
 def refuse_in_flight(parts: Iterable[LockedDelivery]) -> None:
@@ -235,16 +249,8 @@ def record_states(
 ) -> int | None:
     """Record that these deliveries of a post are moved to *target*; *after*: what else is so from now on."""
     states = {str(part.id): part.state for part in parts}
-    return record_change(
-        c,
-        actor,
-        verb,
-        "post",
-        post.id,
-        post.workspace_id,
-        {"deliveries": states},
-        {"deliveries": dict.fromkeys(states, target), **after},
-    )
+    sides = {"deliveries": states}, {"deliveries": dict.fromkeys(states, target), **after}
+    return record_change(c, actor, verb, "post", post.id, post.workspace_id, *sides)
 
 
 def record_move(

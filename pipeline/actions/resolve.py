@@ -99,7 +99,9 @@ def _decide(
         why=why,
         changes={**changes, "lease_until": None, "fence": found.fence + 1, "in_doubt": False},
     )
-    _close_attempt(c, delivery, is_moved=done)
+    if not done:
+        raise CannotResolve(f"Delivery {delivery} changed in the meantime. Look at it again.")
+    close_attempt_as_decided(c, delivery)
     return {"origin": found.state, "target": target}
 
 
@@ -204,10 +206,3 @@ def _lock(c: Connection, delivery: UUID, states: Collection[State] = RESOLVABLE)
             f"Delivery {delivery} is {found.state}: only {' and '.join(sorted(states))} deliveries can be {what}."
         )
     return found
-
-
-def _close_attempt(c: Connection, delivery: UUID, *, is_moved: bool) -> None:
-    """Close the open attempt as decided, in the transaction of the move."""
-    if not is_moved:
-        raise CannotResolve(f"Delivery {delivery} changed in the meantime. Look at it again.")
-    close_attempt_as_decided(c, delivery)

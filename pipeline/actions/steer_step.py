@@ -22,7 +22,7 @@ from pipeline.actions.approve import approve_locked
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, refuse_sending_again, retry_within
 from pipeline.actions.dead_letters import Skipped
 from pipeline.actions.edit import dispatch_first
-from pipeline.actions.edit_times import move_singly
+from pipeline.actions.edit_plan import move_singly
 from pipeline.actions.post_changes import Change, Undoing
 from pipeline.actions.steer_turn import (
     CHANGED,

@@ -70,7 +70,11 @@ def steer(
     Raises Refusal: 400 for an empty filter or one that selects too many, 409 plan_changed for a token of another
     request or a count that has expired, 503 while a restore of the database is not accepted; and as ``claim_key``.
     """
-    _refuse_at_once(context, asked)
+    refuse_unresolved(context)
+    if not dump_filter(asked.filter):
+        raise Refusal(
+            400, "validation_failed", "The filter is empty: it would select every post. Give one condition."
+        )
     nonce = secrets.token_hex(NONCE // 2) if token is None else token[:NONCE]
     current = _compute_token(caller, asked, nonce)
     if token not in (None, current):
@@ -111,9 +115,7 @@ def stop(context: Context, caller: Caller, identity: UUID) -> SteeringJob:
     Raises Refusal 404.
     """
     with context.database.begin() as c:
-        job = store.find_job(c, caller, identity, lock=True)
-        if job is None:
-            raise Refusal(404, "not_found", "There is no such steering job.")
+        job = require_job(c, caller, identity, lock=True)
         if job.state not in WORKING:
             return job
         stopped = jobs.change(c, store.JOBS, job.id, state=SteeringState.STOPPED)
@@ -123,20 +125,20 @@ def stop(context: Context, caller: Caller, identity: UUID) -> SteeringJob:
     return stopped
 
 
+def require_job(c: Connection, caller: Caller, identity: UUID, *, lock: bool = False) -> SteeringJob:
+    """Return a job that the caller sees. Raises Refusal 404."""
+    job = store.find_job(c, caller, identity, lock=lock)
+    if job is None:
+        raise Refusal(404, "not_found", "There is no such steering job.")
+    return job
+
+
 def dispatch_waiting(context: Context, identity: UUID) -> None:
     """Dispatch the jobs that waited for one that has ended; if this process dies, maintenance does."""
     failpoint("steering.ended", identity)
     with context.database.begin() as c:
         found = store.list_waiting(c, identity)
     context.dispatcher.send_steering(found)
-
-
-def _refuse_at_once(context: Context, asked: Steering) -> None:
-    refuse_unresolved(context)
-    if not dump_filter(asked.filter):
-        raise Refusal(
-            400, "validation_failed", "The filter is empty: it would select every post. Give one condition."
-        )
 
 
 def _refuse_too_many(counted: Count) -> None:
@@ -168,17 +170,11 @@ def _create(c: Connection, caller: Caller, asked: Steering, token: str, identity
         receipts.take(c, identity, YIELDS)
     else:
         receipts.wait(c, identity)
-    job = store.find_job(c, caller, identity)
-    if job is None:
-        raise LookupError("The job is not there after it was stored.")
-    _record(c, caller, job)
+    job = require_job(c, caller, identity)
+    # what becomes of each delivery is in its receipts
+    said = {"filter": dump_filter(job.filter), "arguments": job.arguments.to_dict(), "counted": job.counted}
+    record_change(c, caller.actor, job.verb, "steering job", job.id, job.workspace_id, after=said)
     return job
-
-
-def _record(c: Connection, caller: Caller, job: SteeringJob) -> None:
-    """Record the job, in its transaction; what becomes of each delivery is in its receipts."""
-    asked = {"filter": dump_filter(job.filter), "arguments": job.arguments.to_dict(), "counted": job.counted}
-    record_change(c, caller.actor, job.verb, "steering job", job.id, job.workspace_id, after=asked)
 
 
 def _compute_token(caller: Caller, asked: Steering, nonce: str) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from pipeline.actions import pauses
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import CANNOT_UNDO, load_undo
+from pipeline.actions.steering import require_job
 from pipeline.domain.hold import Scope
 from pipeline.domain.steering import HAS_UNDO, UNDO_WITHIN, Verb
 from pipeline.recovery.restore import refuse_unresolved
@@ -47,17 +48,13 @@ def undo_job(context: Context, caller: Caller, identity: UUID) -> SteeringJob:
     refuse_unresolved(context)
     with context.database.begin() as c:
         store.lock_jobs(c, caller.workspace_id)
-        undone = store.find_job(c, caller, identity)
-        if undone is None:
-            raise Refusal(404, "not_found", "There is no such steering job.")
+        undone = require_job(c, caller, identity)
         if (known := store.find_undo(c, undone)) is not None:
             return known
         _refuse_no_undo(undone, database_now(c))
         made = store.create_undo(c, caller, undone)
         receipts.wait(c, made)
-        job = store.find_job(c, caller, made)
-        if job is None:
-            raise LookupError("The undo is not there after it was stored.")
+        job = require_job(c, caller, made)
         asked = {**job.arguments.to_dict(), "counted": job.counted}
         record_change(c, caller.actor, Verb.UNDO, "steering job", made, job.workspace_id, after=asked)
     failpoint("undo.stored", made)

@@ -5,7 +5,7 @@ Its media are checked like those of a new post; the checks are stored, so the po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -23,8 +23,8 @@ from pipeline.stages.drafts import list_urls
 from pipeline.stages.mandate import find_earliest, find_excess
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_limits import is_inbox_draft
-from pipeline.stages.post_request import PostContent, PostRequest, Refusal
-from pipeline.stages.post_rules import AccountProblem, find_problems
+from pipeline.stages.post_request import AcceptanceWarning, PostContent, PostRequest, Refusal
+from pipeline.stages.post_rules import find_problems
 from pipeline.stages.posting_times import LOOK_BACK, find_times, set_times
 from pipeline.stages.replay import find_replay
 from pipeline.stages.warnings import place, warn_of_account, warn_of_checks, warn_of_stored
@@ -94,11 +94,9 @@ def validate(
     ]
     _evaluate(context, caller, request, result, checks)
     with context.database.begin() as c:
-        _warn(context, c, request, result, checks)
-        placed = place(result.edited or result.earlier, request, result.accounts, result.dues)
         result.warnings += [
-            RequestFinding(code=w.code, message=w.message, field=w.field, account=one.account)
-            for one, w in warn_of_stored(c, placed, named=caller.accounts is None)
+            RequestFinding(code=w.code, message=w.message, field=w.field, account=account)
+            for account, w in _find_warnings(context, c, caller, request, result, checks)
         ]
     return result
 
@@ -156,31 +154,38 @@ def _evaluate(
     checks: Mapping[int, Check],
 ) -> None:
     built = [a for a in result.accounts if a.platform in context.adapters]
-    facts, track = media_checks.list_media_facts(checks), media_checks.get_track(checks)
-    for found in find_problems(context, request, built, facts, track):
-        is_blocking = rules.is_blocking(context, caller, found)
+    for found in find_problems(context, request, built, checks):
+        p, is_blocking = found.problem, rules.is_blocking(context, caller, found)
         (result.refused if is_blocking else result.warnings).append(
-            _from_problem(found, is_blocking=is_blocking)
+            RequestFinding(
+                code="validation_failed" if is_blocking else p.code,
+                message=p.message,
+                field=p.field,
+                account=found.account,
+                limit=p.limit,
+                found=p.found,
+            )
         )
 
 
-def _warn(
+def _find_warnings(
     context: Context,
     c: Connection,
+    caller: Caller,
     request: PostRequest,
     result: ValidationResult,
     checks: Mapping[int, Check],
-) -> None:
-    result.warnings += [
-        RequestFinding(code=w.code, message=w.message, field=w.field) for w in warn_of_checks(request, checks)
-    ]
+) -> Iterator[tuple[AccountRow | None, AcceptanceWarning]]:
+    """Find the warnings, each with the account that it is about."""
+    yield from ((None, w) for w in warn_of_checks(request, checks))
     for account in result.accounts:
         if account.id in result.dues and account.platform in context.adapters:
             due_at, options = result.dues[account.id], request.for_account(account.id).options
-            result.warnings += [
-                RequestFinding(code=w.code, message=w.message, field=w.field, account=account)
-                for w in warn_of_account(context, c, account, due_at, options, unstored=1)
-            ]
+            found = warn_of_account(context, c, account, due_at, options, unstored=1)
+            yield from ((account, w) for w in found)
+    placed = place(result.edited or result.earlier, request, result.accounts, result.dues)
+    for one, w in warn_of_stored(c, placed, named=caller.accounts is None):
+        yield one.account, w
 
 
 def _collect(result: ValidationResult, where: str, ask: Callable[[], T]) -> T | None:
@@ -195,18 +200,6 @@ def _collect(result: ValidationResult, where: str, ask: Callable[[], T]) -> T | 
 def _from_refusal(refusal: Refusal, where: str = "") -> RequestFinding:
     path = next((str(issue["path"]) for issue in refusal.issues), where)
     return RequestFinding(code=refusal.code, message=refusal.message, field=path)
-
-
-def _from_problem(found: AccountProblem, *, is_blocking: bool) -> RequestFinding:
-    p = found.problem
-    return RequestFinding(
-        code="validation_failed" if is_blocking else p.code,
-        message=p.message,
-        field=p.field,
-        account=found.account,
-        limit=p.limit,
-        found=p.found,
-    )
 
 
 def find_post_kind(context: Context, content: PostContent, platform: Platform) -> str | None:

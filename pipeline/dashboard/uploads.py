@@ -17,7 +17,7 @@ from pipeline.dashboard.ledger import act, find_caller, get_state, read
 from pipeline.dashboard.page import page, parse_id
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
-from pipeline.stages.part_upload import PART_BYTES
+from pipeline.stages.file_upload import PART_BYTES
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files.part_uploads import PartUpload, find_part_upload

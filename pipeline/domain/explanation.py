@@ -77,7 +77,7 @@ class Explanation:
 def explain(found: Situation) -> Explanation:
     """Explain a delivery."""
     rule = RULES[found.state, find_detail(found)]
-    holding = _find_holding(found)
+    holding = next((one for one in found.derived if one.hold is found.hold), None)
     words = _list_words(found, holding)
     return Explanation(
         turn=rule.turn,
@@ -139,11 +139,6 @@ def _find_failure(found: Situation) -> Detail:
     if found.fault == "customer" and not found.may_be_edited:
         return rules.OUT_ELSEWHERE
     return found.fault or "us"
-
-
-def _find_holding(found: Situation) -> DerivedHold | None:
-    """Return the derived hold on it now."""
-    return next((one for one in found.derived if one.hold is found.hold), None)
 
 
 def _list_words(found: Situation, holding: DerivedHold | None) -> dict[str, str]:

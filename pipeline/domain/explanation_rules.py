@@ -70,9 +70,9 @@ SEEN = "seen"
 """The detail of media whose check has met a problem, which it tries again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """An explanation with fields to be filled in."""
+    """An explanation with fields to be filled in: the columns of the tables below."""
 
     turn: Turn | None
     summary: str
@@ -144,72 +144,68 @@ _ATTENTION = Action(says="Look at what needs attention.", command="slipway atten
 
 _HELD: Mapping[Hold, Rule] = {
     Hold.PREPARED_EARLY: Rule(
-        turn=Turn.US,
-        summary="Prepared ahead of its time.",
-        next_step="The one visible call is made when it is due.",
+        Turn.US, "Prepared ahead of its time.", "The one visible call is made when it is due."
     ),
     Hold.RATE: Rule(
-        turn=Turn.PLATFORM,
-        summary="{name} may take no further call yet: the platform's limit of calls, or the store that counts them "
+        Turn.PLATFORM,
+        "{name} may take no further call yet: the platform's limit of calls, or the store that counts them "
         "does not answer.",
-        next_step="It goes on when the limit has room.",
+        "It goes on when the limit has room.",
     ),
     Hold.MIN_GAP: Rule(
-        turn=Turn.PLATFORM,
-        summary="Another post went out at {name} just now, and the platform wants time between two of them.",
-        next_step="It is sent when that time is over.",
+        Turn.PLATFORM,
+        "Another post went out at {name} just now, and the platform wants time between two of them.",
+        "It is sent when that time is over.",
     ),
     Hold.DAILY_QUOTA: Rule(
-        turn=Turn.PLATFORM,
-        summary="The platform's limit of posts in 24 hours is used up.",
-        next_step="It is sent when the oldest of these posts is a day old.",
+        Turn.PLATFORM,
+        "The platform's limit of posts in 24 hours is used up.",
+        "It is sent when the oldest of these posts is a day old.",
     ),
     Hold.SLOW_MEDIA: Rule(
-        turn=Turn.CUSTOMER,
-        summary="Too many media files of the workspace are read too slowly from their hosts.",
-        next_step="It goes on when one of them is done.",
-        action=_SHOW,
+        Turn.CUSTOMER,
+        "Too many media files of the workspace are read too slowly from their hosts.",
+        "It goes on when one of them is done.",
+        _SHOW,
     ),
     Hold.CONVERTING: Rule(
-        turn=Turn.US,
-        summary="Its images have to be made to fit the platform, and the memory for that is in use.",
-        next_step="It goes on when other images are done.",
+        Turn.US,
+        "Its images have to be made to fit the platform, and the memory for that is in use.",
+        "It goes on when other images are done.",
     ),
     Hold.STORAGE: Rule(
-        turn=Turn.OPERATOR,
-        summary="This installation's storage of files cannot be used now; nothing was sent, and no try is spent.",
-        next_step="It is tried again until the storage works, or until the post expires.",
-        action=Action(
+        Turn.OPERATOR,
+        "This installation's storage of files cannot be used now; nothing was sent, and no try is spent.",
+        "It is tried again until the storage works, or until the post expires.",
+        Action(
             says="Find out why the storage cannot be used.",
             command="slipway doctor",
             steps=("/dashboard/",),
             ask="Ask the operator of this server to look after its storage.",
         ),
     ),
-    Hold.SHUTDOWN: Rule(
-        turn=Turn.US, summary="Its worker had to end; nothing was sent.", next_step="Another worker takes it."
-    ),
+    Hold.SHUTDOWN: Rule(Turn.US, "Its worker had to end; nothing was sent.", "Another worker takes it."),
     Hold.PAUSED: Rule(
-        turn=Turn.OPERATOR,
-        summary="A pause holds it: {why}",
-        next_step="It goes on when the pause is lifted, and not before its time.",
-        action=LIFT,
+        Turn.OPERATOR,
+        "A pause holds it: {why}",
+        "It goes on when the pause is lifted, and not before its time.",
+        LIFT,
     ),
     Hold.APPROVAL: Rule(
-        turn=Turn.CUSTOMER,
-        summary="It waits for an approval: {why}.",
-        next_step="It goes on once it is approved, not by its author, and not before its time.",
-        action=Action(
+        Turn.CUSTOMER,
+        "It waits for an approval: {why}.",
+        "It goes on once it is approved, not by its author, and not before its time.",
+        Action(
             says="Look at it, and approve it or send it back.",
             command="slipway post approve {post}",
             call=Call("GET", f"{_API}/posts/{{post}}/approval", right=Right.READ),
         ),
     ),
     Hold.NEWER_WORKER: Rule(
-        turn=Turn.OPERATOR,
-        summary="No running worker understands all of its post: {why}.",
-        next_step="It goes on when workers of this version run: upgrade or start them.",
-        action=Action(
+        Turn.OPERATOR,
+        "No running worker understands all of its post: {why}.",
+        "It goes on when workers of this version run: upgrade or start them.",
+        Action(
             says="Upgrade the workers, or start newer ones.",
             command="slipway worker publish",
             steps=("/dashboard/",),
@@ -217,10 +213,10 @@ _HELD: Mapping[Hold, Rule] = {
         ),
     ),
     Hold.EPOCH: Rule(
-        turn=Turn.OPERATOR,
-        summary="Nothing may be sent: the database and the epoch file do not confirm each other ({why}).",
-        next_step="It is released when they do, or when a restore is accepted.",
-        action=Action(
+        Turn.OPERATOR,
+        "Nothing may be sent: the database and the epoch file do not confirm each other ({why}).",
+        "It is released when they do, or when a restore is accepted.",
+        Action(
             says="Look at the restore.",
             command="slipway restore status",
             steps=("/dashboard/",),
@@ -228,43 +224,32 @@ _HELD: Mapping[Hold, Rule] = {
         ),
     ),
     Hold.BREAKER: Rule(
-        turn=Turn.PLATFORM,
-        summary="{platform} does not answer: {why}.",
-        next_step="One post probes the platform; its answer releases the others.",
-        action=Action(says="Look at the pauses.", command="slipway pause list", steps=("/dashboard/pauses",)),
+        Turn.PLATFORM,
+        "{platform} does not answer: {why}.",
+        "One post probes the platform; its answer releases the others.",
+        Action(says="Look at the pauses.", command="slipway pause list", steps=("/dashboard/pauses",)),
     ),
     Hold.BACKLOG: Rule(
-        turn=Turn.US,
-        summary="It is due, and waits for its turn or for a worker.",
-        next_step="A worker sends it.",
-        action=_ATTENTION,
+        Turn.US, "It is due, and waits for its turn or for a worker.", "A worker sends it.", _ATTENTION
     ),
 }
 """Deliveries that could go on, by their hold."""
 
 _REFUSED = "Failed: it was refused, and another try without a change would be refused again."
 _FAILED: Mapping[str, Rule] = {
-    "customer": Rule(
-        turn=Turn.CUSTOMER,
-        summary=_REFUSED,
-        action=_CHANGE,
-    ),
-    OUT_ELSEWHERE: Rule(turn=Turn.CUSTOMER, summary=_REFUSED, action=_SEND_NEW),
+    "customer": Rule(Turn.CUSTOMER, _REFUSED, action=_CHANGE),
+    OUT_ELSEWHERE: Rule(Turn.CUSTOMER, _REFUSED, action=_SEND_NEW),
     BAD_MEDIA: Rule(
-        turn=Turn.CUSTOMER,
-        summary="Failed: its media could not be read, or have changed.",
+        Turn.CUSTOMER,
+        "Failed: its media could not be read, or have changed.",
         action=replace(_RETRY, says="Make the media reachable at their URLs, then retry it."),
     ),
-    UNSENT: Rule(turn=Turn.CUSTOMER, summary="Failed before anything was sent.", action=_RETRY),
-    OUT_OF_USE: Rule(
-        turn=Turn.OPERATOR, summary="Failed, and {name} was taken out of use since.", action=_ACTIVATE
-    ),
-    Reason.RECONNECT: Rule(
-        turn=Turn.CUSTOMER, summary="Failed, and {name} has to be connected again.", action=RECONNECT
-    ),
+    UNSENT: Rule(Turn.CUSTOMER, "Failed before anything was sent.", action=_RETRY),
+    OUT_OF_USE: Rule(Turn.OPERATOR, "Failed, and {name} was taken out of use since.", action=_ACTIVATE),
+    Reason.RECONNECT: Rule(Turn.CUSTOMER, "Failed, and {name} has to be connected again.", action=RECONNECT),
     SHOWN_LIVE: Rule(
-        turn=Turn.OPERATOR,
-        summary="Failed, but the platform shows it live: it is not sent again.",
+        Turn.OPERATOR,
+        "Failed, but the platform shows it live: it is not sent again.",
         action=Action(
             says="Look at the account and at what arrived.",
             command="slipway delivery show {delivery}",
@@ -272,20 +257,20 @@ _FAILED: Mapping[str, Rule] = {
         ),
     ),
     "platform": Rule(
-        turn=Turn.CUSTOMER,
-        summary="Failed: the platform or a media host had its tries, and none came through.",
+        Turn.CUSTOMER,
+        "Failed: the platform or a media host had its tries, and none came through.",
         action=_RETRY,
     ),
     "us": Rule(
-        turn=Turn.OPERATOR,
-        summary="Failed by a fault of this installation.",
+        Turn.OPERATOR,
+        "Failed by a fault of this installation.",
         action=replace(
             _RETRY, command="slipway dead-letter show {delivery}", says="Look at what failed, then retry it."
         ),
     ),
 }
 _RETRYING = {
-    fault: Rule(turn=turn, summary=f"Not sent: {why}.", next_step="It is tried again.")
+    fault: Rule(turn, f"Not sent: {why}.", "It is tried again.")
     for fault, turn, why in (
         ("customer", Turn.US, "the last try was refused"),
         ("platform", Turn.PLATFORM, "the platform or a media host did not take the last try"),
@@ -294,22 +279,22 @@ _RETRYING = {
 }
 _BLOCKED: Mapping[Reason, Rule] = {
     Reason.RECONNECT: Rule(
-        turn=Turn.CUSTOMER,
-        summary="{name} has to be connected again.",
-        next_step="It goes on when the account is connected.",
-        action=RECONNECT,
+        Turn.CUSTOMER,
+        "{name} has to be connected again.",
+        "It goes on when the account is connected.",
+        RECONNECT,
     ),
     Reason.IS_IT_LIVE: Rule(
-        turn=Turn.OPERATOR,
-        summary="Whether it is live at {name} cannot be found out by asking the platform.",
-        next_step="An operator looks at the account and says so, or that it is not. Nothing is sent before.",
-        action=_DECIDE,
+        Turn.OPERATOR,
+        "Whether it is live at {name} cannot be found out by asking the platform.",
+        "An operator looks at the account and says so, or that it is not. Nothing is sent before.",
+        _DECIDE,
     ),
     Reason.PERSON_NEEDED: Rule(
-        turn=Turn.OPERATOR,
-        summary="It was tried as often or as long as is sensible.",
-        next_step="It goes on when an operator has dealt with the cause and resumes it.",
-        action=_RESUME,
+        Turn.OPERATOR,
+        "It was tried as often or as long as is sensible.",
+        "It goes on when an operator has dealt with the cause and resumes it.",
+        _RESUME,
     ),
 }
 
@@ -319,41 +304,35 @@ _LOST = (
 )
 _LOOKED_AT: Mapping[State, Rule] = {
     State.PREPARING: Rule(
-        turn=Turn.PLATFORM,
-        summary="The platform works on the media; nothing is visible.",
-        next_step="The platform is asked whether it is done.",
+        Turn.PLATFORM,
+        "The platform works on the media; nothing is visible.",
+        "The platform is asked whether it is done.",
     ),
     State.PROCESSING: Rule(
-        turn=Turn.PLATFORM,
-        summary="Sent; the platform works on it: it may be live.",
-        next_step="The platform is asked whether it is live.",
+        Turn.PLATFORM,
+        "Sent; the platform works on it: it may be live.",
+        "The platform is asked whether it is live.",
     ),
     State.UNKNOWN: Rule(
-        turn=Turn.US,
-        summary=_LOST,
-        next_step="The platform is asked whether it is live, if it can be; else an operator decides.",
-        action=_DECIDE_EARLY,
+        Turn.US,
+        _LOST,
+        "The platform is asked whether it is live, if it can be; else an operator decides.",
+        _DECIDE_EARLY,
     ),
 }
 
 RULES: Mapping[tuple[State, Detail], Rule] = {
     (State.ACCEPTED, Hold.CHECKING): Rule(
-        turn=Turn.US,
-        summary="Its media or music are being checked.",
-        next_step="It is scheduled when they are good.",
+        Turn.US, "Its media or music are being checked.", "It is scheduled when they are good."
     ),
     (State.ACCEPTED, SEEN): Rule(
-        turn=Turn.CUSTOMER,
-        summary="Its media could not be checked: {seen}",
-        next_step="They are tried again; it fails if they stay so past its due time.",
-        action=_SHOW,
+        Turn.CUSTOMER,
+        "Its media could not be checked: {seen}",
+        "They are tried again; it fails if they stay so past its due time.",
+        _SHOW,
     ),
-    (State.SCHEDULED, None): Rule(
-        turn=Turn.US, summary="Scheduled.", next_step="It is prepared, and sent when it is due."
-    ),
-    (State.QUEUED, None): Rule(
-        turn=Turn.US, summary="On its way to a worker.", next_step="A worker sends it."
-    ),
+    (State.SCHEDULED, None): Rule(Turn.US, "Scheduled.", "It is prepared, and sent when it is due."),
+    (State.QUEUED, None): Rule(Turn.US, "On its way to a worker.", "A worker sends it."),
     **{
         (state, hold): rule
         for state in (State.SCHEDULED, State.RETRYING, State.QUEUED)
@@ -362,9 +341,7 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
     **{(state, Hold.NEWER_WORKER): _HELD[Hold.NEWER_WORKER] for state in _LOOKED_AT},
     (State.ACCEPTED, Hold.STORAGE): _HELD[Hold.STORAGE],
     **{(State.RETRYING, fault): rule for fault, rule in _RETRYING.items()},
-    (State.PUBLISHING, None): Rule(
-        turn=Turn.US, summary="A worker sends it now.", next_step="The platform's answer settles it."
-    ),
+    (State.PUBLISHING, None): Rule(Turn.US, "A worker sends it now.", "The platform's answer settles it."),
     **{(state, None): rule for state, rule in _LOOKED_AT.items()},
     **{
         (state, Hold.RATE): replace(
@@ -385,12 +362,12 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
     ),
     **{(State.BLOCKED, reason): rule for reason, rule in _BLOCKED.items()},
     (State.BLOCKED, OUT_OF_USE): Rule(
-        turn=Turn.OPERATOR,
-        summary="{name} was taken out of use.",
-        next_step="It goes on when the account is connected and in use again.",
-        action=_ACTIVATE,
+        Turn.OPERATOR,
+        "{name} was taken out of use.",
+        "It goes on when the account is connected and in use again.",
+        _ACTIVATE,
     ),
     **{(State.FAILED, fault): rule for fault, rule in _FAILED.items()},
-    (State.PUBLISHED, None): Rule(turn=None, summary="Live: {url}"),
-    (State.CANCELLED, None): Rule(turn=None, summary="Canceled before anything was sent."),
+    (State.PUBLISHED, None): Rule(None, "Live: {url}"),
+    (State.CANCELLED, None): Rule(None, "Canceled before anything was sent."),
 }

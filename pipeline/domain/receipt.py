@@ -175,17 +175,17 @@ def verify(lines: Iterable[bytes], *, head: Head | None = None, after: Head | No
     numbered = enumerate(lines, 1)
     first = last = None
     for number, line in numbered:
-        found = _read(line, number)
-        if last is None:
-            first = _check_first(found, after, number)
-        else:
-            _check_next(found, last, number, numbered)
-        if head is not None and found.sequence == head.sequence and found.hash != head.hash:
-            raise BrokenChain(
-                Flaw.OTHER_CHAIN,
-                f"receipt {head.sequence} has another hash than the head that was kept",
-                number,
-            )
+        try:
+            found = _read(line)
+            if last is None:
+                first = _check_first(found, after)
+            else:
+                _check_next(found, last, numbered)
+            if head is not None and found.sequence == head.sequence and found.hash != head.hash:
+                why = f"receipt {head.sequence} has another hash than the head that was kept"
+                raise BrokenChain(Flaw.OTHER_CHAIN, why)
+        except BrokenChain as broken:
+            raise BrokenChain(broken.flaw, broken.why, number) from None
         last = found
     if first is None or last is None:
         raise BrokenChain(Flaw.EMPTY, "there is no receipt in it")
@@ -193,65 +193,54 @@ def verify(lines: Iterable[bytes], *, head: Head | None = None, after: Head | No
     return VerifiedChain(workspace=last.workspace, first=first.sequence, head=last.head)
 
 
-def _read(line: bytes, number: int) -> Receipt:
+def _read(line: bytes) -> Receipt:
     if len(line) > MAX_LINE_BYTES:
-        raise BrokenChain(Flaw.ALTERED, "it is longer than any receipt", number)
+        raise BrokenChain(Flaw.ALTERED, "it is longer than any receipt")
     try:
         return read(line)
     except InvalidReceipt as error:
-        raise BrokenChain(Flaw.ALTERED, str(error), number) from None
+        raise BrokenChain(Flaw.ALTERED, str(error)) from None
 
 
-def _check_first(found: Receipt, after: Head | None, number: int) -> Receipt:
+def _check_first(found: Receipt, after: Head | None) -> Receipt:
     expected = after.sequence + 1 if after else found.sequence
     if found.sequence > expected:
-        raise BrokenChain(
-            Flaw.MISSING, f"{_format_range(expected, found.sequence)} should come first", number
-        )
+        raise BrokenChain(Flaw.MISSING, f"{_format_range(expected, found.sequence)} should come first")
     if found.sequence < expected:
-        raise BrokenChain(
-            Flaw.REORDERED, f"it is receipt {found.sequence}, and {expected} should come first", number
-        )
+        why = f"it is receipt {found.sequence}, and {expected} should come first"
+        raise BrokenChain(Flaw.REORDERED, why)
     if after is not None and found.previous != after.hash:
-        raise BrokenChain(
-            Flaw.OTHER_CHAIN, f"it does not follow receipt {after.sequence} as it was kept", number
-        )
+        raise BrokenChain(Flaw.OTHER_CHAIN, f"it does not follow receipt {after.sequence} as it was kept")
     if (found.sequence == 1) != (found.previous is None):
-        raise BrokenChain(Flaw.ALTERED, "a chain's first receipt, and no other, follows nothing", number)
+        raise BrokenChain(Flaw.ALTERED, "a chain's first receipt, and no other, follows nothing")
     return found
 
 
-def _check_next(found: Receipt, last: Receipt, number: int, rest: Iterator[tuple[int, bytes]]) -> None:
+def _check_next(found: Receipt, last: Receipt, rest: Iterator[tuple[int, bytes]]) -> None:
     """Raise BrokenChain unless *found* follows *last*. *rest* is searched to distinguish missing from moved."""
     expected = last.sequence + 1
     if found.workspace != last.workspace:
-        raise BrokenChain(
-            Flaw.OTHER_WORKSPACE, f"it belongs to {found.workspace}, the others to {last.workspace}", number
-        )
+        why = f"it belongs to {found.workspace}, the others to {last.workspace}"
+        raise BrokenChain(Flaw.OTHER_WORKSPACE, why)
     if found.sequence < expected:
-        raise BrokenChain(
-            Flaw.REORDERED, f"it is receipt {found.sequence}, and {expected} should stand here", number
-        )
+        why = f"it is receipt {found.sequence}, and {expected} should stand here"
+        raise BrokenChain(Flaw.REORDERED, why)
     if found.sequence > expected:
         if (place := _find_line(expected, last.workspace, rest)) is not None:
-            raise BrokenChain(
-                Flaw.REORDERED, f"receipt {expected} should stand here, and stands on line {place}", number
-            )
-        raise BrokenChain(
-            Flaw.MISSING, f"{_format_range(expected, found.sequence)} should come before it", number
-        )
+            why = f"receipt {expected} should stand here, and stands on line {place}"
+            raise BrokenChain(Flaw.REORDERED, why)
+        raise BrokenChain(Flaw.MISSING, f"{_format_range(expected, found.sequence)} should come before it")
     if found.previous != last.hash:
         raise BrokenChain(
             Flaw.ALTERED,
             f"it was not written after receipt {last.sequence} as it stands here: one of both was replaced",
-            number,
         )
 
 
 def _find_line(sequence: int, workspace: str, rest: Iterator[tuple[int, bytes]]) -> int | None:
     for number, line in rest:
         try:
-            found = _read(line, number)
+            found = _read(line)
         except BrokenChain:
             continue  # only the first broken line is reported
         if (found.sequence, found.workspace) == (sequence, workspace):

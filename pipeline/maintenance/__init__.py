@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from pipeline.maintenance.erasure import erase_workspaces
 from pipeline.maintenance.expire import expire_audit, expire_files, expire_imports, expire_webhook_events
 from pipeline.maintenance.finish_published import fill_urls, follow_up
-from pipeline.maintenance.index_texts import index_texts
 from pipeline.maintenance.prepare_ahead import recheck_media, refresh_credentials
-from pipeline.maintenance.read_moves import append_receipts, compact_rollups, export_moves
+from pipeline.maintenance.read_moves import append_receipts, compact_rollups, export_moves, index_texts
 from pipeline.maintenance.rescue_expired_leases import (
     redispatch_checks,
     redispatch_imports,

@@ -1,4 +1,7 @@
-"""Read the moves: append receipts, export moves to the consumers of ``pipeline/webhooks``, and compact rollups."""
+"""Read the moves: append receipts, export moves to the consumers of ``pipeline/webhooks``, and compact rollups.
+
+Keep the texts of posts that searches read: of new posts and of edited ones, within seconds.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.counters.counters import compact_deltas
 from pipeline.store.moves import Batch, read_batch, record_pauses, save_batch
+from pipeline.store.posts.texts import save_texts
 from pipeline.store.receipts import add_receipts
 from pipeline.store.rollups.settled_counts import compact
 from pipeline.webhooks import CONSUMERS
@@ -77,3 +81,27 @@ def compact_rollups(context: Context) -> int:
     """Return how many deltas were added."""
     with context.database.begin() as c:
         return compact(c)
+
+
+TEXT_SPAN, MOST_TEXTS = 500, 10_000
+"""Ids of moves per transaction, and per run: other jobs wait in the same queue."""
+
+
+def index_texts(context: Context, *, span: int = TEXT_SPAN, most: int = MOST_TEXTS) -> int:
+    """Return how many texts were saved. Of concurrent runs one works, and the others return at once.
+
+    A run rests after each transaction for as long as it took: the texts of a burst, all at once, would keep requests
+    waiting for a processor.
+    """
+    saved = 0
+    for _ in range(0, most, span):
+        start = time.monotonic()
+        with context.database.begin() as c:
+            done = save_texts(c, span)
+            failpoint("texts.saved")
+        failpoint("texts.committed")
+        saved += done[0] if done else 0
+        if done is None or done[1] <= 0:
+            break
+        time.sleep(time.monotonic() - start)  # the pace of the job, not a wait for something
+    return saved

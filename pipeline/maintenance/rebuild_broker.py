@@ -47,12 +47,19 @@ def rebuild_broker(
     Calls *on_progress* after every batch. Raises BrokerUnreachable.
     """
     deliveries = looks = 0
-    pace = BATCH / per_second
-    for messages in _limit_rate(_list_queued(context), pace):
+    pace, settings = BATCH / per_second, context.settings
+    lease, held = (timedelta(seconds=s) for s in (settings.delay.queued_lease, settings.publish.lease))
+    queued = _list_each_once(
+        context, lambda c, quiet: redispatch_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet)
+    )
+    for messages in _limit_rate(queued, pace):
         _require_sent(context.dispatcher.send_deliveries(messages))
         deliveries += len(messages)
         on_progress(Dispatched(deliveries=deliveries))
-    for messages in _limit_rate(_list_looks(context), pace):
+    lost = _list_each_once(
+        context, lambda c, quiet: redispatch_lost_looks(c, BATCH, lease, claim_lease=held, quiet=quiet)
+    )
+    for messages in _limit_rate(lost, pace):
         _require_sent(context.dispatcher.send_looks(messages))
         looks += len(messages)
         on_progress(Dispatched(deliveries=deliveries, looks=looks))
@@ -65,21 +72,6 @@ def rebuild_broker(
     done = Dispatched(deliveries=deliveries, looks=looks, checks=len(open_ones), released=released)
     on_progress(done)
     return done
-
-
-def _list_queued(context: Context) -> Iterator[list[Message]]:
-    lease = timedelta(seconds=context.settings.delay.queued_lease)
-    return _list_each_once(
-        context, lambda c, quiet: redispatch_lost(c, BATCH, lease, empty=list(PUBLISH), quiet=quiet)
-    )
-
-
-def _list_looks(context: Context) -> Iterator[list[Message]]:
-    lease = timedelta(seconds=context.settings.delay.queued_lease)
-    held = timedelta(seconds=context.settings.publish.lease)
-    return _list_each_once(
-        context, lambda c, quiet: redispatch_lost_looks(c, BATCH, lease, claim_lease=held, quiet=quiet)
-    )
 
 
 def _list_each_once(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from socket import socket
-from typing import Protocol, Self
+from typing import Protocol, Self, TypedDict, Unpack
 
 from certifi import where as trusted_roots
 
@@ -347,6 +347,14 @@ def _parse_strong_etag(header: str) -> str | None:
     return header if _STRONG.fullmatch(header) else None
 
 
+class RangeOptions(TypedDict, total=False):
+    """The options of ``Fetcher.open_range``."""
+
+    etag: str | None
+    seconds: float | None
+    watch: Callable[[], None] | None
+
+
 class Opener(Protocol):
     """Opens ranges of media URLs: the fetcher, or a workspace's reader."""
 
@@ -354,14 +362,5 @@ class Opener(Protocol):
     def policy(self) -> FetchPolicy:
         """The limits of time and size."""
 
-    def open_range(
-        self,
-        url: str,
-        first: int,
-        length: int,
-        *,
-        etag: str | None = None,
-        seconds: float | None = None,
-        watch: Callable[[], None] | None = None,
-    ) -> OpenRange:
+    def open_range(self, url: str, first: int, length: int, **how: Unpack[RangeOptions]) -> OpenRange:
         """As ``Fetcher.open_range``. Raises Refused and Unanswered."""

@@ -12,9 +12,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from pipeline.media.url_policy import Target
@@ -69,24 +69,20 @@ def run_with_timeout(send_request: Callable[[], _T], seconds: float) -> _T:
     """Call a function that has no timeout (getaddrinfo) in a thread. Raises TimeoutError; the thread may end later."""
     if not _LOOKUPS.acquire(timeout=seconds):
         raise TimeoutError("too many look-ups are under way")
-    answers: SimpleQueue[tuple[_T | None, BaseException | None]] = SimpleQueue()
+    answer: Future[_T] = Future()
 
     def run() -> None:
         try:
-            answers.put((send_request(), None))
+            answer.set_result(send_request())
         except BaseException as error:  # noqa: BLE001  raised in the caller's thread below
-            answers.put((None, error))
+            answer.set_exception(error)
         finally:
             _LOOKUPS.release()
 
     threading.Thread(target=run, name="media-lookup", daemon=True).start()
-    try:
-        answer, error = answers.get(timeout=seconds)
-    except Empty:
-        raise TimeoutError("no answer to the look-up in time") from None
-    if error is not None:
-        raise error
-    return answer  # type: ignore[return-value]  # without an error there is an answer
+    if not wait([answer], seconds).done:
+        raise TimeoutError("no answer to the look-up in time")
+    return answer.result()
 
 
 def dial(address: str, port: int, seconds: float) -> socket.socket:
@@ -133,10 +129,10 @@ class _BudgetedReader(io.RawIOBase):
         while True:
             if self._budget.watch is not None:
                 self._budget.watch()
-            wait = min(silent_until - time.monotonic(), self._budget.seconds_left())
-            if wait <= 0:
+            left = min(silent_until - time.monotonic(), self._budget.seconds_left())
+            if left <= 0:
                 raise TimeoutError("the server is silent")
-            self._sock.settimeout(min(wait, WATCH_INTERVAL))
+            self._sock.settimeout(min(left, WATCH_INTERVAL))
             try:
                 return self._sock.recv_into(buffer)
             except TimeoutError:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from threading import Lock
 from typing import Self
 from urllib.parse import urlsplit
@@ -37,12 +38,10 @@ class Transfer:
     """One range of one file on its way. Only the time spent waiting for the source counts. Not thread-safe."""
 
     def __init__(
-        self,
-        transfers: Transfers | None = None,
-        workspace: UUID | None = None,
-        while_waiting: Callable[[], None] | None = None,
+        self, record: Callable[..., None] | None = None, while_waiting: Callable[[], None] | None = None
     ) -> None:
-        self._transfers, self._workspace, self._while_waiting = transfers, workspace, while_waiting
+        """*record*: gets *is_slow* when that changes."""
+        self._record, self._while_waiting = record, while_waiting
         self._waited = 0.0
         self._waiting_since: float | None = None
         self._bytes = 0
@@ -70,10 +69,7 @@ class Transfer:
     def _require_rate(self) -> None:
         waited = self._get_waited()
         is_slow = waited >= SUSPECT_AFTER and self._bytes < SLOWEST * waited
-        if is_slow != self._is_slow:
-            if self._transfers is not None and self._workspace is not None:
-                self._transfers.record(self._workspace, is_slow=is_slow)
-            self._is_slow = is_slow
+        self._set_slow(is_slow=is_slow)
         if waited < WINDOW:
             return
         if is_slow:
@@ -87,9 +83,12 @@ class Transfer:
 
     def close(self) -> None:
         """Stop counting it as slow."""
-        if self._is_slow and self._transfers is not None and self._workspace is not None:
-            self._transfers.record(self._workspace, is_slow=False)
-        self._is_slow = False
+        self._set_slow(is_slow=False)
+
+    def _set_slow(self, *, is_slow: bool) -> None:
+        if is_slow != self._is_slow and self._record is not None:
+            self._record(is_slow=is_slow)  # if it raises, this one was not counted
+        self._is_slow = is_slow
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +119,7 @@ class Transfers:
         """Begin a transfer. Raise Unavailable while the workspace has its share of slow ones."""
         with self._lock:
             self._require_share(workspace)
-        return Transfer(self, workspace, while_waiting)
+        return Transfer(partial(self.record, workspace), while_waiting)
 
     def get_wait(self, workspace: UUID) -> timedelta:
         """Return how long a delivery of this workspace is best put off: zero unless its share is taken."""

@@ -9,15 +9,15 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Unpack
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from adapters.errors import StorageFault
-from pipeline.media.fetch import Fetcher, FetchPolicy, OpenRange
+from pipeline.media.fetch import Fetcher, FetchPolicy, OpenRange, RangeOptions
 from pipeline.media.probe.containers import HEAD_BYTES, sniff
 from pipeline.media.storage import Storage, StorageReader, StorageUnavailable, StorageWriter
 from pipeline.media.url_policy import Refused, parse_target
@@ -236,23 +236,14 @@ class WorkspaceReader:
         """The fetcher's policy."""
         return self.files.fetcher.policy
 
-    def open_range(
-        self,
-        url: str,
-        first: int,
-        length: int,
-        *,
-        etag: str | None = None,
-        seconds: float | None = None,
-        watch: Callable[[], None] | None = None,
-    ) -> OpenRange:
+    def open_range(self, url: str, first: int, length: int, **how: Unpack[RangeOptions]) -> OpenRange:
         """As ``Fetcher.open_range``. A file of another workspace is refused like one that does not exist.
 
         Raises StorageFault if an uploaded file cannot be read now.
         """
         name = self.files.addresses.parse_name(url)
         if name is None:
-            return self.files.fetcher.open_range(url, first, length, etag=etag, seconds=seconds, watch=watch)
+            return self.files.fetcher.open_range(url, first, length, **how)
         if first < 0 or length < 1:
             raise ValueError(f"no such range: {length} bytes from {first}")
         try:

@@ -11,7 +11,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Lock
 from typing import Any, BinaryIO
@@ -178,18 +178,15 @@ def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, dead
     return replace(draft, media=tuple(media))
 
 
+@dataclass(frozen=True, slots=True)
 class _Derivation:
     """One image of a delivery."""
 
-    def __init__(
-        self,
-        context: Context,
-        claimed: ClaimedDelivery,
-        source: Media,
-        rule: ImageRule,
-        plan: Conversion,
-    ) -> None:
-        self.context, self.claimed, self.source, self.rule, self.plan = context, claimed, source, rule, plan
+    context: Context
+    claimed: ClaimedDelivery
+    source: Media
+    rule: ImageRule
+    plan: Conversion
 
     def run(self) -> Media:
         """Return the derived file as media."""
@@ -216,15 +213,12 @@ class _Derivation:
                 return file
             if source is not None:
                 self._make(file, source)
-            else:
-                self._make_from_checked(file, sha256)
+                return self._open(name, sha256)
+            with self._read_source() as (copy, found):
+                if found != sha256:
+                    raise build_media_changed()
+                self._make(file, copy)
             return self._open(name, sha256)
-
-    def _make_from_checked(self, file: File, sha256: str) -> None:
-        with self._read_source() as (source, found):
-            if found != sha256:
-                raise build_media_changed()
-            self._make(file, source)
 
     def _open(self, name: str, sha256: str) -> File:
         with self.context.database.begin() as c:

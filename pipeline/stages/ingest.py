@@ -93,7 +93,7 @@ class BatchIngest:
             return _ingest(self._context, self._caches, batch)
         except Exception as error:  # noqa: BLE001  logged or raised
             _log_or_raise(error, batch)
-        self._caches.clear()
+        self._caches = build_caches(self._context)
         return [None] * len(batch)
 
 
@@ -337,7 +337,8 @@ def store_plans(
     counted = zip(plans, drafts, strict=True) if warn else ()
     days = DailyCounts(context, c, [[*zip(p.accounts, p.dues.values(), d, strict=True)] for p, d in counted])
     gaps = list_gaps(plans) if warn else {}
-    stored, planned, found = store.store_posts(c, posts, _window(context), days.by_account, gaps)
+    window = timedelta(seconds=context.settings.ingest.dedupe_window)
+    stored, planned, found = store.store_posts(c, posts, window, days.by_account, gaps)
     too_full = days.warn(planned)
     alike = warn_of_neighbours_together(plans, posts, stored, found) if warn else {}
     return [
@@ -385,10 +386,6 @@ def _find_winner(context: Context, submission: Submission) -> AcceptedPost:
 
 def _being_stored() -> Refusal:
     return Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
-
-
-def _window(context: Context) -> timedelta:
-    return timedelta(seconds=context.settings.ingest.dedupe_window)
 
 
 def is_statement_error(error: Unreachable) -> bool:

@@ -143,7 +143,7 @@ def await_checks(context: Context, checks: Mapping[int, Check], *, bulk: bool = 
     until = time.monotonic() + context.settings.reachability.wait
     while (
         time.monotonic() < until
-        and any(_is_open(check) for check in checks.values())
+        and any(check.verdict is None and check.seen is None for check in checks.values())
         and dispatcher.is_responsive()
     ):
         time.sleep(POLL_INTERVAL)  # polling only ends the wait early: the committed verdict decides
@@ -229,11 +229,6 @@ def map_check_ids(checks: Mapping[int, Check]) -> dict[int, UUID]:
 def list_undecided(checks: Mapping[int, Check]) -> Sequence[UUID]:
     """Return the ids of the undecided checks."""
     return [check.id for check in checks.values() if check.verdict is None]
-
-
-def _is_open(check: Check) -> bool:
-    """Return True if the check is neither decided nor tried without an answer."""
-    return check.verdict is None and check.seen is None
 
 
 def _build_refusal(position: int, url: str, seen: str | None) -> Refusal:

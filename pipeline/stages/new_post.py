@@ -173,22 +173,40 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         unapproved=caller.author if needs_approval else None,
         checks=media_checks.map_check_ids(plan.checks),
         deliveries=[
-            NewDelivery(
-                id=new_id(),
-                account_id=account.id,
-                platform=account.platform,
-                state=State.SCHEDULED if is_good or plan.is_ready_at(account) else State.ACCEPTED,
-                next_at=next_at(plan.dues[account.id], adapter.capabilities.prepare_lead),
-                inbox_draft=is_inbox_draft(
-                    adapter, request.for_account(account.id).options.get(account.platform)
-                ),
-                due_at=plan.dues[account.id],
-                own=request.own.get(account.id),
-                content=contents[account.id],
+            build_delivery(
+                context,
+                request,
+                account,
+                plan.dues[account.id],
+                contents[account.id],
+                State.SCHEDULED if is_good or plan.is_ready_at(account) else State.ACCEPTED,
             )
             for account in plan.accounts
-            for adapter in [context.adapters[account.platform]]
         ],
+    )
+
+
+def build_delivery(
+    context: Context,
+    content: PostContent,
+    account: AccountRow,
+    due_at: datetime,
+    digest: Content,
+    state: State,
+) -> NewDelivery:
+    """Return the row of one account's part of a post."""
+    adapter = context.adapters[account.platform]
+    section = content.for_account(account.id).options.get(account.platform)
+    return NewDelivery(
+        id=new_id(),
+        account_id=account.id,
+        platform=account.platform,
+        state=state,
+        next_at=next_at(due_at, adapter.capabilities.prepare_lead),
+        inbox_draft=is_inbox_draft(adapter, section),
+        due_at=due_at,
+        own=content.own.get(account.id),
+        content=digest,
     )
 
 
@@ -275,11 +293,6 @@ class IngestCaches:
         checks = self._checks.find(c, links, versions.now)
         return BatchFacts(accounts=accounts, versions=versions, checks=checks)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._accounts.clear()
-        self._checks.clear()
-
 
 def build_caches(context: Context) -> IngestCaches:
     """Return empty caches."""
@@ -299,14 +312,9 @@ class AccountCache:
         changed = [i for i, version in versions.of.items() if self._known.get(i, ("",))[0] != version]
         if changed:
             if len(self._known) + len(changed) > CAPACITY:
-                changed = list(versions.of)
-                self.clear()
+                changed, self._known = list(versions.of), {}
             self._known |= store.find_accounts(c, changed)
         return versions, {i: self._known[i][1] for i in versions.of}
-
-    def clear(self) -> None:
-        """Forget every account."""
-        self._known = {}
 
 
 class CheckCache:
@@ -330,13 +338,9 @@ class CheckCache:
             return found
         read = find_good(c, unknown, self._fresh, self._own)
         if len(self._known) + len(read) > CAPACITY:
-            self.clear()
+            self._known = {}
         self._known |= read
         return found | {link: check for link, (check, _) in read.items()}
-
-    def clear(self) -> None:
-        """Forget every check."""
-        self._known = {}
 
 
 SIZE = 16

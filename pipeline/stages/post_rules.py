@@ -27,6 +27,7 @@ from adapters.contract import (
 )
 from adapters.http import HttpClient
 from adapters.limit import ImageRule
+from adapters.post_options import PostOptions
 from adapters.problems import refuse
 from adapters.words import Words, WritesWords
 from pipeline.domain.account import AccountStatus
@@ -73,33 +74,20 @@ def build_music_resolver(context: Context) -> ResolvesMusic | None:
 
 
 def find_problems(
-    context: Context,
-    content: PostContent,
-    accounts: Iterable[AccountRow],
-    facts: Mapping[int, MediaFacts | None],
-    track: Track | None,
+    context: Context, content: PostContent, accounts: Iterable[AccountRow], checks: Mapping[int, Check]
 ) -> Sequence[AccountProblem]:
-    """Find every problem of this content for these accounts; an unknown media fact counts as within its limit."""
-    return [
-        AccountProblem(account=account, problem=problem)
-        for account in accounts
-        for problem in _find_own_problems(context, content, account, facts, track)
-    ]
+    """Find every problem of this content for these accounts; an unknown media fact counts as within its limit.
 
-
-def _find_own_problems(
-    context: Context,
-    content: PostContent,
-    account: AccountRow,
-    facts: Mapping[int, MediaFacts | None],
-    track: Track | None,
-) -> Iterable[Problem]:
-    """Find the problems of what this account publishes. *facts*: of all media of the post."""
-    own = pick(facts, content.get_base(account.id))
-    found = _find_problems(context, content.for_account(account.id), account, own, track)
-    if account.id not in content.own:
-        return found
-    return [replace(problem, field=content.name_field(account.id, problem.field)) for problem in found]
+    *checks*: of all media of the post.
+    """
+    facts, track = list_media_facts(checks), get_track(checks)
+    found: list[AccountProblem] = []
+    for account in accounts:
+        says, own = content.for_account(account.id), pick(facts, content.get_base(account.id))
+        for problem in _find_problems(context, says, account, own, track):
+            named = replace(problem, field=content.name_field(account.id, problem.field))
+            found.append(AccountProblem(account=account, problem=named))
+    return found
 
 
 def _find_problems(
@@ -293,15 +281,16 @@ def _find_entry_conflicts(
             if platform is not account.platform:
                 name = describe_account(account)
                 yield build_refusal(field, f"{field} is not of the account's platform: it is the {name}.")
-            elif other := next(iter(sorted(sections & _list_excluded(context, platform))), None):
+            elif (model := _get_options(context, platform)) and (others := sections & model.excludes):
+                other = min(others)
                 yield build_refusal(field, f"{platform} and {other} cannot be sent together: make two posts.")
         if own is not None:
             yield from find_media_conflicts(context, content.for_account(account.id), account.platform)
 
 
-def _list_excluded(context: Context, platform: Platform) -> frozenset[Platform]:
+def _get_options(context: Context, platform: Platform) -> type[PostOptions] | None:
     adapter = context.adapters.get(platform)
-    return frozenset() if adapter is None or adapter.post_options is None else adapter.post_options.excludes
+    return None if adapter is None else adapter.post_options
 
 
 def _need_all_accounts(context: Context, content: PostContent) -> list[tuple[str, Platform]]:
@@ -313,8 +302,8 @@ def _need_all_accounts(context: Context, content: PostContent) -> list[tuple[str
 
 
 def _needs_all(context: Context, platform: Platform) -> bool:
-    adapter = context.adapters.get(platform)
-    return adapter is not None and adapter.post_options is not None and adapter.post_options.accounts == "all"
+    model = _get_options(context, platform)
+    return model is not None and model.accounts == "all"
 
 
 def _display_name(context: Context, platform: Platform) -> str:
@@ -327,11 +316,8 @@ def find_media_conflicts(
 ) -> Iterator[Refusal]:
     """Find options that media of this type rule out; *only*: those of this platform."""
     for platform, options in content.options.items():
-        adapter = context.adapters.get(platform)
-        if only not in (None, platform):
-            continue
-        if adapter is not None and adapter.post_options is not None:
-            for conflict in adapter.post_options.find_media_conflicts(options, content.media["type"]):
+        if only in (None, platform) and (model := _get_options(context, platform)):
+            for conflict in model.find_media_conflicts(options, content.media["type"]):
                 yield build_refusal(f"{platform}.{conflict.field}", conflict.message)
 
 
@@ -358,7 +344,7 @@ def refuse_problems(
     checks: Mapping[int, Check],
 ) -> Sequence[AccountProblem]:
     """Return the problems that only warn. Raises Refusal with every problem that blocks the post."""
-    found = find_problems(context, content, accounts, list_media_facts(checks), get_track(checks))
+    found = find_problems(context, content, accounts, checks)
     refused = [m for m in found if is_blocking(context, caller, m)]
     if refused:
         issues = tuple(build_issue((m.problem.field,), m.sentence, "rule") for m in refused)

@@ -97,7 +97,10 @@ def set_times(request: PostRequest, found: Mapping[UUID, datetime]) -> PostReque
     """Return the request with times: of the post where all of its accounts have the same, else of their entries."""
     if set(found) == set(request.account_ids) and len(set(found.values())) == 1 and not request.own:
         return replace(request, auto=None, scheduled_at=next(iter(found.values())))
-    own = {
-        i: replace(request.own.get(i) or OwnContent(), scheduled_at=at, auto=None) for i, at in found.items()
-    }
-    return replace(request, auto=None, own={**request.own, **own})
+    return replace(request, auto=None, own=give_times(request.own, found))
+
+
+def give_times(own: Mapping[UUID, OwnContent], found: Mapping[UUID, datetime]) -> dict[UUID, OwnContent]:
+    """Return the contents of accounts, with times of their own for these."""
+    timed = {i: replace(own.get(i) or OwnContent(), scheduled_at=at, auto=None) for i, at in found.items()}
+    return {**own, **timed}

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
+from pipeline.accounts.refresh import refresh_expired
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
@@ -29,7 +30,6 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import drafts
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline, beat_while_reading, build_heartbeat
-from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
 from pipeline.stages.platform_limits import (
     build_retry_policy,
@@ -38,7 +38,7 @@ from pipeline.stages.platform_limits import (
     is_inbox_draft,
     look_first,
 )
-from pipeline.stages.settle import ClaimLost, refresh_expired
+from pipeline.stages.settle import ClaimLost
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm, disarm, save_checkpoint
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message, claim_batch
@@ -383,16 +383,10 @@ class PublishSlice:
             settlement.keep_late_result(self.context, self.claimed, verdict, armed=self.armed_at is not None)
             return None
         failpoint("publish.settled", self.claimed.id)
-        self._dispatch(verdict, when)
+        settlement.dispatch_next(self.context, self.claimed, verdict, when)
         return verdict
 
     def _get_earliest_due(self, verdict: Verdict) -> datetime | None:
         """Return the due time for a delivery that was prepared early, so that it is not touched before."""
         held_early = verdict.state is State.SCHEDULED and verdict.checkpoint is not None
         return self.claimed.due_at if held_early else None
-
-    def _dispatch(self, verdict: Verdict, when: datetime) -> None:
-        if verdict.state is State.QUEUED:
-            self.context.dispatcher.send_deliveries([Message.of(self.claimed)])
-        elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
-            dispatch_at(self.context, when, verdict.state)

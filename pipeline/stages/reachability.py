@@ -30,11 +30,10 @@ from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.url_policy import Refused, Unanswered
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages import media_checks
 from pipeline.stages.delay import TooLate
 from pipeline.stages.derived_images import is_converted_for_any
-from pipeline.stages.post_request import PostContent
 from pipeline.stages.post_rules import build_music_resolver, find_problems
+from pipeline.stages.replay import read_content
 from pipeline.stages.thumbnails import make_thumbnail
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
@@ -279,17 +278,9 @@ def _schedule_or_fail(
     account: AccountRow,
 ) -> None:
     """Schedule a delivery whose post is valid for its account, else fail it with the adapter's message."""
-    content = PostContent(
-        caption=post.caption,
-        media=post.media,
-        music_url=post.music_url,
-        options=post.options,
-        ai_generated=post.ai_generated,
-        first_comment=post.first_comment,
-        own={} if d.own is None else {d.account_id: d.own},
-    ).for_account(d.account_id)
-    facts, track = media_checks.list_media_facts(d.checks), media_checks.get_track(d.checks)
-    found = find_problems(context, content, [account], facts, track)
+    own = {} if d.own is None else {d.account_id: d.own}
+    content = read_content(post, own).for_account(d.account_id)
+    found = find_problems(context, content, [account], d.checks)
     refused = [m for m in found if m.problem.severity == "refuse"]
     if refused:
         _move(c, post.id, d, State.FAILED, Invalid(" ".join(m.sentence for m in refused)))

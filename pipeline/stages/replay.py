@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.own_content import OwnContent
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time
 from pipeline.runtime.context import Context
 from pipeline.stages.new_post import PostPlan, Submission
@@ -22,6 +23,7 @@ from pipeline.store.idempotency_keys import Claimed, IdempotencyKey, claim, find
 from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.actions import LockedPost
 from pipeline.store.posts.idempotency import OpenPost, Replay
+from pipeline.store.posts.pins import WaitingPost
 
 REUSED = "idempotency_key_reused"
 
@@ -158,15 +160,15 @@ def find_open_warnings(
     """
     found = {}
     for post in store.read_open_posts(c, named):
-        says, name = read_content(post), named[post.id]
+        says, name = read_content(post, post.own), named[post.id]
         found[post.id] = find_warnings(
             context, c, post.id, says, post.accounts, post.dues, post.checks, named=name
         )
     return found
 
 
-def read_content(post: OpenPost | LockedPost) -> PostContent:
-    """Return the content of a stored post as a request has it."""
+def read_content(post: OpenPost | LockedPost | WaitingPost, own: Mapping[UUID, OwnContent]) -> PostContent:
+    """Return the content of a stored post as a request has it. *own*: what single accounts have of their own."""
     return PostContent(
         caption=post.caption,
         media=post.media,
@@ -174,5 +176,5 @@ def read_content(post: OpenPost | LockedPost) -> PostContent:
         options=post.options,
         ai_generated=post.ai_generated,
         first_comment=post.first_comment,
-        own=post.own,
+        own=own,
     )

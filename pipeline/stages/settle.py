@@ -1,8 +1,6 @@
 """Settle a delivery: store a verdict, or keep it as a late result if the claim was lost.
 
 No result is thrown away: a late one is stored with its attempt, and proof that the post is live settles the delivery.
-
-Refresh the credentials of a claimed delivery after its platform reported an expired token.
 """
 
 from __future__ import annotations
@@ -12,21 +10,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Published
-from adapters.errors import Unavailable
 from config.logging import log_event
-from pipeline.accounts import refresh
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import STORAGE
-from pipeline.domain.retry_policy import evaluate_conflict, evaluate_refresh_error
+from pipeline.domain.retry_policy import evaluate_conflict
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.platform_limits import build_retry_policy, build_retry_state
+from pipeline.stages.delay import dispatch_at
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late
 from pipeline.store.deliveries import settle as store
-from pipeline.store.deliveries.claim import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, Message
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.ownership import RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
@@ -77,15 +73,12 @@ def log_verdict(claimed: ClaimedDelivery, verdict: Verdict, when: datetime | Non
     )
 
 
-def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
-    """Refresh, and return the verdict: continue, wait, or block for an operator."""
-    can = context.adapters[claimed.account.platform].capabilities
-
-    def evaluate_outage(error: Unavailable) -> Verdict:
-        state = build_retry_state(claimed, context.settings, can)
-        return evaluate_refresh_error(verdict, error, state, build_retry_policy(context.settings, can))
-
-    return refresh.refresh_expired(context, claimed, verdict, evaluate_outage)
+def dispatch_next(context: Context, claimed: ClaimedDelivery, verdict: Verdict, when: datetime) -> None:
+    """Dispatch what follows a stored verdict: the delivery itself, or the slot of its ``next_at``."""
+    if verdict.state is State.QUEUED:
+        context.dispatcher.send_deliveries([Message.of(claimed)])
+    elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
+        dispatch_at(context, when, verdict.state)
 
 
 def is_batchable(one: Settlement) -> bool:

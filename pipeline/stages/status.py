@@ -19,6 +19,7 @@ from uuid import UUID
 from adapters.contract import Absent, Adapter, Draft, LookResult, Pending, Published, Ready
 from adapters.errors import AdapterError, Permanent, PermissionMissing
 from adapters.listing import Asked, Listing
+from pipeline.accounts.refresh import refresh_expired
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
@@ -29,12 +30,10 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
-from pipeline.stages.delay import dispatch_at
 from pipeline.stages.drafts import build_draft
 from pipeline.stages.platform_limits import build_retry_policy, build_retry_state, may_appear_until
-from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
-from pipeline.store.deliveries.claim import ClaimedDelivery, Message, claim_look, claim_looks
+from pipeline.store.deliveries.claim import ClaimedDelivery, claim_look, claim_looks
 from pipeline.store.deliveries.lease import requeue_looks
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
@@ -237,8 +236,5 @@ def _finish(context: Context, one: Settlement, verdict: Verdict, when: datetime 
         settlement.keep_late_result(context, one.claimed, verdict, armed=False)
         return None
     failpoint("status.settled", one.claimed.id)
-    if verdict.state is State.QUEUED:
-        context.dispatcher.send_deliveries([Message.of(one.claimed)])
-    elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
-        dispatch_at(context, when, verdict.state)
+    settlement.dispatch_next(context, one.claimed, verdict, when)
     return verdict

@@ -15,7 +15,7 @@ from adapters.contract import Platform
 from pipeline.domain.neighbours import Content, Lines, Match, Neighbour, Part, find_nearest
 from pipeline.domain.post import NO_TIME
 from pipeline.runtime.context import Context
-from pipeline.stages.media_checks import get_track, list_media_facts, name_field
+from pipeline.stages.media_checks import name_field
 from pipeline.stages.new_post import PostPlan, digest_contents
 from pipeline.stages.platform_limits import find_daily_quota, find_post_quota, name_counted
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
@@ -44,18 +44,11 @@ def find_warnings(
 
     *dues*: by account; ``named``: as in ``warn_of_neighbours``.
     """
-    facts, track = list_media_facts(checks), get_track(checks)
-    found = [
-        *warn_of_checks(content, checks),
-        *warn_of_problems(find_problems(context, content, accounts, facts, track)),
-    ]
-    found += [
-        w
-        for account in accounts
-        for w in warn_of_account(
-            context, c, account, dues[account.id], content.for_account(account.id).options
-        )
-    ]
+    problems = find_problems(context, content, accounts, checks)
+    found = [*warn_of_checks(content, checks), *warn_of_problems(problems)]
+    for account in accounts:
+        options = content.for_account(account.id).options
+        found += warn_of_account(context, c, account, dues[account.id], options)
     placed = place(post, content, accounts, dues)
     return found + [w for _, w in warn_of_stored(c, placed, named=named)]
 

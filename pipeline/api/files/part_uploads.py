@@ -19,8 +19,16 @@ from pipeline.api.http.dependencies import parse_json
 from pipeline.api.http.validation import validate_body
 from pipeline.api.state import AppState
 from pipeline.media.uploads import UploadIntake
-from pipeline.stages.file_upload import begin_upload, build_gone, finish_upload
-from pipeline.stages.part_upload import begin_part, copy_part, find_resumable, finish_part, remove_parts
+from pipeline.stages.file_upload import (
+    begin_part,
+    begin_upload,
+    build_gone,
+    copy_part,
+    find_resumable,
+    finish_part,
+    finish_upload,
+    remove_parts,
+)
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files import part_uploads as store
 from pipeline.store.files.files import File

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal
 
 Kind = Literal["image", "video", "document"]
 HEAD_BYTES = 64
@@ -132,22 +132,6 @@ def translate_pillow_errors() -> Iterator[None]:
         raise Malformed(str(error)) from None
 
 
-class SeekableFile(Protocol):
-    """The methods of a file that this module uses."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to an offset."""
-        ...
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return ``size`` bytes, fewer only at the end."""
-        ...
-
-    def tell(self) -> int:
-        """Return the offset of the next read."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Box:
     """A box: its type (four letters) and the file offsets of its content."""
@@ -157,7 +141,7 @@ class Box:
     end: int
 
 
-def iter_boxes(file: SeekableFile, start: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
+def iter_boxes(file: IO[bytes], start: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
     """Yield the boxes between two offsets. The last one may claim to end after ``end``."""
     for _ in range(most):
         if end - start < 8:  # noqa: PLR2004  a header is 8 bytes; some writers leave padding
@@ -178,7 +162,7 @@ def iter_boxes(file: SeekableFile, start: int, end: int, most: int = MAX_BOXES) 
         start += size
 
 
-def _find_box(file: SeekableFile, where: Box, *path: bytes) -> Box | None:
+def _find_box(file: IO[bytes], where: Box, *path: bytes) -> Box | None:
     found: Box | None = where
     for name in path:
         if found is None:
@@ -187,13 +171,13 @@ def _find_box(file: SeekableFile, where: Box, *path: bytes) -> Box | None:
     return found
 
 
-def is_cut_short(file: SeekableFile, size: int) -> bool:
+def is_cut_short(file: IO[bytes], size: int) -> bool:
     """Return True if the boxes of an MP4 or MOV claim more bytes than the file has."""
     tops = iter_boxes(file, 0, size, MAX_TOP)
     return any(box.end > size and box.name in (b"moov", b"mdat", b"moof") for box in tops)
 
 
-def list_sideways_tracks(file: SeekableFile, size: int) -> frozenset[int]:
+def list_sideways_tracks(file: IO[bytes], size: int) -> frozenset[int]:
     """Return the ids of the tracks that are shown rotated by 90 or 270 degrees (the matrix of their ``tkhd``)."""
     rotated = set()
     for top in iter_boxes(file, 0, size, MAX_TOP):
@@ -217,12 +201,12 @@ def _parse_track_header(data: bytes) -> tuple[int, bool]:
     return number, abs(a) + abs(d) < abs(b) + abs(c)
 
 
-def _read_box(file: SeekableFile, box: Box, most: int) -> bytes:
+def _read_box(file: IO[bytes], box: Box, most: int) -> bytes:
     file.seek(box.start)
     return file.read(max(0, min(most, box.end - box.start)))
 
 
-def read_heif_size(file: SeekableFile, size: int) -> tuple[int, int] | None:
+def read_heif_size(file: IO[bytes], size: int) -> tuple[int, int] | None:
     """Return width and height of a HEIF's primary image as shown, None if the file does not contain them."""
     whole = Box(b"", 0, size)
     meta = _find_box(file, whole, b"meta")
@@ -302,7 +286,7 @@ class WebPHeader:
     exif: bytes
 
 
-def read_webp(file: SeekableFile, size: int) -> WebPHeader:
+def read_webp(file: IO[bytes], size: int) -> WebPHeader:
     """Return the header of a WebP, lossy, lossless or extended. Raises Malformed for a damaged one."""
     canvas = picture = None
     exif = b""
@@ -320,7 +304,7 @@ def read_webp(file: SeekableFile, size: int) -> WebPHeader:
     return WebPHeader(width=picture[0], height=picture[1], is_animated=False, exif=exif)
 
 
-def _list_chunks(file: SeekableFile, size: int) -> Iterator[tuple[bytes, int, bytes]]:
+def _list_chunks(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int, bytes]]:
     """Yield each chunk's name, length and first bytes, ten at most. The file then stands behind those."""
     file.seek(0)
     end = min(size, 8 + int.from_bytes(file.read(12)[4:8], "little"))

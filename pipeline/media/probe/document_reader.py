@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from functools import cache
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from pipeline.media.probe.containers import Malformed, SeekableFile
+from pipeline.media.probe.containers import Malformed
 
 _CODECS = ("gbk", "latin-1", "utf-16", "utf-16-be")
 """Codecs of names and texts, which Python imports on first use."""
@@ -38,17 +38,17 @@ def load_pypdf() -> Any:
     return pypdf
 
 
-def _is_locked(file: SeekableFile) -> bool:
+def _is_locked(file: IO[bytes]) -> bool:
     """Return True if the end of a file that could not be read says that it is encrypted."""
     file.seek(0, 2)
     file.seek(max(0, file.tell() - _END))
     return b"/Encrypt" in file.read(_END)
 
 
-def count_pages(file: SeekableFile, pypdf: Any) -> dict[str, Any]:
+def count_pages(file: IO[bytes], pypdf: Any) -> dict[str, Any]:
     """Return the pages of a PDF, or ``error``. Raises Malformed, MemoryError, and OSError of a system call."""
     try:
-        reader = pypdf.PdfReader(cast("IO[bytes]", file))
+        reader = pypdf.PdfReader(file)
         if reader.is_encrypted:
             return {"error": "encrypted"}
         pages = len(reader.pages)

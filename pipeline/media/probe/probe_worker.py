@@ -7,6 +7,7 @@ of the file, no network and no other file.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from pipeline.domain.media_fitting import CMYK
 from pipeline.media.probe.containers import (
@@ -64,61 +65,44 @@ _MAY_MOVE = frozenset({"GIF", "PNG", "AVIF"})
 """Formats of animations that Pillow opens; a JPEG of several pictures (MPO) is none."""
 
 
-class RangeFile:
-    """A seekable file object over the pipe, for FFmpeg and Pillow."""
+class _Ranges(io.RawIOBase):
+    """Ranges of the file, each requested through the pipe."""
 
     def __init__(self, size: int, read_range: Callable[[int, int], bytes]) -> None:
         self._size, self._read_range, self._position = size, read_range, 0
-        self._ahead, self._ahead_at = b"", 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return ``size`` bytes, fewer only at the end of the file."""
-        rest = max(0, self._size - self._position)
-        missing = rest if size < 0 else min(size, rest)
-        if 0 < missing <= _READ_AHEAD:
-            return self._read_ahead(missing)
-        pieces = []
-        while missing:
-            data = self._read_range(self._position, min(missing, MAX_READ))
-            if not data:
-                break
-            pieces.append(data)
-            self._position += len(data)
-            missing -= len(data)
-        return b"".join(pieces)
-
-    def _read_ahead(self, length: int) -> bytes:
-        """Read a few bytes and keep the ones around them: millions of small reads would cost the worker more."""
-        data = b""
-        while len(data) < length:
-            start = self._position - self._position % _READ_AHEAD
-            if start != self._ahead_at or not self._ahead:
-                self._ahead = self._read_range(start, min(_READ_AHEAD, self._size - start))
-                self._ahead_at = start
-            first = self._position - start
-            piece = self._ahead[first : first + length - len(data)]
-            if not piece:
-                break
-            data += piece
-            self._position += len(piece)
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to an offset, as io.IOBase.seek."""
-        self._position = max(0, offset + (0, self._position, self._size)[whence])
-        return self._position
-
-    def tell(self) -> int:
-        """Return the offset of the next read."""
-        return self._position
 
     def readable(self) -> bool:
-        """Return True: FFmpeg asks before it reads."""
         return True
 
     def seekable(self) -> bool:
-        """Return True: FFmpeg asks before it seeks."""
         return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = max(0, offset + (0, self._position, self._size)[whence])
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:  # WriteableBuffer is known to typeshed only
+        length = min(len(buffer), self._size - self._position, MAX_READ)
+        data = self._read_range(self._position, length) if length > 0 else b""
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+class RangeFile(io.BufferedReader):
+    """A seekable file object over the pipe, for FFmpeg and Pillow.
+
+    It reads some bytes ahead: millions of small reads would cost the worker more.
+    """
+
+    def __init__(self, size: int, read_range: Callable[[int, int], bytes]) -> None:
+        super().__init__(_Ranges(size, read_range), _READ_AHEAD)
+        self._size = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return ``size`` bytes, fewer only at the end of the file: no more is allocated than there is."""
+        rest = max(0, self._size - self.tell())
+        return super().read(rest if size is None or size < 0 else min(size, rest))
 
 
 class Pipe:
@@ -266,7 +250,7 @@ def _select_reader(job: Mapping[str, Any], pipe: Pipe) -> Callable[[RangeFile], 
     if job["reader"] == "convert":
         from pipeline.media.probe.convert_image import convert  # noqa: PLC0415
 
-        return lambda file: _send_converted(pipe, convert(job, cast("IO[bytes]", file)))
+        return lambda file: _send_converted(pipe, convert(job, file))
     if job["reader"] == "frame":
         from pipeline.media.probe.video_reader import take_frame  # noqa: PLC0415
 

@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
-from pipeline.media.probe.containers import Malformed, SeekableFile
+from pipeline.media.probe.containers import Malformed
 from pipeline.media.probe.video_index import OverLimit, check_limit
 
 _PIECE = 64 * 1024
@@ -39,7 +39,7 @@ def load_calamine() -> Any:
 
 
 def read_sheet(
-    job: Mapping[str, Any], file: SeekableFile, send: Callable[[bytes], None], calamine: Any
+    job: Mapping[str, Any], file: IO[bytes], send: Callable[[bytes], None], calamine: Any
 ) -> dict[str, Any]:
     """Send the rows that are not blank, as ``[row, "cell", …]``. Return ``error`` if the sheet cannot be read.
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import IO
 
-from pipeline.media.probe.containers import Box, SeekableFile, iter_boxes
+from pipeline.media.probe.containers import Box, iter_boxes
 
 MAX_SAMPLES = 3_500_000
 """Samples (frames of picture and sound) of all tracks: 12 hours at 30 frames a second, with sound at 48 kHz."""
@@ -45,7 +46,7 @@ def check_limit(error: str, found: int, limit: int) -> None:
         raise OverLimit(error, found, limit)
 
 
-def estimate_memory(demuxer: str, file: SeekableFile, size: int) -> int:
+def estimate_memory(demuxer: str, file: IO[bytes], size: int) -> int:
     """Return the bytes that FFmpeg allocates for the index, at most. Raises OverLimit."""
     return {"mov": _measure_iso, "matroska": _measure_matroska, "avi": _measure_avi}[demuxer](file, size)
 
@@ -78,7 +79,7 @@ _ENTRIES: Mapping[bytes, _Table] = {
 class _IsoIndex:
     """The tables of a file, added up as they are found."""
 
-    def __init__(self, file: SeekableFile, size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._size = file, size
         self._boxes = self._depth = self.samples = 0
         self.entries: dict[bytes, int] = dict.fromkeys(_ENTRIES, 0)
@@ -118,7 +119,7 @@ class _IsoIndex:
         return int.from_bytes(data[at : at + table.wide], "big")
 
 
-def _measure_iso(file: SeekableFile, size: int) -> int:
+def _measure_iso(file: IO[bytes], size: int) -> int:
     index = _IsoIndex(file, size)
     until = size
     for box in iter_boxes(file, 0, size, MAX_INDEX_BOXES + 1):
@@ -147,7 +148,7 @@ class _Element:
     end: int
 
 
-def _read_element(file: SeekableFile, at: int, end: int) -> _Element | None:
+def _read_element(file: IO[bytes], at: int, end: int) -> _Element | None:
     """Return the element at an offset, None if there is none. One of unknown size reaches to ``end``."""
     file.seek(at)
     data = file.read(min(12, end - at))
@@ -169,7 +170,7 @@ def _measure_number(first: bytes, most: int) -> int:
     return length if 1 <= length <= most else 0
 
 
-def _iter_elements(file: SeekableFile, start: int, end: int) -> Iterator[_Element]:
+def _iter_elements(file: IO[bytes], start: int, end: int) -> Iterator[_Element]:
     for n in range(MAX_INDEX_BOXES + 1):
         check_limit("too_many_boxes", n, MAX_INDEX_BOXES)
         element = _read_element(file, start, end) if start < end else None
@@ -179,7 +180,7 @@ def _iter_elements(file: SeekableFile, start: int, end: int) -> Iterator[_Elemen
         start = element.end
 
 
-def _measure_matroska(file: SeekableFile, size: int) -> int:
+def _measure_matroska(file: IO[bytes], size: int) -> int:
     segment = next((found for found in _iter_elements(file, 0, size) if found.id == _SEGMENT), None)
     if segment is None:
         return 0
@@ -200,7 +201,7 @@ def _measure_matroska(file: SeekableFile, size: int) -> int:
     return rest * _AMPLIFICATION + attached * 2
 
 
-def _list_seek_positions(file: SeekableFile, head: _Element) -> list[int]:
+def _list_seek_positions(file: IO[bytes], head: _Element) -> list[int]:
     positions = []
     for seek in _iter_elements(file, head.start, head.end):
         if seek.id != _SEEK:
@@ -215,7 +216,7 @@ def _list_seek_positions(file: SeekableFile, head: _Element) -> list[int]:
 # --- AVI (AVI RIFF File Reference, OpenDML AVI File Format Extensions) ------------------------------------------------
 
 
-def _measure_avi(file: SeekableFile, size: int) -> int:
+def _measure_avi(file: IO[bytes], size: int) -> int:
     """Add up the old index (``idx1``) and the entries that the OpenDML index of each stream (``indx``) lists."""
     entries = 0
     for name, start, end in _iter_chunks(file, 12, size):
@@ -231,7 +232,7 @@ def _measure_avi(file: SeekableFile, size: int) -> int:
     return entries * SAMPLE_COST
 
 
-def _iter_chunks(file: SeekableFile, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _iter_chunks(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start and end of the chunks between two offsets, with the name of the list for a list."""
     for n in range(MAX_INDEX_BOXES + 1):
         check_limit("too_many_boxes", n, MAX_INDEX_BOXES)
@@ -247,7 +248,7 @@ def _iter_chunks(file: SeekableFile, start: int, end: int) -> Iterator[tuple[byt
         start += 8 + length + length % 2
 
 
-def _count_stream(file: SeekableFile, start: int, end: int) -> int:
+def _count_stream(file: IO[bytes], start: int, end: int) -> int:
     """Return the entries of the OpenDML index of a stream: of the index chunks that it lists, or its own."""
     total = 0
     for name, at, _ in _iter_chunks(file, start, end):
@@ -266,7 +267,7 @@ def _count_stream(file: SeekableFile, start: int, end: int) -> int:
     return total
 
 
-def _read_index_header(file: SeekableFile, at: int) -> tuple[bool, int]:
+def _read_index_header(file: IO[bytes], at: int) -> tuple[bool, int]:
     """Return whether an index lists other indexes, and the number of its entries."""
     file.seek(at)
     data = file.read(8)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
-from pipeline.media.probe.containers import Malformed, SeekableFile
+from pipeline.media.probe.containers import Malformed
 from pipeline.media.probe.convert_image import encode
 from pipeline.media.probe.video_index import OverLimit
 
@@ -23,7 +23,7 @@ _DEMUXERS = {"mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm", "avi
 
 
 @contextmanager
-def open_video(demuxer: str, file: SeekableFile, av: Any) -> Iterator[tuple[Any, Any]]:
+def open_video(demuxer: str, file: IO[bytes], av: Any) -> Iterator[tuple[Any, Any]]:
     """Open a video, and yield its container with its first stream of pictures.
 
     The demuxer is given, and nothing that the file refers to is opened. Raises Malformed for a damaged video, OverLimit
@@ -71,7 +71,7 @@ CONTRAST = 48
 """Difference between the lightest and the darkest grey, of 255, at which a frame is good."""
 
 
-def take_frame(job: Mapping[str, Any], file: SeekableFile, av: Any) -> bytes:
+def take_frame(job: Mapping[str, Any], file: IO[bytes], av: Any) -> bytes:
     """Return a frame as the job's ``encoding``, in its size. Raises Malformed if none can be decoded."""
     until = time.process_time() + SEARCH_SECONDS
     best, most = None, -1

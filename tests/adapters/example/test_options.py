@@ -104,7 +104,7 @@ def test_the_adapter_judges_it(context: Any, monkeypatch: pytest.MonkeyPatch) ->
         return ()
 
     monkeypatch.setattr(Mammoth, "problems", note)
-    assert post_rules.find_problems(context, read(mammoth=SECTION), [account(MAMMOTH)], {}, None) == []
+    assert post_rules.find_problems(context, read(mammoth=SECTION), [account(MAMMOTH)], {}) == []
     assert seen == [SECTION]
 
 

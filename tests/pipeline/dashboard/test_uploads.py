@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, expect
 from pipeline.domain.account import Role
 from pipeline.maintenance.expire import expire_files
 from pipeline.runtime.context import Context
-from pipeline.stages.part_upload import PART_BYTES
+from pipeline.stages.file_upload import PART_BYTES
 from pipeline.store.database import read_number, row, rows
 from tests.chaos.proxy import Proxy, ProxyServer
 from tests.pipeline.api.running_server import Server, Tenant, serving, until

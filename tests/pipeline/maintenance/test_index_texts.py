@@ -14,7 +14,7 @@ from pipeline.actions.cancel_delete_retry import delete
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import State
-from pipeline.maintenance.index_texts import index_texts
+from pipeline.maintenance.read_moves import index_texts
 from pipeline.store.database import require_row, row, rows
 from pipeline.store.deliveries import queue
 from pipeline.store.deliveries.queue import Within

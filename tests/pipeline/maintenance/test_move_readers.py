@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
-from pipeline.maintenance.index_texts import index_texts
-from pipeline.maintenance.read_moves import append_receipts, export_moves
+from pipeline.maintenance.read_moves import append_receipts, export_moves, index_texts
 from pipeline.runtime.context import Context
 from pipeline.store import moves, receipts
 from pipeline.store.database import read_number, row

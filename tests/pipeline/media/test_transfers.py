@@ -111,7 +111,7 @@ def test_a_transfer_that_becomes_slow_beyond_the_share_ends_at_once(
         first.join(0.01)
     assert not failed, "the second is within the share"
     with pytest.raises(Unavailable, match="2 other files"):
-        _wait_for_nothing(Transfer(transfers, workspace))
+        _wait_for_nothing(Transfer(partial(transfers.record, workspace)))
 
 
 def test_a_transfer_that_ends_is_no_longer_counted(stream: Callable[..., Stream], workspace: UUID) -> None:
