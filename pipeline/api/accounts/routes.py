@@ -131,19 +131,9 @@ class Account(ResponseModel):
         cls, one: AccountStanding, workspace: UUID | None, abilities: AccountAbilities | None
     ) -> Self:
         """Return the account as a key with this scope sees it."""
-        row = one.account
-        return cls(
-            id=row.id,
-            platform=row.platform,
-            type="byo",
-            username=row.username,
-            display_name=row.display_name,
-            status=row.status,
-            workspace_id=workspace,
-            health=one.health,
-            grant_ends_at=one.ends_at,
-            capabilities=None if abilities is None else AccountCapabilities.from_abilities(abilities),
-        )
+        shown = None if abilities is None else AccountCapabilities.from_abilities(abilities)
+        more = {"type": "byo", "workspace_id": workspace, "grant_ends_at": one.ends_at}
+        return cls.from_rows(one, one.account, **more, capabilities=shown)
 
 
 class AccountList(KeyScope):

@@ -156,16 +156,7 @@ class StoredFile(ResponseModel):
     @classmethod
     def from_file(cls, file: File) -> Self:
         """Return a file whose upload is complete."""
-        return cls.model_validate(
-            {
-                "id": file.id,
-                "url": file.url,
-                "contentType": file.content_type,
-                "filename": file.filename,
-                "size": file.size,
-                "createdAt": file.created_at,
-            }
-        )
+        return cls.from_rows(file, contentType=file.content_type, createdAt=file.created_at)
 
 
 class FilePage(ResponseModel):

@@ -67,8 +67,7 @@ async def list_imports(call: Reader, query: ListQuery) -> SuccessResponse[Import
 async def list_import_presets(call: Reader) -> SuccessResponse[ColumnPresets]:
     """List what the headers of files call our columns: by products, and as the workspace keeps it."""
     found = await call.read(list_presets, call.caller.workspace_id)
-    shown = [ColumnPreset(name=p.name, columns=dict(p.columns), source=p.source) for p in found]
-    return success("Presets retrieved", ColumnPresets(presets=shown))
+    return success("Presets retrieved", ColumnPresets(presets=[*map(ColumnPreset.model_validate, found)]))
 
 
 @routes.add("GET", "/{import_id:import}", "The import.")

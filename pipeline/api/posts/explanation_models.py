@@ -162,22 +162,12 @@ class AccountExplanation(ResponseModel):
     @classmethod
     def from_explained(cls, one: ExplainedDelivery, state: AccountState, rights: Collection[Right]) -> Self:
         """Return the explanation for a key with *rights*; *state* is the account's state in the post."""
-        words = one.explanation
-        shared = {
-            name: getattr(state, name) for name in AccountState.model_fields if name in cls.model_fields
-        }
-        return cls.model_validate(
-            {
-                **shared,
-                "delivery_id": one.view.id,
-                "turn": words.turn,
-                "summary": words.summary,
-                "since": words.since,
-                "next_step": words.next_step,
-                "next_at": words.next_at,
-                "action": NextAction.for_key(words.action, rights),
-                "evidence": ExplanationEvidence.from_explained(one),
-            }
+        return cls.from_rows(
+            one.explanation,
+            state,
+            delivery_id=one.view.id,
+            action=NextAction.for_key(one.explanation.action, rights),
+            evidence=ExplanationEvidence.from_explained(one),
         )
 
 
@@ -194,9 +184,5 @@ class PostExplanation(ResponseModel):
         """Return the explanation of a post for a key with these rights."""
         post = Post.from_view(found.post)
         pairs = zip(found.deliveries, post.accounts.states, strict=True)
-        return cls(
-            id=post.id,
-            status=post.status,
-            scheduled_at=post.scheduled_at,
-            accounts=[AccountExplanation.from_explained(one, state, rights) for one, state in pairs],
-        )
+        accounts = [AccountExplanation.from_explained(one, state, rights) for one, state in pairs]
+        return cls.from_rows(post, accounts=accounts)

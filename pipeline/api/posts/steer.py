@@ -204,25 +204,10 @@ class SteeringJobModel(ResponseModel):
     @classmethod
     def from_job(cls, job: SteeringJob) -> Self:
         """Return the job as the API shows it."""
-        names = (
-            "id",
-            "counted",
-            "selected",
-            "done",
-            "skipped",
-            "error",
-            "created_at",
-            "ended_at",
-            "waits_for",
-        )
         chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
         if "state" in chosen:
             chosen["state"] = to_public(chosen["state"])
-        return cls.model_validate(
-            {name: getattr(job, name) for name in names}
-            | {"verb": str(job.verb), "state": str(job.state), "held_for": job.held_for}
-            | {"filter": chosen, "arguments": job.arguments.to_dict()}
-        )
+        return cls.from_rows(job, filter=chosen, arguments=job.arguments.to_dict())
 
 
 class SteeringJobs(ResponseModel):
@@ -242,17 +227,10 @@ class SteeringAnswer(ResponseModel):
     @classmethod
     def from_counted(cls, found: Counted) -> Self:
         """Return the answer as the API shows it."""
-        count = found.count
-        states = {to_public(state): n for state, n in count.states.items()}
-        return cls(
-            count=SteeringCount(
-                deliveries=count.deliveries,
-                posts=count.posts,
-                states=states,
-            ),
-            token=found.token,
-            job=None if found.job is None else SteeringJobModel.from_job(found.job),
-        )
+        states = {to_public(state): n for state, n in found.count.states.items()}
+        count = SteeringCount.from_rows(found.count, states=states)
+        job = None if found.job is None else SteeringJobModel.from_job(found.job)
+        return cls(count=count, token=found.token, job=job)
 
 
 class SteeringReceipt(ResponseModel):
