@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from pipeline.api.files.routes import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import ReleasingStream, matches
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import Operation, error_responses, header_parameter, path_parameter
+from pipeline.api.openapi.operation import Routes, header_parameter, path_parameter
 from pipeline.api.state import AppState, FileTransfers, get_app_state
 from pipeline.media.storage import StorageReader, StorageUnavailable
 from pipeline.media.uploads import ENDINGS, PATH, compute_etag
@@ -34,15 +33,40 @@ _UNSAFE_IN_FILENAME = re.compile(r'[\x00-\x1f\x7f/\\"]')
 _PARTIAL, _UNSATISFIABLE = 206, 416
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _ByteRange:
-    """A range of bytes of a stored object."""
+routes = Routes(tag=FILES, path="", base="")
+_TEXT = {"type": "string"}
+_CONTENT: dict[str, Any] = {
+    "headers": {name: {"schema": _TEXT} for name in ("ETag", "Accept-Ranges", "Content-Disposition")},
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*ENDINGS, BYTES)},
+}
 
-    object: str
-    first: int
-    length: int
 
-
+@routes.add(
+    "GET",
+    f"{PATH}{{name}}",
+    "The file.",
+    "range_not_satisfiable",
+    "internal_error",
+    "unavailable",
+    meanings={
+        "not_found": "there is no such file",
+        "rate_limited": "too many downloads of the workspace are in progress",
+    },
+    response_class=Response,
+    needs_key=False,
+    parameters=[
+        path_parameter("name", _TEXT),
+        *(header_parameter(name, _TEXT) for name in ("Range", "If-Range", "If-None-Match")),
+    ],
+    responses={
+        200: {
+            "description": f"The file as its own type, or as {BYTES} if just that is accepted.",
+            **_CONTENT,
+        },
+        206: {"description": "The requested range.", **_CONTENT},
+        304: {"description": "The client has the file already (If-None-Match)."},
+    },
+)
 async def get_file(request: Request) -> Response:
     """Return a file, or a range of its bytes."""
     app_state = get_app_state(request)
@@ -70,23 +94,22 @@ async def get_file(request: Request) -> Response:
         headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    byte_range = _ByteRange(object=file.object, first=first, length=last - first + 1)
-    return await _stream(app_state, file, byte_range, status, headers)
+    begin = partial(app_state.context.files.storage.open, file.object, first, last - first + 1)
+    return await _stream(app_state.file_transfers, file, begin, status, headers)
 
 
 async def _stream(
-    app_state: AppState, file: File, byte_range: _ByteRange, status: int, headers: Mapping[str, str]
+    transfers: FileTransfers,
+    file: File,
+    begin: Callable[[], StorageReader],
+    status: int,
+    headers: Mapping[str, str],
 ) -> Response:
     """Read the first chunk before the response starts, so that a storage failure is still answered with 503."""
-    transfers = app_state.file_transfers
     transfers.downloads.acquire(file.workspace_id)
     part: StorageReader | None = None
     try:
-        part = await transfers.bulkhead.run(
-            partial(
-                app_state.context.files.storage.open, byte_range.object, byte_range.first, byte_range.length
-            )
-        )
+        part = await transfers.bulkhead.run(begin)
         start = await transfers.bulkhead.run(partial(part.read, CHUNK))
     except BaseException as error:
         transfers.downloads.release(file.workspace_id)
@@ -156,42 +179,3 @@ def _parse_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int,
     if last and int(last) < int(first):
         return whole
     return None if int(first) >= size else (int(first), min(int(last or size - 1), size - 1))
-
-
-_TEXT = {"type": "string"}
-_CONTENT: dict[str, Any] = {
-    "headers": {name: {"schema": _TEXT} for name in ("ETag", "Accept-Ranges", "Content-Disposition")},
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*ENDINGS, BYTES)},
-}
-
-OPERATIONS = (
-    Operation(
-        id="getFile",
-        method="GET",
-        path=f"{PATH}{{name}}",
-        handler=get_file,
-        tag=FILES,
-        returns="The file.",
-        response_class=Response,
-        needs_key=False,
-        parameters=[
-            path_parameter("name", _TEXT),
-            *(header_parameter(name, _TEXT) for name in ("Range", "If-Range", "If-None-Match")),
-        ],
-        responses={
-            200: {
-                "description": f"The file as its own type, or as {BYTES} if just that is accepted.",
-                **_CONTENT,
-            },
-            206: {"description": "The requested range.", **_CONTENT},
-            304: {"description": "The client has the file already (If-None-Match)."},
-        },
-        errors=error_responses(
-            "range_not_satisfiable",
-            "internal_error",
-            "unavailable",
-            not_found="there is no such file",
-            rate_limited="too many downloads of the workspace are in progress",
-        ),
-    ),
-)

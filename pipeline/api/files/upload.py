@@ -22,13 +22,7 @@ from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.validation import validate_body
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import (
-    PARTNER_API,
-    Operation,
-    error_responses,
-    path_parameter,
-    query_parameter,
-)
+from pipeline.api.openapi.operation import Routes, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
 from pipeline.media.probe.containers import HEAD_BYTES
@@ -58,6 +52,39 @@ MAX_PAUSE = 30.0
 """Seconds a client may pause while it sends."""
 
 
+routes = Routes(tag=FILES, path="/files")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@routes.add(
+    "PUT",
+    "/{file_id}/content",
+    "The file is stored; also for the same bytes sent again.",
+    "invalid_upload_url",
+    "request_timeout",
+    "file_immutable",
+    "internal_error",
+    meanings={
+        "validation_failed": "the file is empty, incomplete, or a part of one",
+        "not_found": "there is no such upload, or it has ended",
+        "payload_too_large": "the file exceeds the size limit or what is left of the quota",
+        "unsupported_media_type": "Content-Type or the bytes are not of the declared type",
+        "rate_limited": "too many uploads of the workspace are in progress",
+        "unavailable": "storage or database is unreachable, or the server is overloaded",
+    },
+    needs_key=False,
+    request_body={
+        "required": True,
+        "description": "The bytes of the file. The Content-Type may also be the type that the URL names.",
+        "content": {BYTES: _BINARY},
+    },
+    parameters=[
+        path_parameter("file_id", {"type": "string", "format": "uuid"}),
+        query_parameter("type", {"$ref": "#/components/schemas/ContentType"}, required=True),
+        query_parameter("expires", {"type": "integer"}, required=True),
+        query_parameter("signature", {"type": "string"}, required=True),
+    ],
+)
 async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     """Receive the bytes of a file. No key is needed: the URL is signed for one file, type and time."""
     app_state = get_app_state(request)
@@ -220,40 +247,3 @@ def _unavailable(error: Exception) -> HttpRefusal:
     return HttpRefusal(
         503, "unavailable", f"The file could not be stored: {error}. Send it again in a few seconds."
     )
-
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-OPERATIONS = (
-    Operation(
-        id="putFile",
-        method="PUT",
-        path=f"{PARTNER_API}/files/{{file_id}}/content",
-        handler=put_file,
-        tag=FILES,
-        returns="The file is stored; also for the same bytes sent again.",
-        needs_key=False,
-        request_body={
-            "required": True,
-            "description": "The bytes of the file. The Content-Type may also be the type that the URL names.",
-            "content": {BYTES: _BINARY},
-        },
-        parameters=[
-            path_parameter("file_id", {"type": "string", "format": "uuid"}),
-            query_parameter("type", {"$ref": "#/components/schemas/ContentType"}, required=True),
-            query_parameter("expires", {"type": "integer"}, required=True),
-            query_parameter("signature", {"type": "string"}, required=True),
-        ],
-        errors=error_responses(
-            "invalid_upload_url",
-            "request_timeout",
-            "file_immutable",
-            "internal_error",
-            validation_failed="the file is empty, incomplete, or a part of one",
-            not_found="there is no such upload, or it has ended",
-            payload_too_large="the file exceeds the size limit or what is left of the quota",
-            unsupported_media_type="Content-Type or the bytes are not of the declared type",
-            rate_limited="too many uploads of the workspace are in progress",
-            unavailable="storage or database is unreachable, or the server is overloaded",
-        ),
-    ),
-)

@@ -26,7 +26,7 @@ from pipeline.api.http.body import read_body, require_json
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.http.response_models import DataT
-from pipeline.api.http.validation import Body, Query, build_invalid_payload, read_query, validate_body
+from pipeline.api.http.validation import Body, Query, build_invalid_payload, validate_body
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor
@@ -54,10 +54,6 @@ class Call:
         """Return what *work* reads with a connection, on the threads of reads."""
         run = partial(_connect, self.app_state, work, *arguments, **more)
         return await self.app_state.read_bulkhead.run(run, self.caller.key_id)
-
-    async def read_json(self) -> Any:
-        """Return the parsed body; an empty one is an object without keys."""
-        return parse_json_or_empty(await read_json_body(self.request, self.caller.key_id))
 
     async def act(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
         """Run an action of the caller, which opens its own transactions, on the threads of actions."""
@@ -185,6 +181,23 @@ def path_id(name: str, refuse: Callable[[], Exception]) -> Any:
 # --- bodies ----------------------------------------------------------------------------------------------------------
 
 
+async def _read_raw(request: Request) -> bytes:
+    caller: Caller | None = request.state.caller
+    return await read_json_body(request, caller.key_id if caller else None)
+
+
+RawBody = Annotated[bytes, Depends(_read_raw)]
+"""A JSON body before it is parsed; it stands after the right."""
+
+
+async def _charge(request: Request) -> None:
+    await get_app_state(request).charge_rate_limit(request, request.state.caller)
+
+
+Charge = Annotated[None, Depends(_charge)]
+"""One post counts against the key's limits, whatever becomes of it; it stands where the request may be refused 429."""
+
+
 async def read_json_body(request: Request, key: UUID | None, max_size: int | None = None) -> bytes:
     """Return the body before it is parsed. Raises Refusal 408, 413, 415, and 429 or 503 as ``BodyBudget`` does.
 
@@ -269,10 +282,8 @@ def _reader_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
 
     async def read(request: Request) -> Body:
         if issubclass(model, Query):
-            return read_query(model, request.scope["query_string"])
-        caller: Caller | None = request.state.caller
-        raw = await read_json_body(request, caller.key_id if caller else None)
-        request.state.body = validate_body(model, parse_json_or_empty(raw))
+            return model.read(request.scope["query_string"])
+        request.state.body = validate_body(model, parse_json_or_empty(await _read_raw(request)))
         return request.state.body  # type: ignore[no-any-return]
 
     return read

@@ -81,8 +81,8 @@ class ResponseModel(BaseModel):
     @classmethod
     def from_rows(cls, *rows: Any, **more: Any) -> Self:
         """Return the model of *rows*: each field is in *more*, or of the first row that has one of its name."""
-        for name in cls.model_fields.keys() - more.keys():
-            for row in rows:
+        for name in cls.model_fields:
+            for row in rows if name not in more else ():
                 if (value := getattr(row, name, _ABSENT)) is not _ABSENT:
                     more[name] = value
                     break

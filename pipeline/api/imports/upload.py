@@ -13,16 +13,9 @@ from pipeline.api.files.routes import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
 from pipeline.api.http.dependencies import Publisher, read_idempotency_key, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.validation import read_query
 from pipeline.api.imports.models import ImportJob, UploadQuery
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import (
-    CLAIM_ERRORS,
-    KEY_ERRORS,
-    PLAN_ERRORS,
-    Routes,
-    error_responses,
-)
+from pipeline.api.openapi.operation import CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, Routes, error_responses
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import AppState
 from pipeline.imports import upload as bulk
@@ -84,7 +77,7 @@ async def receive_dropped(app_state: AppState, request: Request, caller: Caller)
 
     *caller*: without a key, so that no Idempotency-Key counts.
     """
-    query = read_query(UploadQuery, request.scope["query_string"])
+    query = UploadQuery.read(request.scope["query_string"])
     return await _receive_limited(request, app_state, caller, query)
 
 

@@ -149,7 +149,6 @@ async def send_back_post(call: Writer, body: SendBackBody, post_id: PostId) -> S
     "POST",
     "/approval-links",
     "The link.",
-    *BODY_ERRORS,
     "mandate_exceeded",
     "not_found",
     meanings={**_MEANINGS, "validation_failed": "a post needs no approval"},

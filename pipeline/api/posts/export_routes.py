@@ -11,9 +11,8 @@ from starlette.responses import Response
 from pipeline.api.http.dependencies import Reader
 from pipeline.api.http.representation import VARY, ReleasingStream, choose_encoding, create_compressor
 from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes, query_parameter
-from pipeline.api.posts.pagination import ExportQuery, Position, read_export_query
-from pipeline.api.posts.routes import FILTERS
+from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes
+from pipeline.api.posts.pagination import ExportQuery, Position
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import AppState
 from pipeline.imports.columns import Columns, build_columns
@@ -26,7 +25,6 @@ _TYPES = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/c
 
 
 routes = Routes(tag=POSTS, path="/posts")
-_FORMAT = {"type": "string", "enum": [*ExportFormat], "default": ExportFormat.NDJSON}
 _DESCRIBED = {
     "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
     "description": "The posts. A connection that closes before the end of the body says that some are missing.",
@@ -38,22 +36,16 @@ _DESCRIBED = {
     "GET",
     "/export",
     "The posts.",
-    meanings={"invalid_payload": "a value of the query"},
     response_class=Response,
     is_stream=True,
-    parameters=[
-        query_parameter("format", _FORMAT, "NDJSON: the body of a POST /posts on each line."),
-        *FILTERS,
-    ],
     responses={200: _DESCRIBED},
 )
-async def export_posts(request: Request, call: Reader) -> Response:
+async def export_posts(request: Request, call: Reader, query: ExportQuery) -> Response:
     """Write all posts as NDJSON or CSV, newest first, with the columns that an import takes."""
     app_state, caller = call.app_state, call.caller
-    query = read_export_query(request.scope["query_string"])
     headers = {
-        "Content-Type": _TYPES[query.form],
-        "Content-Disposition": f'attachment; filename="posts.{query.form}"',
+        "Content-Type": _TYPES[query.format],
+        "Content-Disposition": f'attachment; filename="posts.{query.format}"',
         "Cache-Control": "no-store",
         "Vary": VARY,
         "X-Content-Type-Options": "nosniff",
@@ -102,7 +94,7 @@ class _Export:
         with self._app_state.context.database.read() as c:
             if self._writer is None:
                 accounts = find_accounts(c, caller.workspace_id, caller.accounts)
-                self._writer = ExportWriter(query.form, _build_columns(), accounts)
+                self._writer = ExportWriter(query.format, _build_columns(), accounts)
                 head = self._writer.begin()
             posts = pages.list_posts(
                 c,

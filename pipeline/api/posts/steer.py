@@ -26,8 +26,8 @@ from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PLAN_ERRORS, Routes
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
-from pipeline.api.posts.pagination import cut_page
-from pipeline.domain.delivery import State, to_public
+from pipeline.api.posts.pagination import STORED, cut_page, to_ledger
+from pipeline.domain.delivery import to_public
 from pipeline.domain.hold import Hold
 from pipeline.domain.steering import OF_FILTERS, OF_PARTNERS, PUBLISHES, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue
@@ -41,16 +41,12 @@ MAX_SHIFT = int(timedelta(days=366).total_seconds())
 OUTCOMES = ("done", "skipped")
 
 
-def _to_ledger(state: str) -> State:
-    return next(one for one in State if to_public(one) == state)
-
-
 # the spelling before 1.17.0, `cancelled`, is still taken
 _States = Annotated[
     str,
     AfterValidator(to_public),
     check_one_of(PUBLIC_STATES),
-    AfterValidator(_to_ledger),
+    AfterValidator(to_ledger),
     one_of(PUBLIC_STATES),
 ]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
@@ -132,7 +128,7 @@ def to_steering(said: SteerBody) -> Steering:
     window, shift = said.window, said.shift_seconds
     return Steering(
         verb=Verb(said.verb),
-        filter=ListFilter(**{_STORED.get(name, name): value for name, value in fields.items()}),
+        filter=ListFilter(**{STORED.get(name, name): value for name, value in fields.items()}),
         arguments=Arguments(
             shift=None if shift is None else timedelta(seconds=shift),
             start=window.start if window else None,
@@ -143,9 +139,7 @@ def to_steering(said: SteerBody) -> Steering:
     )
 
 
-_STORED = {"account_id": "account", "due_to": "due_until"}
-"""Name of a filter's field in the API -> in ``ListFilter``."""
-_SHOWN = {stored: name for name, stored in _STORED.items()}
+_SHOWN = {stored: name for name, stored in STORED.items()}
 
 
 class ReceiptQuery(Query):
