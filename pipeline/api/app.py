@@ -169,7 +169,7 @@ def create_app() -> FastAPI:
         telemetry=NO_TELEMETRY,
         redirect_slashes=False,  # some clients take the empty body of a redirect for a failure
     )
-    app.state.query_names, app.state.pages = {}, {}
+    app.state.query_names = {}
     for operation in OPERATIONS:
         operation.add_to(app)
 

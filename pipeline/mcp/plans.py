@@ -154,11 +154,11 @@ async def plan_import(call: Call, arguments: Mapping[str, Any]) -> Plan:
     """Store the rows of an import, which workers then plan, or return the plan that they made."""
     asked = validate_body(ImportArguments, arguments)
     if asked.import_id is None:
-        with call.app_state.file_transfers.uploads.slot(call.caller.workspace_id):
+        with call.app_state.uploads.slot(call.caller.workspace_id):
             rows, options = [asked.rows.encode(errors="replace")], ImportOptions(name="rows.ndjson")
             store = partial(store_file, call.app_state.context, call.caller, options, build_known_columns())
             work = partial(store, rows, Format.NDJSON)
-            job = await call.app_state.file_transfers.bulkhead.run(work, call.caller.key_id)
+            job = await call.app_state.transfer_bulkhead.run(work, call.caller.key_id)
     else:
         job = await find_job(call, asked.import_id)
     model = ImportJob.from_import(job)

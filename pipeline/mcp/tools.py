@@ -115,11 +115,9 @@ async def upload_file(call: Call, arguments: Arguments) -> StoredFile:
     except ValueError:
         raise build_invalid_payload([build_issue(("data",), "It is not base64.", "value_error")]) from None
     body = FileBody(contentType=asked.contentType, filename=asked.filename)
-    with call.app_state.file_transfers.uploads.slot(call.caller.workspace_id):
+    with call.app_state.uploads.slot(call.caller.workspace_id):
         work = partial(store_bytes, call.app_state, call.caller, body, content)
-        return StoredFile.from_file(
-            await call.app_state.file_transfers.bulkhead.run(work, call.caller.key_id)
-        )
+        return StoredFile.from_file(await call.app_state.transfer_bulkhead.run(work, call.caller.key_id))
 
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

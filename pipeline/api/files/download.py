@@ -17,7 +17,7 @@ from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import ReleasingStream, matches
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Routes, header_parameter, path_parameter
-from pipeline.api.state import AppState, FileTransfers, get_app_state
+from pipeline.api.state import AppState, get_app_state
 from pipeline.media.storage import StorageReader, StorageUnavailable
 from pipeline.media.uploads import ENDINGS, PATH, compute_etag
 from pipeline.stages.post_request import Refusal
@@ -95,24 +95,24 @@ async def get_file(request: Request) -> Response:
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     begin = partial(app_state.context.files.storage.open, file.object, first, last - first + 1)
-    return await _stream(app_state.file_transfers, file, begin, status, headers)
+    return await _stream(app_state, file, begin, status, headers)
 
 
 async def _stream(
-    transfers: FileTransfers,
+    app_state: AppState,
     file: File,
     begin: Callable[[], StorageReader],
     status: int,
     headers: Mapping[str, str],
 ) -> Response:
     """Read the first chunk before the response starts, so that a storage failure is still answered with 503."""
-    transfers.downloads.acquire(file.workspace_id)
+    app_state.downloads.acquire(file.workspace_id)
     part: StorageReader | None = None
     try:
-        part = await transfers.bulkhead.run(begin)
-        start = await transfers.bulkhead.run(partial(part.read, CHUNK))
+        part = await app_state.transfer_bulkhead.run(begin)
+        start = await app_state.transfer_bulkhead.run(partial(part.read, CHUNK))
     except BaseException as error:
-        transfers.downloads.release(file.workspace_id)
+        app_state.downloads.release(file.workspace_id)
         if part is not None:
             part.close()
         if isinstance(error, StorageUnavailable):
@@ -121,27 +121,26 @@ async def _stream(
                 503, "unavailable", "The file storage is unavailable. Repeat the request in a few seconds."
             ) from error
         raise
-    chunks = _read_chunks(transfers, part, start)
-    return ReleasingStream(chunks, partial(_release, transfers, file, part), status, headers)
+    chunks = _read_chunks(app_state, part, start)
+    return ReleasingStream(chunks, partial(_release, app_state, file, part), status, headers)
 
 
-async def _read_chunks(transfers: FileTransfers, part: StorageReader, start: bytes) -> AsyncIterator[bytes]:
+async def _read_chunks(app_state: AppState, part: StorageReader, start: bytes) -> AsyncIterator[bytes]:
     data = start
     while data:
         yield data
-        data = await transfers.bulkhead.run(partial(part.read, CHUNK))
+        data = await app_state.transfer_bulkhead.run(partial(part.read, CHUNK))
 
 
-def _release(transfers: FileTransfers, file: File, part: StorageReader) -> None:
-    transfers.downloads.release(file.workspace_id)
+def _release(app_state: AppState, file: File, part: StorageReader) -> None:
+    app_state.downloads.release(file.workspace_id)
     part.close()
 
 
 def _find(app_state: AppState, name: str) -> File | None:
     if "\0" in name:
         return None
-    with app_state.context.database.begin() as c:
-        return store.find_public(c, name)
+    return app_state.transact(store.find_public, name)
 
 
 def _headers(file: File, etag: str) -> dict[str, str]:

@@ -182,13 +182,17 @@ _LINK = {
 )
 async def create_file(request: Request, call: Publisher, raw: RawBody) -> SuccessResponse[Upload]:
     """Open an upload: return a URL for one PUT, and the URL that the file will have."""
-    app_state, caller, bulkhead = call.app_state, call.caller, call.app_state.file_transfers.bulkhead
+    app_state, caller, bulkhead = call.app_state, call.caller, call.app_state.transfer_bulkhead
     file = validate_body(FileBody, parse_json(raw))
     key = read_idempotency_key(request, caller, file)
     try:
         file_id, url = await bulkhead.run(partial(open_upload, app_state, caller, file, key), caller.key_id)
     except Replayed as earlier:
-        known = require_kept(await bulkhead.run(partial(_find, app_state, earlier.resource), caller.key_id))
+        known = require_kept(
+            await bulkhead.run(
+                partial(app_state.transact, store.find_upload, earlier.resource), caller.key_id
+            )
+        )
         return replayed("Upload URL was generated before", _build_upload(request, file, known.id, known.url))
     return success("Upload URL generated", _build_upload(request, file, file_id, url), code=201)
 
@@ -218,11 +222,6 @@ async def list_files(call: Reader, query: FileQuery) -> SuccessResponse[FilePage
     """List the files of the key's scope, newest first, without uploads that are not complete."""
     work = partial(_read_page, call.app_state, call.caller, query)
     return success("Files retrieved", await call.app_state.read_bulkhead.run(work))
-
-
-def _find(app_state: AppState, file_id: UUID) -> File | None:
-    with app_state.context.database.begin() as c:
-        return store.find_upload(c, file_id)
 
 
 def open_upload(

@@ -102,7 +102,7 @@ async def receive_dropped(app_state: AppState, request: Request, caller: Caller)
     kind, name = request.headers.get("content-type", ""), request.query_params.get("name", "")
     body = validate_body(FileBody, {"contentType": kind, "filename": name[:MAX_FILENAME] or None})
     opening = partial(open_upload, app_state, caller, body, None)
-    file_id, _ = await app_state.file_transfers.bulkhead.run(opening, caller.key_id)
+    file_id, _ = await app_state.transfer_bulkhead.run(opening, caller.key_id)
     return await _store(request, app_state, caller.actor, file_id)
 
 
@@ -135,8 +135,8 @@ async def fill_file(
     finish: Callable[[FileUpload, bytes], T],
 ) -> T:
     """Begin, fill and finish an upload of a file, one of a few of its workspace. Raises Refusal and Unreachable."""
-    bulkhead = app_state.file_transfers.bulkhead
-    with app_state.file_transfers.uploads.slot(file.workspace_id):
+    bulkhead = app_state.transfer_bulkhead
+    with app_state.uploads.slot(file.workspace_id):
         try:
             upload = await bulkhead.run(begin)
         except StorageUnavailable as error:
@@ -158,7 +158,7 @@ async def copy_body(request: Request, app_state: AppState, intake: UploadIntake)
 
     Raises what ``translate_transfer_error`` translates, and TooLarge.
     """
-    bulkhead, buffer = app_state.file_transfers.bulkhead, bytearray()
+    bulkhead, buffer = app_state.transfer_bulkhead, bytearray()
     body = request.stream()
     async with asyncio.timeout(app_state.context.settings.files.upload_time):
         while True:
@@ -213,9 +213,7 @@ def get_declared_size(request: Request) -> int:
 
 def find_file(app_state: AppState, file_id: UUID) -> File:
     """Return the file of an upload. Raises Refusal 404."""
-    with app_state.context.database.begin() as c:
-        file = store.find_upload(c, file_id)
-    if file is None:
+    if (file := app_state.transact(store.find_upload, file_id)) is None:
         raise build_gone()
     return file
 

@@ -21,7 +21,7 @@ from fastapi import Depends, params
 from pydantic_core import to_jsonable_python
 from starlette.requests import Request
 
-from pipeline.api.http.auth import require_plan, require_writing
+from pipeline.api.http.auth import require_right
 from pipeline.api.http.body import read_body, require_json
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.request_headers import get_header
@@ -30,6 +30,7 @@ from pipeline.api.http.validation import Body, Query, build_invalid_payload, val
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor
+from pipeline.domain.explanation_rules import Right
 from pipeline.domain.validation_issue import build_issue
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import OPERATOR, Scope
@@ -52,7 +53,7 @@ class Call:
 
     async def read(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
         """Return what *work* reads with a connection, on the threads of reads."""
-        run = partial(_connect, self.app_state, work, *arguments, **more)
+        run = partial(self.app_state.transact, work, *arguments, **more)
         return await self.app_state.read_bulkhead.run(run, self.caller.key_id)
 
     async def act(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
@@ -61,31 +62,19 @@ class Call:
         return await self.app_state.action_bulkhead.run(run, self.caller.key_id)
 
 
-def _connect(app_state: AppState, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
-    with app_state.context.database.begin() as c:
-        return work(c, *arguments, **more)
+def _authenticate(right: Right) -> Callable[[Request], Awaitable[Call]]:
+    async def authenticate(request: Request) -> Call:
+        """Return the call of a key with the right. Raises Refusal 401, 402 and 403."""
+        app_state = get_app_state(request)
+        request.state.caller = await app_state.authenticator.authenticate(request, right)
+        return Call(request=request, app_state=app_state, caller=request.state.caller)
+
+    return authenticate
 
 
-def _open(request: Request, caller: Caller) -> Call:
-    request.state.caller = caller
-    return Call(request=request, app_state=get_app_state(request), caller=caller)
-
-
-async def authenticate_reader(request: Request) -> Call:
-    """Return the call of any valid key. Raises Refusal 401."""
-    return _open(request, await get_app_state(request).authenticator.authenticate(request))
-
-
-async def authenticate_writer(request: Request) -> Call:
-    """Return the call of a key that may change something. Raises Refusal 401 and 403."""
-    return _open(request, await get_app_state(request).authenticator.require_writer(request))
-
-
-async def authenticate_publisher(request: Request) -> Call:
-    """Return the call of a key that may publish. Raises Refusal 401, 402 and 403."""
-    return _open(request, await get_app_state(request).authenticator.require_publisher(request))
-
-
+authenticate_reader = _authenticate(Right.READ)
+authenticate_writer = _authenticate(Right.WRITE)
+authenticate_publisher = _authenticate(Right.PUBLISH)
 Reader = Annotated[Call, Depends(authenticate_reader)]
 Writer = Annotated[Call, Depends(authenticate_writer)]
 Publisher = Annotated[Call, Depends(authenticate_publisher)]
@@ -107,7 +96,7 @@ class Principal:
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         """Return what *work* reads with a connection, on the threads of reads."""
-        return await self.app_state.read_bulkhead.run(partial(_connect, self.app_state, work, *arguments))
+        return await self.app_state.read_bulkhead.run(partial(self.app_state.transact, work, *arguments))
 
     async def charge(self, request: Request, count: int) -> None:
         """Count *count* dead letters against the key's limits. Raises Refusal 429; never the operator."""
@@ -115,7 +104,7 @@ class Principal:
             await self.app_state.charge_rate_limit(request, self.caller, count)
 
 
-async def authenticate_principal(request: Request) -> Principal:
+async def _find_principal(request: Request) -> Principal:
     """Return the party behind the request's token. Raises Refusal 401, and Unreachable."""
     app_state = get_app_state(request)
     locate = partial(app_state.authenticator.locate, request=request)
@@ -134,26 +123,20 @@ def _is_operator(request: Request, token: str) -> bool:
     return bool(token) and is_equal and scheme.lower() == "bearer"
 
 
-async def authenticate_principal_writer(request: Request) -> Principal:
-    """Return the operator, or a key that may change something. Raises Refusal 401 and 403."""
-    principal = await authenticate_principal(request)
-    if principal.caller is not None:
-        require_writing(principal.caller)
-    return principal
+def _authenticate_principal(right: Right) -> Callable[[Request], Awaitable[Principal]]:
+    async def authenticate(request: Request) -> Principal:
+        """Return the operator, or a key with the right. Raises Refusal 401, 402 and 403."""
+        principal = await _find_principal(request)
+        if principal.caller is not None:
+            require_right(principal.caller, right)
+        return principal
+
+    return authenticate
 
 
-async def authenticate_principal_publisher(request: Request) -> Principal:
-    """Return the operator, or a key that may publish. Raises Refusal 401, 402 and 403."""
-    principal = await authenticate_principal(request)
-    if principal.caller is not None:
-        require_plan(principal.caller)
-        require_writing(principal.caller)
-    return principal
-
-
-PrincipalReader = Annotated[Principal, Depends(authenticate_principal)]
-PrincipalWriter = Annotated[Principal, Depends(authenticate_principal_writer)]
-PrincipalPublisher = Annotated[Principal, Depends(authenticate_principal_publisher)]
+PrincipalReader = Annotated[Principal, Depends(_authenticate_principal(Right.READ))]
+PrincipalWriter = Annotated[Principal, Depends(_authenticate_principal(Right.WRITE))]
+PrincipalPublisher = Annotated[Principal, Depends(_authenticate_principal(Right.PUBLISH))]
 
 # --- ids -------------------------------------------------------------------------------------------------
 

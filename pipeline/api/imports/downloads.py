@@ -20,7 +20,6 @@ from pipeline.api.imports.routes import FoundImport
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes
 from pipeline.api.posts.schema import PostBody
-from pipeline.api.state import AppState
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.cells import defuse
@@ -75,16 +74,12 @@ async def list_import_rows(request: Request, call: Reader, query: RowQuery, job:
 async def _stream(call: Call, job: Import, verdict: RowVerdict | None, write: Writer) -> AsyncIterator[bytes]:
     after, has_more = 0, True
     while has_more:
-        rows = await call.app_state.read_bulkhead.run(partial(_read, call.app_state, job, verdict, after))
+        read = partial(call.app_state.transact, list_rows, job.id, verdict, after, PAGE)
+        rows = await call.app_state.read_bulkhead.run(read)
         has_more = len(rows) == PAGE
         if rows:
             after = rows[-1].number
             yield write(rows)
-
-
-def _read(app_state: AppState, job: Import, verdict: RowVerdict | None, after: int) -> list[RowRecord]:
-    with app_state.context.database.begin() as c:
-        return list_rows(c, job.id, verdict, after, PAGE)
 
 
 def write_receipts(rows: Sequence[RowRecord]) -> bytes:

@@ -85,7 +85,7 @@ async def _receive_limited(
     request: Request, app_state: AppState, caller: Caller, query: UploadQuery
 ) -> Import:
     options = query.to_options(_read_encoding(request))
-    with app_state.file_transfers.uploads.slot(caller.workspace_id):
+    with app_state.uploads.slot(caller.workspace_id):
         return await _receive(request, app_state, caller, options, query)
 
 
@@ -96,7 +96,7 @@ async def _receive(
     options: ImportOptions,
     query: UploadQuery,
 ) -> Import:
-    context, bulkhead = app_state.context, app_state.file_transfers.bulkhead
+    context, bulkhead = app_state.context, app_state.transfer_bulkhead
     upload = await bulkhead.run(
         partial(_begin, app_state, caller, options, get_declared_size(request)), caller.key_id
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -246,11 +246,6 @@ def _envelope(data: Any) -> type[BaseModel]:
     *data* is a response model, or a named alias of several.
     """
     return create_model(f"{data.__name__}Response", __base__=Success[data])
-
-
-def bodies_of(operations: Iterable[Operation]) -> list[type[BaseModel]]:
-    """Return the models of the request bodies."""
-    return [operation.body for operation in operations if operation.body is not None]
 
 
 def path_parameter(name: str, schema: Mapping[str, Any]) -> Parameter:

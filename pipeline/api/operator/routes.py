@@ -31,7 +31,6 @@ from pipeline.api.openapi.introduction import ATTENTION, DEAD_LETTERS
 from pipeline.api.openapi.operation import OPERATOR_API, Routes
 from pipeline.api.operator import models
 from pipeline.domain.steering import Arguments, Verb
-from pipeline.runtime.context import Context
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.history import list_attempts, list_moves
 from pipeline.store.deliveries.selection import ListFilter
@@ -130,17 +129,11 @@ async def _apply(
     chosen = models.select_letters(principal.scope, body.filter or models.Filter())
     if body.dry_run:
         return models.DryRun.from_count(await run(partial(count_letters, context, verb, chosen)))
-    page = await run(partial(_list_page, context, chosen, body.cursor))
+    read = partial(principal.app_state.transact, store.list_dead_letters, chosen)
+    page = await run(partial(read, limit=models.MAX_LETTERS, after=body.cursor))
     await principal.charge(request, len(page))
     result = await run(partial(steer, tuple(one.id for one in page)))
     return answers[1].from_result(result, next_cursor=_next_cursor(page, models.MAX_LETTERS))
-
-
-def _list_page(
-    context: Context, chosen: ListFilter, after: store.Position | None
-) -> Sequence[store.DeadLetter]:
-    with context.database.begin() as c:
-        return store.list_dead_letters(c, chosen, limit=models.MAX_LETTERS, after=after)
 
 
 def _read_page(c: Connection, chosen: ListFilter, query: models.ListQuery) -> models.DeadLetterPage:

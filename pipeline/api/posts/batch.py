@@ -38,6 +38,7 @@ from pipeline.api.posts.routes import describe_accepted
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.account import KeyLimits
+from pipeline.domain.explanation_rules import Right
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchRefused, Entry, Result, ingest_bulk
@@ -263,7 +264,7 @@ routes = Routes(tag=POSTS, path="/posts")
 async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     """Create up to 500 posts. Each has a result, in order; one that is refused keeps no other from being stored."""
     app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request, is_audited=False)
+    caller = await app_state.authenticator.authenticate(request, Right.PUBLISH, is_audited=False)
     request.state.caller = caller
     raw = await read_json_body(request, caller.key_id, app_state.context.settings.api.max_batch_body)
     # on a thread of bulk work: reading 16 MB would stop the event loop, and with it every other request

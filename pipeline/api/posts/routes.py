@@ -33,6 +33,7 @@ from pipeline.api.posts.pagination import PostQuery
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
+from pipeline.domain.explanation_rules import Right
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.ingest import accept, finish
@@ -102,7 +103,7 @@ _LINKS = {
 async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     """Create a post. The response is sent after the commit; the same external_id again returns the same post."""
     app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request, is_audited=False)
+    caller = await app_state.authenticator.authenticate(request, Right.PUBLISH, is_audited=False)
     request.state.caller = caller
     raw = await read_json_body(request, caller.key_id)
     await app_state.charge_rate_limit(request, caller)
