@@ -223,7 +223,7 @@ class WebhookReplay(ResponseModel):
 
 
 routes = Routes(tag=WEBHOOKS, path="/webhooks")
-WebhookId = Annotated[UUID, path_id("webhook_id", webhooks.no_such_webhook)]
+WebhookId = Annotated[UUID, path_id("webhook_id", "webhook")]
 
 
 async def _find(call: Reader, webhook_id: WebhookId) -> store.Webhook:

@@ -68,12 +68,11 @@ class KeyFacts(KeyScope):
     @classmethod
     def from_key(cls, caller: Caller, key: Key, posts: Sequence[Window]) -> Self:
         """Return the key as the API shows it to its holder."""
-        rights = list_rights(caller)
         return cls.from_rows(
             describe_scope(caller),
             caller,
             key,
-            rights=[right for right in Right if right in rights],
+            rights=list_rights(caller),
             posts=posts,
             mandate=_describe_mandate(caller),
         )

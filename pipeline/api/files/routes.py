@@ -220,8 +220,13 @@ def _build_upload(request: Request, file: FileBody, file_id: UUID, url: str) -> 
 )
 async def list_files(call: Reader, query: FileQuery) -> SuccessResponse[FilePage]:
     """List the files of the key's scope, newest first, without uploads that are not complete."""
-    work = partial(_read_page, call.app_state, call.caller, query)
-    return success("Files retrieved", await call.app_state.read_bulkhead.run(work))
+    found, total = list[File](), 0
+    if query.may_match:
+        page = {"kind": query.type, "limit": query.limit, "offset": query.offset}
+        read = partial(call.app_state.transact, store.list_files, call.caller, **page)
+        found, total = await call.app_state.read_bulkhead.run(read)
+    files = [*map(StoredFile.from_file, found)]
+    return success("Files retrieved", FilePage.from_rows(query, files=files, total=total))
 
 
 def open_upload(
@@ -257,20 +262,3 @@ def open_upload(
         facts = {"content_type": file.contentType, "filename": file.filename}
         record_change(c, caller.actor, "open", "file", file_id, caller.workspace_id, after=facts)
     return file_id, addresses.public_url(name)
-
-
-def _read_page(app_state: AppState, caller: Caller, query: FileQuery) -> FilePage:
-    found: list[File] = []
-    total = 0
-    if query.may_match:
-        with app_state.context.database.begin() as c:
-            found, total = store.list_files(
-                c, caller, kind=query.type, limit=query.limit, offset=query.offset
-            )
-    return FilePage(
-        files=[*map(StoredFile.from_file, found)],
-        total=total,
-        limit=query.limit,
-        offset=query.offset,
-        context=query.context,
-    )

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -128,15 +128,11 @@ def require_right(caller: Caller, right: Right) -> None:
         raise insufficient_scope("This key may only read: make one without --read-only.")
 
 
-def list_rights(caller: Caller) -> Collection[Right]:
+def list_rights(caller: Caller) -> Sequence[Right]:
     """Return the rights of a key now."""
     if caller.read_only:
-        return {Right.READ}
-    try:
-        require_plan(caller)
-    except HttpRefusal:
-        return {Right.READ, Right.WRITE}
-    return set(Right)
+        return [Right.READ]
+    return [*Right] if find_plan_refusal(caller) is None else [Right.READ, Right.WRITE]
 
 
 def insufficient_scope(message: str) -> HttpRefusal:

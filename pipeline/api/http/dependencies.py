@@ -23,7 +23,7 @@ from starlette.requests import Request
 
 from pipeline.api.http.auth import require_right
 from pipeline.api.http.body import read_body, require_json
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, refuse_unknown, success
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.http.response_models import DataT
 from pipeline.api.http.validation import Body, Query, build_invalid_payload, validate_body
@@ -149,13 +149,13 @@ def parse_id(text: str) -> UUID | None:
         return None
 
 
-def path_id(name: str, refuse: Callable[[], Exception]) -> Any:
-    """Return the dependency of an id in the path; one that is none is refused like one that does not exist."""
+def path_id(name: str, what: str) -> Any:
+    """Return the dependency of the id of *what* in the path; a text that is no id is refused like an unknown one."""
 
     async def read(request: Request) -> UUID:
         identity = parse_id(request.path_params[name])
         if identity is None:
-            raise refuse()
+            raise refuse_unknown(what)
         return identity
 
     return Depends(read)

@@ -19,11 +19,11 @@ from pipeline.api.imports.models import RowQuery
 from pipeline.api.imports.routes import FoundImport
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes
-from pipeline.api.posts.schema import PostBody
+from pipeline.api.posts.schema import build_known_columns
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.cells import defuse
-from pipeline.imports.columns import ERROR, Cells, Format, build_columns, fold_name
+from pipeline.imports.columns import ERROR, Cells, Format, fold_name
 from pipeline.imports.export import build_template
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
@@ -165,7 +165,7 @@ _SCHEMAS = {Format.CSV: {"type": "string"}, Format.XLSX: {"type": "string", "for
 def _serve(form: Format) -> Callable[[Call], Awaitable[Response]]:
     async def get_template(call: Reader) -> Response:
         """Return a file with every column and one example row, due tomorrow."""
-        work = partial(build_template, form, build_columns(PostBody))
+        work = partial(build_template, form, build_known_columns())
         body = await call.app_state.read_bulkhead.run(work, call.caller.key_id)
         headers = {
             "Content-Disposition": f'attachment; filename="template.{form}"',

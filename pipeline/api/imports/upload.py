@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -16,10 +16,9 @@ from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.imports.models import ImportJob, UploadQuery
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, Routes, error_responses
-from pipeline.api.posts.schema import PostBody
+from pipeline.api.posts.schema import build_known_columns
 from pipeline.api.state import AppState
 from pipeline.imports import upload as bulk
-from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.storage import StorageUnavailable
 from pipeline.media.uploads import TooLarge
@@ -136,12 +135,6 @@ def _begin(app_state: AppState, caller: Caller, options: ImportOptions, declared
 def _list_facts(options: ImportOptions) -> list[Any]:
     """Return the options that make a request another one."""
     return [value for name, value in asdict(options).items() if name not in ("name", "encoding")]
-
-
-@cache
-def build_known_columns() -> Columns:
-    """Return every column that a file may have."""
-    return build_columns(PostBody)
 
 
 def _abandon(app_state: AppState, upload: Upload) -> None:

@@ -26,7 +26,7 @@ from pipeline.api.http.dependencies import (
     PrincipalWriter,
     path_id,
 )
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, refuse_unknown, success
 from pipeline.api.openapi.introduction import ATTENTION, DEAD_LETTERS
 from pipeline.api.openapi.operation import OPERATOR_API, Routes
 from pipeline.api.operator import models
@@ -86,18 +86,14 @@ async def discard_dead_letters(
     return success("Dead letters discarded", result)
 
 
-def _refuse_unknown() -> HttpRefusal:
-    return HttpRefusal(404, "not_found", "There is no such dead letter.")
-
-
 @routes.add("GET", "/{delivery_id:letter}", "The dead letter.")
 async def get_dead_letter(
-    principal: PrincipalReader, delivery_id: Annotated[UUID, path_id("delivery_id", _refuse_unknown)]
+    principal: PrincipalReader, delivery_id: Annotated[UUID, path_id("delivery_id", "dead letter")]
 ) -> SuccessResponse[models.DeadLetterEvidence]:
     """Return one dead letter with its evidence."""
     evidence = await principal.read(_read, principal, delivery_id)
     if evidence is None:
-        raise _refuse_unknown()
+        raise refuse_unknown("dead letter")
     return success("Dead letter", evidence)
 
 

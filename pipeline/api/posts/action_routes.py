@@ -25,7 +25,7 @@ from pipeline.api.http.dependencies import (
     parse_json_or_empty,
     require_kept,
 )
-from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.refused_keys import record_refusals
 from pipeline.api.http.representation import strip_encodings
@@ -39,7 +39,7 @@ from pipeline.api.posts.action_response_models import (
     UpdatedPost,
     ValidationReport,
 )
-from pipeline.api.posts.routes import POST_ID, PostId, refuse_unknown_post
+from pipeline.api.posts.routes import POST_ID, PostId
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.stages.mandate import CODE
 from pipeline.stages.post_request import PostRequest
@@ -77,7 +77,7 @@ async def update_post(call: Publisher, raw: RawBody, _: Charge) -> SuccessRespon
     change = schema.read_change(parse_json_or_empty(raw), app_state.rules)
     post_id = parse_id(request.path_params["post_id"])
     if post_id is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     if_match = strip_encodings(request.headers.get("if-match"))
     work = partial(edit.edit, app_state.context, caller, post_id, change, if_match)
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)

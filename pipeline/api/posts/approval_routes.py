@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Connection
 
 from pipeline.actions import approve as actions
 from pipeline.api.http.dependencies import Publisher, Reader, Writer
@@ -122,13 +121,9 @@ async def get_approval(call: Reader, post_id: PostId) -> SuccessResponse[PostApp
 )
 async def approve_post(call: Publisher, body: ApproveBody, post_id: PostId) -> SuccessResponse[PostApproval]:
     """Approve a post as it was shown; it is sent at its time. A key needs `may_approve`."""
-    due_at = await call.read(_read_now) if body.now else body.scheduled_at
+    due_at = await call.read(database_now) if body.now else body.scheduled_at
     found = await call.act(actions.approve, post_id, body.hash, due_at)
     return success("Post approved", PostApproval.from_approval(found))
-
-
-def _read_now(c: Connection) -> Any:
-    return database_now(c)
 
 
 @routes.add(

@@ -124,19 +124,15 @@ class ExplanationEvidence(ResponseModel):
             "armed_at": found.attempt_armed_at,
             "outcome": found.attempt_outcome,
         }
-        return cls.model_validate(
-            {
-                "last_move": found.why,
-                "holds": found.derived,
-                "checks": found.checks,
-                "daily_limit": one.day,
-                "rate_limits": [
-                    {"step": r.step, "count": r.count, "seconds": r.per.total_seconds()} for r in one.rates
-                ],
-                "grant": {"status": found.account_status, "ends_at": found.grant_ends_at},
-                "attempt": attempt if found.attempt else None,
-                "error": DeliveryError.from_view(one.view),
-            }
+        return cls.from_rows(
+            found,
+            last_move=found.why,
+            holds=found.derived,
+            daily_limit=one.day,
+            rate_limits=[RateLimit.from_rows(rate, seconds=rate.per.total_seconds()) for rate in one.rates],
+            grant={"status": found.account_status, "ends_at": found.grant_ends_at},
+            attempt=attempt if found.attempt else None,
+            error=DeliveryError.from_view(one.view),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from functools import lru_cache, partial
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,9 +14,8 @@ from pipeline.api.http.representation import VARY, ReleasingStream, choose_encod
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes
 from pipeline.api.posts.pagination import ExportQuery, Position
-from pipeline.api.posts.schema import PostBody
+from pipeline.api.posts.schema import build_known_columns
 from pipeline.api.state import AppState
-from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.export import PAGE, ExportFormat, ExportWriter
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
@@ -92,7 +91,7 @@ def _read_pages(
         with app_state.context.database.read() as c:
             if writer is None:
                 accounts = find_accounts(c, caller.workspace_id, caller.accounts)
-                writer = ExportWriter(query.format, _build_columns(), accounts)
+                writer = ExportWriter(query.format, build_known_columns(), accounts)
                 head = writer.begin()
             posts = pages.list_posts(
                 c,
@@ -110,8 +109,3 @@ def _read_pages(
         if compressor is not None:
             page = compressor.compress(page) + (b"" if has_more else compressor.flush())
         yield page
-
-
-@lru_cache(maxsize=1)
-def _build_columns() -> Columns:
-    return build_columns(PostBody)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from pipeline.actions import explain
 from pipeline.api.http.auth import list_rights
 from pipeline.api.http.dependencies import Call, Reader, parse_json, path_id, read_json_body
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.http.validation import build_invalid_payload, is_safe_text
@@ -168,12 +168,7 @@ async def read_posts(call: Call, query: PostQuery) -> PostPage:
     return await call.app_state.read_bulkhead.run(work, call.caller.key_id)
 
 
-def refuse_unknown_post() -> HttpRefusal:
-    """Build the 404."""
-    return HttpRefusal(404, "not_found", "There is no such post.")
-
-
-PostId = Annotated[UUID, path_id("post_id", refuse_unknown_post)]
+PostId = Annotated[UUID, path_id("post_id", "post")]
 
 
 @routes.add("GET", "/{post_id:post}", "The post.", headers=ETAG_HEADER)
@@ -187,7 +182,7 @@ async def find_post(call: Call, post_id: UUID) -> views.PostView:
     """Return the post as the key sees it. Raises Refusal 404."""
     view = await call.app_state.read_bulkhead.run(partial(_read, call, post_id), call.caller.key_id)
     if view is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     return view
 
 
@@ -205,7 +200,7 @@ async def find_explanation(call: Call, post_id: UUID) -> PostExplanation:
     )
     found = await call.app_state.read_bulkhead.run(work, caller.key_id)
     if found is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     return PostExplanation.from_explained(found, list_rights(caller))
 
 

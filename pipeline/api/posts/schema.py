@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
@@ -55,7 +55,7 @@ from pipeline.api.posts.media_types import (
 )
 from pipeline.domain.own_content import OwnContent
 from pipeline.domain.validation_issue import build_issue
-from pipeline.imports.columns import build_columns
+from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.validate import PostFormat
 from pipeline.stages.post_request import PostRequest
 from pipeline.wiring import list_post_options
@@ -295,12 +295,18 @@ def _build_request(
     )
 
 
+@cache
+def build_known_columns() -> Columns:
+    """Return every column that a file of posts may have."""
+    return build_columns(PostBody)
+
+
 def build_post_format(settings: Settings) -> PostFormat:
     """Return how these settings have posts read."""
     rules = build_rules(settings)
     return PostFormat(
         read=partial(read_post, rules=rules),
         is_safe_text=is_safe_text,
-        columns=build_columns(PostBody),
+        columns=build_known_columns(),
         max_caption=rules.caption,
     )

@@ -19,7 +19,7 @@ from pipeline.actions.steering import Counted, Steering, find_started, steer, st
 from pipeline.actions.undo import undo_job
 from pipeline.api.http.auth import require_plan
 from pipeline.api.http.dependencies import Claim, Reader, Writer, path_id, replayed, require_kept
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
 from pipeline.api.http.validation import Body, Query
 from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
@@ -246,14 +246,10 @@ class SteeringReceipts(ResponseModel):
 routes = Routes(tag=POSTS, path="/posts/steer")
 
 
-def _refuse_unknown() -> HttpRefusal:
-    return HttpRefusal(404, "not_found", "There is no such steering job.")
-
-
-async def _find(call: Reader, job_id: Annotated[UUID, path_id("job_id", _refuse_unknown)]) -> SteeringJob:
+async def _find(call: Reader, job_id: Annotated[UUID, path_id("job_id", "steering job")]) -> SteeringJob:
     found = await call.read(store.find_job, call.caller, job_id)
     if found is None or found.verb not in OF_PARTNERS:
-        raise _refuse_unknown()
+        raise refuse_unknown("steering job")
     return found
 
 
