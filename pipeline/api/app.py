@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any, cast
 
 from fastapi import FastAPI
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -48,28 +48,26 @@ from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 
 OPERATIONS = (
-    *posts.OPERATIONS,
     *posts.routes,
-    *batch.OPERATIONS,
+    *batch.routes,
     *export_routes.routes,
     *action_routes.routes,
     *approval_routes.routes,
     *steer.routes,
     *import_upload.routes,
-    *import_downloads.TEMPLATES,  # before {import_id}
+    *import_downloads.templates,  # before {import_id}
     *imports.routes,
     *import_downloads.routes,
     *webhooks.routes,
     *events.routes,
     *files.routes,
-    *upload.OPERATIONS,
-    *download.OPERATIONS,
+    *upload.routes,
+    *download.routes,
     *accounts.routes,
     *key.routes,
     *posting_times.routes,
     *oauth_routes.routes,
-    *oauth_routes.OPERATIONS,
-    *health.OPERATIONS,
+    *health.routes,
     *operator.attention_routes,
     *operator.routes,
 )
@@ -77,21 +75,9 @@ NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "
 """FastAPI's own would send queries of URLs and messages of errors, once a provider is set for the process."""
 
 
-class NameSegment(Convertor[str]):
-    """A path segment that names a thing."""
-
-    def convert(self, value: str) -> str:
-        """Return the segment unchanged; the handler checks whether it is an id."""
-        return value
-
-    def to_string(self, value: str) -> str:
-        """Return the segment unchanged."""
-        return value
-
-
 def register_segment(name: str, *verbs: str) -> None:
     """Let ``{…:name}`` in a path match any segment but *verbs*, which have routes of their own."""
-    segment = type(name, (NameSegment,), {"regex": f"(?!(?:{'|'.join(verbs)})$)[^/]+"})
+    segment = type(name, (StringConvertor,), {"regex": f"(?!(?:{'|'.join(verbs)})$)[^/]+"})
     register_url_convertor(name, segment())
 
 
@@ -183,7 +169,7 @@ def create_app() -> FastAPI:
         telemetry=NO_TELEMETRY,
         redirect_slashes=False,  # some clients take the empty body of a redirect for a failure
     )
-    app.state.query_names, app.state.pages = {}, {}
+    app.state.query_names = {}
     for operation in OPERATIONS:
         operation.add_to(app)
 

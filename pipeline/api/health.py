@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asyncio import gather
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -18,7 +17,7 @@ from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.http.response_models import Failure, ResponseModel
 from pipeline.api.metrics import CONTENT_TYPE
 from pipeline.api.openapi.introduction import SERVER
-from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Operation, error_responses
+from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes, error_responses
 from pipeline.api.state import AppState, LedgerHealth, get_app_state
 from pipeline.broker.queue_liveness import BEAT, BEAT_TTL, QueueLiveness
 from pipeline.broker.queues import ALL_QUEUES, DELAY, REACHABILITY
@@ -67,19 +66,28 @@ class NotReady(Failure):
     queues: dict[str, float | None] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Health:
-    """``ledger`` is None when the database is unreachable."""
+routes = Routes(tag=SERVER, path="", base="")
+_NOT_READY = error_responses(
+    "internal_error",
+    unavailable="the database or the broker is unreachable, a disk takes no writes, nothing is sent, or a queue is not "
+    "consumed; the message names the part at fault",
+)
+_NOT_READY[503]["model"] = NotReady
 
-    parts: Mapping[str, bool]
-    ledger: LedgerHealth | None
 
-
+@routes.add("GET", "/healthz", "Alive.", "internal_error", needs_key=False)
 async def healthz(_request: Request) -> SuccessResponse[Liveness]:
     """Answer that the process is up. Its parts are left out, because a restart would not repair their outage."""
     return success("Alive", Liveness())
 
 
+@routes.add(
+    "GET",
+    "/readyz",
+    "Posts are accepted and sent; the parts are listed.",
+    needs_key=False,
+    errors=_NOT_READY,
+)
 async def readyz(request: Request) -> SuccessResponse[Readiness] | Response:
     """Report the state of each part, and the seconds since a worker last took a message from each queue.
 
@@ -91,27 +99,45 @@ async def readyz(request: Request) -> SuccessResponse[Readiness] | Response:
     app_state = get_app_state(request)
     ledger, disk = await gather(app_state.ledger_health.read(), app_state.disk_faults.read())
     disk_faults = [_NO_DISK] if disk is None else disk
-    health = await app_state.health_bulkhead.run(partial(_check, app_state, ledger, disk_faults))
+    parts = await app_state.health_bulkhead.run(partial(_check, app_state, ledger, disk_faults))
     queues = None if ledger is None else _to_ages(ledger.silences)
     silent = timedelta(seconds=app_state.context.settings.worker.silent)
-    faults = [*_list_faults(health, silent), *disk_faults]
+    faults = [*_list_faults(ledger, silent, has_broker=parts["broker"]), *disk_faults]
     if queues is None or faults:
-        more = {"parts": health.parts} | ({} if queues is None else {"queues": queues})
+        more = {"parts": parts} | ({} if queues is None else {"queues": queues})
         return failure(503, "unavailable", " ".join(faults), more=more)
-    message = "Ready" if health.parts["beat"] else "Ready; beat does not run, and the workers do without it"
-    return success(message, Readiness(parts=Parts(**health.parts), queues=queues))
+    message = "Ready" if parts["beat"] else "Ready; beat does not run, and the workers do without it"
+    return success(message, Readiness(parts=Parts(**parts), queues=queues))
 
 
+@routes.add(
+    "GET",
+    "/metrics",
+    "Metrics in the text format of Prometheus.",
+    "internal_error",
+    response_class=Response,
+    needs_key=False,
+    responses={
+        200: {
+            "description": "The metrics.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "headers": REQUEST_ID_HEADER,
+        }
+    },
+)
 async def metrics(request: Request) -> Response:
     """Return counts over all workspaces for Prometheus."""
     return NegotiatedResponse(await get_app_state(request).metrics.render(), media_type=CONTENT_TYPE)
 
 
-def _check(app_state: AppState, ledger: LedgerHealth | None, disk_faults: Sequence[str]) -> _Health:
+def _check(
+    app_state: AppState, ledger: LedgerHealth | None, disk_faults: Sequence[str]
+) -> Mapping[str, bool]:
+    """Return each part, and whether it answers. *ledger* None: the database is unreachable."""
     silences = None if ledger is None else ledger.silences
     has_broker = _is_broker_writable(app_state)
     liveness = QueueLiveness(app_state.broker)
-    parts = {
+    return {
         "database": ledger is not None,
         "disk": not disk_faults,
         "broker": has_broker,
@@ -120,7 +146,6 @@ def _check(app_state: AppState, ledger: LedgerHealth | None, disk_faults: Sequen
         "mark": ledger is not None and ledger.epoch_state.is_open,
         "beat": has_broker and liveness.is_alive(BEAT),
     }
-    return _Health(parts=parts, ledger=ledger)
 
 
 def _is_recent(silences: Mapping[str, timedelta] | None, queue: str) -> bool:
@@ -137,19 +162,19 @@ def _is_broker_writable(app_state: AppState) -> bool:
         return False
 
 
-def _list_faults(health: _Health, limit: timedelta) -> list[str]:
+def _list_faults(ledger: LedgerHealth | None, limit: timedelta, *, has_broker: bool) -> list[str]:
     """Describe each part that is at fault in a sentence, and leave out what only follows from another fault."""
-    no_broker = [] if health.parts["broker"] else [_NO_BROKER]
-    if health.ledger is None:
+    no_broker = [] if has_broker else [_NO_BROKER]
+    if ledger is None:
         return [_NO_DATABASE, *no_broker]
-    doubt = [f"{IN_DOUBT}: {NEXT_STEP}."] if health.ledger.epoch_state.doubt is not None else []
+    doubt = [f"{IN_DOUBT}: {NEXT_STEP}."] if ledger.epoch_state.doubt is not None else []
     if no_broker:  # without it no queue is consumed, and no worker renews the epoch
         return [*doubt, *no_broker]
-    silent = {q: age for q, age in health.ledger.silences.items() if q in ALL_QUEUES and age > limit}
+    silent = {q: age for q, age in ledger.silences.items() if q in ALL_QUEUES and age > limit}
     ages = ", ".join(f"{queue} ({age.total_seconds():.0f} s)" for queue, age in silent.items())
     faults = [*doubt, f"No worker takes messages from {ages}."] if silent else doubt
     # the workers that consume `delay` renew the epoch
-    late = None if doubt or DELAY in silent else _describe_late_epoch(health.ledger.epoch_state, limit)
+    late = None if doubt or DELAY in silent else _describe_late_epoch(ledger.epoch_state, limit)
     return [*faults, late] if late else faults
 
 
@@ -170,52 +195,3 @@ def _to_ages(silences: Mapping[str, timedelta]) -> dict[str, float | None]:
         queue: round(silences[queue].total_seconds(), 1) if queue in silences else None
         for queue in ALL_QUEUES
     }
-
-
-_NOT_READY = error_responses(
-    "internal_error",
-    unavailable="the database or the broker is unreachable, a disk takes no writes, nothing is sent, or a queue is not "
-    "consumed; the message names the part at fault",
-)
-_NOT_READY[503]["model"] = NotReady
-
-OPERATIONS = (
-    Operation(
-        id="healthz",
-        method="GET",
-        path="/healthz",
-        handler=healthz,
-        tag=SERVER,
-        returns="Alive.",
-        needs_key=False,
-        errors=error_responses("internal_error"),
-    ),
-    Operation(
-        id="readyz",
-        method="GET",
-        path="/readyz",
-        handler=readyz,
-        tag=SERVER,
-        returns="Posts are accepted and sent; the parts are listed.",
-        needs_key=False,
-        errors=_NOT_READY,
-    ),
-    Operation(
-        id="metrics",
-        method="GET",
-        path="/metrics",
-        handler=metrics,
-        tag=SERVER,
-        returns="Metrics in the text format of Prometheus.",
-        response_class=Response,
-        needs_key=False,
-        responses={
-            200: {
-                "description": "The metrics.",
-                "content": {"text/plain": {"schema": {"type": "string"}}},
-                "headers": REQUEST_ID_HEADER,
-            }
-        },
-        errors=error_responses("internal_error"),
-    ),
-)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import partial
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import redis
 from starlette.requests import Request
@@ -31,6 +31,7 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.recovery import epoch
 
+T = TypeVar("T")
 MAX_EXPORTS = 64
 """Exports in progress in one server process."""
 HEALTH_TIMEOUT = 1.0
@@ -39,27 +40,6 @@ HEALTH_TIMEOUT = 1.0
 
 MAX_UPLOADS, MAX_DOWNLOADS = 32, 256
 """Transfers in progress in one server process."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileTransfers:
-    """A bulkhead that runs one short step of a transfer at a time, and the limits of concurrent transfers.
-
-    The bulkhead's queue has room for a step of every transfer that the limits admit.
-    """
-
-    bulkhead: Bulkhead
-    uploads: ConcurrencyLimit
-    downloads: ConcurrencyLimit
-
-
-def build_file_transfers() -> FileTransfers:
-    """Return the parts for one server process."""
-    return FileTransfers(
-        bulkhead=Bulkhead("filing", threads=16, limit=4 * (MAX_UPLOADS + MAX_DOWNLOADS)),
-        uploads=ConcurrencyLimit(MAX_UPLOADS, per_owner=8, owner="workspace", operations="uploads"),
-        downloads=ConcurrencyLimit(MAX_DOWNLOADS, per_owner=64, owner="workspace", operations="downloads"),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +75,10 @@ class AppState:
     export_bulkhead: Bulkhead
     exports: ConcurrencyLimit
     """Exports in progress; the bulkhead's queue has room for a page of each."""
-    file_transfers: FileTransfers
+    transfer_bulkhead: Bulkhead
+    """Runs one short step of a transfer at a time: its queue has room for one of every transfer that is admitted."""
+    uploads: ConcurrencyLimit
+    downloads: ConcurrencyLimit
     authenticator: Authenticator
     body_budget: BodyBudget
     rate_limit: RateLimit
@@ -112,6 +95,11 @@ class AppState:
         """Return the bulkhead that takes this key's posts."""
         return self.bulk_bulkhead if caller.bulk else self.post_bulkhead
 
+    def transact(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
+        """Return what *work* returns, called with the connection of a transaction before its arguments."""
+        with self.context.database.begin() as c:
+            return work(c, *arguments, **more)
+
     async def charge_rate_limit(self, request: Request, caller: Caller, posts: int = 1) -> None:
         """Count *posts* against the key's limits; the response gets the headers. Raises Refusal 429."""
         limits = caller.limits.over(self.default_limits)
@@ -122,18 +110,9 @@ class AppState:
     def close(self) -> None:
         """Finish the work in progress, dispatch its messages, and close the connections to the broker."""
         self.post_batcher.close()
-        for bulkhead in (
-            self.post_bulkhead,
-            self.bulk_bulkhead,
-            self.read_bulkhead,
-            self.lookup_bulkhead,
-            self.connect_bulkhead,
-            self.action_bulkhead,
-            self.health_bulkhead,
-            self.export_bulkhead,
-            self.file_transfers.bulkhead,
-        ):
-            bulkhead.close()
+        for part in (getattr(self, field.name) for field in fields(self)):
+            if isinstance(part, Bulkhead):
+                part.close()
         self.context.dispatcher.close()
         self.broker.close()
 
@@ -167,7 +146,9 @@ def build_app_state(context: Context) -> AppState:
         health_bulkhead=health,
         export_bulkhead=Bulkhead("exports", threads=2, limit=MAX_EXPORTS),
         exports=ConcurrencyLimit(MAX_EXPORTS, per_owner=4, operations="exports"),
-        file_transfers=build_file_transfers(),
+        transfer_bulkhead=Bulkhead("filing", threads=16, limit=4 * (MAX_UPLOADS + MAX_DOWNLOADS)),
+        uploads=ConcurrencyLimit(MAX_UPLOADS, per_owner=8, owner="workspace", operations="uploads"),
+        downloads=ConcurrencyLimit(MAX_DOWNLOADS, per_owner=64, owner="workspace", operations="downloads"),
         authenticator=Authenticator(context, lookups),
         body_budget=BodyBudget(s.api.max_body_sum),
         rate_limit=RateLimit(fast_broker, context.database),

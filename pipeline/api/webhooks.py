@@ -156,18 +156,8 @@ class WebhookModel(ResponseModel):
         pause = None
         if found.paused_at is not None and found.paused_why is not None:
             pause = WebhookPause(why=found.paused_why, since=found.paused_at)
-        return cls(
-            id=found.id,
-            url=found.url,
-            events=None if found.types is None else [*found.types],
-            description=found.description,
-            account_ids=None if found.accounts is None else [*found.accounts],
-            created_at=found.created_at,
-            paused=pause,
-            failing_since=found.failing_since,
-            earlier_secret_until=found.earlier_until,
-            secret=secret,
-        )
+        renamed = {"account_ids": found.accounts, "earlier_secret_until": found.earlier_until}
+        return cls.from_rows(found, **renamed, events=found.types, paused=pause, secret=secret)
 
 
 class WebhookList(ResponseModel):
@@ -215,9 +205,7 @@ class WebhookEvent(ResponseModel):
     @classmethod
     def from_event(cls, found: StoredEvent) -> Self:
         """Return the event as the API shows it."""
-        fields = {name: getattr(found, name) for name in ("id", "type", "created_at", "tries", "next_at")}
-        attempts = [WebhookAttempt.model_validate(dict(attempt)) for attempt in found.attempts]
-        return cls(**fields, state=found.state, payload=json.loads(found.body), attempts=attempts)
+        return cls.from_rows(found, payload=json.loads(found.body))
 
 
 class WebhookEvents(ResponseModel):
@@ -235,7 +223,7 @@ class WebhookReplay(ResponseModel):
 
 
 routes = Routes(tag=WEBHOOKS, path="/webhooks")
-WebhookId = Annotated[UUID, path_id("webhook_id", webhooks.no_such_webhook)]
+WebhookId = Annotated[UUID, path_id("webhook_id", "webhook")]
 
 
 async def _find(call: Reader, webhook_id: WebhookId) -> store.Webhook:

@@ -29,19 +29,19 @@ from pipeline.actions.post_changes import Change
 from pipeline.api.accounts.key import KeyMandate, PostAllowance, read_key
 from pipeline.api.http import dependencies
 from pipeline.api.http.dependencies import Call
+from pipeline.api.http.envelope import refuse_unknown
 from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.api.http.validation import Body, validate_body
 from pipeline.api.imports.models import ImportJob
 from pipeline.api.imports.routes import find_job
-from pipeline.api.imports.upload import build_known_columns
 from pipeline.api.posts.action_routes import run_validation
 from pipeline.api.posts.action_schema import read_change, read_schedule
 from pipeline.api.posts.field_types import EntityId
 from pipeline.api.posts.response_models import CreatedPost, PostWarning
-from pipeline.api.posts.routes import refuse_unknown_post, store_post
-from pipeline.api.posts.schema import read_post
+from pipeline.api.posts.routes import store_post
+from pipeline.api.posts.schema import build_known_columns, read_post
 from pipeline.domain.post import NO_TIME, is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports import control
@@ -154,11 +154,11 @@ async def plan_import(call: Call, arguments: Mapping[str, Any]) -> Plan:
     """Store the rows of an import, which workers then plan, or return the plan that they made."""
     asked = validate_body(ImportArguments, arguments)
     if asked.import_id is None:
-        with call.app_state.file_transfers.uploads.slot(call.caller.workspace_id):
+        with call.app_state.uploads.slot(call.caller.workspace_id):
             rows, options = [asked.rows.encode(errors="replace")], ImportOptions(name="rows.ndjson")
             store = partial(store_file, call.app_state.context, call.caller, options, build_known_columns())
             work = partial(store, rows, Format.NDJSON)
-            job = await call.app_state.file_transfers.bulkhead.run(work, call.caller.key_id)
+            job = await call.app_state.transfer_bulkhead.run(work, call.caller.key_id)
     else:
         job = await find_job(call, asked.import_id)
     model = ImportJob.from_import(job)
@@ -251,7 +251,7 @@ def _read_change(
     post, does = asked.post_id, asked.verb.capitalize()
     view = read_view(c, caller.workspace_id, post, caller.accounts)
     if view is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     version = compute_version(view)
     if change is None:
         parts = actions.find_targets(c, caller, asked.verb, post, asked.account_ids)

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
 
 from mcp_types import Tool, ToolAnnotations
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.requests import Request
 
@@ -21,12 +20,14 @@ from pipeline.api.files.routes import FileBody, StoredFile
 from pipeline.api.files.upload import store_bytes
 from pipeline.api.http.dependencies import Call, authenticate_publisher, authenticate_reader
 from pipeline.api.http.validation import Body, build_invalid_payload, validate_body
+from pipeline.api.openapi.operation import list_parameters
 from pipeline.api.posts.action_response_models import ValidationReport
 from pipeline.api.posts.action_routes import run_validation
 from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.field_types import EntityId
+from pipeline.api.posts.pagination import PostQuery
 from pipeline.api.posts.response_models import Post, PostPage
-from pipeline.api.posts.routes import LIST_PARAMETERS, find_explanation, find_post, read_posts
+from pipeline.api.posts.routes import find_explanation, find_post, read_posts
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.domain.validation_issue import build_issue
 from pipeline.mcp import plans
@@ -53,9 +54,7 @@ class UploadArguments(FileBody):
     data: str = Field(description="The bytes, in base64: 700 kB at most. Larger files: POST /files.")
 
 
-_names: dict[str, Any] = {p["name"]: (Any, None) for p in LIST_PARAMETERS}
-_Filters = create_model("Filters", __base__=Body, **_names)
-_FILTERS = {p["name"]: {**p["schema"], "description": p["description"]} for p in LIST_PARAMETERS}
+_FILTERS = {p["name"]: {**p["schema"], "description": p["description"]} for p in list_parameters(PostQuery)}
 
 
 async def _fit(arguments: Arguments, model: type[BodyT], read: Callable[[BodyT], Awaitable[PageT]]) -> PageT:
@@ -81,12 +80,8 @@ async def list_accounts(call: Call, arguments: Arguments) -> AccountList:
 
 async def list_posts(call: Call, arguments: Arguments) -> PostPage:
     """List posts by their filters, the newest first."""
-
-    async def read(asked: Body) -> PostPage:
-        query = urlencode(asked.model_dump(exclude_none=True), quote_via=quote)
-        return await read_posts(call, query.encode())
-
-    return await _fit(arguments, _Filters, read)
+    given = {name: value for name, value in arguments.items() if value != ""}
+    return await _fit(given, PostQuery, partial(read_posts, call))
 
 
 async def get_post(call: Call, arguments: Arguments) -> Post:
@@ -120,11 +115,9 @@ async def upload_file(call: Call, arguments: Arguments) -> StoredFile:
     except ValueError:
         raise build_invalid_payload([build_issue(("data",), "It is not base64.", "value_error")]) from None
     body = FileBody(contentType=asked.contentType, filename=asked.filename)
-    with call.app_state.file_transfers.uploads.slot(call.caller.workspace_id):
+    with call.app_state.uploads.slot(call.caller.workspace_id):
         work = partial(store_bytes, call.app_state, call.caller, body, content)
-        return StoredFile.from_file(
-            await call.app_state.file_transfers.bulkhead.run(work, call.caller.key_id)
-        )
+        return StoredFile.from_file(await call.app_state.transfer_bulkhead.run(work, call.caller.key_id))
 
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

@@ -31,7 +31,7 @@ from adapters.contract import MediaFacts
 from adapters.errors import Rejected
 from pipeline.api.accounts.oauth_routes import ConnectBody
 from pipeline.api.files import download
-from pipeline.api.files.routes import FileBody, read_file_query
+from pipeline.api.files.routes import FileBody, FileQuery
 from pipeline.api.files.upload import get_declared_size
 from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
@@ -39,7 +39,7 @@ from pipeline.api.http.dependencies import parse_id, parse_json
 from pipeline.api.http.envelope import JsonResponse
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
 from pipeline.api.http.request_headers import choose_address
-from pipeline.api.http.validation import is_safe_text, name_ignored, read_query, validate_body
+from pipeline.api.http.validation import is_safe_text, name_ignored, validate_body
 from pipeline.api.imports.models import ApplyBody, RowQuery, UploadQuery
 from pipeline.api.operator import models as operator_models
 from pipeline.api.posts import pagination
@@ -296,9 +296,8 @@ _VISITOR = Visitor(
 def read_queries(data: bytes) -> None:
     """Read the query string of every list, and the ids of paths."""
     for read in (
-        *(pagination.read_query, pagination.read_export_query, read_file_query),
-        *(partial(read_query, model) for model in (UploadQuery, RowQuery)),
-        partial(read_query, operator_models.ListQuery),
+        *(model.read for model in (pagination.PostQuery, pagination.ExportQuery, FileQuery)),
+        *(model.read for model in (UploadQuery, RowQuery, operator_models.ListQuery)),
         lambda raw: name_ignored(raw, ("limit",)),
         lambda raw: parse_id(raw.decode("latin-1")),
     ):

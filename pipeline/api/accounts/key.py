@@ -47,11 +47,6 @@ class PostAllowance(ResponseModel):
     left: int
     reset: int = Field(description="Seconds until the full limit is available.")
 
-    @classmethod
-    def from_window(cls, window: Window) -> Self:
-        """Return the limit as the API shows it."""
-        return cls(seconds=window.seconds, limit=window.limit, left=window.left, reset=window.reset)
-
 
 class KeyFacts(KeyScope):
     """The key of the request."""
@@ -73,31 +68,20 @@ class KeyFacts(KeyScope):
     @classmethod
     def from_key(cls, caller: Caller, key: Key, posts: Sequence[Window]) -> Self:
         """Return the key as the API shows it to its holder."""
-        rights = list_rights(caller)
-        return cls(
-            **dict(describe_scope(caller)),
-            public_id=key.public_id,
-            name=key.name,
-            time_zone=caller.time_zone,
-            rights=[right for right in Right if right in rights],
-            accounts=None if caller.accounts is None else list(caller.accounts),
-            bulk=caller.bulk,
-            expires_at=key.expires_at,
-            posts=[*map(PostAllowance.from_window, posts)],
+        return cls.from_rows(
+            describe_scope(caller),
+            caller,
+            key,
+            rights=list_rights(caller),
+            posts=posts,
             mandate=_describe_mandate(caller),
         )
 
 
 def _describe_mandate(caller: Caller) -> KeyMandate:
     limits = caller.limits
-    return KeyMandate(
-        lead_minutes=limits.lead_minutes,
-        ahead_days=limits.ahead_days,
-        kinds=None if limits.kinds is None else list(limits.kinds),
-        options=None if limits.options is None else list(limits.options),
-        needs_approval=caller.needs_approval,
-        may_approve=bool(limits.may_approve) and not limits.needs_approval,
-    )
+    may_approve = bool(limits.may_approve) and not limits.needs_approval
+    return KeyMandate.from_rows(caller, limits, may_approve=may_approve)
 
 
 routes = Routes(tag=SCOPE, path="")

@@ -6,30 +6,16 @@ sends no Referer, and contains nothing of its address.
 
 from __future__ import annotations
 
-from html import escape
+from typing import Any
 
 from starlette.responses import Response
 
-from adapters.contract import RemoteAccount
-from pipeline.accounts.connected_account import CompletedConnection, ConnectedAccount, PendingConfirmation
+from pipeline.accounts.connected_account import CompletedConnection, PendingConfirmation
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.api.reference.markup import build_csp, render_page
+from pipeline.api.reference.markup import build_csp, read_style, render_page
 from pipeline.domain.account import PLATFORM_NAMES
-from pipeline.store.accounts.oauth_sessions import SessionOrigin
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 1.0625rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto 0; padding: 0 1.25rem;
-       color: #1b1b1b; background: #fff; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
-ul { padding-left: 1.25rem; }
-form label { display: block; padding: .35rem 0; }
-dt { font-weight: 600; margin-top: .5rem; }
-dd { margin: 0; }
-form button { font: inherit; padding: .45rem 1.4rem; margin: 1rem 0 0; }
-p.next { border-left: 3px solid #8a8a8a; padding-left: .75rem; }
-@media (prefers-color-scheme: dark) { body { color: #ececec; background: #161616; } }
-"""
+_STYLE = read_style("oauth.css")
 _HEADERS = {
     "Content-Security-Policy": build_csp(_STYLE),
     "Cache-Control": "no-store",
@@ -42,14 +28,14 @@ _HEADERS = {
 
 def render_connected(platform: str, result: CompletedConnection) -> Response:
     """Return the page that lists the accounts just connected."""
-    noun = "accounts are" if len(result.accounts) > 1 else "account is"
-    items = "".join(f"<li>{_account(account)}</li>\n" for account in result.accounts)
-    body = (
-        f"<p>{len(result.accounts)} {PLATFORM_NAMES[platform]} {noun} connected:</p>\n<ul>\n{items}</ul>\n"
-        f"{_origin(result.origin)}"
-        '<p class="next">You can close this page.</p>'
+    return _page(
+        200,
+        f"{PLATFORM_NAMES[platform]} is connected",
+        "You can close this page.",
+        connected=result,
+        platform=PLATFORM_NAMES[platform],
+        started_at=format_timestamp(result.origin.started_at),
     )
-    return _page(200, f"{PLATFORM_NAMES[platform]} is connected", body)
 
 
 def render_confirmation(
@@ -59,30 +45,23 @@ def render_confirmation(
 
     *is_begun_here*: the client that shows the page made the link.
     """
-    count = len(pending.accounts)
+    name, count = PLATFORM_NAMES[platform], len(pending.accounts)
     if pending.is_choice:
-        title = f"Which {PLATFORM_NAMES[platform]} accounts?"
-        lead = (
-            f"This login has access to {count} {PLATFORM_NAMES[platform]} accounts. Select those to connect:"
-        )
+        title = f"Which {name} accounts?"
+        lead = f"This login has access to {count} {name} accounts. Select those to connect:"
     else:
-        title = f"Connect {'these' if count > 1 else 'this'} {PLATFORM_NAMES[platform]} account{'s'[: count > 1]}?"
+        title = f"Connect {'these' if count > 1 else 'this'} {name} account{'s'[: count > 1]}?"
         lead = "You signed in with access to:"
-    option = _option if pending.is_choice else _found
-    items = "".join(option(index, account) for index, account in enumerate(pending.accounts))
-    body = (
-        f"<p>{lead}</p>\n"
-        f'<form method="post" action="{escape(action)}">\n'
-        f'<input type="hidden" name="grant" value="{pending.session}">\n'
-        f'<input type="hidden" name="ticket" value="{escape(pending.ticket)}">\n{items}'
-        f"{_origin(pending.origin)}"
-        f"{'' if is_begun_here else _begun_elsewhere(pending.origin)}"
-        '<button name="answer" value="connect">Connect</button>\n'
-        '<button name="answer" value="decline">Do not connect</button>\n</form>\n'
-        '<p class="next">No account is stored or changed until you press Connect. This page is valid for ten minutes.'
-        "</p>"
+    page = _page(
+        200,
+        title,
+        "No account is stored or changed until you press Connect. This page is valid for ten minutes.",
+        pending=pending,
+        lead=lead,
+        action=action,
+        is_begun_here=is_begun_here,
+        started_at=format_timestamp(pending.origin.started_at),
     )
-    page = _page(200, title, body)
     page.headers["Content-Security-Policy"] = build_csp(_STYLE, "'self'")
     return page
 
@@ -92,70 +71,13 @@ _TITLES = {"state_used": "This link was already used", "state_expired": "This li
 
 
 def render_not_connected(status: int, platform: str, message: str, code: str = "") -> Response:
-    """Return the page that says why nothing was connected, and what to do. *message* is escaped."""
-    body = (
-        f"<p>{escape(message)}</p>\n"
-        '<p class="next">A link works only once: to try again, request a new one where you got this one. You can close '
-        "this page.</p>"
-    )
-    return _page(status, _TITLES.get(code, f"{PLATFORM_NAMES[platform]} is not connected"), body)
+    """Return the page that says why nothing was connected, and what to do."""
+    title = _TITLES.get(code, f"{PLATFORM_NAMES[platform]} is not connected")
+    again = "A link works only once: to try again, request a new one where you got this one. You can close this page."
+    return _page(status, title, again, message=message)
 
 
-def _account(account: ConnectedAccount) -> str:
-    return _name(account) + (", connected again" if account.was_known else "")
-
-
-def _option(index: int, account: RemoteAccount) -> str:
-    box = f'<input type="checkbox" name="account" value="{index}">'
-    return f"<label>{box} {_name(account)}, {_product(account)}</label>\n"
-
-
-def _found(index: int, account: RemoteAccount) -> str:
-    hidden = f'<input type="hidden" name="account" value="{index}">'
-    return f"<p>{hidden}{_name(account)}, {_product(account)}</p>\n"
-
-
-def _product(account: RemoteAccount) -> str:
-    return escape(account.connection.replace("_", " "))
-
-
-def _origin(origin: SessionOrigin) -> str:
-    who = "the operator, on the command line" if origin.key is None else f"the API key {_text(origin.key)}"
-    who = who if origin.user is None else _name_user(origin)
-    return (
-        f"<dl>\n<dt>Workspace</dt><dd>{_text(origin.workspace)}</dd>\n"
-        f"<dt>Asked for by</dt><dd>{who}, at {format_timestamp(origin.started_at)}</dd>\n</dl>\n"
-    )
-
-
-def _name_user(origin: SessionOrigin) -> str:
-    return f"{_text(origin.user or '')}, a user of the dashboard"
-
-
-def _begun_elsewhere(origin: SessionOrigin) -> str:
-    """Warn of a link that another user made: that user can publish to the account that it connects."""
-    where = "on the command line" if origin.key is None else f"with the API key {_text(origin.key)}"
-    where = where if origin.user is None else f"by {_name_user(origin)}"
-    return (
-        f"<p>This link was not begun in this browser but {where}. Connect only if you know who sent it to you: posts "
-        f"of the workspace {_text(origin.workspace)} will be published as you.</p>\n"
-    )
-
-
-def _text(value: str) -> str:
-    return f"<bdi>{escape(value)}</bdi>"
-
-
-def _name(account: ConnectedAccount | RemoteAccount) -> str:
-    name = escape(account.display_name or account.username or account.remote_id)
-    handle = (
-        f" (<bdi>{escape(account.username)}</bdi>)"
-        if account.username not in ("", account.display_name)
-        else ""
-    )
-    return f"<bdi>{name}</bdi>{handle}"
-
-
-def _page(status: int, title: str, body: str) -> Response:
-    text = render_page(title, _STYLE, f"<main>\n<h1>{title}</h1>\n{body}\n</main>")
+def _page(status: int, title: str, what_next: str, **shown: Any) -> Response:
+    parts = {"connected": None, "pending": None, "message": "", "next": what_next, **shown}
+    text = render_page("oauth.html", title, _STYLE, **parts)
     return Response(text, status, dict(_HEADERS), "text/html; charset=utf-8")

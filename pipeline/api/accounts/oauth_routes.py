@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -40,12 +40,9 @@ from pipeline.api.http.envelope import (
 from pipeline.api.http.validation import Body
 from pipeline.api.openapi.introduction import CONNECT
 from pipeline.api.openapi.operation import (
-    PARTNER_API,
     REQUEST_ID_HEADER,
-    Operation,
     Responses,
     Routes,
-    error_responses,
     path_parameter,
     query_parameter,
 )
@@ -82,17 +79,13 @@ class ConnectBody(Body):
     )
 
 
-def _platform_of(request: Request) -> Platform:
+async def _read_platform(request: Request) -> Platform:
     try:
         return Platform(request.path_params["platform"])
     except ValueError:
         raise HttpRefusal(
             404, "not_found", f"There is no such platform: it is one of {', '.join(Platform)}."
         ) from None
-
-
-async def _read_platform(request: Request) -> Platform:
-    return _platform_of(request)
 
 
 _PLATFORM = path_parameter("platform", {"type": "string", "enum": [*Platform]})
@@ -140,14 +133,74 @@ async def connect_account(
     return success("Send the person to this address", link, code=201)
 
 
+_PAGES: Responses = {
+    status: {
+        "description": description,
+        "content": {"text/html": {"schema": {"type": "string"}}},
+        "headers": REQUEST_ID_HEADER,
+    }
+    for status, description in (
+        (200, "A page: a form to confirm the accounts found, or the connected accounts."),
+        (400, "A page: the request is invalid, unknown or expired, or the platform refused the code."),
+        (401, "A page: the key in the request is unknown or revoked."),
+        (403, "A page: the person declined, a permission is missing, or another key started the flow."),
+        (409, "A page: the flow was completed before, found no account, or not the account to reconnect."),
+        (500, "A page: a fault of this server."),
+        (502, "A page: the platform refused or did not answer."),
+        (503, "A page: the database is unreachable, or the server is overloaded."),
+    )
+}
+_SHOWS_PAGE: Mapping[str, Any] = {"response_class": Response, "needs_key": False}
+
+
+@routes.add(
+    "GET",
+    "/{platform}/callback",
+    _PAGES[200]["description"],
+    id="connectCallback",
+    meanings={"not_found": "there is no such platform"},
+    parameters=[
+        _PLATFORM,
+        query_parameter("state", {"type": "string"}, required=True),
+        query_parameter("code", {"type": "string"}, "Sent by the platform if the person agrees."),
+        query_parameter("error", {"type": "string"}, "Sent instead of code, for example access_denied."),
+    ],
+    responses=_PAGES,
+    **_SHOWS_PAGE,
+)
 async def finish_connect(request: Request) -> Response:
     """Handle the redirect from the consent page. A client that sends a key here must be the one that started."""
     return await _answer_with_page(request, _finish)
 
 
+@routes.add(
+    "POST",
+    "/{platform}/choice",
+    _PAGES[200]["description"],
+    id="connectChoice",
+    meanings={"not_found": "there is no such platform"},
+    parameters=[_PLATFORM],
+    request_body={
+        "required": True,
+        "description": "The form on the page of the callback.",
+        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+    },
+    responses={
+        **_PAGES,
+        408: {**_PAGES[400], "description": "A page: the form did not arrive in time."},
+        413: {**_PAGES[400], "description": "A page: the form is too large."},
+    },
+    **_SHOWS_PAGE,
+)
 async def choose_accounts(request: Request) -> Response:
     """Handle the form that confirms accounts. A client that sends a key here must be the one that started."""
     return await _answer_with_page(request, _confirm)
+
+
+# TikTok for Business accepts only redirect addresses that end in a slash
+routes.add("GET", "/{platform}/callback/", "", id="connectCallbackSlash", is_documented=False, **_SHOWS_PAGE)(
+    finish_connect
+)
 
 
 async def _answer_with_page(
@@ -155,7 +208,7 @@ async def _answer_with_page(
     work: Callable[[Request, Platform], Awaitable[CompletedConnection | PendingConfirmation]],
 ) -> Response:
     """Return an HTML page for every outcome: a browser shows it to a user."""
-    platform = _platform_of(request)
+    platform = await _read_platform(request)
     try:
         result = await work(request, platform)
         if isinstance(result, PendingConfirmation):
@@ -222,77 +275,3 @@ def _with_headers_of(json: Response, page: Response) -> Response:
         if value := json.headers.get(name):
             page.headers[name] = value
     return page
-
-
-_CALLBACK_PATH = f"{PARTNER_API}/connect/{{platform}}/callback"
-_PAGES: Responses = {
-    status: {
-        "description": description,
-        "content": {"text/html": {"schema": {"type": "string"}}},
-        "headers": REQUEST_ID_HEADER,
-    }
-    for status, description in (
-        (200, "A page: a form to confirm the accounts found, or the connected accounts."),
-        (400, "A page: the request is invalid, unknown or expired, or the platform refused the code."),
-        (401, "A page: the key in the request is unknown or revoked."),
-        (403, "A page: the person declined, a permission is missing, or another key started the flow."),
-        (409, "A page: the flow was completed before, found no account, or not the account to reconnect."),
-        (500, "A page: a fault of this server."),
-        (502, "A page: the platform refused or did not answer."),
-        (503, "A page: the database is unreachable, or the server is overloaded."),
-    )
-}
-_NO_PLATFORM = error_responses(not_found="there is no such platform")
-
-OPERATIONS = (
-    Operation(
-        id="connectCallback",
-        method="GET",
-        path=_CALLBACK_PATH,
-        handler=finish_connect,
-        tag=CONNECT,
-        returns=_PAGES[200]["description"],
-        response_class=Response,
-        needs_key=False,
-        parameters=[
-            _PLATFORM,
-            query_parameter("state", {"type": "string"}, required=True),
-            query_parameter("code", {"type": "string"}, "Sent by the platform if the person agrees."),
-            query_parameter("error", {"type": "string"}, "Sent instead of code, for example access_denied."),
-        ],
-        responses=_PAGES,
-        errors=_NO_PLATFORM,
-    ),
-    Operation(
-        id="connectChoice",
-        method="POST",
-        path=f"{PARTNER_API}/connect/{{platform}}/choice",
-        handler=choose_accounts,
-        tag=CONNECT,
-        returns=_PAGES[200]["description"],
-        response_class=Response,
-        needs_key=False,
-        parameters=[_PLATFORM],
-        request_body={
-            "required": True,
-            "description": "The form on the page of the callback.",
-            "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
-        },
-        responses={
-            **_PAGES,
-            408: {**_PAGES[400], "description": "A page: the form did not arrive in time."},
-            413: {**_PAGES[400], "description": "A page: the form is too large."},
-        },
-        errors=_NO_PLATFORM,
-    ),
-    Operation(  # TikTok for Business accepts only redirect addresses that end in a slash
-        id="connectCallbackSlash",
-        method="GET",
-        path=f"{_CALLBACK_PATH}/",
-        handler=finish_connect,
-        tag=CONNECT,
-        returns=_PAGES[200]["description"],
-        response_class=Response,
-        is_documented=False,
-    ),
-)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.accounts.posting_times import change_posting_times
 from pipeline.api.http.dependencies import Writer, path_id
-from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.response_models import ResponseModel
 from pipeline.api.http.validation import Body
 from pipeline.api.openapi.introduction import SCOPE
@@ -27,7 +27,6 @@ from pipeline.domain.posting_times import (
 from pipeline.domain.time_zone import UnknownZone, find_zone
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
-from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import restrict_accounts
@@ -109,17 +108,12 @@ class AccountPostingTimes(ResponseModel):
         return cls(account_id=account, **times.to_dict())
 
 
-def no_such_account() -> Refusal:
-    """Return the refusal of an account that the key does not see."""
-    return Refusal(404, "not_found", "There is no such account.")
-
-
 routes = Routes(tag=SCOPE, path="")
 
 
 @routes.add("PATCH", "/accounts/{account_id}/posting-times", "The posting times, all of them.")
 async def change_times(
-    call: Writer, body: PostingTimesBody, account_id: Annotated[UUID, path_id("account_id", no_such_account)]
+    call: Writer, body: PostingTimesBody, account_id: Annotated[UUID, path_id("account_id", "account")]
 ) -> SuccessResponse[AccountPostingTimes]:
     """Change when an account posts. `scheduled_at: "auto"` takes the next of these times that is free."""
     times = await call.act(_change, account_id, body.model_dump(exclude_unset=True))
@@ -129,5 +123,5 @@ async def change_times(
 def _change(context: Context, caller: Caller, account: UUID, changes: dict[str, Any]) -> PostingTimes:
     with context.database.begin() as c:
         if not find_accounts(c, caller.workspace_id, restrict_accounts([account], caller.accounts)):
-            raise no_such_account()
+            raise refuse_unknown("account")
         return change_posting_times(c, caller.actor, account, caller.workspace_id, caller.time_zone, changes)

@@ -14,10 +14,9 @@ from typing_extensions import TypeAliasType
 from adapters.contract import DailyPer, Platform, PostForm
 from adapters.post_options import PostOptions
 from pipeline.accounts.capabilities import AccountAbilities, CountedDay, read_abilities
-from pipeline.api.accounts.posting_times import no_such_account
 from pipeline.api.http.auth import find_plan_refusal
 from pipeline.api.http.dependencies import Reader, path_id
-from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
 from pipeline.api.http.validation import Query
 from pipeline.api.imports.models import Cursor
@@ -131,19 +130,9 @@ class Account(ResponseModel):
         cls, one: AccountStanding, workspace: UUID | None, abilities: AccountAbilities | None
     ) -> Self:
         """Return the account as a key with this scope sees it."""
-        row = one.account
-        return cls(
-            id=row.id,
-            platform=row.platform,
-            type="byo",
-            username=row.username,
-            display_name=row.display_name,
-            status=row.status,
-            workspace_id=workspace,
-            health=one.health,
-            grant_ends_at=one.ends_at,
-            capabilities=None if abilities is None else AccountCapabilities.from_abilities(abilities),
-        )
+        shown = None if abilities is None else AccountCapabilities.from_abilities(abilities)
+        more = {"type": "byo", "workspace_id": workspace, "grant_ends_at": one.ends_at}
+        return cls.from_rows(one, one.account, **more, capabilities=shown)
 
 
 class AccountList(KeyScope):
@@ -239,7 +228,7 @@ def _to_models(
 
 @routes.add("GET", "/accounts/{account_id}", "The account.")
 async def get_account(
-    call: Reader, account_id: Annotated[UUID, path_id("account_id", no_such_account)]
+    call: Reader, account_id: Annotated[UUID, path_id("account_id", "account")]
 ) -> SuccessResponse[Account]:
     """Return one account, active or not, with its capabilities."""
     found = await call.read(_read_account, call.app_state.context, call.caller, account_id)
@@ -249,7 +238,7 @@ async def get_account(
 def _read_account(c: Connection, context: Context, caller: Caller, account: UUID) -> Account:
     found = list_standings(c, caller.workspace_id, restrict_accounts([account], caller.accounts))
     if not found:
-        raise no_such_account()
+        raise refuse_unknown("account")
     return _to_models(c, context, caller, found, with_abilities=True)[0]
 
 

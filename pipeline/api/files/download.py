@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +16,8 @@ from pipeline.api.files.routes import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import ReleasingStream, matches
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import Operation, error_responses, header_parameter, path_parameter
-from pipeline.api.state import AppState, FileTransfers, get_app_state
+from pipeline.api.openapi.operation import Routes, header_parameter, path_parameter
+from pipeline.api.state import AppState, get_app_state
 from pipeline.media.storage import StorageReader, StorageUnavailable
 from pipeline.media.uploads import ENDINGS, PATH, compute_etag
 from pipeline.stages.post_request import Refusal
@@ -34,15 +33,40 @@ _UNSAFE_IN_FILENAME = re.compile(r'[\x00-\x1f\x7f/\\"]')
 _PARTIAL, _UNSATISFIABLE = 206, 416
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _ByteRange:
-    """A range of bytes of a stored object."""
+routes = Routes(tag=FILES, path="", base="")
+_TEXT = {"type": "string"}
+_CONTENT: dict[str, Any] = {
+    "headers": {name: {"schema": _TEXT} for name in ("ETag", "Accept-Ranges", "Content-Disposition")},
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*ENDINGS, BYTES)},
+}
 
-    object: str
-    first: int
-    length: int
 
-
+@routes.add(
+    "GET",
+    f"{PATH}{{name}}",
+    "The file.",
+    "range_not_satisfiable",
+    "internal_error",
+    "unavailable",
+    meanings={
+        "not_found": "there is no such file",
+        "rate_limited": "too many downloads of the workspace are in progress",
+    },
+    response_class=Response,
+    needs_key=False,
+    parameters=[
+        path_parameter("name", _TEXT),
+        *(header_parameter(name, _TEXT) for name in ("Range", "If-Range", "If-None-Match")),
+    ],
+    responses={
+        200: {
+            "description": f"The file as its own type, or as {BYTES} if just that is accepted.",
+            **_CONTENT,
+        },
+        206: {"description": "The requested range.", **_CONTENT},
+        304: {"description": "The client has the file already (If-None-Match)."},
+    },
+)
 async def get_file(request: Request) -> Response:
     """Return a file, or a range of its bytes."""
     app_state = get_app_state(request)
@@ -70,26 +94,25 @@ async def get_file(request: Request) -> Response:
         headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    byte_range = _ByteRange(object=file.object, first=first, length=last - first + 1)
-    return await _stream(app_state, file, byte_range, status, headers)
+    begin = partial(app_state.context.files.storage.open, file.object, first, last - first + 1)
+    return await _stream(app_state, file, begin, status, headers)
 
 
 async def _stream(
-    app_state: AppState, file: File, byte_range: _ByteRange, status: int, headers: Mapping[str, str]
+    app_state: AppState,
+    file: File,
+    begin: Callable[[], StorageReader],
+    status: int,
+    headers: Mapping[str, str],
 ) -> Response:
     """Read the first chunk before the response starts, so that a storage failure is still answered with 503."""
-    transfers = app_state.file_transfers
-    transfers.downloads.acquire(file.workspace_id)
+    app_state.downloads.acquire(file.workspace_id)
     part: StorageReader | None = None
     try:
-        part = await transfers.bulkhead.run(
-            partial(
-                app_state.context.files.storage.open, byte_range.object, byte_range.first, byte_range.length
-            )
-        )
-        start = await transfers.bulkhead.run(partial(part.read, CHUNK))
+        part = await app_state.transfer_bulkhead.run(begin)
+        start = await app_state.transfer_bulkhead.run(partial(part.read, CHUNK))
     except BaseException as error:
-        transfers.downloads.release(file.workspace_id)
+        app_state.downloads.release(file.workspace_id)
         if part is not None:
             part.close()
         if isinstance(error, StorageUnavailable):
@@ -98,27 +121,26 @@ async def _stream(
                 503, "unavailable", "The file storage is unavailable. Repeat the request in a few seconds."
             ) from error
         raise
-    chunks = _read_chunks(transfers, part, start)
-    return ReleasingStream(chunks, partial(_release, transfers, file, part), status, headers)
+    chunks = _read_chunks(app_state, part, start)
+    return ReleasingStream(chunks, partial(_release, app_state, file, part), status, headers)
 
 
-async def _read_chunks(transfers: FileTransfers, part: StorageReader, start: bytes) -> AsyncIterator[bytes]:
+async def _read_chunks(app_state: AppState, part: StorageReader, start: bytes) -> AsyncIterator[bytes]:
     data = start
     while data:
         yield data
-        data = await transfers.bulkhead.run(partial(part.read, CHUNK))
+        data = await app_state.transfer_bulkhead.run(partial(part.read, CHUNK))
 
 
-def _release(transfers: FileTransfers, file: File, part: StorageReader) -> None:
-    transfers.downloads.release(file.workspace_id)
+def _release(app_state: AppState, file: File, part: StorageReader) -> None:
+    app_state.downloads.release(file.workspace_id)
     part.close()
 
 
 def _find(app_state: AppState, name: str) -> File | None:
     if "\0" in name:
         return None
-    with app_state.context.database.begin() as c:
-        return store.find_public(c, name)
+    return app_state.transact(store.find_public, name)
 
 
 def _headers(file: File, etag: str) -> dict[str, str]:
@@ -156,42 +178,3 @@ def _parse_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int,
     if last and int(last) < int(first):
         return whole
     return None if int(first) >= size else (int(first), min(int(last or size - 1), size - 1))
-
-
-_TEXT = {"type": "string"}
-_CONTENT: dict[str, Any] = {
-    "headers": {name: {"schema": _TEXT} for name in ("ETag", "Accept-Ranges", "Content-Disposition")},
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*ENDINGS, BYTES)},
-}
-
-OPERATIONS = (
-    Operation(
-        id="getFile",
-        method="GET",
-        path=f"{PATH}{{name}}",
-        handler=get_file,
-        tag=FILES,
-        returns="The file.",
-        response_class=Response,
-        needs_key=False,
-        parameters=[
-            path_parameter("name", _TEXT),
-            *(header_parameter(name, _TEXT) for name in ("Range", "If-Range", "If-None-Match")),
-        ],
-        responses={
-            200: {
-                "description": f"The file as its own type, or as {BYTES} if just that is accepted.",
-                **_CONTENT,
-            },
-            206: {"description": "The requested range.", **_CONTENT},
-            304: {"description": "The client has the file already (If-None-Match)."},
-        },
-        errors=error_responses(
-            "range_not_satisfiable",
-            "internal_error",
-            "unavailable",
-            not_found="there is no such file",
-            rate_limited="too many downloads of the workspace are in progress",
-        ),
-    ),
-)

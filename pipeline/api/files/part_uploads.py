@@ -48,7 +48,7 @@ class PartUploadBody(FileBody):
 async def create_part_upload(app_state: AppState, request: Request, caller: Caller, user: UUID) -> PartUpload:
     """Return the unfinished upload of the file that the body describes, new if there is none. Raises Refusal."""
     body = validate_body(PartUploadBody, parse_json(await read_body(request, MAX_BODY)))
-    return await app_state.file_transfers.bulkhead.run(partial(_create, app_state, caller, user, body))
+    return await app_state.transfer_bulkhead.run(partial(_create, app_state, caller, user, body))
 
 
 def _create(app_state: AppState, caller: Caller, user: UUID, body: PartUploadBody) -> PartUpload:
@@ -58,8 +58,7 @@ def _create(app_state: AppState, caller: Caller, user: UUID, body: PartUploadBod
     file, _ = open_upload(
         app_state, caller, FileBody(contentType=body.contentType, filename=body.filename), None
     )
-    with app_state.context.database.begin() as c:
-        store.open_part_upload(c, file, same)
+    app_state.transact(store.open_part_upload, file, same)
     return _find(app_state, user, file)
 
 
@@ -70,7 +69,7 @@ async def receive_part(
 
     Once all parts are there, the body is not read: the last answer was lost, or storing the file failed.
     """
-    bulkhead = app_state.file_transfers.bulkhead
+    bulkhead = app_state.transfer_bulkhead
     file = await bulkhead.run(partial(find_file, app_state, upload.id))
     if upload.received < upload.size:
         begin = partial(begin_part, app_state.context, upload, file, get_declared_size(request))
@@ -85,8 +84,8 @@ async def receive_part(
 
 async def _store_whole(app_state: AppState, caller: Caller, file: File, upload: PartUpload) -> None:
     """Make the file of its parts, one step of the bulkhead for each."""
-    context, bulkhead = app_state.context, app_state.file_transfers.bulkhead
-    parts = await bulkhead.run(partial(_list_parts, app_state, upload.id))
+    context, bulkhead = app_state.context, app_state.transfer_bulkhead
+    parts = await bulkhead.run(partial(app_state.transact, store.list_parts, upload.id))
 
     async def fill(intake: UploadIntake) -> None:
         for part in parts:
@@ -98,13 +97,6 @@ async def _store_whole(app_state: AppState, caller: Caller, file: File, upload: 
 
 
 def _find(app_state: AppState, user: UUID, identity: UUID) -> PartUpload:
-    with app_state.context.database.begin() as c:
-        found = store.find_part_upload(c, user, identity)
-    if found is None:
+    if (found := app_state.transact(store.find_part_upload, user, identity)) is None:
         raise build_gone()
     return found
-
-
-def _list_parts(app_state: AppState, identity: UUID) -> list[store.StoredPart]:
-    with app_state.context.database.begin() as c:
-        return store.list_parts(c, identity)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -16,27 +15,18 @@ from typing_extensions import TypeAliasType
 
 from pipeline.api.http.dependencies import (
     Publisher,
+    RawBody,
     Reader,
     parse_json,
     read_idempotency_key,
-    read_json_body,
     replayed,
     require_kept,
 )
 from pipeline.api.http.envelope import SuccessResponse, refuse_too_many, success
 from pipeline.api.http.response_models import ResponseModel, Timestamp
-from pipeline.api.http.validation import Body, validate_body
+from pipeline.api.http.validation import Body, ReadBy, TextQuery, validate_body, whole_number
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import (
-    BODY_ERRORS,
-    CLAIM_ERRORS,
-    KEY_ERRORS,
-    PLAN_ERRORS,
-    Routes,
-    error_responses,
-    query_parameter,
-)
-from pipeline.api.posts.pagination import Readers, parse_number, read_values
+from pipeline.api.openapi.operation import CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, Routes, error_responses
 from pipeline.api.state import AppState, get_app_state
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import Replayed, claim_key
@@ -83,27 +73,6 @@ class FileBody(Body):
     filename: str | None = Field(None, min_length=1, max_length=MAX_FILENAME, description="For people.")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileQuery:
-    """Filters of a list of files."""
-
-    limit: int = DEFAULT_LIMIT
-    offset: int = 0
-    kind: str | None = None
-    context: str | None = None
-
-    @property
-    def may_match(self) -> bool:
-        """Return True if the contexts include the one that files here have."""
-        contexts = (self.context or ALL_CONTEXTS).split(",")
-        return any(context.strip() in (CONTEXT, ALL_CONTEXTS) for context in contexts)
-
-
-def read_file_query(raw: bytes) -> FileQuery:
-    """Parse the query of a list. Raises what ``read_values`` raises."""
-    return FileQuery(**read_values(raw, _READERS))
-
-
 def _parse_kind(text: str) -> str:
     if text not in KINDS:
         raise ValueError("Must be image, video or document.")
@@ -116,12 +85,24 @@ def _parse_context(text: str) -> str:
     return text
 
 
-_READERS: Readers = {
-    "limit": ("limit", parse_number(1, MAX_LIMIT)),
-    "offset": ("offset", parse_number(0, MAX_OFFSET)),
-    "type": ("kind", _parse_kind),
-    "context": ("context", _parse_context),
-}
+class FileQuery(TextQuery):
+    """Filters of a list of files."""
+
+    limit: Annotated[int, whole_number(1, MAX_LIMIT)] = DEFAULT_LIMIT
+    offset: Annotated[int, whole_number(0, MAX_OFFSET)] = 0
+    type: Annotated[str, ReadBy(_parse_kind, {"type": "string", "enum": [*KINDS]})] | None = None
+    context: Annotated[str, ReadBy(_parse_context, {"type": "string", "maxLength": MAX_CONTEXT})] | None = (
+        Field(
+            None,
+            description="media-upload, the only context here, or all; several separated by commas.",
+        )
+    )
+
+    @property
+    def may_match(self) -> bool:
+        """Return True if the contexts include the one that files here have."""
+        contexts = (self.context or ALL_CONTEXTS).split(",")
+        return any(context.strip() in (CONTEXT, ALL_CONTEXTS) for context in contexts)
 
 
 class UploadParameters(ResponseModel):
@@ -156,16 +137,7 @@ class StoredFile(ResponseModel):
     @classmethod
     def from_file(cls, file: File) -> Self:
         """Return a file whose upload is complete."""
-        return cls.model_validate(
-            {
-                "id": file.id,
-                "url": file.url,
-                "contentType": file.content_type,
-                "filename": file.filename,
-                "size": file.size,
-                "createdAt": file.created_at,
-            }
-        )
+        return cls.from_rows(file, contentType=file.content_type, createdAt=file.created_at)
 
 
 class FilePage(ResponseModel):
@@ -196,7 +168,6 @@ _LINK = {
     "POST",
     "",
     "Upload URL generated.",
-    *BODY_ERRORS,
     *PLAN_ERRORS,
     *CLAIM_ERRORS,
     meanings={
@@ -206,18 +177,22 @@ _LINK = {
     status=201,
     links={"putFile": _LINK},
     body=FileBody,
-    repeated="The upload was opened before, with this Idempotency-Key; its URL is good for as long again.",
     takes_key=True,
+    repeated="The upload was opened before, with this Idempotency-Key; its URL is good for as long again.",
 )
-async def create_file(request: Request, call: Publisher) -> SuccessResponse[Upload]:
+async def create_file(request: Request, call: Publisher, raw: RawBody) -> SuccessResponse[Upload]:
     """Open an upload: return a URL for one PUT, and the URL that the file will have."""
-    app_state, caller = call.app_state, call.caller
-    file = validate_body(FileBody, parse_json(await read_json_body(request, caller.key_id)))
-    key, bulkhead = read_idempotency_key(request, caller, file), app_state.file_transfers.bulkhead
+    app_state, caller, bulkhead = call.app_state, call.caller, call.app_state.transfer_bulkhead
+    file = validate_body(FileBody, parse_json(raw))
+    key = read_idempotency_key(request, caller, file)
     try:
         file_id, url = await bulkhead.run(partial(open_upload, app_state, caller, file, key), caller.key_id)
     except Replayed as earlier:
-        known = require_kept(await bulkhead.run(partial(_find, app_state, earlier.resource), caller.key_id))
+        known = require_kept(
+            await bulkhead.run(
+                partial(app_state.transact, store.find_upload, earlier.resource), caller.key_id
+            )
+        )
         return replayed("Upload URL was generated before", _build_upload(request, file, known.id, known.url))
     return success("Upload URL generated", _build_upload(request, file, file_id, url), code=201)
 
@@ -242,29 +217,16 @@ def _build_upload(request: Request, file: FileBody, file_id: UUID, url: str) -> 
     "",
     "A page of files.",
     errors=error_responses(*KEY_ERRORS, "internal_error", invalid_payload="a value of the query"),
-    parameters=[
-        query_parameter(
-            "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
-        ),
-        query_parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
-        query_parameter("type", {"type": "string", "enum": [*KINDS]}),
-        query_parameter(
-            "context",
-            {"type": "string", "maxLength": MAX_CONTEXT},
-            "media-upload, the only context here, or all; several separated by commas.",
-        ),
-    ],
 )
-async def list_files(call: Reader) -> SuccessResponse[FilePage]:
+async def list_files(call: Reader, query: FileQuery) -> SuccessResponse[FilePage]:
     """List the files of the key's scope, newest first, without uploads that are not complete."""
-    query = read_file_query(call.request.scope["query_string"])
-    work = partial(_read_page, call.app_state, call.caller, query)
-    return success("Files retrieved", await call.app_state.read_bulkhead.run(work))
-
-
-def _find(app_state: AppState, file_id: UUID) -> File | None:
-    with app_state.context.database.begin() as c:
-        return store.find_upload(c, file_id)
+    found, total = list[File](), 0
+    if query.may_match:
+        page = {"kind": query.type, "limit": query.limit, "offset": query.offset}
+        read = partial(call.app_state.transact, store.list_files, call.caller, **page)
+        found, total = await call.app_state.read_bulkhead.run(read)
+    files = [*map(StoredFile.from_file, found)]
+    return success("Files retrieved", FilePage.from_rows(query, files=files, total=total))
 
 
 def open_upload(
@@ -300,20 +262,3 @@ def open_upload(
         facts = {"content_type": file.contentType, "filename": file.filename}
         record_change(c, caller.actor, "open", "file", file_id, caller.workspace_id, after=facts)
     return file_id, addresses.public_url(name)
-
-
-def _read_page(app_state: AppState, caller: Caller, query: FileQuery) -> FilePage:
-    found: list[File] = []
-    total = 0
-    if query.may_match:
-        with app_state.context.database.begin() as c:
-            found, total = store.list_files(
-                c, caller, kind=query.kind, limit=query.limit, offset=query.offset
-            )
-    return FilePage(
-        files=[*map(StoredFile.from_file, found)],
-        total=total,
-        limit=query.limit,
-        offset=query.offset,
-        context=query.context,
-    )

@@ -22,13 +22,7 @@ from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.validation import validate_body
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import (
-    PARTNER_API,
-    Operation,
-    error_responses,
-    path_parameter,
-    query_parameter,
-)
+from pipeline.api.openapi.operation import Routes, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
 from pipeline.media.probe.containers import HEAD_BYTES
@@ -58,6 +52,39 @@ MAX_PAUSE = 30.0
 """Seconds a client may pause while it sends."""
 
 
+routes = Routes(tag=FILES, path="/files")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@routes.add(
+    "PUT",
+    "/{file_id}/content",
+    "The file is stored; also for the same bytes sent again.",
+    "invalid_upload_url",
+    "request_timeout",
+    "file_immutable",
+    "internal_error",
+    meanings={
+        "validation_failed": "the file is empty, incomplete, or a part of one",
+        "not_found": "there is no such upload, or it has ended",
+        "payload_too_large": "the file exceeds the size limit or what is left of the quota",
+        "unsupported_media_type": "Content-Type or the bytes are not of the declared type",
+        "rate_limited": "too many uploads of the workspace are in progress",
+        "unavailable": "storage or database is unreachable, or the server is overloaded",
+    },
+    needs_key=False,
+    request_body={
+        "required": True,
+        "description": "The bytes of the file. The Content-Type may also be the type that the URL names.",
+        "content": {BYTES: _BINARY},
+    },
+    parameters=[
+        path_parameter("file_id", {"type": "string", "format": "uuid"}),
+        query_parameter("type", {"$ref": "#/components/schemas/ContentType"}, required=True),
+        query_parameter("expires", {"type": "integer"}, required=True),
+        query_parameter("signature", {"type": "string"}, required=True),
+    ],
+)
 async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     """Receive the bytes of a file. No key is needed: the URL is signed for one file, type and time."""
     app_state = get_app_state(request)
@@ -75,7 +102,7 @@ async def receive_dropped(app_state: AppState, request: Request, caller: Caller)
     kind, name = request.headers.get("content-type", ""), request.query_params.get("name", "")
     body = validate_body(FileBody, {"contentType": kind, "filename": name[:MAX_FILENAME] or None})
     opening = partial(open_upload, app_state, caller, body, None)
-    file_id, _ = await app_state.file_transfers.bulkhead.run(opening, caller.key_id)
+    file_id, _ = await app_state.transfer_bulkhead.run(opening, caller.key_id)
     return await _store(request, app_state, caller.actor, file_id)
 
 
@@ -108,8 +135,8 @@ async def fill_file(
     finish: Callable[[FileUpload, bytes], T],
 ) -> T:
     """Begin, fill and finish an upload of a file, one of a few of its workspace. Raises Refusal and Unreachable."""
-    bulkhead = app_state.file_transfers.bulkhead
-    with app_state.file_transfers.uploads.slot(file.workspace_id):
+    bulkhead = app_state.transfer_bulkhead
+    with app_state.uploads.slot(file.workspace_id):
         try:
             upload = await bulkhead.run(begin)
         except StorageUnavailable as error:
@@ -131,7 +158,7 @@ async def copy_body(request: Request, app_state: AppState, intake: UploadIntake)
 
     Raises what ``translate_transfer_error`` translates, and TooLarge.
     """
-    bulkhead, buffer = app_state.file_transfers.bulkhead, bytearray()
+    bulkhead, buffer = app_state.transfer_bulkhead, bytearray()
     body = request.stream()
     async with asyncio.timeout(app_state.context.settings.files.upload_time):
         while True:
@@ -186,9 +213,7 @@ def get_declared_size(request: Request) -> int:
 
 def find_file(app_state: AppState, file_id: UUID) -> File:
     """Return the file of an upload. Raises Refusal 404."""
-    with app_state.context.database.begin() as c:
-        file = store.find_upload(c, file_id)
-    if file is None:
+    if (file := app_state.transact(store.find_upload, file_id)) is None:
         raise build_gone()
     return file
 
@@ -220,40 +245,3 @@ def _unavailable(error: Exception) -> HttpRefusal:
     return HttpRefusal(
         503, "unavailable", f"The file could not be stored: {error}. Send it again in a few seconds."
     )
-
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-OPERATIONS = (
-    Operation(
-        id="putFile",
-        method="PUT",
-        path=f"{PARTNER_API}/files/{{file_id}}/content",
-        handler=put_file,
-        tag=FILES,
-        returns="The file is stored; also for the same bytes sent again.",
-        needs_key=False,
-        request_body={
-            "required": True,
-            "description": "The bytes of the file. The Content-Type may also be the type that the URL names.",
-            "content": {BYTES: _BINARY},
-        },
-        parameters=[
-            path_parameter("file_id", {"type": "string", "format": "uuid"}),
-            query_parameter("type", {"$ref": "#/components/schemas/ContentType"}, required=True),
-            query_parameter("expires", {"type": "integer"}, required=True),
-            query_parameter("signature", {"type": "string"}, required=True),
-        ],
-        errors=error_responses(
-            "invalid_upload_url",
-            "request_timeout",
-            "file_immutable",
-            "internal_error",
-            validation_failed="the file is empty, incomplete, or a part of one",
-            not_found="there is no such upload, or it has ended",
-            payload_too_large="the file exceeds the size limit or what is left of the quota",
-            unsupported_media_type="Content-Type or the bytes are not of the declared type",
-            rate_limited="too many uploads of the workspace are in progress",
-            unavailable="storage or database is unreachable, or the server is overloaded",
-        ),
-    ),
-)

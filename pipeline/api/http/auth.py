@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -42,8 +42,14 @@ class Authenticator:
         self._touched_at: dict[UUID, float] = {}
         self._touches: set[asyncio.Task[None]] = set()
 
-    async def authenticate(self, request: Request) -> Caller:
-        """Return the caller whose key the request carries. Raises Refusal 401, Unreachable."""
+    async def authenticate(
+        self, request: Request, right: Right = Right.READ, *, is_audited: bool = True
+    ) -> Caller:
+        """Return the caller whose key the request carries, if it has the right. Raises Refusal, Unreachable.
+
+        Its actor has the address and the id of a request that changes something. *is_audited* False: the rows that it
+        stores are its own record, so its actor needs no address.
+        """
         caller = await self._look_up(_parse_token(request))
         if caller is None:
             raise _unauthorized("The API key is unknown or was revoked, or it has expired.")
@@ -52,32 +58,15 @@ class Authenticator:
                 "The workspace of the API key was deleted: nothing is published for it any more."
             )
         self._touch(caller.key_id)
-        return caller
-
-    async def require_writer(self, request: Request) -> Caller:
-        """Authenticate a request that changes something. Raises Refusal 403 too, for a read-only key."""
-        caller = await self.authenticate(request)
-        require_writing(caller)
-        return self._name_request(caller, request)
-
-    async def require_publisher(self, request: Request, *, is_audited: bool = True) -> Caller:
-        """Authenticate a request that only a paid plan may make. Raises Refusal 402 and 403 too.
-
-        *is_audited* False: the rows that it stores are its own record, so its actor needs no address.
-        """
-        caller = await self.authenticate(request)
-        require_plan(caller)
-        require_writing(caller)
-        return self._name_request(caller, request) if is_audited else caller
+        require_right(caller, right)
+        if right is Right.READ or not is_audited:
+            return caller
+        return replace(caller, actor=self.locate(caller.require_actor(), request))
 
     def locate(self, actor: Actor, request: Request) -> Actor:
         """Return the actor with the address and the id of the request."""
         address = find_address(request.scope, self._context.settings.api.proxy_networks)
         return replace(actor, address=address, request_id=request.scope[REQUEST_ID])
-
-    def _name_request(self, caller: Caller, request: Request) -> Caller:
-        """Return the caller whose actor has the address and the id of the request."""
-        return replace(caller, actor=self.locate(caller.require_actor(), request))
 
     async def _look_up(self, token: str) -> Caller | None:
         digest = hashlib.sha256(token.encode()).digest()  # whole keys are not kept in memory
@@ -131,21 +120,19 @@ class Authenticator:
             touch_key(c, key)
 
 
-def require_writing(caller: Caller) -> None:
-    """Raise Refusal 403 for a read-only key."""
-    if caller.read_only:
+def require_right(caller: Caller, right: Right) -> None:
+    """Raise Refusal 403 for a read-only key where it writes, and as ``require_plan`` where it publishes."""
+    if right is Right.PUBLISH:
+        require_plan(caller)
+    if right is not Right.READ and caller.read_only:
         raise insufficient_scope("This key may only read: make one without --read-only.")
 
 
-def list_rights(caller: Caller) -> Collection[Right]:
+def list_rights(caller: Caller) -> Sequence[Right]:
     """Return the rights of a key now."""
     if caller.read_only:
-        return {Right.READ}
-    try:
-        require_plan(caller)
-    except HttpRefusal:
-        return {Right.READ, Right.WRITE}
-    return set(Right)
+        return [Right.READ]
+    return [*Right] if find_plan_refusal(caller) is None else [Right.READ, Right.WRITE]
 
 
 def insufficient_scope(message: str) -> HttpRefusal:

@@ -21,15 +21,16 @@ from fastapi import Depends, params
 from pydantic_core import to_jsonable_python
 from starlette.requests import Request
 
-from pipeline.api.http.auth import require_plan, require_writing
+from pipeline.api.http.auth import require_right
 from pipeline.api.http.body import read_body, require_json
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, refuse_unknown, success
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.http.response_models import DataT
-from pipeline.api.http.validation import Body, Query, build_invalid_payload, read_query, validate_body
+from pipeline.api.http.validation import Body, Query, build_invalid_payload, validate_body
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor
+from pipeline.domain.explanation_rules import Right
 from pipeline.domain.validation_issue import build_issue
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import OPERATOR, Scope
@@ -52,12 +53,8 @@ class Call:
 
     async def read(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
         """Return what *work* reads with a connection, on the threads of reads."""
-        run = partial(_connect, self.app_state, work, *arguments, **more)
+        run = partial(self.app_state.transact, work, *arguments, **more)
         return await self.app_state.read_bulkhead.run(run, self.caller.key_id)
-
-    async def read_json(self) -> Any:
-        """Return the parsed body; an empty one is an object without keys."""
-        return parse_json_or_empty(await read_json_body(self.request, self.caller.key_id))
 
     async def act(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
         """Run an action of the caller, which opens its own transactions, on the threads of actions."""
@@ -65,31 +62,19 @@ class Call:
         return await self.app_state.action_bulkhead.run(run, self.caller.key_id)
 
 
-def _connect(app_state: AppState, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
-    with app_state.context.database.begin() as c:
-        return work(c, *arguments, **more)
+def _authenticate(right: Right) -> Callable[[Request], Awaitable[Call]]:
+    async def authenticate(request: Request) -> Call:
+        """Return the call of a key with the right. Raises Refusal 401, 402 and 403."""
+        app_state = get_app_state(request)
+        request.state.caller = await app_state.authenticator.authenticate(request, right)
+        return Call(request=request, app_state=app_state, caller=request.state.caller)
+
+    return authenticate
 
 
-def _open(request: Request, caller: Caller) -> Call:
-    request.state.caller = caller
-    return Call(request=request, app_state=get_app_state(request), caller=caller)
-
-
-async def authenticate_reader(request: Request) -> Call:
-    """Return the call of any valid key. Raises Refusal 401."""
-    return _open(request, await get_app_state(request).authenticator.authenticate(request))
-
-
-async def authenticate_writer(request: Request) -> Call:
-    """Return the call of a key that may change something. Raises Refusal 401 and 403."""
-    return _open(request, await get_app_state(request).authenticator.require_writer(request))
-
-
-async def authenticate_publisher(request: Request) -> Call:
-    """Return the call of a key that may publish. Raises Refusal 401, 402 and 403."""
-    return _open(request, await get_app_state(request).authenticator.require_publisher(request))
-
-
+authenticate_reader = _authenticate(Right.READ)
+authenticate_writer = _authenticate(Right.WRITE)
+authenticate_publisher = _authenticate(Right.PUBLISH)
 Reader = Annotated[Call, Depends(authenticate_reader)]
 Writer = Annotated[Call, Depends(authenticate_writer)]
 Publisher = Annotated[Call, Depends(authenticate_publisher)]
@@ -111,7 +96,7 @@ class Principal:
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         """Return what *work* reads with a connection, on the threads of reads."""
-        return await self.app_state.read_bulkhead.run(partial(_connect, self.app_state, work, *arguments))
+        return await self.app_state.read_bulkhead.run(partial(self.app_state.transact, work, *arguments))
 
     async def charge(self, request: Request, count: int) -> None:
         """Count *count* dead letters against the key's limits. Raises Refusal 429; never the operator."""
@@ -119,7 +104,7 @@ class Principal:
             await self.app_state.charge_rate_limit(request, self.caller, count)
 
 
-async def authenticate_principal(request: Request) -> Principal:
+async def _find_principal(request: Request) -> Principal:
     """Return the party behind the request's token. Raises Refusal 401, and Unreachable."""
     app_state = get_app_state(request)
     locate = partial(app_state.authenticator.locate, request=request)
@@ -138,26 +123,20 @@ def _is_operator(request: Request, token: str) -> bool:
     return bool(token) and is_equal and scheme.lower() == "bearer"
 
 
-async def authenticate_principal_writer(request: Request) -> Principal:
-    """Return the operator, or a key that may change something. Raises Refusal 401 and 403."""
-    principal = await authenticate_principal(request)
-    if principal.caller is not None:
-        require_writing(principal.caller)
-    return principal
+def _authenticate_principal(right: Right) -> Callable[[Request], Awaitable[Principal]]:
+    async def authenticate(request: Request) -> Principal:
+        """Return the operator, or a key with the right. Raises Refusal 401, 402 and 403."""
+        principal = await _find_principal(request)
+        if principal.caller is not None:
+            require_right(principal.caller, right)
+        return principal
+
+    return authenticate
 
 
-async def authenticate_principal_publisher(request: Request) -> Principal:
-    """Return the operator, or a key that may publish. Raises Refusal 401, 402 and 403."""
-    principal = await authenticate_principal(request)
-    if principal.caller is not None:
-        require_plan(principal.caller)
-        require_writing(principal.caller)
-    return principal
-
-
-PrincipalReader = Annotated[Principal, Depends(authenticate_principal)]
-PrincipalWriter = Annotated[Principal, Depends(authenticate_principal_writer)]
-PrincipalPublisher = Annotated[Principal, Depends(authenticate_principal_publisher)]
+PrincipalReader = Annotated[Principal, Depends(_authenticate_principal(Right.READ))]
+PrincipalWriter = Annotated[Principal, Depends(_authenticate_principal(Right.WRITE))]
+PrincipalPublisher = Annotated[Principal, Depends(_authenticate_principal(Right.PUBLISH))]
 
 # --- ids -------------------------------------------------------------------------------------------------
 
@@ -170,19 +149,36 @@ def parse_id(text: str) -> UUID | None:
         return None
 
 
-def path_id(name: str, refuse: Callable[[], Exception]) -> Any:
-    """Return the dependency of an id in the path; one that is none is refused like one that does not exist."""
+def path_id(name: str, what: str) -> Any:
+    """Return the dependency of the id of *what* in the path; a text that is no id is refused like an unknown one."""
 
     async def read(request: Request) -> UUID:
         identity = parse_id(request.path_params[name])
         if identity is None:
-            raise refuse()
+            raise refuse_unknown(what)
         return identity
 
     return Depends(read)
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+async def _read_raw(request: Request) -> bytes:
+    caller: Caller | None = request.state.caller
+    return await read_json_body(request, caller.key_id if caller else None)
+
+
+RawBody = Annotated[bytes, Depends(_read_raw)]
+"""A JSON body before it is parsed; it stands after the right."""
+
+
+async def _charge(request: Request) -> None:
+    await get_app_state(request).charge_rate_limit(request, request.state.caller)
+
+
+Charge = Annotated[None, Depends(_charge)]
+"""One post counts against the key's limits, whatever becomes of it; it stands where the request may be refused 429."""
 
 
 async def read_json_body(request: Request, key: UUID | None, max_size: int | None = None) -> bytes:
@@ -269,10 +265,8 @@ def _reader_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
 
     async def read(request: Request) -> Body:
         if issubclass(model, Query):
-            return read_query(model, request.scope["query_string"])
-        caller: Caller | None = request.state.caller
-        raw = await read_json_body(request, caller.key_id if caller else None)
-        request.state.body = validate_body(model, parse_json_or_empty(raw))
+            return model.read(request.scope["query_string"])
+        request.state.body = validate_body(model, parse_json_or_empty(await _read_raw(request)))
         return request.state.body  # type: ignore[no-any-return]
 
     return read

@@ -49,6 +49,11 @@ def refuse_too_many(limit: int, message: str, wait: int = RETRY_AFTER) -> HttpRe
     return HttpRefusal(429, "rate_limited", message, headers={**left, "Retry-After": str(wait)})
 
 
+def refuse_unknown(what: str) -> HttpRefusal:
+    """Build the 404 of a thing that the key does not see; one that does not exist is answered alike."""
+    return HttpRefusal(404, "not_found", f"There is no such {what}.")
+
+
 _ON_EACH = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),

@@ -34,6 +34,8 @@ _EXPOSED = (
     b"ETag, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Ignored-Parameters, "
     b"X-Request-Id"
 )
+_ALLOWED = {"ok": True, "code": 200, "message": "Allowed", "data": {}}
+"""The answer to a preflight. It is not empty, because some clients take an empty one for a failure."""
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
@@ -47,17 +49,6 @@ def list_cors_headers(scope: Scope, origin: bytes) -> list[tuple[bytes, bytes]]:
     if not scope["path"].startswith(_PATHS) or origin.decode("latin-1") not in _list_origins(scope["app"]):
         return []
     return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
-
-
-def is_preflight(scope: Scope, headers: Collection[bytes]) -> bool:
-    """Return True if a browser asks whether it may send a request."""
-    return scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
-
-
-def respond_to_preflight() -> JsonResponse:
-    """Allow the request. The body is not empty, because some clients take an empty one for a failure."""
-    body = {"ok": True, "code": 200, "message": "Allowed", "data": {}}
-    return JsonResponse(body, 200, _PREFLIGHT)
 
 
 def _list_origins(app: Any) -> Collection[str]:
@@ -176,7 +167,8 @@ class _Exchange:
         self._scope = scope
         origin = headers.get(b"origin")
         self._cors = [] if origin is None else list_cors_headers(scope, origin)
-        self._is_preflight = bool(self._cors) and is_preflight(scope, headers)
+        asks = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+        self._is_preflight = bool(self._cors) and asks
         self._has_unread_body = (
             headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         )
@@ -185,7 +177,7 @@ class _Exchange:
 
     def choose_app(self, app: ASGIApp) -> ASGIApp:
         """Return *app*, or for a preflight from an allowed origin its response."""
-        return respond_to_preflight() if self._is_preflight else app
+        return JsonResponse(_ALLOWED, 200, _PREFLIGHT) if self._is_preflight else app
 
     async def receive(self) -> Message:
         message = await self._receive()

@@ -14,7 +14,7 @@ made for ``REQUEST_PAUSE`` seconds, so that one request waits for a Redis that h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -61,11 +61,8 @@ class RateLimit:
         costs the whole limit, because it could never be served otherwise.
         """
         windows: list[Window] = []
-        for limit, count in (
-            (limits.posts_per_minute, self._take_from_minute),
-            (limits.posts_per_day, self._take_from_day),
-        ):
-            if limit and (window := count(key, min(posts, limit), limit)) is not None:
+        for limit, count in self._list_counts(limits):
+            if (window := count(key, min(posts, limit), limit)) is not None:
                 windows.append(window)
                 if not window.is_allowed:
                     raise _refuse(window, limits)
@@ -73,15 +70,17 @@ class RateLimit:
 
     def read(self, key: UUID, limits: KeyLimits) -> Sequence[Window]:
         """Return the limits of a key that it has, without counting anything. Raises Unreachable."""
-        found = [
-            count(key, 0, limit)
-            for limit, count in (
-                (limits.posts_per_minute, self._take_from_minute),
-                (limits.posts_per_day, self._take_from_day),
-            )
-            if limit
-        ]
+        found = [count(key, 0, limit) for limit, count in self._list_counts(limits)]
         return [window for window in found if window is not None]
+
+    def _list_counts(
+        self, limits: KeyLimits
+    ) -> Iterator[tuple[int, Callable[[UUID, int, int], Window | None]]]:
+        """Yield the limits that the key has, and what counts posts against each."""
+        if limits.posts_per_minute:
+            yield limits.posts_per_minute, self._take_from_minute
+        if limits.posts_per_day:
+            yield limits.posts_per_day, self._take_from_day
 
     def _take_from_minute(self, key: UUID, posts: int, limit: int) -> Window | None:
         """Return the minute after this request; None without Redis."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -70,10 +70,23 @@ def is_empty(value: Any) -> bool:
     return not value
 
 
+_ABSENT = object()
+
+
 class ResponseModel(BaseModel):
     """Base of the response models: exactly the declared keys, in their order; also made from objects' attributes."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    @classmethod
+    def from_rows(cls, *rows: Any, **more: Any) -> Self:
+        """Return the model of *rows*: each field is in *more*, or of the first row that has one of its name."""
+        for name in cls.model_fields:
+            for row in rows if name not in more else ():
+                if (value := getattr(row, name, _ABSENT)) is not _ABSENT:
+                    more[name] = value
+                    break
+        return cls.model_validate(more)
 
 
 DataT = TypeVar("DataT", bound=ResponseModel)

@@ -8,12 +8,15 @@ Unknown query parameters: one that resembles a known parameter is refused, the o
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, TypeVar
-from urllib.parse import quote, unquote_plus
+from typing import Any, ClassVar, Self, TypeVar
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from starlette.datastructures import QueryParams
 
 from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, find_near, issues_from_pydantic
@@ -139,15 +142,91 @@ class Query(Body):
 
     model_config = ConfigDict(strict=False)
 
+    @classmethod
+    def read(cls, raw: bytes) -> Self:
+        """Parse a query string. Raises Refusal 422, also for a name like a known one; other names are ignored."""
+        refuse_near_misses(raw, cls.model_fields)
+        given = {name: text for name, text in QueryParams(raw).items() if text and name in cls.model_fields}
+        return validate_body(cls, given)
 
-QueryT = TypeVar("QueryT", bound=Query)
+
+class TextQuery(Query):
+    """A query whose fields read their texts themselves (``ReadBy``), and stand in it once.
+
+    A + stays a + but in *words*: clients send the offset of a time unescaped.
+    """
+
+    words: ClassVar[Collection[str]] = ()
+    """Parameters that people type: a + is a blank there, as forms and most libraries send it."""
+
+    @classmethod
+    def read(cls, raw: bytes) -> Self:
+        """Parse a query string. Raises Refusal 422, also for a name like a known one; other names are ignored."""
+        refuse_near_misses(raw, cls.model_fields)
+        given: dict[str, str] = {}
+        for name, text in cls._list_pairs(raw):
+            if name in given:
+                message = "It appears more than once in the query."
+                raise build_invalid_payload([build_issue((name,), message, "value_error", text)])
+            given[name] = text
+        return validate_body(cls, given, is_safe=True)
+
+    @classmethod
+    def _list_pairs(cls, raw: bytes) -> Iterator[tuple[str, str]]:
+        """Yield known names with their values."""
+        for part in raw.split(b"&"):
+            name, _, value = part.partition(b"=")
+            found = name.decode("latin-1")
+            if found in cls.model_fields and value:
+                plain = value.replace(b"+", b" ") if found in cls.words else value
+                yield found, unquote_to_bytes(plain).decode("utf-8", "replace")
 
 
-def read_query(model: type[QueryT], raw: bytes) -> QueryT:
-    """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
-    refuse_near_misses(raw, model.model_fields)
-    given = {name: text for name, text in QueryParams(raw).items() if text and name in model.model_fields}
-    return validate_body(model, given)
+@dataclass(frozen=True, slots=True, eq=False)  # typing hashes annotations, and a schema has no hash
+class ReadBy:
+    """Annotation of a parameter: *read* makes its value of the text or raises ValueError; *schema* documents it."""
+
+    read: Callable[[str], Any]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return a schema that calls ``read``."""
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return ``schema``."""
+        return dict(self.schema)
+
+    def _read(self, value: Any) -> Any:
+        try:
+            return self.read(str(value))
+        except ValueError as error:
+            raise PydanticCustomError("value_error", str(error)) from None
+
+
+def one_of_words(names: Sequence[str], to_value: Callable[[str], Any] = str) -> ReadBy:
+    """Return how one of these words is read, and made a value."""
+
+    def read(text: str) -> Any:
+        if text not in names:
+            raise ValueError(f"Must be one of {', '.join(names)}.")
+        return to_value(text)
+
+    return ReadBy(read, {"type": "string", "enum": [*names]})
+
+
+def whole_number(least: int, most: int) -> ReadBy:
+    """Return how a whole number in this range is read."""
+
+    def read(text: str) -> int:
+        plain = text.isascii() and text.isdigit() and len(text) <= 9  # noqa: PLR2004
+        if not plain or not least <= int(text) <= most:
+            raise ValueError(f"Must be a whole number from {least} to {most}.")
+        return int(text)
+
+    return ReadBy(read, {"type": "integer", "minimum": least, "maximum": most})
 
 
 IGNORED_HEADER = b"x-ignored-parameters"

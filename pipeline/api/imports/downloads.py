@@ -18,20 +18,12 @@ from pipeline.api.http.representation import VARY, NegotiatedResponse
 from pipeline.api.imports.models import RowQuery
 from pipeline.api.imports.routes import FoundImport
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import (
-    KEY_ERRORS,
-    PARTNER_API,
-    REQUEST_ID_HEADER,
-    Operation,
-    Routes,
-    error_responses,
-)
-from pipeline.api.posts.schema import PostBody
-from pipeline.api.state import AppState, get_app_state
+from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes
+from pipeline.api.posts.schema import build_known_columns
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.cells import defuse
-from pipeline.imports.columns import ERROR, Cells, Format, build_columns, fold_name
+from pipeline.imports.columns import ERROR, Cells, Format, fold_name
 from pipeline.imports.export import build_template
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
@@ -82,16 +74,12 @@ async def list_import_rows(request: Request, call: Reader, query: RowQuery, job:
 async def _stream(call: Call, job: Import, verdict: RowVerdict | None, write: Writer) -> AsyncIterator[bytes]:
     after, has_more = 0, True
     while has_more:
-        rows = await call.app_state.read_bulkhead.run(partial(_read, call.app_state, job, verdict, after))
+        read = partial(call.app_state.transact, list_rows, job.id, verdict, after, PAGE)
+        rows = await call.app_state.read_bulkhead.run(read)
         has_more = len(rows) == PAGE
         if rows:
             after = rows[-1].number
             yield write(rows)
-
-
-def _read(app_state: AppState, job: Import, verdict: RowVerdict | None, after: int) -> list[RowRecord]:
-    with app_state.context.database.begin() as c:
-        return list_rows(c, job.id, verdict, after, PAGE)
 
 
 def write_receipts(rows: Sequence[RowRecord]) -> bytes:
@@ -174,14 +162,11 @@ _TEMPLATE_TYPES = {
 _SCHEMAS = {Format.CSV: {"type": "string"}, Format.XLSX: {"type": "string", "format": "binary"}}
 
 
-def _serve(form: Format) -> Callable[[Request], Awaitable[Response]]:
-    async def get_template(request: Request) -> Response:
+def _serve(form: Format) -> Callable[[Call], Awaitable[Response]]:
+    async def get_template(call: Reader) -> Response:
         """Return a file with every column and one example row, due tomorrow."""
-        app_state = get_app_state(request)
-        caller = await app_state.authenticator.authenticate(request)
-        body = await app_state.read_bulkhead.run(
-            partial(build_template, form, build_columns(PostBody)), caller.key_id
-        )
+        work = partial(build_template, form, build_known_columns())
+        body = await call.app_state.read_bulkhead.run(work, call.caller.key_id)
         headers = {
             "Content-Disposition": f'attachment; filename="template.{form}"',
             "Cache-Control": "no-store",
@@ -192,23 +177,19 @@ def _serve(form: Format) -> Callable[[Request], Awaitable[Response]]:
     return get_template
 
 
-TEMPLATES = tuple(
-    Operation(
-        id=f"getImportTemplate{form.value.capitalize()}",
-        method="GET",
-        path=f"{PARTNER_API}/imports/template.{form}",
-        handler=_serve(form),
-        tag=IMPORTS,
-        returns="The file.",
+templates = Routes(tag=IMPORTS, path="/imports")
+for _form, _kind in _TEMPLATE_TYPES.items():
+    templates.add(
+        "GET",
+        f"/template.{_form}",
+        "The file.",
+        id=f"getImportTemplate{_form.value.capitalize()}",
         response_class=Response,
         responses={
             200: {
                 "description": "The file.",
                 "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
-                "content": {kind.partition(";")[0]: {"schema": _SCHEMAS[form]}},
+                "content": {_kind.partition(";")[0]: {"schema": _SCHEMAS[_form]}},
             }
         },
-        errors=error_responses(*KEY_ERRORS, "rate_limited", "internal_error"),
-    )
-    for form, kind in _TEMPLATE_TYPES.items()
-)
+    )(_serve(_form))

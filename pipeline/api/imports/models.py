@@ -244,36 +244,15 @@ class ImportJob(ResponseModel):
     @classmethod
     def from_import(cls, job: Import, *, is_repeat: bool = False) -> Self:
         """Return the import as the API shows it."""
-        fields: dict[str, Any] = {
-            name: getattr(job, name)
-            for name in (
-                "id",
-                "name",
-                "format",
-                "size",
-                "strict",
-                "time_zone",
-                "created_at",
-                "total",
-                "done",
-                "error",
-                "held",
-            )
-        }
-        counts = {name: getattr(job, name) for name in ImportCounts.model_fields}
-        plan = {**(job.plan or {}), "hash": (job.plan_hash or b"").hex()} if job.has_plan else None
-        return cls.model_validate(
-            {
-                **fields,
-                "state": to_public(job.state),
-                "update": job.updates,
-                "counts": counts,
-                "plan": plan,
-                "result": {to_public(name): count for name, count in job.result.items()},
-                "notes": list(job.notes),
-                "expired": job.is_removed,
-                "duplicate": is_repeat,
-            }
+        return cls.from_rows(
+            job,
+            state=to_public(job.state),
+            update=job.updates,
+            counts=ImportCounts.from_rows(job),
+            plan={**(job.plan or {}), "hash": (job.plan_hash or b"").hex()} if job.has_plan else None,
+            result={to_public(name): count for name, count in job.result.items()},
+            expired=job.is_removed,
+            duplicate=is_repeat,
         )
 
 
@@ -358,10 +337,4 @@ Model = TypeVar("Model", bound=ResponseModel)
 
 def fill_forecast(model: type[Model], found: AccountForecast | DayForecast | Conflict, **more: Any) -> Model:
     """Return a part of a forecast as the API shows it: its fields, and its account's names."""
-    names = {
-        "account_id": found.account.id,
-        "platform": found.account.platform,
-        "username": found.account.username,
-    }
-    fields = {name: getattr(found, name) for name in model.model_fields if hasattr(found, name)}
-    return model.model_validate({**fields, **names, **more})
+    return model.from_rows(found, found.account, account_id=found.account.id, **more)

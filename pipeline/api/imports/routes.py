@@ -12,7 +12,7 @@ from fastapi import Depends
 from sqlalchemy import Connection
 
 from pipeline.api.http.dependencies import Publisher, Reader, Writer, path_id
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.imports.models import (
     ApplyBody,
     ColumnPreset,
@@ -35,18 +35,14 @@ from pipeline.store.imports.imports import Import
 routes = Routes(tag=IMPORTS, path="/imports")
 
 
-def _refuse_unknown() -> HttpRefusal:
-    return HttpRefusal(404, "not_found", "There is no such import.")
-
-
-ImportId = Annotated[UUID, path_id("import_id", _refuse_unknown)]
+ImportId = Annotated[UUID, path_id("import_id", "import")]
 
 
 async def find_job(call: Reader, import_id: ImportId) -> Import:
     """Return the import within the key's scope. Raises Refusal 404."""
     job = await call.read(store.find_import, call.caller, import_id)
     if job is None:
-        raise _refuse_unknown()
+        raise refuse_unknown("import")
     return job
 
 
@@ -67,8 +63,7 @@ async def list_imports(call: Reader, query: ListQuery) -> SuccessResponse[Import
 async def list_import_presets(call: Reader) -> SuccessResponse[ColumnPresets]:
     """List what the headers of files call our columns: by products, and as the workspace keeps it."""
     found = await call.read(list_presets, call.caller.workspace_id)
-    shown = [ColumnPreset(name=p.name, columns=dict(p.columns), source=p.source) for p in found]
-    return success("Presets retrieved", ColumnPresets(presets=shown))
+    return success("Presets retrieved", ColumnPresets(presets=[*map(ColumnPreset.model_validate, found)]))
 
 
 @routes.add("GET", "/{import_id:import}", "The import.")

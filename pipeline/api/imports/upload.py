@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -13,20 +13,12 @@ from pipeline.api.files.routes import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
 from pipeline.api.http.dependencies import Publisher, read_idempotency_key, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.validation import read_query
 from pipeline.api.imports.models import ImportJob, UploadQuery
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import (
-    CLAIM_ERRORS,
-    KEY_ERRORS,
-    PLAN_ERRORS,
-    Routes,
-    error_responses,
-)
-from pipeline.api.posts.schema import PostBody
+from pipeline.api.openapi.operation import CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, Routes, error_responses
+from pipeline.api.posts.schema import build_known_columns
 from pipeline.api.state import AppState
 from pipeline.imports import upload as bulk
-from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.storage import StorageUnavailable
 from pipeline.media.uploads import TooLarge
@@ -84,7 +76,7 @@ async def receive_dropped(app_state: AppState, request: Request, caller: Caller)
 
     *caller*: without a key, so that no Idempotency-Key counts.
     """
-    query = read_query(UploadQuery, request.scope["query_string"])
+    query = UploadQuery.read(request.scope["query_string"])
     return await _receive_limited(request, app_state, caller, query)
 
 
@@ -92,7 +84,7 @@ async def _receive_limited(
     request: Request, app_state: AppState, caller: Caller, query: UploadQuery
 ) -> Import:
     options = query.to_options(_read_encoding(request))
-    with app_state.file_transfers.uploads.slot(caller.workspace_id):
+    with app_state.uploads.slot(caller.workspace_id):
         return await _receive(request, app_state, caller, options, query)
 
 
@@ -103,7 +95,7 @@ async def _receive(
     options: ImportOptions,
     query: UploadQuery,
 ) -> Import:
-    context, bulkhead = app_state.context, app_state.file_transfers.bulkhead
+    context, bulkhead = app_state.context, app_state.transfer_bulkhead
     upload = await bulkhead.run(
         partial(_begin, app_state, caller, options, get_declared_size(request)), caller.key_id
     )
@@ -143,12 +135,6 @@ def _begin(app_state: AppState, caller: Caller, options: ImportOptions, declared
 def _list_facts(options: ImportOptions) -> list[Any]:
     """Return the options that make a request another one."""
     return [value for name, value in asdict(options).items() if name not in ("name", "encoding")]
-
-
-@cache
-def build_known_columns() -> Columns:
-    """Return every column that a file may have."""
-    return build_columns(PostBody)
 
 
 def _abandon(app_state: AppState, upload: Upload) -> None:

@@ -2,7 +2,7 @@
 
 The data of a successful response is documented from the handler's return type, ``SuccessResponse[Post]`` for example.
 Rights, queries and bodies are dependencies of the handler (`http/dependencies.py`): `Routes` documents them, and the
-errors that they make, from its signature. What a handler reads by itself is declared in its `Operation`.
+errors that they make, from its signature. What a handler reads by itself is declared where it is added.
 
 The documented responses of errors, made of the table of error codes.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -248,11 +248,6 @@ def _envelope(data: Any) -> type[BaseModel]:
     return create_model(f"{data.__name__}Response", __base__=Success[data])
 
 
-def bodies_of(operations: Iterable[Operation]) -> list[type[BaseModel]]:
-    """Return the models of the request bodies."""
-    return [operation.body for operation in operations if operation.body is not None]
-
-
 def path_parameter(name: str, schema: Mapping[str, Any]) -> Parameter:
     """Return a documented part of the path."""
     return {"name": name, "in": "path", "required": True, "schema": schema}
@@ -298,6 +293,7 @@ _RIGHTS: Mapping[Any, Sequence[str]] = {
     dependencies.PrincipalReader: ("internal_error", *KEY_ERRORS),
     dependencies.PrincipalWriter: (*_READS, "insufficient_scope"),
     dependencies.PrincipalPublisher: (*_READS, "insufficient_scope", *PLAN_ERRORS),
+    dependencies.RawBody: BODY_ERRORS,
     dependencies.Claim: CLAIM_ERRORS,
 }
 """The errors of what a handler takes."""
@@ -311,6 +307,8 @@ class Routes:
     tag: str
     path: str
     api: str = PARTNER_API
+    base: str | None = None
+    """Where the paths begin, if it is not where those of the API do."""
     operations: list[Operation] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Operation]:
@@ -329,7 +327,7 @@ class Routes:
         """Add the handler at *path* below the group's. *codes* and *meanings* are as of `error_responses`."""
 
         def register(handler: HandlerT) -> HandlerT:
-            path_ = f"{self.api}{self.path}{path}"
+            path_ = f"{self.api if self.base is None else self.base}{self.path}{path}"
             facts = {**_read_signature(handler, path_, codes, meanings), **more}
             self.operations.append(
                 Operation(
@@ -362,8 +360,7 @@ def _read_signature(
         *(code for hint in hints for code in _RIGHTS.get(hint, ())),
         *(BODY_ERRORS if body else ()),
         *(["not_found"] if names else ()),
-        **({"invalid_payload": "a value of the query"} if query else {}),
-        **meanings,
+        **{**({"invalid_payload": "a value of the query"} if query else {}), **meanings},
     )
     first, *rest = handler.__name__.split("_")
     return {
@@ -371,14 +368,15 @@ def _read_signature(
         "body": body,
         "errors": errors,
         "takes_key": dependencies.Claim in hints,
+        "is_rate_limited": dependencies.Charge in hints,
         "parameters": [
             *(path_parameter(name, {"type": "string", "format": "uuid"}) for name in names),
-            *(_list_parameters(query) if query else ()),
+            *(list_parameters(query) if query else ()),
         ],
     }
 
 
-def _list_parameters(query: type[Query]) -> Iterator[Parameter]:
+def list_parameters(query: type[Query]) -> Iterator[Parameter]:
     """Yield the parameters of a query from the model that reads them."""
     for name, part in query.model_json_schema()["properties"].items():
         schema = {

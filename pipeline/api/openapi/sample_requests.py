@@ -64,7 +64,21 @@ def find_sample_request(operation_id: str, body: Mapping[str, Any] | None = None
     """Return the operation's sample request; *body* is used where the table has none for an operation."""
     found = _build_requests().get(operation_id, SampleRequest())
     is_bare = found.body is None and found.form is None and not found.file
-    return replace(found, body=body) if is_bare and body is not None else found
+    path = {**_list_usual_ids(), **found.path}
+    return replace(found, path=path, body=body if is_bare else found.body)
+
+
+def _list_usual_ids() -> Mapping[str, str]:
+    """Return what parameters of paths name, where an operation's sample names nothing else."""
+    names = read_recorded().names
+    return {
+        "post_id": names["post"],
+        "job_id": names["steering_job"],
+        "import_id": names["import"],
+        "webhook_id": names["webhook"],
+        "account_id": names["tiktok_account"],
+        "platform": "tiktok",
+    }
 
 
 def _build_requests() -> Mapping[str, SampleRequest]:
@@ -76,10 +90,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "accounts": [{"id": names[name]} for name in ("tiktok_account", "instagram_account")],
         "scheduled_at": names["time"],
     }
-    job = {"import_id": names["import"]}
-    webhook = {"webhook_id": names["webhook"]}
     upload = {"contentType": "image/png", "filename": "mug.png"}
-    platform = {"platform": "tiktok"}
     return {
         "createPost": SampleRequest(body={**content, "external_id": "order-1042"}),
         "createPosts": SampleRequest(
@@ -91,14 +102,12 @@ def _build_requests() -> Mapping[str, SampleRequest]:
             }
         ),
         "validatePost": SampleRequest(body=content),
-        "getAccount": SampleRequest(path={"account_id": names["tiktok_account"]}),
         "listPosts": SampleRequest(query="status=scheduled&limit=1"),
         "exportPosts": SampleRequest(query="format=csv&status=scheduled", file="posts.csv"),
         "getImportTemplateCsv": SampleRequest(file="template.csv"),
         "getImportTemplateXlsx": SampleRequest(file="template.xlsx"),
-        "getPost": SampleRequest(path={"post_id": post}),
         "explainPost": SampleRequest(path={"post_id": failed}),
-        "updatePost": SampleRequest(path={"post_id": post}, body={"caption": "Our new mug, in four colours"}),
+        "updatePost": SampleRequest(body={"caption": "Our new mug, in four colours"}),
         "schedulePost": SampleRequest(
             path={"post_id": names["draft_post"]}, body={"scheduled_at": names["time"]}
         ),
@@ -123,57 +132,31 @@ def _build_requests() -> Mapping[str, SampleRequest]:
             }
         ),
         "listSteeringJobs": SampleRequest(query="limit=10"),
-        "getSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
-        "stopSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
         "changeTimes": SampleRequest(
-            path={"account_id": names["tiktok_account"]},
             body={
                 "times": {"monday": ["09:00", "18:00"], "thursday": ["12:00"]},
                 "time_zone": "Europe/Berlin",
             },
         ),
-        "undoSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
-        "listSteeringReceipts": SampleRequest(
-            path={"job_id": names["steering_job"]}, query="outcome=skipped"
-        ),
+        "listSteeringReceipts": SampleRequest(query="outcome=skipped"),
         "createImport": SampleRequest(
             query="name=march.ndjson", file="march.ndjson", content_type="application/x-ndjson"
         ),
         "listImports": SampleRequest(query="limit=10"),
-        "listImportRows": SampleRequest(path=job, query="verdict=rejected"),
-        "applyImport": SampleRequest(path=job, body={"plan": names["plan"]}),
-        **{
-            name: SampleRequest(path=job)
-            for name in (
-                "getImport",
-                "getImportForecast",
-                "pauseImport",
-                "resumeImport",
-                "cancelImport",
-                "rollBackImport",
-                "deleteImport",
-            )
-        },
+        "listImportRows": SampleRequest(query="verdict=rejected"),
+        "applyImport": SampleRequest(body={"plan": names["plan"]}),
         "createWebhook": SampleRequest(
             body={"url": "https://hooks.example.com/slipway", "events": ["post.posted", "post.failed"]}
         ),
-        "updateWebhook": SampleRequest(path=webhook, body={"paused": False}),
-        "listWebhookEvents": SampleRequest(path=webhook, query="state=pending&limit=10"),
+        "updateWebhook": SampleRequest(body={"paused": False}),
+        "listWebhookEvents": SampleRequest(query="state=pending&limit=10"),
         "listEvents": SampleRequest(query="limit=2"),
-        "replayWebhookEvents": SampleRequest(
-            path=webhook, body={"since": "2026-02-01T00:00:00Z", "state": "failed"}
-        ),
-        **{
-            name: SampleRequest(path=webhook)
-            for name in ("getWebhook", "rotateWebhookSecret", "testWebhook", "deleteWebhook")
-        },
+        "replayWebhookEvents": SampleRequest(body={"since": "2026-02-01T00:00:00Z", "state": "failed"}),
         "createFile": SampleRequest(body=upload),
         "putFile": SampleRequest(url_variable="UPLOAD_URL", file="mug.png", content_type="image/png"),
         "getFile": SampleRequest(url_variable="FILE_URL", file="copy.png"),
         "listFiles": SampleRequest(query="type=image&limit=10"),
-        "connectAccount": SampleRequest(path=platform, body={}),
-        "connectCallback": SampleRequest(path=platform, query="state=STATE&code=CODE"),
-        "connectChoice": SampleRequest(
-            path=platform, form={"grant": "GRANT", "ticket": "TICKET", "account": "0"}
-        ),
+        "connectAccount": SampleRequest(body={}),
+        "connectCallback": SampleRequest(query="state=STATE&code=CODE"),
+        "connectChoice": SampleRequest(form={"grant": "GRANT", "ticket": "TICKET", "account": "0"}),
     }

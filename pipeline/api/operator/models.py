@@ -6,7 +6,7 @@ Bodies and queries of the operator API.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -174,11 +174,8 @@ class DeadLetter(ResponseModel):
     @classmethod
     def from_letter(cls, dead_letter: StoredDeadLetter, **more: Any) -> Self:
         """Return the dead letter; *more* are the fields of a subclass."""
-        values: Mapping[str, Any] = asdict(dead_letter)
-        known = {name: values[name] for name in DeadLetter.model_fields if name in values}
-        return cls.model_validate(
-            {**known, "attempts_spent": dead_letter.spent, "may_be_live": dead_letter.armed, **more}
-        )
+        known = {"attempts_spent": dead_letter.spent, "may_be_live": dead_letter.armed, **more}
+        return cls.from_rows(dead_letter, **known)
 
 
 class Move(ResponseModel):
@@ -345,8 +342,7 @@ class AttentionItem(ResponseModel):
     @classmethod
     def from_item(cls, item: Listed) -> Self:
         """Return the item."""
-        values = {name: getattr(item.matter, name, None) for name in cls.model_fields}
-        return cls.model_validate({**values, "count_capped": item.matter.is_capped, "command": item.command})
+        return cls.from_rows(item.matter, item, count_capped=item.matter.is_capped)
 
 
 class AttentionList(ResponseModel):

@@ -26,12 +26,11 @@ from pipeline.api.http.dependencies import (
     PrincipalWriter,
     path_id,
 )
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, refuse_unknown, success
 from pipeline.api.openapi.introduction import ATTENTION, DEAD_LETTERS
 from pipeline.api.openapi.operation import OPERATOR_API, Routes
 from pipeline.api.operator import models
 from pipeline.domain.steering import Arguments, Verb
-from pipeline.runtime.context import Context
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.history import list_attempts, list_moves
 from pipeline.store.deliveries.selection import ListFilter
@@ -87,18 +86,14 @@ async def discard_dead_letters(
     return success("Dead letters discarded", result)
 
 
-def _refuse_unknown() -> HttpRefusal:
-    return HttpRefusal(404, "not_found", "There is no such dead letter.")
-
-
 @routes.add("GET", "/{delivery_id:letter}", "The dead letter.")
 async def get_dead_letter(
-    principal: PrincipalReader, delivery_id: Annotated[UUID, path_id("delivery_id", _refuse_unknown)]
+    principal: PrincipalReader, delivery_id: Annotated[UUID, path_id("delivery_id", "dead letter")]
 ) -> SuccessResponse[models.DeadLetterEvidence]:
     """Return one dead letter with its evidence."""
     evidence = await principal.read(_read, principal, delivery_id)
     if evidence is None:
-        raise _refuse_unknown()
+        raise refuse_unknown("dead letter")
     return success("Dead letter", evidence)
 
 
@@ -130,17 +125,11 @@ async def _apply(
     chosen = models.select_letters(principal.scope, body.filter or models.Filter())
     if body.dry_run:
         return models.DryRun.from_count(await run(partial(count_letters, context, verb, chosen)))
-    page = await run(partial(_list_page, context, chosen, body.cursor))
+    read = partial(principal.app_state.transact, store.list_dead_letters, chosen)
+    page = await run(partial(read, limit=models.MAX_LETTERS, after=body.cursor))
     await principal.charge(request, len(page))
     result = await run(partial(steer, tuple(one.id for one in page)))
     return answers[1].from_result(result, next_cursor=_next_cursor(page, models.MAX_LETTERS))
-
-
-def _list_page(
-    context: Context, chosen: ListFilter, after: store.Position | None
-) -> Sequence[store.DeadLetter]:
-    with context.database.begin() as c:
-        return store.list_dead_letters(c, chosen, limit=models.MAX_LETTERS, after=after)
 
 
 def _read_page(c: Connection, chosen: ListFilter, query: models.ListQuery) -> models.DeadLetterPage:

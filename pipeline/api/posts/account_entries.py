@@ -133,17 +133,15 @@ def canonize_entry(
     models: Mapping[Platform, type[PostOptions]], account: str, own: OwnContent
 ) -> Mapping[str, Any]:
     """Return the entry of an account with content of its own; one without is its id."""
-    entry: dict[str, Any] = {"id": account}
-    if own.caption is not None:
-        entry["caption"] = own.caption
-    if own.media is not None:
-        entry["media"] = sort_keys(own.media)
-    if own.first_comment is not None:
-        entry["first_comment"] = own.first_comment
-    if own.scheduled_at is not None:
-        entry["scheduled_at"] = own.scheduled_at.astimezone(UTC).isoformat()
-    if own.auto is not None:
-        entry["scheduled_at"] = str(own.auto)
+    at = None if own.scheduled_at is None else own.scheduled_at.astimezone(UTC).isoformat()
+    entry: dict[str, Any] = {
+        "id": account,
+        "caption": own.caption,
+        "media": None if own.media is None else sort_keys(own.media),
+        "first_comment": own.first_comment,
+        "scheduled_at": at if own.auto is None else str(own.auto),
+    }
+    entry = {name: value for name, value in entry.items() if value is not None}
     sections = {p: sort_keys(drop_defaults(models[p], own.options[p])) for p in sorted(own.options)}
     return entry | {platform.value: section for platform, section in sections.items()}
 

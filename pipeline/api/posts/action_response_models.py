@@ -145,15 +145,8 @@ class _Finding(ResponseModel):
     def from_finding(cls, finding: RequestFinding) -> Self:
         """Return the finding with the account it concerns, if it concerns one."""
         account = finding.account
-        return cls(
-            code=finding.code,
-            field=finding.field,
-            message=finding.message,
-            account_id=None if account is None else account.id,
-            platform=None if account is None else account.platform,
-            limit=finding.limit,
-            found=finding.found,
-        )
+        named = {"account_id": account and account.id, "platform": account and account.platform}
+        return cls.from_rows(finding, **named)
 
 
 class ValidationRefusal(_Finding):
@@ -193,7 +186,7 @@ class ValidationReport(ResponseModel):
             scheduled_at_local=None if due_at is None else due_at.astimezone(ZoneInfo(caller.time_zone)),
             time_zone=caller.time_zone,
             accounts=[
-                ValidatedAccount(id=a.id, platform=a.platform, username=a.username, kind=kind)
+                ValidatedAccount.from_rows(a, kind=kind)
                 for a, kind in zip(result.accounts, result.kinds, strict=True)
             ],
             refused=[*map(ValidationRefusal.from_finding, result.refused)],

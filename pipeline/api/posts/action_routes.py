@@ -16,15 +16,16 @@ from pipeline.actions.validate import ValidationResult, validate
 from pipeline.api.http.dependencies import (
     REPLAYED,
     Call,
+    Charge,
     Claim,
     Publisher,
+    RawBody,
     Writer,
     parse_id,
     parse_json_or_empty,
-    read_json_body,
     require_kept,
 )
-from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.refused_keys import record_refusals
 from pipeline.api.http.representation import strip_encodings
@@ -38,7 +39,7 @@ from pipeline.api.posts.action_response_models import (
     UpdatedPost,
     ValidationReport,
 )
-from pipeline.api.posts.routes import POST_ID, PostId, refuse_unknown_post
+from pipeline.api.posts.routes import POST_ID, PostId
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.stages.mandate import CODE
 from pipeline.stages.post_request import PostRequest
@@ -64,22 +65,19 @@ _RESULTS = "The result for each post."
     "precondition_failed",
     meanings={"validation_failed": "a rule is broken, or the post is settled"},
     headers=ETAG_HEADER,
-    is_rate_limited=True,
     body=schema.PatchBody,
     parameters=[
         POST_ID,
         header_parameter("If-Match", {"type": "string"}, "ETag of the version to change, or *."),
     ],
 )
-async def update_post(call: Publisher) -> SuccessResponse[UpdatedPost]:
+async def update_post(call: Publisher, raw: RawBody, _: Charge) -> SuccessResponse[UpdatedPost]:
     """Change a post. Nothing of the old version is published after this response; 409 if that cannot be ensured."""
     app_state, caller, request = call.app_state, call.caller, call.request
-    raw = await read_json_body(request, caller.key_id)
-    await app_state.charge_rate_limit(request, caller)
     change = schema.read_change(parse_json_or_empty(raw), app_state.rules)
     post_id = parse_id(request.path_params["post_id"])
     if post_id is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     if_match = strip_encodings(request.headers.get("if-match"))
     work = partial(edit.edit, app_state.context, caller, post_id, change, if_match)
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
@@ -96,17 +94,15 @@ async def update_post(call: Publisher) -> SuccessResponse[UpdatedPost]:
     "newer_version",
     meanings={"validation_failed": "the post is no draft, or a rule is broken"},
     headers=ETAG_HEADER,
-    is_rate_limited=True,
 )
 async def schedule_post(
-    call: Publisher, body: schema.ScheduleBody, post_id: PostId, key: Claim
+    call: Publisher, body: schema.ScheduleBody, post_id: PostId, key: Claim, _: Charge
 ) -> SuccessResponse[UpdatedPost]:
     """Send a draft on its way, at a time or at once.
 
     Repeated without the Idempotency-Key of the first request, it is 400: the post is a draft no more.
     """
     app_state, caller = call.app_state, call.caller
-    await app_state.charge_rate_limit(call.request, caller)
     bulkhead, change = app_state.choose_bulkhead(caller), schema.to_change(body)
     try:
         work = partial(edit.edit, app_state.context, caller, post_id, change, key=key)
@@ -124,11 +120,11 @@ def _answer(
     return success(message, UpdatedPost.model_validate(edited), headers=headers)
 
 
-@routes.add("POST", "/retry", _RESULTS, *BODY_ERRORS, is_rate_limited=True, body=schema.RetryBody)
-async def retry_posts(call: Publisher) -> SuccessResponse[RetryResult]:
+@routes.add("POST", "/retry", _RESULTS, is_rate_limited=True, body=schema.RetryBody)
+async def retry_posts(call: Publisher, raw: RawBody) -> SuccessResponse[RetryResult]:
     """Retry failed posts, only at accounts where they failed: never where the post is posted or may be live."""
     app_state, caller = call.app_state, call.caller
-    chosen = schema.read_retry(await call.read_json())
+    chosen = schema.read_retry(parse_json_or_empty(raw))
     await app_state.charge_rate_limit(call.request, caller, len(chosen.post_ids))
     note_posts(call.request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
@@ -140,18 +136,18 @@ async def retry_posts(call: Publisher) -> SuccessResponse[RetryResult]:
 
 
 @routes.add("POST", "/cancel", _RESULTS, *BODY_ERRORS, "too_many_post_ids", body=schema.CancelBody)
-async def cancel_posts(call: Writer) -> SuccessResponse[CancelResult]:
+async def cancel_posts(call: Writer, raw: RawBody) -> SuccessResponse[CancelResult]:
     """Cancel posts. Those being sent stay unchanged and are named in errors."""
-    chosen = schema.read_cancel(await call.read_json())
+    chosen = schema.read_cancel(parse_json_or_empty(raw))
     note_posts(call.request.scope, dict.fromkeys(chosen.post_ids, ()))
     done = await call.act(actions.cancel, chosen.post_ids, chosen.account_ids)
     return success("Posts canceled", CancelResult.from_result(done))
 
 
 @routes.add("POST", "/delete", _RESULTS, *BODY_ERRORS, "too_many_post_ids", body=schema.DeleteBody)
-async def delete_posts(call: Writer) -> SuccessResponse[DeleteResult]:
+async def delete_posts(call: Writer, raw: RawBody) -> SuccessResponse[DeleteResult]:
     """Cancel and hide posts. Posts that are posted, canceled or being sent stay."""
-    chosen = schema.read_delete(await call.read_json())
+    chosen = schema.read_delete(parse_json_or_empty(raw))
     note_posts(call.request.scope, dict.fromkeys(chosen.post_ids, ()))
     deleted = await call.act(actions.delete, chosen.post_ids)
     return success("Posts deleted", DeleteResult.from_result(deleted))
@@ -161,18 +157,14 @@ async def delete_posts(call: Writer) -> SuccessResponse[DeleteResult]:
     "POST",
     "/validate",
     "What would be refused and warned about; 200 also if the post is invalid.",
-    *BODY_ERRORS,
-    is_rate_limited=True,
     body=PostBody,
 )
-async def validate_post(call: Publisher) -> SuccessResponse[ValidationReport]:
+async def validate_post(call: Publisher, raw: RawBody, _: Charge) -> SuccessResponse[ValidationReport]:
     """Report everything that POST /posts would refuse or warn about, per account. Stores nothing."""
-    app_state, caller, request = call.app_state, call.caller, call.request
-    raw = await read_json_body(request, caller.key_id)
-    await app_state.charge_rate_limit(request, caller)
-    post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
+    key = call.request.headers.get("idempotency-key")
+    post = read_post(parse_json_or_empty(raw), call.app_state.rules, key)
     validated = await run_validation(call, post)
-    return success("Post validated", ValidationReport.from_result(validated, post, caller))
+    return success("Post validated", ValidationReport.from_result(validated, post, call.caller))
 
 
 async def run_validation(call: Call, post: PostRequest) -> ValidationResult:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Connection
 
 from pipeline.actions import approve as actions
 from pipeline.api.http.dependencies import Publisher, Reader, Writer
@@ -85,18 +84,8 @@ class PostApproval(ResponseModel):
             empty = dict.fromkeys(("hash", "author", "editor", "approver", "approved_at", "sent_back"))
             return cls(state="none", checking=False, unpinned=[], **empty)
         state = "approved" if found.is_approved else "sent_back" if found.sent_back else "needed"
-        is_given = found.is_approved
-        return cls(
-            state=state,
-            hash=found.hash,
-            author=found.author,
-            editor=found.editor,
-            approver=found.approver if is_given else None,
-            approved_at=found.approved_at if is_given else None,
-            sent_back=found.sent_back,
-            checking=found.is_checking,
-            unpinned=list(found.unpinned),
-        )
+        ended: Mapping[str, Any] = {} if found.is_approved else {"approver": None, "approved_at": None}
+        return cls.from_rows(found, state=state, checking=found.is_checking, **ended)
 
 
 class ApprovalLinkModel(ResponseModel):
@@ -132,13 +121,9 @@ async def get_approval(call: Reader, post_id: PostId) -> SuccessResponse[PostApp
 )
 async def approve_post(call: Publisher, body: ApproveBody, post_id: PostId) -> SuccessResponse[PostApproval]:
     """Approve a post as it was shown; it is sent at its time. A key needs `may_approve`."""
-    due_at = await call.read(_read_now) if body.now else body.scheduled_at
+    due_at = await call.read(database_now) if body.now else body.scheduled_at
     found = await call.act(actions.approve, post_id, body.hash, due_at)
     return success("Post approved", PostApproval.from_approval(found))
-
-
-def _read_now(c: Connection) -> Any:
-    return database_now(c)
 
 
 @routes.add(
@@ -159,7 +144,6 @@ async def send_back_post(call: Writer, body: SendBackBody, post_id: PostId) -> S
     "POST",
     "/approval-links",
     "The link.",
-    *BODY_ERRORS,
     "mandate_exceeded",
     "not_found",
     meanings={**_MEANINGS, "validation_failed": "a post needs no approval"},
@@ -168,10 +152,6 @@ async def send_back_post(call: Writer, body: SendBackBody, post_id: PostId) -> S
 async def create_approval_link(call: Writer, body: ApprovalLinkBody) -> SuccessResponse[ApprovalLinkModel]:
     """Make a link to a page on which a client without a key approves these posts, or sends them back, each once."""
     token, link = await call.act(actions.make_link, body.post_ids, timedelta(hours=body.hours))
-    shown = ApprovalLinkModel(
-        id=link.id,
-        url=call.app_state.context.settings.own_url + actions.LINK_PATH.format(token=token),
-        post_ids=list(link.posts),
-        expires_at=link.expires_at,
-    )
+    url = call.app_state.context.settings.own_url + actions.LINK_PATH.format(token=token)
+    shown = ApprovalLinkModel.from_rows(link, url=url, post_ids=link.posts)
     return success("Approval link created", shown, code=201)

@@ -31,21 +31,14 @@ from pipeline.api.http.validation import (
 )
 from pipeline.api.openapi.codes import CODES
 from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import (
-    BODY_ERRORS,
-    CLAIM_ERRORS,
-    KEY_ERRORS,
-    PARTNER_API,
-    PLAN_ERRORS,
-    Operation,
-    error_responses,
-)
+from pipeline.api.openapi.operation import BODY_ERRORS, CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, Routes
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.account import KeyLimits
+from pipeline.domain.explanation_rules import Right
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchRefused, Entry, Result, ingest_bulk
@@ -250,10 +243,28 @@ def _refuse_batch(refused: BatchRefused, posts: int) -> Refusal:
     return Refusal(400, "batch_refused", message, issues)
 
 
+routes = Routes(tag=POSTS, path="/posts")
+
+
+@routes.add(
+    "POST",
+    "/batch",
+    "The result for each post; 200 also if some of them, or all, are refused.",
+    *KEY_ERRORS,
+    *BODY_ERRORS,
+    *PLAN_ERRORS,
+    CLAIM_ERRORS[0],
+    "batch_refused",
+    "create_failed",
+    meanings={"validation_failed": "more posts than the key may send in a minute or a day"},
+    is_rate_limited=True,
+    body=BatchBody,
+    takes_key=True,
+)
 async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     """Create up to 500 posts. Each has a result, in order; one that is refused keeps no other from being stored."""
     app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request, is_audited=False)
+    caller = await app_state.authenticator.authenticate(request, Right.PUBLISH, is_audited=False)
     request.state.caller = caller
     raw = await read_json_body(request, caller.key_id, app_state.context.settings.api.max_batch_body)
     # on a thread of bulk work: reading 16 MB would stop the event loop, and with it every other request
@@ -299,27 +310,3 @@ def _refuse_over_limit(posts: int, limits: KeyLimits) -> None:
             )
             issue = build_issue(("posts",), message, "too_long", posts)
             raise Refusal(400, "validation_failed", message, [issue])
-
-
-OPERATIONS = (
-    Operation(
-        id="createPosts",
-        method="POST",
-        path=f"{PARTNER_API}/posts/batch",
-        handler=create_posts,
-        tag=POSTS,
-        returns="The result for each post; 200 also if some of them, or all, are refused.",
-        is_rate_limited=True,
-        body=BatchBody,
-        takes_key=True,
-        errors=error_responses(
-            *KEY_ERRORS,
-            *BODY_ERRORS,
-            *PLAN_ERRORS,
-            CLAIM_ERRORS[0],
-            "batch_refused",
-            "create_failed",
-            validation_failed="more posts than the key may send in a minute or a day",
-        ),
-    ),
-)

@@ -124,19 +124,15 @@ class ExplanationEvidence(ResponseModel):
             "armed_at": found.attempt_armed_at,
             "outcome": found.attempt_outcome,
         }
-        return cls.model_validate(
-            {
-                "last_move": found.why,
-                "holds": found.derived,
-                "checks": found.checks,
-                "daily_limit": one.day,
-                "rate_limits": [
-                    {"step": r.step, "count": r.count, "seconds": r.per.total_seconds()} for r in one.rates
-                ],
-                "grant": {"status": found.account_status, "ends_at": found.grant_ends_at},
-                "attempt": attempt if found.attempt else None,
-                "error": DeliveryError.from_view(one.view),
-            }
+        return cls.from_rows(
+            found,
+            last_move=found.why,
+            holds=found.derived,
+            daily_limit=one.day,
+            rate_limits=[RateLimit.from_rows(rate, seconds=rate.per.total_seconds()) for rate in one.rates],
+            grant={"status": found.account_status, "ends_at": found.grant_ends_at},
+            attempt=attempt if found.attempt else None,
+            error=DeliveryError.from_view(one.view),
         )
 
 
@@ -162,22 +158,12 @@ class AccountExplanation(ResponseModel):
     @classmethod
     def from_explained(cls, one: ExplainedDelivery, state: AccountState, rights: Collection[Right]) -> Self:
         """Return the explanation for a key with *rights*; *state* is the account's state in the post."""
-        words = one.explanation
-        shared = {
-            name: getattr(state, name) for name in AccountState.model_fields if name in cls.model_fields
-        }
-        return cls.model_validate(
-            {
-                **shared,
-                "delivery_id": one.view.id,
-                "turn": words.turn,
-                "summary": words.summary,
-                "since": words.since,
-                "next_step": words.next_step,
-                "next_at": words.next_at,
-                "action": NextAction.for_key(words.action, rights),
-                "evidence": ExplanationEvidence.from_explained(one),
-            }
+        return cls.from_rows(
+            one.explanation,
+            state,
+            delivery_id=one.view.id,
+            action=NextAction.for_key(one.explanation.action, rights),
+            evidence=ExplanationEvidence.from_explained(one),
         )
 
 
@@ -194,9 +180,5 @@ class PostExplanation(ResponseModel):
         """Return the explanation of a post for a key with these rights."""
         post = Post.from_view(found.post)
         pairs = zip(found.deliveries, post.accounts.states, strict=True)
-        return cls(
-            id=post.id,
-            status=post.status,
-            scheduled_at=post.scheduled_at,
-            accounts=[AccountExplanation.from_explained(one, state, rights) for one, state in pairs],
-        )
+        accounts = [AccountExplanation.from_explained(one, state, rights) for one, state in pairs]
+        return cls.from_rows(post, accounts=accounts)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from functools import lru_cache, partial
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.dependencies import Reader
 from pipeline.api.http.representation import VARY, ReleasingStream, choose_encoding, create_compressor
 from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes, query_parameter
-from pipeline.api.posts.pagination import ExportQuery, Position, read_export_query
-from pipeline.api.posts.routes import FILTERS
-from pipeline.api.posts.schema import PostBody
+from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Routes
+from pipeline.api.posts.pagination import ExportQuery, Position
+from pipeline.api.posts.schema import build_known_columns
 from pipeline.api.state import AppState
-from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.export import PAGE, ExportFormat, ExportWriter
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
@@ -26,7 +25,6 @@ _TYPES = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/c
 
 
 routes = Routes(tag=POSTS, path="/posts")
-_FORMAT = {"type": "string", "enum": [*ExportFormat], "default": ExportFormat.NDJSON}
 _DESCRIBED = {
     "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
     "description": "The posts. A connection that closes before the end of the body says that some are missing.",
@@ -38,22 +36,16 @@ _DESCRIBED = {
     "GET",
     "/export",
     "The posts.",
-    meanings={"invalid_payload": "a value of the query"},
     response_class=Response,
     is_stream=True,
-    parameters=[
-        query_parameter("format", _FORMAT, "NDJSON: the body of a POST /posts on each line."),
-        *FILTERS,
-    ],
     responses={200: _DESCRIBED},
 )
-async def export_posts(request: Request, call: Reader) -> Response:
+async def export_posts(request: Request, call: Reader, query: ExportQuery) -> Response:
     """Write all posts as NDJSON or CSV, newest first, with the columns that an import takes."""
     app_state, caller = call.app_state, call.caller
-    query = read_export_query(request.scope["query_string"])
     headers = {
-        "Content-Type": _TYPES[query.form],
-        "Content-Disposition": f'attachment; filename="posts.{query.form}"',
+        "Content-Type": _TYPES[query.format],
+        "Content-Disposition": f'attachment; filename="posts.{query.format}"',
         "Cache-Control": "no-store",
         "Vary": VARY,
         "X-Content-Type-Options": "nosniff",
@@ -63,69 +55,57 @@ async def export_posts(request: Request, call: Reader) -> Response:
         headers["Content-Encoding"] = encoding
     if request.method == "HEAD":
         return Response(headers=headers)
-    export = _Export(app_state, caller, query, encoding)
+    exported = _read_pages(app_state, caller, query, encoding)
     app_state.exports.acquire(caller.key_id)
     release = partial(app_state.exports.release, caller.key_id)
     try:
-        start = await export.begin()
+        # before the response has begun: an error here is still answered as such
+        start = await app_state.export_bulkhead.run(partial(next, exported))
     except BaseException:
         release()
         raise
-    return ReleasingStream(export.stream(start), release, headers=headers)
+    return ReleasingStream(_stream(app_state.export_bulkhead, start, exported), release, headers=headers)
 
 
-class _Export:
-    """The pages of one export. Each is read in a transaction of its own: a slow client holds none open."""
+async def _stream(bulkhead: Bulkhead, start: bytes, pages: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield *start* and the other pages.
 
-    def __init__(self, app_state: AppState, caller: Caller, query: ExportQuery, encoding: str | None) -> None:
-        self._app_state, self._caller, self._query = app_state, caller, query
-        self._compressor = None if encoding is None else create_compressor(encoding)
-        self._before: Position | None = None
-        self._has_more = True
-        self._writer: ExportWriter | None = None
+    A page that cannot be read closes the connection before the end of the body: no client takes it for whole.
+    """
+    page: bytes | None = start
+    while page is not None:
+        yield page
+        page = await bulkhead.run(partial(next, pages, None))
 
-    async def begin(self) -> bytes:
-        """Return the first page, before the response has begun: an error here is still answered as such."""
-        return await self._app_state.export_bulkhead.run(self._read_page)
 
-    async def stream(self, start: bytes) -> AsyncIterator[bytes]:
-        """Yield *start* and the other pages.
-
-        A page that cannot be read closes the connection before the end of the body: no client takes it for whole.
-        """
-        yield start
-        while self._has_more:
-            yield await self._app_state.export_bulkhead.run(self._read_page)
-
-    def _read_page(self) -> bytes:
-        caller, query, head = self._caller, self._query, b""
-        with self._app_state.context.database.read() as c:
-            if self._writer is None:
+def _read_pages(
+    app_state: AppState, caller: Caller, query: ExportQuery, encoding: str | None
+) -> Iterator[bytes]:
+    """Yield the pages. Each is read in a transaction of its own: a slow client holds none open."""
+    compressor = None if encoding is None else create_compressor(encoding)
+    writer: ExportWriter | None = None
+    before: Position | None = None
+    has_more = True
+    while has_more:
+        head = b""
+        with app_state.context.database.read() as c:
+            if writer is None:
                 accounts = find_accounts(c, caller.workspace_id, caller.accounts)
-                self._writer = ExportWriter(query.form, _build_columns(), accounts)
-                head = self._writer.begin()
+                writer = ExportWriter(query.format, build_known_columns(), accounts)
+                head = writer.begin()
             posts = pages.list_posts(
                 c,
                 caller.workspace_id,
                 status=query.status,
                 since=query.since,
                 until=query.until,
-                before=self._before,
+                before=before,
                 limit=PAGE,
                 accounts=caller.accounts,
             )
-        self._has_more = len(posts) == PAGE
-        if posts:
-            self._before = posts[-1].created_at, posts[-1].id
-        return self._compress(head + self._writer.write(posts))
-
-    def _compress(self, page: bytes) -> bytes:
-        """Compress a page if the client asked for that; the last one ends the compressed body."""
-        if self._compressor is None:
-            return page
-        return self._compressor.compress(page) + (b"" if self._has_more else self._compressor.flush())
-
-
-@lru_cache(maxsize=1)
-def _build_columns() -> Columns:
-    return build_columns(PostBody)
+        has_more = len(posts) == PAGE
+        before = (posts[-1].created_at, posts[-1].id) if posts else before
+        page = head + writer.write(posts)
+        if compressor is not None:
+            page = compressor.compress(page) + (b"" if has_more else compressor.flush())
+        yield page

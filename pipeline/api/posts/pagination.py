@@ -7,18 +7,19 @@ import binascii
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
+from functools import cached_property
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
+
+from pydantic import Field
 
 from adapters.contract import Platform
 from pipeline.api.http import timestamp
 from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.response_models import PUBLIC_STATES
-from pipeline.api.http.validation import build_invalid_payload, refuse_near_misses
+from pipeline.api.http.validation import ReadBy, TextQuery, one_of_words, whole_number
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID
 from pipeline.domain.delivery import State, to_public
 from pipeline.domain.hold import Hold
@@ -33,95 +34,142 @@ from pipeline.store.steering.jobs import dump_filter
 T = TypeVar("T")
 C = TypeVar("C")
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
+MAX_WORDS, MAX_CLASS = 200, 100
+"""The longest text to search for, and name of a class of errors."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = struct.Struct(">q16s4s")
-_STATUSES = tuple(status.value for status in PostStatus)
 
-Readers = Mapping[str, tuple[str, Any]]
-"""The field and the parser of each parameter."""
 Position = tuple[datetime, UUID]
 """Creation time and id of a post: the sort key of the list."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PostQuery:
+def to_ledger(state: str) -> State:
+    """Return the state that the API spells so."""
+    return next(one for one in State if to_public(one) == state)
+
+
+def _read_words(most: int) -> ReadBy:
+    def read(text: str) -> str:
+        if "\0" in text:
+            raise ValueError("It holds a NUL character.")
+        if len(text) > most:
+            raise ValueError(f"It has {len(text):,} characters; at most {most} are allowed.")
+        return text
+
+    return ReadBy(read, {"type": "string", "minLength": 1, "maxLength": most})
+
+
+def _parse_uuid(text: str) -> UUID:
+    if (found := parse_id(text)) is None:
+        raise ValueError("Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812.")
+    return found
+
+
+_Time = Annotated[datetime, ReadBy(timestamp.parse, {"type": "string", "format": "date-time"})]
+_Id = Annotated[UUID, ReadBy(_parse_uuid, {"type": "string", "format": "uuid"})]
+_Status = Annotated[
+    Annotated[str, one_of_words([*PostStatus])] | None, Field(description="Only posts of this status.")
+]
+_Since = Annotated[
+    _Time | None, Field(description="Created at or after, with an offset whose + may be unescaped.")
+]
+_Until = Annotated[_Time | None, Field(description="Created at or before.")]
+STORED = {"since": "created_from", "until": "created_until", "account_id": "account", "due_to": "due_until"}
+"""Name of a filter in the API -> in ``ListFilter``, where they differ."""
+
+
+class PostQuery(TextQuery):
     """A page of a list of posts."""
 
-    chosen: ListFilter = field(default_factory=ListFilter)
-    """Without the scope of the key."""
-    external_id: str | None = None
-    order: Order = Order.CREATED
-    limit: int = DEFAULT_LIMIT
-    cursor: str | None = None
+    words = ("text", "external_id")
+    status: _Status = None
+    since: _Since = None
+    until: _Until = None
+    platform: Annotated[str, one_of_words([*map(str, Platform)])] | None = Field(
+        None, description="Only posts to this platform."
+    )
+    account_id: _Id | None = Field(
+        None, description="Only posts to this account. With it the newest at the account come first."
+    )
+    external_id: Annotated[str, _read_words(MAX_EXTERNAL_ID)] | None = Field(
+        None, description="Only the post that was sent with exactly this external_id."
+    )
+    import_id: _Id | None = Field(None, description="Only posts that this import created.")
+    state: Annotated[State, one_of_words(PUBLIC_STATES, to_ledger)] | None = Field(
+        None, description="Only posts in this state at an account."
+    )
+    held_for: Annotated[str, one_of_words((*map(str, Hold), NO_HOLD))] | None = Field(
+        None,
+        description="Only posts that this holds at an account, as held_for of the account says; none: nothing holds "
+        "it.",
+    )
+    error_class: Annotated[str, _read_words(MAX_CLASS)] | None = Field(
+        None,
+        description="Only posts whose last error at an account is of this class, as error.class says: Rejected, "
+        "Unavailable. none: it has no error.",
+    )
+    due_from: _Time | None = Field(None, description="Due at this time or later; drafts never are.")
+    due_to: _Time | None = Field(None, description="Due before this time.")
+    text: Annotated[str, _read_words(MAX_WORDS)] | None = Field(
+        None,
+        description="Only posts with this text in their caption, titles or external_id, in either case. No character "
+        "is special.",
+    )
+    sort: Annotated[Order, one_of_words([*Order], Order)] = Field(
+        Order.CREATED,
+        description="created: the newest first. due: the first due first, what is over included, and drafts last; "
+        "due_from=<now> lists what is to come.",
+    )
+    limit: Annotated[int, whole_number(1, MAX_LIMIT)] = Field(
+        DEFAULT_LIMIT, description="Number of posts on the page, at most."
+    )
+    cursor: Annotated[str, ReadBy(str, {"type": "string"})] | None = Field(
+        None, description="next_cursor of the previous page."
+    )
+
+    @cached_property
+    def chosen(self) -> ListFilter:
+        """The filter, without the scope of the key."""
+        given = self.model_dump(exclude={"external_id", "sort", "limit", "cursor"})
+        return ListFilter(**{STORED.get(name, name): value for name, value in given.items()})
 
     @property
     def is_plain(self) -> bool:
         """Return True if no filter but status, since and until is given, nor another order."""
-        return self.external_id is None and is_plain(self.chosen, self.order)
+        return self.external_id is None and is_plain(self.chosen, self.sort)
 
-    def describe(self, caller: Caller) -> bytes:
+    def describe_list(self, caller: Caller) -> bytes:
         """Return what its cursors are bound to: all that makes the list, but the number of posts on a page."""
         accounts = None if caller.accounts is None else [*map(str, caller.accounts)]
-        parts = [str(caller.workspace_id), accounts, self.order, self.external_id, dump_filter(self.chosen)]
+        parts = [str(caller.workspace_id), accounts, self.sort, self.external_id, dump_filter(self.chosen)]
         return json.dumps(parts, sort_keys=True).encode()
 
+    def find_conflicts(self) -> Iterator[dict[str, Any]]:
+        """Refuse filters that contradict each other."""
+        spans = (
+            ("until", "since", self.since, self.until, timedelta(0)),
+            ("due_to", "due_from", self.due_from, self.due_to, timedelta(microseconds=1)),
+        )
+        for end, start, first, last, least in spans:
+            if first is not None and last is not None and last - first < least:
+                yield build_issue((end,), f"It must be later than {start}.", "value_error", last.isoformat())
+        if not list_statuses(self.chosen):
+            names = ("status", "state", "held_for", "error_class")
+            given = [name for name in names if getattr(self, name) is not None]
+            found = ", ".join(f"{name}={to_public(getattr(self, name))}" for name in given)
+            for name in given:
+                yield build_issue((name,), f"No post can meet all of {found}: leave one out.", "value_error")
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportQuery:
+
+class ExportQuery(TextQuery):
     """Filters of an export of posts, and its format."""
 
-    form: ExportFormat = ExportFormat.NDJSON
-    status: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-def read_query(raw: bytes) -> PostQuery:
-    """Parse the query of a list. Raises what ``read_values`` raises, also for filters that contradict each other."""
-    values = read_values(raw, READERS)
-    page = {name: values.pop(name) for name in ("external_id", "order", "limit", "cursor") if name in values}
-    chosen = ListFilter(**values)
-    if issues := [*_find_contradictions(chosen)]:
-        raise build_invalid_payload(issues)
-    return PostQuery(chosen=chosen, **page)
-
-
-def _find_contradictions(chosen: ListFilter) -> Iterator[dict[str, Any]]:
-    spans = (
-        ("until", "since", chosen.created_from, chosen.created_until, timedelta(0)),
-        ("due_to", "due_from", chosen.due_from, chosen.due_until, timedelta(microseconds=1)),
+    format: Annotated[ExportFormat, one_of_words([*ExportFormat], ExportFormat)] = Field(
+        ExportFormat.NDJSON, description="NDJSON: the body of a POST /posts on each line."
     )
-    for end, start, first, last, least in spans:
-        if first is not None and last is not None and last - first < least:
-            yield build_issue((end,), f"It must be later than {start}.", "value_error", last.isoformat())
-    if not list_statuses(chosen):
-        given = [n for n in ("status", "state", "held_for", "error_class") if getattr(chosen, n) is not None]
-        found = ", ".join(f"{name}={to_public(getattr(chosen, name))}" for name in given)
-        for name in given:
-            yield build_issue((name,), f"No post can meet all of {found}: leave one out.", "value_error")
-
-
-def read_export_query(raw: bytes) -> ExportQuery:
-    """Parse the query of an export. Raises what ``read_values`` raises."""
-    return ExportQuery(**read_values(raw, _EXPORT_READERS))
-
-
-def read_values(raw: bytes, readers: Readers) -> dict[str, Any]:
-    """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
-    refuse_near_misses(raw, readers)
-    values: dict[str, Any] = {}
-    issues: list[dict[str, Any]] = []
-    for name, text in _parse_pairs(raw, readers):
-        field, read = readers[name]
-        try:
-            if field in values:
-                raise ValueError("It appears more than once in the query.")
-            values[field] = read(text)
-        except ValueError as error:
-            issues.append(build_issue((name,), str(error), "value_error", text))
-    if issues:
-        raise build_invalid_payload(issues)
-    return values
+    status: _Status = None
+    since: _Since = None
+    until: _Until = None
 
 
 def cut_page(found: Sequence[T], limit: int, to_cursor: Callable[[T], C]) -> tuple[Sequence[T], C | None]:
@@ -135,72 +183,6 @@ def write_cursor(position: Position) -> str:
     created_at, post = position
     micros = (created_at - _EPOCH) // timedelta(microseconds=1)
     return base64.urlsafe_b64encode(_CURSOR.pack(micros, post.bytes, _checksum(micros, post))).decode()
-
-
-def _parse_pairs(raw: bytes, known: Container[str]) -> Iterator[tuple[str, str]]:
-    """Yield known names with their values. A + stays a + but in words: clients send the offset of a time unescaped."""
-    for part in raw.split(b"&"):
-        name, _, value = part.partition(b"=")
-        found = name.decode("latin-1")
-        if found in known and value:
-            plain = value.replace(b"+", b" ") if found in _WORDS else value
-            yield found, unquote_to_bytes(plain).decode("utf-8", "replace")
-
-
-def parse_one_of(names: Sequence[str]) -> Callable[[str], str]:
-    """Return the parser of one of these words."""
-
-    def read(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"Must be one of {', '.join(names)}.")
-        return text
-
-    return read
-
-
-def _parse_words(most: int) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if "\0" in text:
-            raise ValueError("It holds a NUL character.")
-        if len(text) > most:
-            raise ValueError(f"It has {len(text):,} characters; at most {most} are allowed.")
-        return text
-
-    return read
-
-
-def parse_uuid(text: str) -> UUID:
-    """Return an id. Raises ValueError."""
-    if (found := parse_id(text)) is None:
-        raise ValueError("Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812.")
-    return found
-
-
-def _parse_state(text: str) -> State:
-    return next(one for one in State if to_public(one) == parse_one_of(PUBLIC_STATES)(text))
-
-
-def _parse_order(text: str) -> Order:
-    return Order(parse_one_of([*Order])(text))
-
-
-def _parse_format(text: str) -> ExportFormat:
-    try:
-        return ExportFormat(text)
-    except ValueError:
-        raise ValueError(f"Must be one of {', '.join(ExportFormat)}.") from None
-
-
-def parse_number(least: int, most: int) -> Callable[[str], int]:
-    """Return the parser of a whole number in this range."""
-
-    def read(text: str) -> int:
-        plain = text.isascii() and text.isdigit() and len(text) <= 9  # noqa: PLR2004
-        if not plain or not least <= int(text) <= most:
-            raise ValueError(f"Must be a whole number from {least} to {most}.")
-        return int(text)
-
-    return read
 
 
 def parse_cursor(text: str) -> Position:
@@ -218,35 +200,3 @@ def parse_cursor(text: str) -> Position:
 def _checksum(micros: int, post: UUID) -> bytes:
     """Return four bytes that tell a mistyped cursor. No secret: a forged cursor shows nothing the key may not list."""
     return hashlib.sha256(b"posts" + struct.pack(">q", micros) + post.bytes).digest()[:4]
-
-
-MAX_WORDS, MAX_CLASS = 200, 100
-"""The longest text to search for, and name of a class of errors."""
-HOLDS = (*map(str, Hold), NO_HOLD)
-_WORDS = frozenset({"text", "external_id"})
-"""Parameters that people type: a + is a blank there, as forms and most libraries send it."""
-READERS: Readers = {
-    "status": ("status", parse_one_of(_STATUSES)),
-    "since": ("created_from", timestamp.parse),
-    "until": ("created_until", timestamp.parse),
-    "platform": ("platform", parse_one_of([*map(str, Platform)])),
-    "account_id": ("account", parse_uuid),
-    "external_id": ("external_id", _parse_words(MAX_EXTERNAL_ID)),
-    "import_id": ("import_id", parse_uuid),
-    "state": ("state", _parse_state),
-    "held_for": ("held_for", parse_one_of(HOLDS)),
-    "error_class": ("error_class", _parse_words(MAX_CLASS)),
-    "due_from": ("due_from", timestamp.parse),
-    "due_to": ("due_until", timestamp.parse),
-    "text": ("text", _parse_words(MAX_WORDS)),
-    "sort": ("order", _parse_order),
-    "limit": ("limit", parse_number(1, MAX_LIMIT)),
-    "cursor": ("cursor", str),
-}
-"""The parameters of a list of posts; their fields are those of ``ListFilter`` and `PostQuery`."""
-_EXPORT_READERS: Readers = {
-    "status": READERS["status"],
-    "since": ("since", timestamp.parse),
-    "until": ("until", timestamp.parse),
-    "format": ("form", _parse_format),
-}

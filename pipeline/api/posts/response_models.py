@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, Union
 from uuid import UUID
@@ -213,31 +212,20 @@ class AccountState(ResponseModel):
         error, now, own = DeliveryError.from_view(view), post.now, view.own or {}
         differs = post.has_own and view.due_at != post.scheduled_at
         warnings = warn_of_follow_ups(view.platform, view.cover_error, view.playlist_error)
-        return cls.model_validate(
-            {
-                "caption": own.get("caption"),
-                "media": own.get("media"),
-                "scheduled_at": view.due_at if differs else None,
-                "options": own.get(view.platform),
-                "account_id": view.account_id,
-                "platform": view.platform,
-                "username": view.username,
-                "status": derive_delivery_status(view, now),
-                "state": view.state,
-                "blocked_reason": view.reason,
-                "held_for": view.held_for,
-                "next_at": view.next_at,
-                "published_at": view.published_at,
-                "published_url": view.url,
-                "published_url_pending": view.url_pending,
-                "removed": view.removed,
-                "delivered_as": view.delivered_as,
-                "warnings": list(map(asdict, warnings)) or None,
-                "error_message": error.message if error else None,
-                "error": error,
-                "first_comment": FirstCommentState.from_view(view.first_comment, now),
-                "last_attempted_at": view.last_attempted_at,
-            }
+        return cls.from_rows(
+            view,
+            caption=own.get("caption"),
+            media=own.get("media"),
+            scheduled_at=view.due_at if differs else None,
+            options=own.get(view.platform),
+            status=derive_delivery_status(view, now),
+            blocked_reason=view.reason,
+            published_url=view.url,
+            published_url_pending=view.url_pending,
+            warnings=[*warnings] or None,
+            error_message=error.message if error else None,
+            error=error,
+            first_comment=FirstCommentState.from_view(view.first_comment, now),
         )
 
 
@@ -277,26 +265,11 @@ class Post(ResponseModel):
     def from_view(cls, view: PostView) -> Self:
         """Return the post. Its status is computed from its deliveries, so a due time shows at once."""
         states = [AccountState.from_view(delivery, view) for delivery in view.deliveries]
-        return cls.model_validate(
-            {
-                "id": view.id,
-                "caption": view.caption,
-                "status": derive_post_status([state.status for state in states if not state.removed]),
-                "source": view.source,
-                "scheduled_at": view.scheduled_at,
-                "created_at": view.created_at,
-                "updated_at": view.updated_at,
-                "media": view.media,
-                "music_url": view.music_url,
-                **_NO_OPTIONS,
-                **view.options,
-                "ai_generated": view.ai_generated,
-                "first_comment": view.first_comment,
-                "external_id": view.external_id,
-                "expires_at": view.expires_at,
-                "on_late": view.on_late,
-                "accounts": {"total": len(states), "states": states},
-            }
+        return cls.from_rows(
+            view,
+            status=derive_post_status([state.status for state in states if not state.removed]),
+            accounts=PostAccounts(total=len(states), states=states),
+            **{**_NO_OPTIONS, **view.options},
         )
 
 

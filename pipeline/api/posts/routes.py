@@ -5,48 +5,35 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from adapters.contract import Platform
 from pipeline.actions import explain
 from pipeline.api.http.auth import list_rights
 from pipeline.api.http.dependencies import Call, Reader, parse_json, path_id, read_json_body
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
-from pipeline.api.http.response_models import PUBLIC_STATES
 from pipeline.api.http.validation import build_invalid_payload, is_safe_text
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
     BODY_ERRORS,
     ETAG_HEADER,
     KEY_ERRORS,
-    PARTNER_API,
     PLAN_ERRORS,
-    Operation,
     Routes,
-    error_responses,
     header_parameter,
     path_parameter,
-    query_parameter,
 )
 from pipeline.api.posts.explanation_models import PostExplanation
-from pipeline.api.posts.pagination import (
-    DEFAULT_LIMIT,
-    HOLDS,
-    MAX_CLASS,
-    MAX_LIMIT,
-    MAX_WORDS,
-    PostQuery,
-    read_query,
-)
+from pipeline.api.posts.pagination import PostQuery
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
+from pipeline.domain.explanation_rules import Right
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.ingest import accept, finish
@@ -56,7 +43,6 @@ from pipeline.stages.post_state import compute_version
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.queue import Place
-from pipeline.store.deliveries.selection import Order
 from pipeline.store.posts import views
 from pipeline.store.posts.idempotency import find_posts_sent_as
 from pipeline.store.posts.listing import InvalidPlace, ListedPosts
@@ -70,76 +56,54 @@ _OTHER_LIST = (
     "Not a cursor of this list: send next_cursor of the previous page unchanged, "
     "with the same filters and sort."
 )
-_TIME = {"type": "string", "format": "date-time"}
-FILTERS = (
-    query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
-    query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
-    query_parameter("until", _TIME, "Created at or before."),
+
+
+_ID_OF_NEW_POST = "$response.body#/data/id"
+_LINKS = {
+    **{
+        name: {"operationId": name, "parameters": {"post_id": _ID_OF_NEW_POST}}
+        for name in ("getPost", "updatePost")
+    },
+    **{
+        name: {"operationId": name, "requestBody": {"post_ids": [_ID_OF_NEW_POST]}}
+        for name in ("retryPosts", "cancelPosts")
+    },
+    "deletePosts": {"operationId": "deletePosts", "requestBody": {"postIds": [_ID_OF_NEW_POST]}},
+}
+"""OpenAPI links: what a client can do with a new post."""
+
+
+@routes.add(
+    "POST",
+    "",
+    "The post is stored.",
+    *KEY_ERRORS,
+    *BODY_ERRORS,
+    *PLAN_ERRORS,
+    "mandate_exceeded",
+    "unknown_accounts",
+    "missing_accounts",
+    "validation_failed",
+    "invalid_music_url",
+    "media_unreachable",
+    "create_failed",
+    status=201,
+    repeated="An equal request was accepted before: its post as it is now, with duplicate: true.",
+    is_rate_limited=True,
+    links=_LINKS,
+    body=PostBody,
+    parameters=[
+        header_parameter(
+            "Idempotency-Key",
+            {"type": "string", "minLength": 1, "maxLength": MAX_EXTERNAL_ID},
+            "Used as external_id if the body has none.",
+        )
+    ],
 )
-_ID = {"type": "string", "format": "uuid"}
-
-
-def _describe_text(most: int) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": most}
-
-
-LIST_PARAMETERS = (
-    *FILTERS,
-    query_parameter("platform", {"type": "string", "enum": [*Platform]}, "Only posts to this platform."),
-    query_parameter(
-        "account_id", _ID, "Only posts to this account. With it the newest at the account come first."
-    ),
-    query_parameter(
-        "external_id",
-        _describe_text(MAX_EXTERNAL_ID),
-        "Only the post that was sent with exactly this external_id.",
-    ),
-    query_parameter("import_id", _ID, "Only posts that this import created."),
-    query_parameter(
-        "state", {"type": "string", "enum": [*PUBLIC_STATES]}, "Only posts in this state at an account."
-    ),
-    query_parameter(
-        "held_for",
-        {"type": "string", "enum": [*HOLDS]},
-        "Only posts that this holds at an account, as held_for of the account says; none: nothing holds it.",
-    ),
-    query_parameter(
-        "error_class",
-        _describe_text(MAX_CLASS),
-        "Only posts whose last error at an account is of this class, as error.class says: Rejected, Unavailable. "
-        "none: it has no error.",
-    ),
-    query_parameter("due_from", _TIME, "Due at this time or later; drafts never are."),
-    query_parameter("due_to", _TIME, "Due before this time."),
-    query_parameter(
-        "text",
-        _describe_text(MAX_WORDS),
-        "Only posts with this text in their caption, titles or external_id, in either case. No character is special.",
-    ),
-    query_parameter(
-        "sort",
-        {"type": "string", "enum": [*Order], "default": Order.CREATED},
-        "created: the newest first. due: the first due first, what is over included, and drafts last; due_from=<now> "
-        "lists what is to come.",
-    ),
-    query_parameter(
-        "limit",
-        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "Number of posts on the page, at most.",
-    ),
-    query_parameter(
-        "cursor",
-        {"type": "string"},
-        "next_cursor of the previous page.",
-    ),
-)
-"""The parameters of a list of posts; ``pagination.py`` reads them."""
-
-
 async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     """Create a post. The response is sent after the commit; the same external_id again returns the same post."""
     app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request, is_audited=False)
+    caller = await app_state.authenticator.authenticate(request, Right.PUBLISH, is_audited=False)
     request.state.caller = caller
     raw = await read_json_body(request, caller.key_id)
     await app_state.charge_rate_limit(request, caller)
@@ -188,29 +152,23 @@ async def store_post(app_state: AppState, caller: Caller, post: PostRequest) -> 
     "",
     "A page of posts.",
     meanings={"invalid_payload": "a value of the query, or filters that no post can meet together"},
-    parameters=LIST_PARAMETERS,
 )
-async def list_posts(call: Reader) -> SuccessResponse[PostPage]:
+async def list_posts(call: Reader, query: PostQuery) -> SuccessResponse[PostPage]:
     """List posts, newest first or in the order of their due times.
 
     A post is listed if it has an account that meets all of platform, account_id, state, held_for, error_class, due_from
     and due_to. Sent again, it lists the posts as they are then.
     """
-    return success("Posts retrieved", await read_posts(call, call.request.scope["query_string"]))
+    return success("Posts retrieved", await read_posts(call, query))
 
 
-async def read_posts(call: Call, query: bytes) -> PostPage:
-    """Return the page of a query string. Raises Refusal 422."""
-    work = partial(_read_page, call.app_state, call.caller, read_query(query))
+async def read_posts(call: Call, query: PostQuery) -> PostPage:
+    """Return the page of a query. Raises Refusal 422."""
+    work = partial(_read_page, call.app_state, call.caller, query)
     return await call.app_state.read_bulkhead.run(work, call.caller.key_id)
 
 
-def refuse_unknown_post() -> HttpRefusal:
-    """Build the 404."""
-    return HttpRefusal(404, "not_found", "There is no such post.")
-
-
-PostId = Annotated[UUID, path_id("post_id", refuse_unknown_post)]
+PostId = Annotated[UUID, path_id("post_id", "post")]
 
 
 @routes.add("GET", "/{post_id:post}", "The post.", headers=ETAG_HEADER)
@@ -224,7 +182,7 @@ async def find_post(call: Call, post_id: UUID) -> views.PostView:
     """Return the post as the key sees it. Raises Refusal 404."""
     view = await call.app_state.read_bulkhead.run(partial(_read, call, post_id), call.caller.key_id)
     if view is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     return view
 
 
@@ -242,12 +200,12 @@ async def find_explanation(call: Call, post_id: UUID) -> PostExplanation:
     )
     found = await call.app_state.read_bulkhead.run(work, caller.key_id)
     if found is None:
-        raise refuse_unknown_post()
+        raise refuse_unknown("post")
     return PostExplanation.from_explained(found, list_rights(caller))
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:
-    seal, bound = app_state.cursor_seal, query.describe(caller)
+    seal, bound = app_state.cursor_seal, query.describe_list(caller)
     try:
         after = None if query.cursor is None else seal.open(query.cursor, bound)
         with _connect(app_state, query) as c:
@@ -277,7 +235,7 @@ def _list(c: Connection, caller: Caller, query: PostQuery, after: Place | None) 
     if query.external_id is not None:
         sent = find_posts_sent_as(c, query.external_id, [workspace])
         chosen = replace(chosen, posts=tuple(sent))
-    return list_posts_of(c, workspace, chosen, query.order, limit=query.limit, after=after)
+    return list_posts_of(c, workspace, chosen, query.sort, limit=query.limit, after=after)
 
 
 def _read(call: Call, post: UUID) -> views.PostView | None:
@@ -286,50 +244,3 @@ def _read(call: Call, post: UUID) -> views.PostView | None:
 
 
 POST_ID = path_parameter("post_id", {"type": "string", "format": "uuid"})
-_ID_OF_NEW_POST = "$response.body#/data/id"
-_LINKS = {
-    **{
-        name: {"operationId": name, "parameters": {"post_id": _ID_OF_NEW_POST}}
-        for name in ("getPost", "updatePost")
-    },
-    **{
-        name: {"operationId": name, "requestBody": {"post_ids": [_ID_OF_NEW_POST]}}
-        for name in ("retryPosts", "cancelPosts")
-    },
-    "deletePosts": {"operationId": "deletePosts", "requestBody": {"postIds": [_ID_OF_NEW_POST]}},
-}
-"""OpenAPI links: what a client can do with a new post."""
-OPERATIONS = (
-    Operation(
-        id="createPost",
-        method="POST",
-        path=f"{PARTNER_API}/posts",
-        handler=create_post,
-        tag=POSTS,
-        status=201,
-        returns="The post is stored.",
-        repeated="An equal request was accepted before: its post as it is now, with duplicate: true.",
-        is_rate_limited=True,
-        links=_LINKS,
-        body=PostBody,
-        parameters=[
-            header_parameter(
-                "Idempotency-Key",
-                {"type": "string", "minLength": 1, "maxLength": MAX_EXTERNAL_ID},
-                "Used as external_id if the body has none.",
-            )
-        ],
-        errors=error_responses(
-            *KEY_ERRORS,
-            *BODY_ERRORS,
-            *PLAN_ERRORS,
-            "mandate_exceeded",
-            "unknown_accounts",
-            "missing_accounts",
-            "validation_failed",
-            "invalid_music_url",
-            "media_unreachable",
-            "create_failed",
-        ),
-    ),
-)

@@ -11,9 +11,9 @@ form.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
@@ -54,9 +54,8 @@ from pipeline.api.posts.media_types import (
     find_surplus_texts,
 )
 from pipeline.domain.own_content import OwnContent
-from pipeline.domain.posting_times import AutoTime
 from pipeline.domain.validation_issue import build_issue
-from pipeline.imports.columns import build_columns
+from pipeline.imports.columns import Columns, build_columns
 from pipeline.imports.validate import PostFormat
 from pipeline.stages.post_request import PostRequest
 from pipeline.wiring import list_post_options
@@ -65,40 +64,27 @@ FORM = b"\x02"
 """The first byte of a fingerprint names its form."""
 
 
-def hash_canonical(  # noqa: PLR0913  one keyword per field
-    models: Mapping[Platform, type[PostOptions]],
-    *,
-    caption: str,
-    media: Mapping[str, Any],
-    account_ids: Collection[UUID],
-    own: Mapping[UUID, OwnContent],
-    scheduled_at: datetime | None,
-    auto: AutoTime | None,
-    music_url: str | None,
-    options: Mapping[Platform, Mapping[str, Any]],
-    ai_generated: bool,
-    first_comment: str | None,
-    expires_at: datetime | None,
-    on_late: str,
-    draft: bool,
-) -> bytes:
-    """Return the fingerprint of the parsed fields. ``media`` and ``options`` hold no nulls."""
+def hash_canonical(models: Mapping[Platform, type[PostOptions]], fields: Mapping[str, Any]) -> bytes:
+    """Return the fingerprint of the parsed fields of a post. Its media and options hold no nulls."""
+    own: Mapping[UUID, OwnContent] = fields["own"]
+    options: Mapping[Platform, Mapping[str, Any]] = fields["options"]
     body: dict[str, Any] = {
-        "caption": caption,
-        "media": sort_keys(media),
+        "caption": fields["caption"],
+        "media": sort_keys(fields["media"]),
         "accounts": [
             canonize_entry(models, account, own[UUID(account)]) if own and UUID(account) in own else account
-            for account in sorted([account.hex for account in account_ids])
+            for account in sorted([account.hex for account in fields["account_ids"]])
         ],
     }
+    auto, on_late = fields["auto"], fields["on_late"]
     plain = {
-        "scheduled_at": _write_time(scheduled_at) if auto is None else str(auto),
-        "music_url": music_url,
-        "expires_at": _write_time(expires_at),
+        "scheduled_at": _write_time(fields["scheduled_at"]) if auto is None else str(auto),
+        "music_url": fields["music_url"],
+        "expires_at": _write_time(fields["expires_at"]),
         "on_late": None if on_late == "publish" else on_late,
-        "ai_generated": ai_generated or None,
-        "first_comment": first_comment,
-        "draft": draft or None,
+        "ai_generated": fields["ai_generated"] or None,
+        "first_comment": fields["first_comment"],
+        "draft": fields["draft"] or None,
     }
     body |= {name: value for name, value in plain.items() if value is not None}
     for platform in sorted(options):
@@ -304,9 +290,15 @@ def _build_request(
     return PostRequest(
         **fields,
         external_id=external_id,
-        fingerprint=hash_canonical(post.models_by_platform, **fields),
+        fingerprint=hash_canonical(post.models_by_platform, fields),
         request_id=request_id,
     )
+
+
+@cache
+def build_known_columns() -> Columns:
+    """Return every column that a file of posts may have."""
+    return build_columns(PostBody)
 
 
 def build_post_format(settings: Settings) -> PostFormat:
@@ -315,6 +307,6 @@ def build_post_format(settings: Settings) -> PostFormat:
     return PostFormat(
         read=partial(read_post, rules=rules),
         is_safe_text=is_safe_text,
-        columns=build_columns(PostBody),
+        columns=build_known_columns(),
         max_caption=rules.caption,
     )

@@ -19,15 +19,15 @@ from pipeline.actions.steering import Counted, Steering, find_started, steer, st
 from pipeline.actions.undo import undo_job
 from pipeline.api.http.auth import require_plan
 from pipeline.api.http.dependencies import Claim, Reader, Writer, path_id, replayed, require_kept
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
 from pipeline.api.http.validation import Body, Query
 from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PLAN_ERRORS, Routes
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
-from pipeline.api.posts.pagination import cut_page
-from pipeline.domain.delivery import State, to_public
+from pipeline.api.posts.pagination import STORED, cut_page, to_ledger
+from pipeline.domain.delivery import to_public
 from pipeline.domain.hold import Hold
 from pipeline.domain.steering import OF_FILTERS, OF_PARTNERS, PUBLISHES, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue
@@ -41,16 +41,12 @@ MAX_SHIFT = int(timedelta(days=366).total_seconds())
 OUTCOMES = ("done", "skipped")
 
 
-def _to_ledger(state: str) -> State:
-    return next(one for one in State if to_public(one) == state)
-
-
 # the spelling before 1.17.0, `cancelled`, is still taken
 _States = Annotated[
     str,
     AfterValidator(to_public),
     check_one_of(PUBLIC_STATES),
-    AfterValidator(_to_ledger),
+    AfterValidator(to_ledger),
     one_of(PUBLIC_STATES),
 ]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
@@ -132,7 +128,7 @@ def to_steering(said: SteerBody) -> Steering:
     window, shift = said.window, said.shift_seconds
     return Steering(
         verb=Verb(said.verb),
-        filter=ListFilter(**{_STORED.get(name, name): value for name, value in fields.items()}),
+        filter=ListFilter(**{STORED.get(name, name): value for name, value in fields.items()}),
         arguments=Arguments(
             shift=None if shift is None else timedelta(seconds=shift),
             start=window.start if window else None,
@@ -143,9 +139,7 @@ def to_steering(said: SteerBody) -> Steering:
     )
 
 
-_STORED = {"account_id": "account", "due_to": "due_until"}
-"""Name of a filter's field in the API -> in ``ListFilter``."""
-_SHOWN = {stored: name for name, stored in _STORED.items()}
+_SHOWN = {stored: name for name, stored in STORED.items()}
 
 
 class ReceiptQuery(Query):
@@ -204,25 +198,10 @@ class SteeringJobModel(ResponseModel):
     @classmethod
     def from_job(cls, job: SteeringJob) -> Self:
         """Return the job as the API shows it."""
-        names = (
-            "id",
-            "counted",
-            "selected",
-            "done",
-            "skipped",
-            "error",
-            "created_at",
-            "ended_at",
-            "waits_for",
-        )
         chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
         if "state" in chosen:
             chosen["state"] = to_public(chosen["state"])
-        return cls.model_validate(
-            {name: getattr(job, name) for name in names}
-            | {"verb": str(job.verb), "state": str(job.state), "held_for": job.held_for}
-            | {"filter": chosen, "arguments": job.arguments.to_dict()}
-        )
+        return cls.from_rows(job, filter=chosen, arguments=job.arguments.to_dict())
 
 
 class SteeringJobs(ResponseModel):
@@ -242,17 +221,10 @@ class SteeringAnswer(ResponseModel):
     @classmethod
     def from_counted(cls, found: Counted) -> Self:
         """Return the answer as the API shows it."""
-        count = found.count
-        states = {to_public(state): n for state, n in count.states.items()}
-        return cls(
-            count=SteeringCount(
-                deliveries=count.deliveries,
-                posts=count.posts,
-                states=states,
-            ),
-            token=found.token,
-            job=None if found.job is None else SteeringJobModel.from_job(found.job),
-        )
+        states = {to_public(state): n for state, n in found.count.states.items()}
+        count = SteeringCount.from_rows(found.count, states=states)
+        job = None if found.job is None else SteeringJobModel.from_job(found.job)
+        return cls(count=count, token=found.token, job=job)
 
 
 class SteeringReceipt(ResponseModel):
@@ -274,14 +246,10 @@ class SteeringReceipts(ResponseModel):
 routes = Routes(tag=POSTS, path="/posts/steer")
 
 
-def _refuse_unknown() -> HttpRefusal:
-    return HttpRefusal(404, "not_found", "There is no such steering job.")
-
-
-async def _find(call: Reader, job_id: Annotated[UUID, path_id("job_id", _refuse_unknown)]) -> SteeringJob:
+async def _find(call: Reader, job_id: Annotated[UUID, path_id("job_id", "steering job")]) -> SteeringJob:
     found = await call.read(store.find_job, call.caller, job_id)
     if found is None or found.verb not in OF_PARTNERS:
-        raise _refuse_unknown()
+        raise refuse_unknown("steering job")
     return found
 
 

@@ -7,31 +7,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from html import escape
+from pathlib import Path
+from typing import Any
 
-STYLE = """
-:root { color-scheme: light dark; --line: #d0d0d0; --soft: #f4f4f4; --link: #0b57d0; }
-* { box-sizing: border-box; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; color: #1b1b1b;
-       background: #fff; overflow-wrap: anywhere; }
-a { color: var(--link); }
-a.skip { position: absolute; left: -100rem; }
-a.skip:focus { position: static; }
-h2 { margin: 2.5rem 0 .5rem; border-bottom: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
-code, pre { font: .875rem/1.45 ui-monospace, monospace; }
-pre { background: var(--soft); padding: .75rem; overflow-x: auto; overflow-wrap: normal; margin: .5rem 0; }
-pre { max-height: 34rem; overflow-y: auto; }
-nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; padding: 0; }
-:target { outline: 2px solid var(--link); outline-offset: 4px; scroll-margin-top: 1rem; }
-ul { padding-left: 1.25rem; margin: .25rem 0; }
-small { opacity: .8; }
-:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-@media (prefers-color-scheme: dark) {
-  :root { --line: #444; --soft: #222; --link: #8ab4f8; }
-  body { color: #ececec; background: #161616; }
-}
-"""
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+
+def read_style(name: str) -> str:
+    """Return a style of the folder ``static``, which stands in the page itself."""
+    return (Path(__file__).parent / "static" / name).read_text("utf-8")
+
+
+STYLE = read_style("page.css")
 
 
 def render_block(text: str, label: str) -> str:
@@ -44,24 +33,22 @@ def make_anchor(name: str) -> str:
     return escape(name.lower().replace(" ", "-"))
 
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+@cache
+def load_templates() -> Environment:
+    """Return the templates of this package."""
+    return Environment(
+        loader=PackageLoader("pipeline.api.reference"),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
-def render_page(title: str, style: str, body: str) -> bytes:
-    """Return the page. *title* and *body* are HTML that the caller has escaped."""
-    return _TEMPLATE.format(title=title, style=style, body=body).encode("utf-8", "replace")
+def render_page(template: str, title: str, style: str = STYLE, **values: Any) -> bytes:
+    """Return a page with the frame of ``page.html``."""
+    found = load_templates().get_template(template)
+    return found.render(title=title, style=style, **values).encode("utf-8", "replace")
 
 
 def build_csp(style: str, form: str = "'none'") -> str:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from pygments import highlight
@@ -30,7 +30,7 @@ from pipeline.api.openapi.rules import list_rules
 from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.api.reference.code_samples import write_samples
 from pipeline.api.reference.fields import Field, build_parameter, list_fields
-from pipeline.api.reference.markup import make_anchor
+from pipeline.api.reference.markup import load_templates, make_anchor
 from pipeline.wiring import list_capabilities, list_post_options
 
 _LANGUAGES = {"sh": "curl", "python": "Python", "ts": "TypeScript"}
@@ -76,22 +76,11 @@ def read_tasks() -> Sequence[Part]:
     return found
 
 
-def render_reference(spec: Mapping[str, Any], url: str) -> bytes:
-    """Return the page of an OpenAPI document, in UTF-8. *url* is where clients reach the server."""
-    return _render("reference.html", spec, url)
+def render_document(template: str, spec: Mapping[str, Any], url: str) -> bytes:
+    """Return an OpenAPI document as a page, as Markdown, or as an index of the form of llmstxt.org, in UTF-8.
 
-
-def render_markdown(spec: Mapping[str, Any], url: str) -> bytes:
-    """Return the same as Markdown."""
-    return _render("markdown.txt", spec, url)
-
-
-def render_index(spec: Mapping[str, Any], url: str) -> bytes:
-    """Return what programs that read texts find first: the form of llmstxt.org."""
-    return _render("llms.txt", spec, url)
-
-
-def _render(template: str, spec: Mapping[str, Any], url: str) -> bytes:
+    *url* is where clients reach the server.
+    """
     about, *basics = _read_introduction(spec["info"]["description"])
     schemas = spec["components"]["schemas"]
     found = _environment().get_template(template)
@@ -114,13 +103,7 @@ def _render(template: str, spec: Mapping[str, Any], url: str) -> bytes:
 
 @cache
 def _environment() -> Environment:
-    found = Environment(
-        loader=PackageLoader("pipeline.api.reference"),
-        autoescape=select_autoescape(("html",)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    found = load_templates()
     found.filters |= {
         "markdown": lambda text: Markup(_MARKDOWN.render(text)),  # noqa: S704  HTML in it is escaped
         "phrase": lambda text: Markup(_MARKDOWN.renderInline(text)),  # noqa: S704

@@ -8,7 +8,7 @@ The page at ``/runbooks``: config/runbooks.md, where the links of the alerts lea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -24,10 +24,10 @@ from starlette.responses import Response
 
 import config
 from pipeline.api.http.representation import NegotiatedResponse
-from pipeline.api.openapi.document import DOCUMENTS, Document
+from pipeline.api.openapi.document import DOCUMENTS, PARTNER, Document
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.reference.markup import STYLE, build_csp, make_anchor, render_block, render_page
-from pipeline.api.reference.page import render_index, render_markdown, render_reference
+from pipeline.api.reference.page import render_document
 from pipeline.api.state import get_app_state
 
 FILE = Path(config.__file__).with_name("runbooks.md")
@@ -44,7 +44,7 @@ def render_runbooks() -> bytes:
     links = "\n".join(f'<li><a href="#{make_anchor(name)}">{escape(name)}</a></li>' for _, name in alerts)
     contents = f'<nav aria-label="Contents"><ul>\n{links}\n</ul></nav>'
     html = markdown.renderer.render(tokens, markdown.options, {})
-    return render_page("Runbooks", STYLE, f"<main>\n{html.replace('</h1>', f'</h1>{contents}', 1)}</main>")
+    return render_page("page.html", "Runbooks", main=html.replace("</h1>", f"</h1>{contents}", 1))
 
 
 def _render_commands(_: Any, tokens: Sequence[Token], n: int, *__: Any) -> str:
@@ -64,42 +64,19 @@ _LINKS = (
     ("/healthz", "Health", "whether this process is up"),
     ("/readyz", "Readiness", "whether posts are accepted and sent, part by part"),
 )
-_BODY = """<main>
-<h1>Slipway</h1>
-<p>This server takes one post over HTTP (a caption, a video, a slideshow, a PDF or no file, a list of accounts, a time)
-and publishes it to TikTok, Instagram, YouTube, Pinterest, LinkedIn and Facebook: once each, on time. It can say at
-any time where each stands.</p>
-<h2>Documents</h2>
-<ul>
-{links}
-</ul>
-<h2>First request</h2>
-<p>With a key of this server (<code>slipway key create</code>), this lists the accounts it may publish to:</p>
-{sample}
-</main>"""
-_MOVED = (
-    '<main>\n<h1>Reference</h1>\n<p>The reference is at <a href="/reference">/reference</a>.</p>\n</main>'
-)
 
 
 def render_home(url: str) -> bytes:
     """Return the page. *url* is where clients reach the server."""
-    links = "\n".join(
-        f'<li><a href="{address}">{escape(name)}</a>: {escape(about)}</li>' for address, name, about in _LINKS
-    )
     curl = f"export SLIPWAY_KEY='<public id>.<secret>'\ncurl -sS {quote(url)}{PARTNER_API}/accounts \\\n"
     sample = render_block(curl + '  -H "Authorization: Bearer $SLIPWAY_KEY"', "First request")
-    return render_page("Slipway", STYLE, _BODY.format(links=links, sample=sample))
-
-
-def render_moved() -> bytes:
-    """Return the page for clients that do not follow a redirect."""
-    return render_page("Reference", STYLE, _MOVED)
+    return render_page("home.html", "Slipway", links=_LINKS, sample=sample)
 
 
 _PLAIN = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
 _HEADERS = {**_PLAIN, "Content-Security-Policy": build_csp(STYLE), "Referrer-Policy": "no-referrer"}
 
+_OF_DOCUMENTS = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Origin"}
 _REFERENCE_CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -114,82 +91,50 @@ _FILES = {
 """Address -> file, with its type: those of the reference, and the skill of agents."""
 
 
-class HtmlResponse(NegotiatedResponse):
-    """A page of this module."""
-
-    media_type = "text/html"
+Render = Callable[[str], bytes]
+"""Makes a page for clients that reach the server at this URL."""
 
 
 def add_pages(app: FastAPI, describe: Callable[[Document], dict[str, Any]]) -> None:
     """Add the routes of the pages and the documents to *app*. *describe* returns a document."""
-    app.add_route("/", show_home, include_in_schema=False)
-    app.add_route("/docs", redirect_to_reference, include_in_schema=False)
-    app.add_route("/reference", show_reference, include_in_schema=False)
-    app.add_route(
-        "/reference.md", partial(show_text, "text/markdown", render_markdown), include_in_schema=False
+
+    def add(
+        path: str, render: Render, media_type: str = "text/html", headers: Mapping[str, str] = _HEADERS
+    ) -> None:
+        app.add_route(path, partial(_show, cache(render), media_type, headers), include_in_schema=False)
+
+    def refer(template: str) -> Render:
+        return lambda url: render_document(template, describe(PARTNER), url)
+
+    add("/", render_home)
+    add(
+        "/reference", refer("reference.html"), headers={**_HEADERS, "Content-Security-Policy": _REFERENCE_CSP}
     )
-    app.add_route("/llms.txt", partial(show_text, "text/plain", render_index), include_in_schema=False)
+    add("/reference.md", refer("markdown.txt"), "text/markdown", _PLAIN)
+    add("/llms.txt", refer("llms.txt"), "text/plain", _PLAIN)
+    add("/runbooks", lambda _url: render_runbooks())
+    app.add_route("/docs", redirect_to_reference, include_in_schema=False)
     for address, (file, media_type) in _FILES.items():
-        app.add_route(address, partial(send_file, file.read_bytes(), media_type), include_in_schema=False)
-    app.add_route("/runbooks", show_runbooks, include_in_schema=False)
+        add(address, partial(_keep, file.read_bytes()), media_type, _PLAIN)
     for document in DOCUMENTS:
-        show = partial(show_document, document, describe)
-        app.add_route(document.url, show, include_in_schema=False)
+        add(document.url, partial(_dump, describe, document), "application/json", _OF_DOCUMENTS)
 
 
-async def show_home(request: Request) -> Response:
-    """Say what this server is, and where its documents are."""
-    return _respond(request, "home", render_home)
+async def _show(render: Render, media_type: str, headers: Mapping[str, str], request: Request) -> Response:
+    """Return the page, which is rendered once per process."""
+    content = render(get_app_state(request).context.settings.own_url)
+    return NegotiatedResponse(content, headers=headers, media_type=media_type)
 
 
-async def show_reference(request: Request) -> Response:
-    """Return the API reference."""
-    content = _render(request, "reference", lambda url: render_reference(request.app.openapi(), url))
-    return HtmlResponse(content, headers={**_HEADERS, "Content-Security-Policy": _REFERENCE_CSP})
+def _keep(content: bytes, _url: str) -> bytes:
+    return content
 
 
-async def show_text(
-    media_type: str, render: Callable[[Mapping[str, Any], str], bytes], request: Request
-) -> Response:
-    """Return the reference in a form for programs."""
-    content = _render(request, media_type, lambda url: render(request.app.openapi(), url))
-    return NegotiatedResponse(content, headers=_PLAIN, media_type=media_type)
-
-
-async def send_file(content: bytes, media_type: str, _request: Request) -> Response:
-    """Return a file as it is."""
-    return NegotiatedResponse(content, headers=_PLAIN, media_type=media_type)
-
-
-async def show_runbooks(request: Request) -> Response:
-    """Return what each alert means, and what to do."""
-    return _respond(request, "runbooks", lambda _url: render_runbooks())
+def _dump(describe: Callable[[Document], dict[str, Any]], document: Document, _url: str) -> bytes:
+    return to_json(describe(document))
 
 
 async def redirect_to_reference(_request: Request) -> Response:
     """Lead from the usual address to the reference. Some clients take a redirect without a body for a failure."""
-    return HtmlResponse(render_moved(), 307, {**_HEADERS, "Location": "/reference"})
-
-
-async def show_document(
-    document: Document, describe: Callable[[Document], dict[str, Any]], request: Request
-) -> Response:
-    """Return an OpenAPI document."""
-    pages: dict[str, bytes] = request.app.state.pages
-    if document.url not in pages:
-        pages[document.url] = to_json(describe(document))
-    headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Origin"}
-    return NegotiatedResponse(pages[document.url], headers=headers, media_type="application/json")
-
-
-def _respond(request: Request, name: str, render: Callable[[str], bytes]) -> Response:
-    """Return the page."""
-    return HtmlResponse(_render(request, name, render), headers=_HEADERS)
-
-
-def _render(request: Request, name: str, render: Callable[[str], bytes]) -> bytes:
-    """Return the content, which is rendered once per process."""
-    pages: dict[str, bytes] = request.app.state.pages
-    if name not in pages:
-        pages[name] = render(get_app_state(request).context.settings.own_url)
-    return pages[name]
+    headers = {**_HEADERS, "Location": "/reference"}
+    return NegotiatedResponse(render_page("moved.html", "Reference"), 307, headers, "text/html")

@@ -64,7 +64,7 @@ EXCUSED_EXPRESSIONS: Mapping[str, str] = {
     "pipeline/api/http/rate_limit.py:limits": "no sentence: the limiter's own refusal takes the limits",
     "pipeline/api/imports/models.py:str(error)": WRAPPED,
     "pipeline/api/posts/field_types.py:str(error)": WRAPPED,
-    "pipeline/api/posts/pagination.py:str(error)": WRAPPED,
+    "pipeline/api/http/validation.py:str(error)": WRAPPED,
     "pipeline/api/posts/schema.py:conflict.message": WRAPPED,
     "pipeline/domain/validation_issue.py:message": OF_SCHEMA,
     "pipeline/imports/apply.py:refusal": WRAPPED,

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.api.http.cursor_seal import CursorSeal
-from pipeline.api.posts.pagination import READERS, PostQuery, parse_cursor, read_query, write_cursor
-from pipeline.api.posts.routes import LIST_PARAMETERS
+from pipeline.api.openapi.operation import list_parameters
+from pipeline.api.posts.pagination import PostQuery, parse_cursor, write_cursor
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.delivery import State
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
-from pipeline.store.deliveries.selection import ListFilter, Order
+from pipeline.store.deliveries.selection import Order
 from pipeline.store.posts.listing import InvalidPlace
 
 KEYS = Fernet.generate_key().decode()
@@ -30,10 +30,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 def query(**filters: Any) -> PostQuery:
-    page = {
-        name: filters.pop(name) for name in ("external_id", "order", "limit", "cursor") if name in filters
-    }
-    return PostQuery(chosen=ListFilter(**filters), **page)
+    return PostQuery.model_construct(**filters)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +40,18 @@ def query(**filters: Any) -> PostQuery:
         (b"status=&limit=&since=&text=&sort=", query()),
         (b"status=draft&limit=100", query(status="draft", limit=100)),
         (b"unknown=1&limit=1&&=", query(limit=1)),
-        (b"since=2026-01-01T00:00:00+02:00", query(created_from=datetime(2025, 12, 31, 22, tzinfo=UTC))),
+        (b"since=2026-01-01T00:00:00+02:00", query(since=datetime(2025, 12, 31, 22, tzinfo=UTC))),
         (
             b"since=2026-01-01T00%3A00%3A00%2B02%3A00",
-            query(created_from=datetime(2025, 12, 31, 22, tzinfo=UTC)),
+            query(since=datetime(2025, 12, 31, 22, tzinfo=UTC)),
         ),
-        (b"until=2026-01-01T00:00:00Z", query(created_until=datetime(2026, 1, 1, tzinfo=UTC))),
-        (b"platform=tiktok&sort=due", query(platform="tiktok", order=Order.DUE)),
-        (f"account_id={ONE}&import_id={ONE}".encode(), query(account=ONE, import_id=ONE)),
+        (b"until=2026-01-01T00:00:00Z", query(until=datetime(2026, 1, 1, tzinfo=UTC))),
+        (b"platform=tiktok&sort=due", query(platform="tiktok", sort=Order.DUE)),
+        (f"account_id={ONE}&import_id={ONE}".encode(), query(account_id=ONE, import_id=ONE)),
         (b"state=canceled&error_class=none", query(state=State.CANCELLED, error_class="none")),
         (b"held_for=paused", query(held_for="paused")),
         (b"due_from=2026-01-01T00:00:00Z", query(due_from=datetime(2026, 1, 1, tzinfo=UTC))),
-        (b"due_to=2026-01-01T00:00:00Z", query(due_until=datetime(2026, 1, 1, tzinfo=UTC))),
+        (b"due_to=2026-01-01T00:00:00Z", query(due_to=datetime(2026, 1, 1, tzinfo=UTC))),
         (b"text=spring+sale%2B%20%25", query(text="spring sale+ %")),
         ("text=Größe".encode(), query(text="Größe")),
         (b"text=Gr%C3%B6%C3%9Fe", query(text="Größe")),
@@ -63,7 +60,7 @@ def query(**filters: Any) -> PostQuery:
     ],
 )
 def test_read(raw: bytes, wanted: PostQuery) -> None:
-    assert read_query(raw) == wanted
+    assert PostQuery.read(raw) == wanted
 
 
 @pytest.mark.parametrize(
@@ -109,7 +106,7 @@ def test_read(raw: bytes, wanted: PostQuery) -> None:
 )
 def test_refused(raw: bytes, path: str) -> None:
     with pytest.raises(Refusal) as caught:
-        read_query(raw)
+        PostQuery.read(raw)
     assert (caught.value.status, caught.value.code) == (422, "invalid_payload")
     assert [issue["path"] for issue in caught.value.issues] == [path]
 
@@ -124,7 +121,7 @@ def test_refused(raw: bytes, path: str) -> None:
 )
 def test_filters_that_contradict_each_other_are_named(raw: bytes, paths: Sequence[str]) -> None:
     with pytest.raises(Refusal) as caught:
-        read_query(raw)
+        PostQuery.read(raw)
     assert (caught.value.status, [issue["path"] for issue in caught.value.issues]) == (422, paths)
     assert "leave one out" in caught.value.issues[0]["message"]
 
@@ -132,12 +129,13 @@ def test_filters_that_contradict_each_other_are_named(raw: bytes, paths: Sequenc
 def test_a_since_that_is_the_until_is_one_moment() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     raw = b"since=2026-01-01T00:00:00Z&until=2026-01-01T00:00:00Z"
-    assert read_query(raw) == query(created_from=at, created_until=at)
+    assert PostQuery.read(raw) == query(since=at, until=at)
 
 
 def test_every_parameter_that_is_read_is_documented() -> None:
-    assert {p["name"] for p in LIST_PARAMETERS} == set(READERS)
-    assert all(p["description"] for p in LIST_PARAMETERS)
+    parameters = [*list_parameters(PostQuery)]
+    assert {p["name"] for p in parameters} == set(PostQuery.model_fields)
+    assert all(p["description"] for p in parameters)
 
 
 def test_a_cursor_comes_back_to_the_microsecond() -> None:
@@ -203,14 +201,14 @@ def test_the_filter_the_order_and_the_scope_make_the_list_and_the_limit_does_not
         (query(status="failed"), caller),
         (query(text="failed"), caller),
         (query(external_id="failed"), caller),
-        (query(account=ONE), caller),
+        (query(account_id=ONE), caller),
         (query(import_id=ONE), caller),
-        (query(order=Order.DUE), caller),
+        (query(sort=Order.DUE), caller),
         (query(), replace(caller, accounts=[ONE])),
         (query(), replace(caller, workspace_id=uuid4())),
     ]
-    assert len({one.describe(who) for one, who in lists}) == len(lists)
-    assert query(limit=5, cursor="x").describe(caller) == query().describe(caller)
+    assert len({one.describe_list(who) for one, who in lists}) == len(lists)
+    assert query(limit=5, cursor="x").describe_list(caller) == query().describe_list(caller)
 
 
 def make_caller() -> Caller:
@@ -228,13 +226,13 @@ def make_caller() -> Caller:
 
 @given(st.binary(max_size=80))
 def test_any_query_is_read_or_refused_as_422(raw: bytes) -> None:
-    for one in (raw, *(name.encode() + b"=" + raw for name in READERS)):
+    for one in (raw, *(name.encode() + b"=" + raw for name in PostQuery.model_fields)):
         assert outcome(one) in {200, 422}
 
 
 def outcome(raw: bytes) -> int:
     try:
-        read_query(raw)
+        PostQuery.read(raw)
     except Refusal as refusal:
         return refusal.status
     return 200
