@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,18 +15,16 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from adapters.contract import Platform
-from pipeline.accounts.authorize import AuthorizationStart, start_authorization
+from pipeline.accounts.authorize import start_authorization
 from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import page, parse_choice, parse_id
+from pipeline.dashboard.page import find_client, page, parse_choice, parse_id, require_found
 from pipeline.dashboard.pauses import find_pauses_to_undo, parse_changes
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import ACCOUNTS, PAUSED, quote_platform
 from pipeline.domain.account import PLATFORM_NAMES, AccountStatus, Role
-from pipeline.runtime.context import Context
 from pipeline.store.accounts.health import (
     CAP,
     PAGE,
@@ -52,13 +51,11 @@ class Undo:
     until: datetime
 
 
-@page(Role.VIEWER)
+@page("/accounts", Role.VIEWER)
 async def show_accounts(request: Request, visitor: Visitor) -> Response:
     """List the accounts of the visitor's workspaces, the ones that need an operator first."""
     query = request.query_params
-    chosen = parse_id(query.get("workspace"), "workspace")
-    if chosen is not None:
-        visitor.require(chosen, Role.VIEWER)
+    chosen = find_client(visitor, query.get("workspace"), "workspace")
     workspaces = (chosen,) if chosen else visitor.workspaces(Role.VIEWER)
     filters = {
         "platform": parse_choice(Platform, query.get("platform"), "platform"),
@@ -69,7 +66,6 @@ async def show_accounts(request: Request, visitor: Visitor) -> Response:
     given = {name: query[name] for name in ("workspace", "platform", "needs_person") if query.get(name)}
     return render(
         request,
-        visitor,
         "accounts.html",
         accounts=accounts[:PAGE],
         counts=counts,
@@ -125,41 +121,17 @@ def _parse_position(text: str | None) -> Position | None:
     return int(found[1]), found[2], found[3], UUID(found[4])
 
 
-@page(Role.OPERATOR)
+@page("/accounts/connect", Role.OPERATOR, "POST")
 async def connect_account(request: Request, visitor: Visitor) -> Response:
     """Make a link to the platform's consent page, to open here or to send to the account's owner."""
     form = request.state.form
-    account = parse_id(form.get("account"), "account")
-    if account is not None:
-        workspace = await read(request, find_workspace_of, account)
-    else:
-        workspace = parse_id(form.get("workspace"), "workspace")
-    if workspace is None:
-        raise HTTPException(404)
+    account, given = parse_id(form.get("account"), "account"), parse_id(form.get("workspace"), "workspace")
+    workspace = require_found(await read(request, find_workspace_of, account) if account else given)
     visitor.require(workspace, Role.OPERATOR)
     platform = parse_choice(Platform, form.get("platform"), "platform")
     if platform is None:
         raise HTTPException(400, f"platform has to be one of {', '.join(Platform)}.")
-    connection = form.get("connection") or None
-    started = await act(request, _start, visitor, workspace, platform, connection, account)
-    return render(request, visitor, "connect.html", started=started, platform=platform, workspace=workspace)
-
-
-def _start(
-    context: Context,
-    visitor: Visitor,
-    workspace: UUID,
-    platform: Platform,
-    connection: str | None,
-    account: UUID | None,
-) -> AuthorizationStart:
+    start = partial(start_authorization, connection=form.get("connection") or None, reconnect=account)
     starter = UserStarter(visitor.user_id)
-    return start_authorization(
-        context, visitor.actor, workspace, platform, starter, connection=connection, reconnect=account
-    )
-
-
-ROUTES = (
-    Route("/accounts", show_accounts),
-    Route("/accounts/connect", connect_account, methods=["POST"]),
-)
+    started = await act(request, start, visitor.actor, workspace, platform, starter)
+    return render(request, "connect.html", started=started, platform=platform, workspace=workspace)

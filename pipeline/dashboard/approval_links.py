@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import approve as actions
-from pipeline.dashboard.approval_queue import ANSWER, PATH, find_place, read_asked, render_queue
+from pipeline.dashboard.approval_queue import ANSWER, read_asked, render_queue
 from pipeline.dashboard.approvals import SAID, read_seen
-from pipeline.dashboard.ledger import act, find_caller, get_state, read
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.ledger import act_for, get_state, read
+from pipeline.dashboard.page import find_client, page, parse_id, require_found
+from pipeline.dashboard.post import find_place
 from pipeline.dashboard.visitor import Visitor
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_rules import build_refusal
 from pipeline.store.posts.approvals import list_waiting
 
 
-@page(ANSWER)
+@page("/approval/links", ANSWER, "POST")
 async def make(request: Request, visitor: Visitor) -> Response:
     """Make a link to the selected posts, or to all of a client that wait, and show it this once."""
     form = request.state.form
-    client, posts = parse_id(form.get("client"), "client"), [*read_seen(form)]
+    client, posts = find_client(visitor, form.get("client"), "client", ANSWER), [*read_seen(form)]
     if client is not None:
-        visitor.require(client, ANSWER)
         most = actions.MOST_POSTS
         waiting = await read(request, lambda c: list_waiting(c, [client], sent_back=False, limit=most))
         posts = [post for _, post in waiting]
-    places = {await find_place(request, visitor, post) for post in posts}
-    for place in places:
-        visitor.require(place, ANSWER)
+    places = {await find_place(request, visitor, post, ANSWER) for post in posts}
     try:
         if len(places) != 1:
             message = (
@@ -40,8 +36,7 @@ async def make(request: Request, visitor: Visitor) -> Response:
             )
             raise build_refusal("post", message)
         lasts = timedelta(days=int(form["days"]) if form.get("days") in {"3", "7", "30"} else 3)
-        caller = await act(request, find_caller, visitor.actor, places.pop())
-        token, link = await act(request, actions.make_link, caller, posts, lasts)
+        token, link = await act_for(request, places.pop(), actions.make_link, posts, lasts)
     except Refusal as refusal:
         said = SAID.get(refusal.code, refusal.message)
         return await render_queue(request, visitor, problem=said, status=refusal.status)
@@ -49,24 +44,15 @@ async def make(request: Request, visitor: Visitor) -> Response:
     return await render_queue(request, visitor, link=(url, link))
 
 
-@page(ANSWER)
+@page("/approval/links/end", ANSWER, "POST")
 async def take_back(request: Request, visitor: Visitor) -> Response:
     """End a link. One that has ended already is no error."""
     form = request.state.form
-    link, workspace = parse_id(form.get("link"), "link"), parse_id(form.get("workspace"), "workspace")
-    if link is None or workspace is None:
-        raise HTTPException(404)
-    visitor.require(workspace, ANSWER)
+    link = require_found(parse_id(form.get("link"), "link"))
+    workspace = require_found(find_client(visitor, form.get("workspace"), "workspace", ANSWER))
     try:
-        caller = await act(request, find_caller, visitor.actor, workspace)
-        await act(request, actions.take_back_link, caller, link)
+        await act_for(request, workspace, actions.take_back_link, link)
     except Refusal as refusal:
         if refusal.status != 404:  # noqa: PLR2004  an HTTP status
             raise
     return RedirectResponse(read_asked(request.query_params, visitor).build_address(), 303)
-
-
-ROUTES = (
-    Route(f"{PATH.removeprefix('/dashboard')}/links", make, methods=["POST"]),
-    Route(f"{PATH.removeprefix('/dashboard')}/links/end", take_back, methods=["POST"]),
-)

@@ -16,7 +16,6 @@ from starlette.datastructures import FormData, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import approve as actions
 from pipeline.api.http.auth import require_plan
@@ -34,7 +33,8 @@ from pipeline.dashboard.approvals import (
 from pipeline.dashboard.filter import MOST, get_within, parse_id_or_none
 from pipeline.dashboard.history import HistoryEntry, read_post_history
 from pipeline.dashboard.ledger import act, find_caller, get_state, read, read_own_caller
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import find_client, page, parse_id
+from pipeline.dashboard.post import find_place
 from pipeline.dashboard.post_actions import read_form_time
 from pipeline.dashboard.queue import SEPARATOR
 from pipeline.dashboard.render import render
@@ -124,13 +124,13 @@ class _Found:
     links: Sequence[ApprovalLink]
 
 
-@page(Role.VIEWER)
+@page("/approval", Role.VIEWER)
 async def show(request: Request, visitor: Visitor) -> Response:
     """Show the posts that wait, and one of them as it would be sent."""
     return await render_queue(request, visitor)
 
 
-@page(ANSWER)
+@page("/approval", ANSWER, "POST")
 async def answer(request: Request, visitor: Visitor) -> Response:
     """Approve posts as they were shown, or send them back."""
     form = request.state.form
@@ -138,8 +138,7 @@ async def answer(request: Request, visitor: Visitor) -> Response:
     if not seen:
         return await render_queue(request, visitor, problem="Select at least one post.", status=400)
     for post in seen:
-        places[post] = await find_place(request, visitor, post)
-        visitor.require(places[post], ANSWER)
+        places[post] = await find_place(request, visitor, post, ANSWER)
     try:
         refused = await act(request, _answer, visitor.actor, places, seen, form)
     except Refusal as refusal:
@@ -150,14 +149,6 @@ async def answer(request: Request, visitor: Visitor) -> Response:
         )
     asked = read_asked(request.query_params, visitor)
     return RedirectResponse(asked.build_address(did=form.get("verb"), number=len(seen)), 303)
-
-
-async def find_place(request: Request, visitor: Visitor, post: UUID) -> UUID:
-    """Return the workspace of a post. Raises HTTPException 404 unless the visitor may see it."""
-    workspace = await read(request, find_workspace_of_post, post)
-    if workspace is None or workspace not in visitor.roles:
-        raise HTTPException(404)
-    return workspace
 
 
 def _answer(
@@ -187,9 +178,7 @@ def _find_time(form: FormData, now: datetime) -> datetime | None:
 
 def read_asked(query: QueryParams, visitor: Visitor) -> Asked:
     """Return what an address asks for. Raises HTTPException 400, and 404 for a client that the visitor does not see."""
-    client = parse_id(query.get("client"), "client")
-    if client is not None and client not in visitor.roles:
-        raise HTTPException(404)
+    client = find_client(visitor, query.get("client"), "client")
     kept = [parse_id_or_none(text) for text in query.getlist("shown")[: 2 * PAGE]]
     return Asked(
         show=SENT_BACK if query.get("show") == SENT_BACK else WAITING,
@@ -233,7 +222,6 @@ async def render_queue(
     pane = found.pane
     return render(
         request,
-        visitor,
         "approval.html",
         status,
         asked=asked,
@@ -340,6 +328,3 @@ def _name_people(c: Connection, approval: Approval | None) -> Mapping[str, str]:
 
 def _name_place(text: str) -> str:
     return "The client" if text.startswith("system approval link") else text.capitalize()
-
-
-ROUTES = (Route("/approval", show), Route("/approval", answer, methods=["POST"]))

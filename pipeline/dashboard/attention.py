@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.actions.attention import AttentionItem
 from pipeline.dashboard.actions import ACTIONS, DECIDE
@@ -81,13 +80,13 @@ class Row:
     command: str
 
 
-@page(Role.VIEWER)
+@page("/", Role.VIEWER)
 async def show_attention(request: Request, visitor: Visitor) -> Response:
     """List what needs somebody in the visitor's workspaces, under the posts of today."""
     silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
     found = await read(request, _read, silent, visitor, find_page_zone(request))
     words: dict[str, Any] = {"cards": CARDS, "states": STATES, "reasons": REASONS}
-    return render(request, visitor, "attention.html", **words, overdue=OVERDUE, here=HOME, **found)
+    return render(request, "attention.html", **words, overdue=OVERDUE, here=HOME, **found)
 
 
 def _read(c: Connection, silent: timedelta, visitor: Visitor, zone: ZoneInfo) -> dict[str, Any]:
@@ -203,4 +202,3 @@ _OF_ONE: Mapping[str, tuple[str, Role]] = {
     Reason.IS_IT_LIVE: ("Decide", DECIDE),
 }
 """Cause of a single delivery -> the button that leads to its post, and who needs it."""
-ROUTES = (Route("/", show_attention),)

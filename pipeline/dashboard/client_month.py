@@ -17,13 +17,12 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from pipeline.dashboard import numbers
 from pipeline.dashboard.clock import find_midnight, find_page_zone
 from pipeline.dashboard.icons import name_platform
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import find_client, page
 from pipeline.dashboard.post import find_link
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
@@ -60,7 +59,7 @@ class Row(NamedTuple):
     why: str
 
 
-@page(Role.VIEWER)
+@page("/numbers/month", Role.VIEWER)
 async def show_month(request: Request, visitor: Visitor) -> Response:
     """Show the month, with its totals on top."""
     month = _read_month(request, visitor)
@@ -68,7 +67,6 @@ async def show_month(request: Request, visitor: Visitor) -> Response:
     prompt = [row.late <= timedelta(seconds=numbers.MINUTE) for row in found if row.late is not None]
     return render(
         request,
-        visitor,
         "client_month.html",
         month=month,
         others=[month.first - timedelta(days=1), month.first + timedelta(days=31)],
@@ -80,7 +78,7 @@ async def show_month(request: Request, visitor: Visitor) -> Response:
     )
 
 
-@page(Role.VIEWER)
+@page("/numbers/month.csv", Role.VIEWER)
 async def export_month(request: Request, visitor: Visitor) -> Response:
     """Write the month as CSV, page by page at the browser's speed."""
     month = _read_month(request, visitor)
@@ -101,9 +99,8 @@ async def export_month(request: Request, visitor: Visitor) -> Response:
 def _read_month(request: Request, visitor: Visitor) -> Month:
     """Return the month that is asked for, else the present one. Raises HTTPException 400, and 404 for another's."""
     query, zone = request.query_params, find_page_zone(request)
-    if (client := parse_id(query.get("client"), "client")) is None:
+    if (client := find_client(visitor, query.get("client"), "client")) is None:
         raise HTTPException(400, "client is missing: choose one on the page of numbers.")
-    visitor.require(client, Role.VIEWER)
     text = query.get("month") or f"{datetime.now(zone):%Y-%m}"
     if not re.fullmatch(r"2[01]\d\d-(0[1-9]|1[0-2])", text, re.ASCII):
         raise HTTPException(400, f"month has to be one such as 2026-11: {text[:50]!r} is not.")
@@ -143,6 +140,3 @@ def _to_cells(found: Sequence[Row], zone: ZoneInfo) -> Iterator[list[str]]:
         seconds = "" if late is None else f"{late.total_seconds():.0f}"
         what = due, post.caption, name_platform(one.platform), one.username, name_state(one).label
         yield [defuse(cell) for cell in (*what, live, seconds, one.url or "", why)]
-
-
-ROUTES = (Route("/numbers/month", show_month), Route("/numbers/month.csv", export_month))

@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.actions.edit import check_edit
 from pipeline.actions.post_changes import Change
@@ -25,8 +24,8 @@ from pipeline.dashboard.clock import find_page_zone
 from pipeline.dashboard.filter import MOST as MOST_LISTED
 from pipeline.dashboard.filter import format_time
 from pipeline.dashboard.free_times import AccountTimes, find_shared_time, read_times
-from pipeline.dashboard.ledger import READ_SECONDS, act, read, read_own_caller
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.ledger import READ_SECONDS, act, find_caller, read, read_own_caller
+from pipeline.dashboard.page import find_client, page, require_found
 from pipeline.dashboard.post_actions import move_post
 from pipeline.dashboard.render import render
 from pipeline.dashboard.steer import choose, read_selection
@@ -78,18 +77,16 @@ def _read_version(post: PostView) -> str:
     return compute_version(post).partition("-")[0]
 
 
-@page(AUTHOR)
+@page("/fill", AUTHOR)
 async def show_plan(request: Request, visitor: Visitor) -> Response:
     """Show the drafts of one client on its free times."""
-    clients = sorted(visitor.workspaces(AUTHOR), key=lambda one: (visitor.names.get(one, "").casefold(), one))
-    client = parse_id(request.query_params.get("workspace"), "workspace") or next(iter(clients), None)
-    if client is None:
-        raise HTTPException(404)
-    visitor.require(client, AUTHOR)
+    clients = visitor.list_clients(AUTHOR)
+    named = find_client(visitor, request.query_params.get("workspace"), "workspace", AUTHOR)
+    client = require_found(named or next(iter(clients), None))
     return await _render_plan(request, visitor, ListFilter(workspace=client), (client,), clients)
 
 
-@page(AUTHOR)
+@page("/fill/plan", AUTHOR, "POST")
 async def plan_selected(request: Request, visitor: Visitor) -> Response:
     """Show the drafts that were selected in the queue on their free times."""
     asked, posts = read_selection(request.state.form, visitor, find_page_zone(request))
@@ -107,7 +104,6 @@ async def _render_plan(
     thumbnails = await read(request, find_thumbnails, [one.post.id for one in placed if one.post])
     return render(
         request,
-        visitor,
         "fill.html",
         placed=placed,
         thumbnails=thumbnails,
@@ -118,7 +114,7 @@ async def _render_plan(
     )
 
 
-@page(AUTHOR)
+@page("/fill", AUTHOR, "POST")
 async def fill(request: Request, visitor: Visitor) -> Response:
     """Schedule the first of the drafts that were confirmed, and show what came of each; the page goes on by itself."""
     form = request.state.form
@@ -128,7 +124,7 @@ async def fill(request: Request, visitor: Visitor) -> Response:
     choices = [_read_choice(text) for text in texts[:STEP]]
     filled = await act(request, _schedule_all, visitor.actor, visitor.workspaces(AUTHOR), choices)
     results = [*form.getlist("result"), *("left" if one.why else "done" for one in filled)]
-    return render(request, visitor, "filled.html", filled=filled, rest=texts[STEP:], results=results)
+    return render(request, "filled.html", filled=filled, rest=texts[STEP:], results=results)
 
 
 def _read_choice(text: str) -> Choice:
@@ -221,15 +217,9 @@ def _schedule(
     if any(one.times.is_close(at, one.taken) for one in accounts):
         return Placed(post=post, why="Another post has taken its time since.")
     try:
-        move_post(context, actor, post.workspace_id, post.id, at, f'"{version}"')
+        caller = find_caller(context, actor, post.workspace_id)
+        move_post(context, caller, post.id, at, f'"{version}"')
     except Refusal as refusal:
         return Placed(post=post, why=refusal.message)
     _take(accounts, at)
     return Placed(post=post, at=at)
-
-
-ROUTES = (
-    Route("/fill", show_plan),
-    Route("/fill", fill, methods=["POST"]),
-    Route("/fill/plan", plan_selected, methods=["POST"]),
-)

@@ -18,12 +18,11 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.dashboard.clock import find_page_zone, split_days
 from pipeline.dashboard.filter import get_within, parse_id_or_none
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import find_client, page
 from pipeline.dashboard.queue import SEPARATOR
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
@@ -150,13 +149,11 @@ def _count_tries(history: History, move: Move) -> Mapping[str, Any]:
 # --- all -------------------------------------------------------------------------------------------------------------
 
 
-@page(Role.VIEWER)
+@page("/history", Role.VIEWER)
 async def show_history(request: Request, visitor: Visitor) -> Response:
     """List the changes in the visitor's workspaces, newest first, by person, client and day."""
     asked = {name: request.query_params.get(name, "") for name in ("person", "client", "day")}
-    client = parse_id(asked["client"], "client")
-    if client is not None and client not in visitor.roles:
-        raise HTTPException(404)
+    client = find_client(visitor, asked["client"], "client")
     within = get_within(visitor, Role.VIEWER)
     if client is not None or asked["person"]:  # of a person, the index finds the changes in each workspace
         within = [client] if client else visitor.workspaces(Role.VIEWER)
@@ -174,7 +171,6 @@ async def show_history(request: Request, visitor: Visitor) -> Response:
     after = last and f"{last.at.isoformat()}{SEPARATOR}{last.id}"
     return render(
         request,
-        visitor,
         "history.html",
         accounts=0,
         entries=entries[:PAGE],
@@ -237,6 +233,3 @@ def _list_words(row: AuditRow) -> Iterator[str]:
     yield from map(str, (row.actor_id, row.after.get("discarded")))
     for side in (row.before, row.after):
         yield from side["deliveries"] if isinstance(side.get("deliveries"), Mapping) else ()
-
-
-ROUTES = (Route("/history", show_history),)

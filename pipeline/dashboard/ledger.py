@@ -82,7 +82,7 @@ def build_dashboard_state(context: Context, receivers: Receivers, posts: PostFor
     polls = Bulkhead("dashboard-polls", threads=1, limit=1)
 
     async def poll(before: Watermark | None, sessions: Collection[UUID]) -> Reading:
-        return await polls.run(partial(_poll, context, before, sessions))
+        return await polls.run(partial(_read, context, read_live, before, sessions))
 
     return DashboardState(
         context=context,
@@ -124,6 +124,25 @@ async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
     return await state.actions.run(partial(function, state.context, *args), _find_owner(request))
 
 
+async def act_for(request: Request, workspace: UUID, function: Callable[..., T], *args: Any) -> T:
+    """Run ``function(context, caller, *args)`` for the visitor in a workspace. Raises as `find_caller` and `act`."""
+
+    def run(context: Context) -> T:
+        return function(context, find_caller(context, request.state.visitor.actor, workspace), *args)
+
+    return await act(request, run)
+
+
+async def write(request: Request, function: Callable[..., T], *args: Any) -> T:
+    """Run ``function(connection, *args)`` in a transaction. Raises as `read` does."""
+
+    def run(context: Context) -> T:
+        with context.database.begin() as c:
+            return function(c, *args)
+
+    return await act(request, run)
+
+
 def read_own_caller(c: Connection, actor: Actor, workspace: UUID | None) -> Caller:
     """Return the caller as which a visitor acts for a workspace: by its plan, keyless. Raises HTTPException 404."""
     caller = read_caller(c, workspace, None) if workspace else None
@@ -146,11 +165,6 @@ def find_client_address(request: Request) -> str:
 def _read(context: Context, function: Callable[..., T], *args: Any) -> T:
     with context.database.begin_read(READ_SECONDS) as c:
         return function(c, *args)
-
-
-def _poll(context: Context, before: Watermark | None, sessions: Collection[UUID]) -> Reading:
-    with context.database.begin_read(READ_SECONDS) as c:
-        return read_live(c, before, sessions)
 
 
 def _find_owner(request: Request) -> Any:

@@ -22,13 +22,13 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions.second_factor import WRONG as WRONG_CODE
 from pipeline.actions.second_factor import take_code
 from pipeline.api.http.middleware import REQUEST_ID, note
-from pipeline.dashboard.ledger import act, find_client_address, get_state, read
-from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
+from pipeline.dashboard.filter import parse_id_or_none
+from pipeline.dashboard.ledger import find_client_address, get_state, read, write
+from pipeline.dashboard.page import HOME, LOGIN, open_page, page, read_form, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import (
     TOKEN_FIELD,
@@ -246,20 +246,10 @@ NOT_SECURE = (
 ONLY_SIGN_ON = "Passwords open nothing here: use the button below."
 
 
-async def show_login(request: Request) -> Response:
-    """Show the form; lead a visitor who is logged in to the page they asked for."""
-    return await answer_errors(request, lambda: _show(request))
-
-
-async def submit_login(request: Request) -> Response:
-    """Log in, and lead to the page that the visitor asked for."""
-    return await answer_errors(request, lambda: _submit(request))
-
-
-@page(None, needs_factor=False)
+@page("/logout", None, "POST", needs_factor=False)
 async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
-    await act(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
+    await write(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
     response = RedirectResponse(LOGIN, 303)
     clear_token(request, response)
     return response
@@ -270,14 +260,18 @@ def choose_next(text: str) -> str:
     return text if _OWN_PAGE.fullmatch(text) and ".." not in text else HOME
 
 
-async def _show(request: Request) -> Response:
+@open_page("/login")
+async def show_login(request: Request) -> Response:
+    """Show the form; lead a visitor who is logged in to the page they asked for."""
     place = choose_next(request.query_params.get("next", ""))
     if await find_visitor(request) is not None:
         return RedirectResponse(place, 303)
     return render_form(request, place, "")
 
 
-async def _submit(request: Request) -> Response:
+@open_page("/login", "POST")
+async def submit_login(request: Request) -> Response:
+    """Log in, and lead to the page that the visitor asked for."""
     require_own_origin(request)
     form = await read_form(request)
     if not _repeats_token(request, str(form.get(TOKEN_FIELD, ""))):
@@ -339,7 +333,7 @@ def render_form(
     token = read_login_token(request) or secrets.token_urlsafe(32)
     shown = {"next": place, "problem": problem, "login": login, "login_csrf": token, "ticket": ticket}
     by = provider.name if provider.issuer else ""
-    response = render(request, None, "login.html", status, **shown, sign_on=by, only=provider.only)
+    response = render(request, "login.html", status, **shown, sign_on=by, only=provider.only)
     set_login_token(request, response, token)
     return response
 
@@ -347,22 +341,19 @@ def render_form(
 PATH = "/dashboard/sessions"
 
 
-@page(Role.VIEWER)
+@page("/sessions", Role.VIEWER)
 async def show_sessions(request: Request, visitor: Visitor) -> Response:
     """List the open sessions: the visitor's own, for admins of all workspaces everyone's."""
     sessions = await read(request, list_sessions, _whose(visitor))
     zones = sorted(list_zones().values())
-    return render(request, visitor, "sessions.html", sessions=sessions, zones=zones)
+    return render(request, "sessions.html", sessions=sessions, zones=zones)
 
 
-@page(Role.VIEWER)
+@page("/sessions/{session_id}/end", Role.VIEWER, "POST")
 async def end(request: Request, visitor: Visitor) -> Response:
     """End a session. One that has ended already is no error."""
-    try:
-        session = UUID(request.path_params["session_id"])
-    except ValueError:
-        raise HTTPException(404) from None
-    await act(request, end_recorded, visitor.actor, session, _whose(visitor))
+    session = require_found(parse_id_or_none(request.path_params["session_id"]))
+    await write(request, end_recorded, visitor.actor, session, _whose(visitor))
     return RedirectResponse(PATH, 303)
 
 
@@ -371,18 +362,8 @@ def _whose(visitor: Visitor) -> UUID | None:
     return None if visitor.has_everywhere(Role.ADMIN) else visitor.user_id
 
 
-def end_recorded(context: Context, actor: Actor, session: UUID, user: UUID | None) -> None:
+def end_recorded(c: Connection, actor: Actor, session: UUID, user: UUID | None) -> None:
     """End a session, if it is *user*'s, None: of any user, with its audit row."""
-    with context.database.begin() as c:
-        login = end_session(c, session, user)
-        if login is not None:
-            record_change(c, actor, "end", "session", session, before={"login": login})
-
-
-ROUTES = (
-    Route("/login", show_login),
-    Route("/login", submit_login, methods=["POST"]),
-    Route("/logout", log_out, methods=["POST"]),
-    Route("/sessions", show_sessions),
-    Route("/sessions/{session_id}/end", end, methods=["POST"]),
-)
+    login = end_session(c, session, user)
+    if login is not None:
+        record_change(c, actor, "end", "session", session, before={"login": login})

@@ -13,7 +13,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import InvalidField, page, parse_id, read_place
@@ -37,13 +36,13 @@ FORMS = tuple(form for form in Form if form is not Form.EVENT)
 Targets = list[tuple[Webhook, StoredEvent | None]]
 
 
-@page(Role.ADMIN)
+@page("/settings/notices", Role.ADMIN)
 async def show_notices(request: Request, visitor: Visitor) -> Response:
     """List the addresses of the clients that the visitor administers; for admins of all, also those for all."""
     return await _render(request, visitor)
 
 
-@page(Role.ADMIN)
+@page("/settings/notices", Role.ADMIN, "POST")
 async def add(request: Request, visitor: Visitor) -> Response:
     """Add an address."""
     form = request.state.form
@@ -54,14 +53,14 @@ async def add(request: Request, visitor: Visitor) -> Response:
     return RedirectResponse(PATH, 303)
 
 
-@page(Role.ADMIN)
+@page("/settings/notices/test", Role.ADMIN, "POST")
 async def test(request: Request, visitor: Visitor) -> Response:
     """Send a test to an address; one that was off is on again."""
     await act(request, notices.test, visitor.actor, await _find(request, visitor))
     return RedirectResponse(PATH, 303)
 
 
-@page(Role.ADMIN)
+@page("/settings/notices/delete", Role.ADMIN, "POST")
 async def delete(request: Request, visitor: Visitor) -> Response:
     """Delete an address."""
     await act(request, notices.remove, visitor.actor, await _find(request, visitor))
@@ -73,7 +72,7 @@ async def _render(request: Request, visitor: Visitor, problem: Sequence[str] = (
     is_sending = any(last and last.next_at and not last.tries and not one.paused_at for one, last in found)
     own = {"targets": found, "is_sending": is_sending, "path": PATH, "longest": MAX_URL}
     own |= {"kinds": Kind, "usual": KINDS}
-    return render_form(request, visitor, "notices.html", problem, **own)
+    return render_form(request, "notices.html", problem, **own)
 
 
 def _read(c: Connection, visitor: Visitor) -> Targets:
@@ -98,11 +97,3 @@ def _add(context: Context, actor: Actor, workspace: UUID | None, form: FormData)
         raise InvalidField("address", f"Give an address of 1 to {MAX_URL} characters.")
     kinds = [one for one in Kind if one in form.getlist("kind")]
     notices.add(context, actor, workspace, Form(str(form["form"])), address, kinds or KINDS)
-
-
-ROUTES = (
-    Route("/settings/notices", show_notices),
-    Route("/settings/notices", add, methods=["POST"]),
-    Route("/settings/notices/test", test, methods=["POST"]),
-    Route("/settings/notices/delete", delete, methods=["POST"]),
-)

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions.attention import AttentionItem, read_attention
 from pipeline.dashboard.clock import find_page_zone, keep_zone
@@ -52,16 +51,16 @@ class NowCount:
     is_capped: bool
 
 
-@page(Role.VIEWER)
+@page("/now", Role.VIEWER)
 async def show_now(request: Request, visitor: Visitor) -> Response:
     """Show the counts of the visitor's workspaces, for the sidebar."""
     silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
     zone, within = find_page_zone(request), get_within(visitor, Role.VIEWER)
     shown = await read(request, _read, silent, within, zone)
-    return render(request, visitor, "now.html", most=MOST, **shown)
+    return render(request, "now.html", most=MOST, **shown)
 
 
-@page(Role.VIEWER)
+@page("/clock", Role.VIEWER, "POST")
 async def set_clock(request: Request, _visitor: Visitor) -> Response:
     """Choose the zone of the session's clock. Raises HTTPException 400."""
     try:
@@ -103,6 +102,3 @@ def _read(c: Connection, silent: timedelta, within: Within, zone: ZoneInfo) -> d
     waiting = count_waiting(c, within, sent_back=False, most=MOST)
     counts = [*count_now(c, within, zone).values()]
     return {"counts": counts, "matters": len(items), "has_more": has_more, "waiting": waiting}
-
-
-ROUTES = (Route("/now", show_now), Route("/clock", set_clock, methods=["POST"]))

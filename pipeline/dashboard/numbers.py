@@ -22,14 +22,13 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.dashboard import queue
 from pipeline.dashboard.clock import find_midnight, find_page_zone, split_days, split_hours
 from pipeline.dashboard.filter import format_time
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import find_client, page
 from pipeline.dashboard.render import format_duration, render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import name_cause
@@ -139,13 +138,11 @@ def _add_up(counts: Sequence[rollup.SettledCount]) -> Line:
     )
 
 
-@page(Role.VIEWER)
+@page("/numbers", Role.VIEWER)
 async def show_numbers(request: Request, visitor: Visitor) -> Response:
     """Show the numbers of a period, of one client or all of the visitor's."""
     query, now, own = request.query_params, datetime.now(UTC), visitor.workspaces(Role.VIEWER)
-    chosen = parse_id(query.get("workspace"), "workspace") or (own[0] if len(own) == 1 else None)
-    if chosen is not None:
-        visitor.require(chosen, Role.VIEWER)
+    chosen = find_client(visitor, query.get("workspace"), "workspace") or (own[0] if len(own) == 1 else None)
     frame = _read_frame(query, find_page_zone(request), now)
     everywhere = None if visitor.has_everywhere(Role.VIEWER) else own
     among = (everywhere, own) if chosen is None else ([chosen], ())
@@ -156,7 +153,6 @@ async def show_numbers(request: Request, visitor: Visitor) -> Response:
     top = _USUAL if max(one.slowest or 0 for one in numbers.bars) <= _USUAL else _MOST
     return render(
         request,
-        visitor,
         "numbers.html",
         numbers=numbers,
         frame=frame,
@@ -223,6 +219,3 @@ def format_lateness(seconds: float | None) -> str:
 def format_share(share: float | None) -> str:
     """Return a share in percent, rounded down: not all is never 100 %. A dash for None."""
     return "\N{EN DASH}" if share is None else f"{floor(share * 1000) / 10:g} %"
-
-
-ROUTES = (Route("/numbers", show_numbers),)

@@ -10,14 +10,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.accounts.posting_times import change_posting_times
-from pipeline.dashboard.ledger import act, read, read_own_caller
-from pipeline.dashboard.page import page
+from pipeline.dashboard.filter import parse_id_or_none
+from pipeline.dashboard.ledger import read, read_own_caller, write
+from pipeline.dashboard.page import page, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
@@ -31,7 +30,6 @@ from pipeline.domain.posting_times import (
     sort_times,
 )
 from pipeline.domain.time_zone import UnknownZone, find_zone
-from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.accounts.health import find_workspace_of
 
@@ -52,14 +50,14 @@ class TimesForm:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-@page(Role.VIEWER)
+@page("/accounts/{account_id}/times", Role.VIEWER)
 async def show_times(request: Request, visitor: Visitor) -> Response:
     """Show the week of an account."""
     account, times = await _find(request, visitor)
     return _render(request, visitor, account, TimesForm(values=_write(times)))
 
 
-@page(CHANGE)
+@page("/accounts/{account_id}/times", CHANGE, "POST")
 async def change_times(request: Request, visitor: Visitor) -> Response:
     """Save the week, or show beside each field what is wrong with it."""
     account, _ = await _find(request, visitor)
@@ -67,19 +65,15 @@ async def change_times(request: Request, visitor: Visitor) -> Response:
     form = read_times(request.state.form)
     if form.problems:
         return _render(request, visitor, account, form, 400)
-    await act(request, _change, visitor.actor, account, form.changes)
+    await write(request, _change, visitor.actor, account, form.changes)
     return RedirectResponse(f"{request.url.path}?did=save", 303)
 
 
 async def _find(request: Request, visitor: Visitor) -> tuple[AccountRow, PostingTimes]:
     """Return the account of the path and its times. Raises HTTPException 404 unless the visitor may see it."""
-    try:
-        identity = UUID(request.path_params["account_id"])
-    except ValueError:
-        raise HTTPException(404) from None
-    workspace = await read(request, find_workspace_of, identity)
-    if workspace is None or workspace not in visitor.roles:
-        raise HTTPException(404)
+    identity = require_found(parse_id_or_none(request.path_params["account_id"]))
+    workspace = require_found(await read(request, find_workspace_of, identity))
+    visitor.require(workspace, Role.VIEWER)
     return await read(request, _read, visitor.actor, workspace, identity)
 
 
@@ -130,10 +124,9 @@ def _read_number(form: TimesForm, name: str, least: int, most: int) -> None:
         form.problems[name] = f"Give a number from {least} to {most}, not {text[:20]!r}."
 
 
-def _change(context: Context, actor: Actor, account: AccountRow, changes: Mapping[str, Any]) -> None:
-    with context.database.begin() as c:
-        zone = read_own_caller(c, actor, account.workspace_id).time_zone
-        change_posting_times(c, actor, account.id, account.workspace_id, zone, changes)
+def _change(c: Connection, actor: Actor, account: AccountRow, changes: Mapping[str, Any]) -> None:
+    zone = read_own_caller(c, actor, account.workspace_id).time_zone
+    change_posting_times(c, actor, account.id, account.workspace_id, zone, changes)
 
 
 def _render(
@@ -141,7 +134,6 @@ def _render(
 ) -> Response:
     return render(
         request,
-        visitor,
         "posting_times.html",
         status,
         account=account,
@@ -151,9 +143,3 @@ def _render(
         may_change=visitor.roles[account.workspace_id] >= CHANGE,
         is_saved=request.query_params.get("did") == "save" and not form.problems,
     )
-
-
-ROUTES = (
-    Route("/accounts/{account_id}/times", show_times),
-    Route("/accounts/{account_id}/times", change_times, methods=["POST"]),
-)

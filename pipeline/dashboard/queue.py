@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.actions.explain import build_situation
 from pipeline.dashboard.actions import ACTIONS, list_verbs
@@ -119,7 +118,7 @@ class _Found:
     """The orders to choose from; empty: it has one."""
 
 
-@page(Role.VIEWER)
+@page("/queue", Role.VIEWER)
 async def show_queue(request: Request, visitor: Visitor) -> Response:
     """List what the address selects; 400 with the reasons if it cannot be used."""
     zone = find_page_zone(request)
@@ -134,7 +133,6 @@ async def show_queue(request: Request, visitor: Visitor) -> Response:
             problem = str(error)
     return render(
         request,
-        visitor,
         "queue.html",
         200 if found else 400,
         asked=asked,
@@ -293,6 +291,3 @@ def _gather_evidence(one: QueuedDelivery) -> Evidence:
         grant_ends_at=None,
         derived=one.derived,
     )
-
-
-ROUTES = (Route("/queue", show_queue),)

@@ -14,10 +14,9 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.dashboard.ledger import READ_SECONDS, get_state
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import page, require_found
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
 from pipeline.media.storage import StorageUnavailable
@@ -32,7 +31,7 @@ Find = Callable[[Connection, Request], Content | None]
 """Returns what a request asks for; None unless its sender may see it."""
 
 
-@page(Role.VIEWER)
+@page(PATH.removeprefix("/dashboard") + "{name}", Role.VIEWER)
 async def show_thumbnail(request: Request, visitor: Visitor) -> Response:
     """Send a thumbnail of one of the visitor's workspaces."""
     within = visitor.workspaces(Role.VIEWER)
@@ -54,11 +53,6 @@ async def send_thumbnail(request: Request, find: Find, owner: UUID | None) -> Re
 def _load(context: Context, find: Find, request: Request) -> bytes:
     """Return the bytes. Raises StorageUnavailable, and HTTPException 404 unless they are found."""
     with context.database.begin_read(READ_SECONDS) as c:
-        found = find(c, request)
-    if found is None:
-        raise HTTPException(404)
+        found = require_found(find(c, request))
     with closing(context.files.storage.open(found.object, 0, found.size)) as stored:
         return stored.read(found.size)
-
-
-ROUTES = (Route(PATH.removeprefix("/dashboard") + "{name}", show_thumbnail),)

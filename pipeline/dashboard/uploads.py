@@ -10,11 +10,10 @@ from uuid import UUID
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.ledger import act, find_caller, get_state, read
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.page import find_client, page, parse_id, require_found
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
 from pipeline.stages.part_upload import PART_BYTES
@@ -32,13 +31,12 @@ def _describe(upload: PartUpload) -> dict[str, Any]:
     return {"address": f"{PATH}/{upload.id}", "offset": upload.offset, "most": PART_BYTES, "url": upload.url}
 
 
-@page(AUTHOR, reads_form=False)
+@page("/uploads", AUTHOR, "POST", reads_form=False)
 async def create(request: Request, visitor: Visitor) -> Response:
     """Create an upload of the file that the body describes, or find the unfinished one of the same file."""
-    workspace = parse_id(request.query_params.get("workspace"), "workspace")
+    workspace = find_client(visitor, request.query_params.get("workspace"), "workspace", AUTHOR)
     if workspace is None:
         raise HTTPException(400, "workspace: choose the client whose file this is.")
-    visitor.require(workspace, AUTHOR)
     return await _receive(request, visitor, workspace, get_state(request).receivers.create_upload)
 
 
@@ -55,20 +53,18 @@ async def _receive(request: Request, visitor: Visitor, workspace: UUID, receive:
 async def _find(request: Request, visitor: Visitor) -> PartUpload:
     """Return an upload of the visitor's own. Raises HTTPException 404 and Forbidden."""
     identity = parse_id(request.path_params["upload_id"], "upload")
-    found = await read(request, find_part_upload, visitor.user_id, identity)
-    if found is None:
-        raise HTTPException(404)
+    found = require_found(await read(request, find_part_upload, visitor.user_id, identity))
     visitor.require(found.workspace_id, AUTHOR)
     return found
 
 
-@page(AUTHOR)
+@page("/uploads/{upload_id}", AUTHOR)
 async def show(request: Request, visitor: Visitor) -> Response:
     """Return the state of an upload."""
     return JSONResponse(_describe(await _find(request, visitor)))
 
 
-@page(AUTHOR, reads_form=False)
+@page("/uploads/{upload_id}", AUTHOR, "PATCH", reads_form=False)
 async def send_part(request: Request, visitor: Visitor) -> Response:
     """Store the body as the part of an upload that begins at the given byte; 409 with the state if that is another."""
     upload = await _find(request, visitor)
@@ -79,10 +75,3 @@ async def send_part(request: Request, visitor: Visitor) -> Response:
         return JSONResponse({"message": message, **_describe(upload)}, 409)
     receive = partial(get_state(request).receivers.part, upload)
     return await _receive(request, visitor, upload.workspace_id, receive)
-
-
-ROUTES = (
-    Route("/uploads", create, methods=["POST"]),
-    Route("/uploads/{upload_id}", show),
-    Route("/uploads/{upload_id}", send_part, methods=["PATCH"]),
-)

@@ -80,6 +80,10 @@ class Visitor:
         """Return the workspaces where the visitor has at least this role."""
         return tuple(workspace for workspace, own in self.roles.items() if own >= role)
 
+    def list_clients(self, role: Role) -> list[UUID]:
+        """Return the same workspaces by their names."""
+        return sorted(self.workspaces(role), key=lambda one: (self.names.get(one, "").casefold(), one))
+
     @property
     def managed(self) -> Mapping[UUID, str]:
         """The names of the workspaces where the visitor is an admin."""
@@ -120,8 +124,18 @@ async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visit
     session = await state.reads.run(lambda: _open(state.context, token, counts_as_use=counts_as_use))
     if session is None:
         return None
-    return _to_visitor(
-        session, token, request, seal_position(state.context.vault, session.id, session.position)
+    return Visitor(
+        user_id=session.user_id,
+        login=session.login,
+        session_id=session.id,
+        roles=session.roles,
+        names=session.names,
+        everywhere=session.everywhere,
+        has_second_factor=session.has_second_factor,
+        csrf=derive_csrf(token),
+        address=find_client_address(request),
+        request_id=request.scope[REQUEST_ID],
+        cursor=seal_position(state.context.vault, session.id, session.position),
     )
 
 
@@ -136,22 +150,6 @@ def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession |
 def derive_csrf(token: str) -> str:
     """Return the token that the pages of a session repeat; it does not give the session's own away."""
     return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
-
-
-def _to_visitor(session: OpenSession, token: str, request: Request, cursor: str) -> Visitor:
-    return Visitor(
-        user_id=session.user_id,
-        login=session.login,
-        session_id=session.id,
-        roles=session.roles,
-        names=session.names,
-        everywhere=session.everywhere,
-        has_second_factor=session.has_second_factor,
-        csrf=derive_csrf(token),
-        address=find_client_address(request),
-        request_id=request.scope[REQUEST_ID],
-        cursor=cursor,
-    )
 
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -15,14 +15,12 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
-from pipeline.dashboard.ledger import act, find_caller, read
+from pipeline.dashboard.ledger import act_for, read
 from pipeline.dashboard.page import InvalidField, page, parse_id, read_client
 from pipeline.dashboard.render import render_form
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
-from pipeline.domain.audit import Actor
 from pipeline.domain.webhook import CHOICES, MAX_DESCRIPTION, MAX_URL, EventState
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
@@ -40,42 +38,42 @@ SPANS = ("1", "7", "30")
 OWN = {"choices": CHOICES, "longest": (MAX_URL, MAX_DESCRIPTION), "path": PATH}
 
 
-@page(Role.ADMIN)
+@page("/settings/webhooks", Role.ADMIN)
 async def show_webhooks(request: Request, visitor: Visitor) -> Response:
     """List the webhooks of the clients that the visitor administers."""
     return await _render(request, visitor)
 
 
-@page(Role.ADMIN)
+@page("/settings/webhooks", Role.ADMIN, "POST")
 async def create(request: Request, visitor: Visitor) -> Response:
     """Create a webhook and show its secret, once."""
     form = request.state.form
     try:
         workspace, fields = read_client(visitor, form), _read_fields(form)
-        made, secret = await act(request, _create, visitor.actor, workspace, fields)
+        made, secret = await act_for(request, workspace, partial(webhooks.create, **fields))
     except (InvalidField, Refusal) as error:
         return await _render(request, visitor, name_problem(error, "workspace"))
-    return await _render_one(request, visitor, made, secret)
+    return await _render_one(request, made, secret)
 
 
-@page(Role.ADMIN)
+@page("/settings/webhooks/{webhook_id}", Role.ADMIN)
 async def show_webhook(request: Request, visitor: Visitor) -> Response:
     """Show a webhook, its events and their tries."""
-    return await _render_one(request, visitor, await _find(request, visitor))
+    return await _render_one(request, await _find(request, visitor))
 
 
-@page(Role.ADMIN)
+@page("/settings/webhooks/{webhook_id}/{verb}", Role.ADMIN, "POST")
 async def change(request: Request, visitor: Visitor) -> Response:
     """Do to a webhook what a verb of `VERBS` says."""
     verb, found = request.path_params["verb"], await _find(request, visitor)
     if verb not in VERBS:
         raise HTTPException(404)
     try:
-        done = await act(request, _run, visitor.actor, found, verb, request.state.form)
+        done = await act_for(request, found.workspace_id, VERBS[verb], found.id, request.state.form)
     except (InvalidField, Refusal) as error:
-        return await _render_one(request, visitor, found, problem=name_problem(error, "url"))
+        return await _render_one(request, found, problem=name_problem(error, "url"))
     if verb == "rotate":
-        return await _render_one(request, visitor, *done)
+        return await _render_one(request, *done)
     return RedirectResponse(PATH if verb == "delete" else f"{PATH}/{found.id}", 303)
 
 
@@ -92,17 +90,17 @@ def name_problem(error: InvalidField | Refusal, other: str) -> Sequence[str]:
 async def _render(request: Request, visitor: Visitor, problem: Sequence[str] = ()) -> Response:
     found = await read(request, store.list_webhooks_of, visitor.managed)
     found.sort(key=lambda one: visitor.names[one.workspace_id].casefold())
-    return render_form(request, visitor, "webhooks.html", problem, webhooks=found, **OWN)
+    return render_form(request, "webhooks.html", problem, webhooks=found, **OWN)
 
 
 async def _render_one(
-    request: Request, visitor: Visitor, found: Webhook, secret: str = "", problem: Sequence[str] = ()
+    request: Request, found: Webhook, secret: str = "", problem: Sequence[str] = ()
 ) -> Response:
     events = await read(request, partial(list_events, limit=SHOWN), found.id)
     is_sending = not found.paused_at and any(one.next_at and not one.tries for one in events)
     own = {"webhook": found, "secret": secret, "events": events, "is_sending": is_sending}
     kept = {} if problem else {"given": FormData()}
-    return render_form(request, visitor, "webhook.html", problem, **own, **OWN, **kept)
+    return render_form(request, "webhook.html", problem, **own, **OWN, **kept)
 
 
 async def _find(request: Request, visitor: Visitor) -> Webhook:
@@ -122,16 +120,6 @@ def _read_fields(form: FormData) -> dict[str, Any]:
             raise InvalidField(name, f"It has {len(text)} characters; {most} is the most.")
     types = [one.value for one in CHOICES if one.value in form.getlist("event")]
     return {"url": url, "description": description or None, "types": types or None}
-
-
-def _create(
-    context: Context, actor: Actor, workspace: UUID, fields: Mapping[str, Any]
-) -> tuple[Webhook, str]:
-    return webhooks.create(context, find_caller(context, actor, workspace), **fields)
-
-
-def _run(context: Context, actor: Actor, found: Webhook, verb: str, form: FormData) -> Any:
-    return VERBS[verb](context, find_caller(context, actor, found.workspace_id), found.id, form)
 
 
 def _replay(context: Context, caller: Caller, identity: UUID, form: FormData) -> int:
@@ -156,9 +144,3 @@ VERBS: Mapping[str, Callable[[Context, Caller, UUID, FormData], Any]] = {
     "replay": _replay,
     "delete": lambda context, caller, one, _: webhooks.delete(context, caller, one),
 }
-ROUTES = (
-    Route("/settings/webhooks", show_webhooks),
-    Route("/settings/webhooks", create, methods=["POST"]),
-    Route("/settings/webhooks/{webhook_id}", show_webhook),
-    Route("/settings/webhooks/{webhook_id}/{verb}", change, methods=["POST"]),
-)
