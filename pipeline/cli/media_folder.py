@@ -23,7 +23,6 @@ with lazy_imports():
     from pipeline.api.posts import schema
     from pipeline.imports import columns as file_columns
     from pipeline.imports import convert, media_names, presets, read
-    from pipeline.imports import plan as plans
     from pipeline.media import uploads
     from pipeline.stages import file_upload
     from pipeline.stages.post_request import Refusal
@@ -78,7 +77,7 @@ def send_media(
     Raises ClickException.
     """
     columns = file_columns.build_columns(schema.PostBody)
-    limits = plans.build_limits(context)
+    limits = context.settings.imports
     try:
         with context.database.begin() as c:
             renamed = presets.choose_columns(

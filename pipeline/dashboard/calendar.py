@@ -25,8 +25,8 @@ from adapters.contract import Platform
 from pipeline.dashboard import queue
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.clock import find_page_zone, split_days, split_hours
+from pipeline.dashboard.fill import FreeTime, list_free_times
 from pipeline.dashboard.filter import SHORT, InvalidFilter, find_workspaces, format_time
-from pipeline.dashboard.free_times import FreeTime, list_free_times
 from pipeline.dashboard.ledger import read
 from pipeline.dashboard.page import page, parse_choice
 from pipeline.dashboard.render import render

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -20,10 +19,11 @@ from pipeline.actions.post_changes import Change
 from pipeline.dashboard.clock import format_wall_time
 from pipeline.dashboard.compose_form import OWN, PLAIN, REST, Fields, PostForm
 from pipeline.dashboard.filter import parse_id_or_none
-from pipeline.domain.own_content import OwnContent
 from pipeline.domain.post import NO_TIME
+from pipeline.imports.apply import choose_changes
 from pipeline.imports.cells import format_row
 from pipeline.imports.columns import MEDIA_TYPE, Columns
+from pipeline.imports.export import build_body
 from pipeline.runtime.context import Context
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import PostRequest
@@ -65,14 +65,7 @@ def build_fields(
     context: Context, view: PostView, columns: Columns, zone: ZoneInfo, *, is_copy: bool
 ) -> dict[str, list[str]]:
     """Return the fields of a form for a stored post; of a copy, which is due a day later, from tomorrow on."""
-    kept = [one for one in view.deliveries if not one.removed]
-    body: dict[str, Any] = {
-        "caption": view.caption,
-        "media": view.media,
-        "music_url": view.music_url,
-    }
-    body |= {platform.value: section for platform, section in view.options.items()}
-    body |= {"first_comment": view.first_comment, "ai_generated": view.ai_generated or None}
+    body = build_body(view)
     names = [n for n in columns.by_name if n in PLAIN or n.partition(".")[0] in [*Platform]]
     cells = zip(names, format_row(columns, names, body), strict=True)
     fields = {name: [cell] for name, cell in cells if cell}
@@ -80,16 +73,15 @@ def build_fields(
     fields |= {"url": urls, "alt": [str(texts[n] or "") if n < len(texts) else "" for n in range(len(urls))]}
     if len(urls) == 1 and context.files.addresses.parse_name(urls[0]) is None:
         fields[MEDIA_TYPE] = [view.media["type"]]
-    fields["account"] = [str(one.account_id) for one in kept]
-    for one in kept:
-        own = OwnContent.from_dict(one.own)
-        said = own.to_body() if own else {}
+    fields["account"] = [one["id"] for one in body["accounts"]]
+    for entry in body["accounts"]:
+        said = {name: value for name, value in entry.items() if name != "id"}
         if words := said.pop("caption", None):
-            fields[f"{OWN}{one.account_id}"] = [words]
+            fields[OWN + entry["id"]] = [words]
         if is_copy:
             said.pop("scheduled_at", None)
         if said:
-            fields[f"{REST}{one.account_id}"] = [json.dumps(said)]
+            fields[REST + entry["id"]] = [json.dumps(said)]
     due = _move_on(view, zone) if is_copy else view.base_due_at
     local = "" if due >= NO_TIME else format_wall_time(due, zone)[:16]
     return {name: values for name, values in fields.items() if values} | {
@@ -154,17 +146,4 @@ def _group(name: str) -> str:
 def build_change(request: PostRequest, changed: set[str], *, schedules: bool) -> Change:
     """Return the change that a form asks for: the fields that were changed, with the values of its request."""
     platforms = [one for one in Platform if one in changed]
-    given: dict[str, Any] = {"account_ids": request.account_ids, "own": request.own}
-    return Change(
-        given=frozenset(changed - {*platforms}),
-        caption=request.caption,
-        media=request.media if "media" in changed else None,
-        scheduled_at=request.scheduled_at,
-        auto=request.auto,
-        music_url=request.music_url,
-        options={one: request.options.get(one) for one in platforms},
-        ai_generated=request.ai_generated,
-        first_comment=request.first_comment,
-        schedules=schedules,
-        **(given if "accounts" in changed else {}),
-    )
+    return replace(choose_changes(request, changed - {*platforms}, platforms), schedules=schedules)

@@ -51,8 +51,8 @@ async def stream_events(request: Request, visitor: Visitor) -> Response:
     state = get_state(request)
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
     vault = state.context.vault
-    position = open_position(vault, visitor.session_id, after)
-    subscriber = Subscriber(visitor.session_id, frozenset(topics), position)
+    position = open_position(vault, visitor.id, after)
+    subscriber = Subscriber(visitor.id, frozenset(topics), position)
     # of several workspaces, the one with the fewest: no other user of these is in the way
     workspace = min(visitor.roles, key=state.workspace_streams.count, default=None)
     with ExitStack() as places:

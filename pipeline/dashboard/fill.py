@@ -1,13 +1,14 @@
 """Fill the week: a plan that puts drafts on the next times that their accounts have free, and what schedules it.
 
-A plan stores nothing. Each of its drafts is scheduled as its edit form does it, if it is still the version that the
+Also the free posting times of a client's accounts, as the calendar shows them. A plan stores nothing. Each of its drafts is scheduled as its edit form does it, if it is still the version that the
 plan was made of and its time is still free. Many are scheduled in steps, each a request that the page sends by itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -23,28 +24,32 @@ from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.clock import find_page_zone
 from pipeline.dashboard.filter import MOST as MOST_LISTED
 from pipeline.dashboard.filter import format_time
-from pipeline.dashboard.free_times import AccountTimes, find_shared_time, read_times
 from pipeline.dashboard.ledger import READ_SECONDS, act, find_caller, read, read_own_caller
 from pipeline.dashboard.page import find_client, page, require_found
 from pipeline.dashboard.post_actions import move_post
 from pipeline.dashboard.render import render
 from pipeline.dashboard.steer import choose, read_selection
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import Role
+from pipeline.domain.account import AccountStatus, Role
 from pipeline.domain.audit import Actor
 from pipeline.domain.post import PostStatus
+from pipeline.domain.posting_times import PostingTimes
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import refuse_unreachable
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_rules import refuse_problems
 from pipeline.stages.post_state import compute_version
-from pipeline.store.auth.keys import Caller
+from pipeline.stages.posting_times import LOOK_BACK
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.posting_times import list_taken
+from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.queue import Within
 from pipeline.store.deliveries.queue_posts import list_queued_posts
 from pipeline.store.deliveries.selection import ListFilter, Order, list_posts
 from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.health import database_now
+from pipeline.store.posts.calendar import Span
 from pipeline.store.posts.views import PostView, read_posts_within
 
 PATH = "/dashboard/fill"
@@ -223,3 +228,73 @@ def _schedule(
         return Placed(post=post, why=refusal.message)
     _take(accounts, at)
     return Placed(post=post, at=at)
+
+
+# --- free times -------------------------------------------------------------------------------------------------------
+
+
+FreeTime = tuple[datetime, Sequence[AccountRow]]
+"""A time, and the accounts of a client that have it free."""
+_JUST_BEFORE = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountTimes:
+    """The posting times of an account, and those of them and of others that its posts have taken."""
+
+    account: AccountRow
+    times: PostingTimes
+    taken: list[datetime]
+
+    def find_free(self, after: datetime) -> datetime | None:
+        """Return the first free time later than *after*; None: no more."""
+        return self.times.find_free(after, self.taken)
+
+
+def read_times(c: Connection, workspace: UUID, since: datetime) -> Mapping[UUID, AccountTimes]:
+    """Return the times of a client's accounts, by account; what is taken, from *since* on."""
+    caller = read_caller(c, workspace, None)
+    if caller is None:
+        return {}
+    accounts = find_accounts(c, workspace)
+    taken = list_taken(c, [one.id for one in accounts], since - LOOK_BACK)
+    return {
+        one.id: AccountTimes(
+            account=one,
+            times=PostingTimes.from_dict(one.posting_times, caller.time_zone),
+            taken=taken.get(one.id, []),
+        )
+        for one in accounts
+    }
+
+
+def list_free_times(c: Connection, workspace: UUID, platform: str | None, span: Span) -> list[FreeTime]:
+    """Return the free times of a client's active accounts that are to come, in order; *platform* None: of all."""
+    start, end = max(span[0], database_now(c)), span[1]
+    if start >= end:
+        return []
+    found: dict[datetime, list[AccountRow]] = defaultdict(list)
+    for one in read_times(c, workspace, start).values():
+        if one.account.status == AccountStatus.ACTIVE and platform in (None, one.account.platform):
+            for at in _walk(one, start, end):
+                found[at].append(one.account)
+    return sorted(found.items(), key=lambda one: one[0])
+
+
+def _walk(times: AccountTimes, start: datetime, end: datetime) -> Iterator[datetime]:
+    at = times.find_free(start)
+    while at is not None and at < end:
+        yield at
+        at = times.find_free(at)
+
+
+def find_shared_time(accounts: Collection[AccountTimes], after: datetime, end: datetime) -> datetime | None:
+    """Return the first time between *after* and *end* that all of these accounts have free; None: there is none."""
+    while after < end:
+        found = [at for one in accounts if (at := one.find_free(after)) is not None]
+        if len(found) < len(accounts) or not found or max(found) >= end:
+            return None
+        if min(found) == max(found):
+            return found[0]
+        after = max(found) - _JUST_BEFORE
+    return None

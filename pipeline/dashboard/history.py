@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
@@ -22,8 +22,7 @@ from starlette.responses import Response
 from pipeline.dashboard.clock import find_page_zone, split_days
 from pipeline.dashboard.filter import get_within, parse_id_or_none
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import find_client, page
-from pipeline.dashboard.queue import SEPARATOR
+from pipeline.dashboard.page import find_client, page, parse_place, write_place
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
@@ -164,11 +163,11 @@ async def show_history(request: Request, visitor: Visitor) -> Response:
         _read_filter(asked, find_page_zone(request)),
         within,
         None if is_admin else visitor.workspaces(Role.ADMIN),
-        _read_place(request.query_params.get("after", "")),
+        parse_place(request.query_params.get("after", ""), _read_id),
         visitor,
     )
     last = entries[PAGE - 1].row if len(entries) > PAGE else None
-    after = last and f"{last.at.isoformat()}{SEPARATOR}{last.id}"
+    after = last and write_place(last.at, last.id)
     return render(
         request,
         "history.html",
@@ -209,16 +208,8 @@ def _read_filter(asked: Mapping[str, str], zone: ZoneInfo) -> AuditFilter:
     return AuditFilter(since=since, until=until, actor=asked["person"] or None)
 
 
-def _read_place(text: str) -> Position | None:
-    """Return the place after which a page begins; None: the first page. Raises HTTPException 400."""
-    at, _, identity = text.partition(SEPARATOR)
-    try:
-        place = (datetime.fromisoformat(at).astimezone(UTC), int(identity)) if text else None
-    except (ValueError, OverflowError):
-        raise HTTPException(
-            400, "The address of this page is incomplete: begin with the first page."
-        ) from None
-    return place and (place[0], min(max(place[1], 0), _MOST_ID))
+def _read_id(text: str) -> int:
+    return min(max(int(text), 0), _MOST_ID)
 
 
 def find_names(c: Connection, found: Sequence[AuditRow]) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from pipeline.broker.queues import IMPORTS
 from pipeline.dashboard.clock import find_page_zone
 from pipeline.dashboard.filter import MOST, get_within, parse_id_or_none
 from pipeline.dashboard.ledger import act, get_state, read, read_own_caller
-from pipeline.dashboard.page import find_client, page, parse_choice, require_found
+from pipeline.dashboard.page import find_client, page, parse_choice, parse_place, require_found, write_place
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import STATES, explain_row, name_import_state
@@ -73,13 +73,16 @@ async def show_imports(request: Request, visitor: Visitor) -> Response:
     """List imports, newest first, under the place to drop a file."""
     clients = visitor.list_clients(AUTHOR)
     chosen = _read_client(request, visitor) or (clients[0] if len(clients) == 1 else None)
-    before, within = _read_place(request.query_params.get("after")), get_within(visitor, Role.VIEWER)
+    after, within = request.query_params.get("after", ""), get_within(visitor, Role.VIEWER)
+    before = parse_place(after, UUID, f"after: {after[:50]!r} is no place in this list.")
     listed, presets = await read(request, _read_list, within, before, chosen)
     return render(
         request,
         "imports.html",
         imports=listed[:PAGE],
-        following=_write_place(listed[PAGE - 1][0]) if len(listed) > PAGE else None,
+        following=write_place(listed[PAGE - 1][0].created_at, listed[PAGE - 1][0].id)
+        if len(listed) > PAGE
+        else None,
         presets=presets,
         clients=clients,
         chosen=chosen,
@@ -87,19 +90,6 @@ async def show_imports(request: Request, visitor: Visitor) -> Response:
         orders=ORDERS,
         name_import_state=name_import_state,
     )
-
-
-def _read_place(text: str | None) -> tuple[datetime, UUID] | None:
-    """Return the place in the list where a page begins. Raises HTTPException 400."""
-    try:
-        created_at, identity = (text or "~").split("~")
-        return (datetime.fromisoformat(created_at), UUID(identity)) if text else None
-    except ValueError:
-        raise HTTPException(400, f"after: {(text or '')[:50]!r} is no place in this list.") from None
-
-
-def _write_place(job: Import) -> str:
-    return f"{job.created_at.isoformat()}~{job.id}"
 
 
 def _read_list(

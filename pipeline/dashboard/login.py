@@ -249,7 +249,7 @@ ONLY_SIGN_ON = "Passwords open nothing here: use the button below."
 @page("/logout", None, "POST", needs_factor=False)
 async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
-    await write(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
+    await write(request, end_recorded, visitor.actor, visitor.id, visitor.user_id)
     response = RedirectResponse(LOGIN, 303)
     clear_token(request, response)
     return response

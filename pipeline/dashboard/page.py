@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import wraps
 from typing import TypeVar
@@ -36,6 +37,8 @@ MAX_FORM = 256_000
 MAX_FIELDS = 5000
 HOME, LOGIN = "/dashboard/", "/dashboard/login"
 SECOND_FACTOR = "/dashboard/settings/second-factor"
+SEPARATOR = "~"
+"""Between the parts of a place in an address."""
 ALL = "all"
 """In place of a client: all of them."""
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -175,6 +178,27 @@ def parse_id(text: object, field: str) -> UUID | None:
         return UUID(str(text))
     except ValueError:
         raise HTTPException(400, f"{field} has to be an id: {str(text)[:100]!r} is none.") from None
+
+
+def parse_place(
+    text: str,
+    read_last: Callable[[str], T],
+    message: str = "The address of this page is incomplete: begin with the first page.",
+) -> tuple[datetime, T] | None:
+    """Return the place after which a page of a list begins: a time, and what is unique among those of one time.
+
+    None for an empty text. Raises HTTPException 400.
+    """
+    at, _, last = text.partition(SEPARATOR)
+    try:
+        return (datetime.fromisoformat(at).astimezone(UTC), read_last(last)) if text else None
+    except (ValueError, OverflowError):
+        raise HTTPException(400, message) from None
+
+
+def write_place(at: datetime, last: object) -> str:
+    """Return a place as an address holds it."""
+    return f"{at.isoformat()}{SEPARATOR}{last}"
 
 
 def find_client(visitor: Visitor, text: object, field: str, role: Role = Role.VIEWER) -> UUID | None:

@@ -32,7 +32,7 @@ from pipeline.dashboard.filter import (
     resolve_filter,
 )
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import SEPARATOR, page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import HOLDS, REASONS, STATES, Word, name_post, name_state, quote_platform
@@ -61,8 +61,6 @@ TROUBLE = 20
 """Late and failed posts above those of today."""
 NAMED = 10
 """Imports that the filter names: the latest."""
-SEPARATOR = "~"
-"""Between the parts of a place in an address."""
 _LATE = "late"
 _FILL = "fill"
 """The verb of drafts that no job does: they are put on free times (``fill.py``)."""

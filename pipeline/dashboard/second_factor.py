@@ -48,7 +48,7 @@ async def confirm(request: Request, visitor: Visitor) -> Response:
     """Turn it on by a code of the app, or renew the recovery codes, and show these once."""
     try:
         codes = await act(
-            request, actions.confirm, visitor.actor, visitor.user_id, visitor.session_id, _read_code(request)
+            request, actions.confirm, visitor.actor, visitor.user_id, visitor.id, _read_code(request)
         )
     except actions.WrongCode as error:
         return await _render(request, visitor, ("code", str(error)))

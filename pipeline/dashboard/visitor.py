@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -28,19 +28,9 @@ class Forbidden(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Visitor:
-    """A logged-in user."""
+class Visitor(OpenSession):
+    """A logged-in user, in a session. A role in all workspaces stands for each in ``roles``."""
 
-    user_id: UUID
-    login: str
-    session_id: UUID
-    roles: Mapping[UUID, Role]
-    """By workspace; a role in all workspaces stands for each."""
-    names: Mapping[UUID, str]
-    """The names of these workspaces."""
-    everywhere: Role | None
-    """The role in all workspaces, for what belongs to none."""
-    has_second_factor: bool
     csrf: str = field(repr=False)
     address: str
     request_id: str
@@ -125,13 +115,7 @@ async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visit
     if session is None:
         return None
     return Visitor(
-        user_id=session.user_id,
-        login=session.login,
-        session_id=session.id,
-        roles=session.roles,
-        names=session.names,
-        everywhere=session.everywhere,
-        has_second_factor=session.has_second_factor,
+        **{one.name: getattr(session, one.name) for one in fields(session)},
         csrf=derive_csrf(token),
         address=find_client_address(request),
         request_id=request.scope[REQUEST_ID],

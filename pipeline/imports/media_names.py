@@ -7,24 +7,19 @@ workspace that was named so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.imports.columns import BY_PLATFORM
 from pipeline.stages.post_request import Refusal
 
 
+@dataclass(frozen=True, slots=True)
 class MediaNames:
     """URLs by the names of files. ``read_uploads``: the uploads that may be named, read when one is looked for."""
 
-    def __init__(
-        self, sent: Mapping[str, str], read_uploads: Callable[[], Mapping[str, Sequence[str]]]
-    ) -> None:
-        self._sent, self._read_uploads = sent, read_uploads
-
-    @cached_property
-    def _uploads(self) -> Mapping[str, Sequence[str]]:
-        return self._read_uploads()
+    sent: Mapping[str, str]
+    read_uploads: Callable[[], Mapping[str, Sequence[str]]]
 
     def resolve(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the body with URLs for names. Raises Refusal 400 for a name of no file, or of several uploads."""
@@ -52,7 +47,7 @@ class MediaNames:
     def _find(self, path: str, name: Any) -> Any:
         if not _is_name(name):
             return name
-        urls = [self._sent[name]] if name in self._sent else self._uploads.get(name, ())
+        urls = [self.sent[name]] if name in self.sent else self.read_uploads().get(name, ())
         if len(urls) == 1:
             return urls[0]
         why = (

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.post import NO_TIME
-from pipeline.imports.cells import parse_accounts
 from pipeline.imports.columns import BY_PLATFORM, Columns, ImportRow
 from pipeline.imports.media_names import MediaNames
 from pipeline.runtime.context import Context
@@ -71,37 +70,27 @@ class ParsedRow:
         return f"{self.identity}:{self.occurrence}" if self.occurrence else self.identity
 
 
+@dataclass(frozen=True)
 class AccountNames:
-    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named.
+    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named."""
 
-    ``default``: the accounts of rows that name none, as a cell has them.
-    """
-
-    def __init__(
-        self,
-        caller: Caller,
-        read_accounts: Callable[[], Sequence[AccountRow]],
-        default: Sequence[str] = (),
-    ) -> None:
-        self._caller, self._read_accounts = caller, read_accounts
-        self._default = parse_accounts(list(default))
-
-    @cached_property
-    def _accounts(self) -> Sequence[AccountRow]:
-        return self._read_accounts()
+    caller: Caller
+    read_accounts: Callable[[], Sequence[AccountRow]]
+    default: Sequence[Mapping[str, Any]] = ()
+    """The accounts of rows that name none."""
 
     @cached_property
     def _ids(self) -> dict[str, list[UUID]]:
         ids: dict[str, list[UUID]] = {}
-        for account in self._accounts:
-            if self._caller.accounts is None or account.id in self._caller.accounts:
+        for account in self.read_accounts():
+            if self.caller.accounts is None or account.id in self.caller.accounts:
                 name = f"{account.platform}:{account.username}".casefold()
                 ids.setdefault(name, []).append(account.id)
         return ids
 
     def resolve(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body with accounts by id. Raises Refusal 400 for an unknown or ambiguous name."""
-        accounts = body.get("accounts") or self._default or body.get("accounts")
+        accounts = body.get("accounts") or self.default or body.get("accounts")
         if not isinstance(accounts, list):
             return dict(body)
         return {**body, "accounts": [self._resolve(n, one) for n, one in enumerate(accounts)]}
@@ -124,7 +113,7 @@ class AccountNames:
         own = body.pop(BY_PLATFORM, None)
         if not own:
             return body
-        platforms = {str(account.id): account.platform.value for account in self._accounts}
+        platforms = {str(account.id): account.platform.value for account in self.read_accounts()}
         entries = body.get("accounts") or []
         on = [platforms.get(str(entry.get("id")).lower()) for entry in entries]
         if missing := [platform for platform in own if platform not in on]:
@@ -166,13 +155,8 @@ def identify(context: Context, submission: Submission) -> str:
 def describe_refusal(error: Exception) -> list[Issue]:
     """Return the issues of a refused row, in the contract's words."""
     if not isinstance(error, Refusal):
-        return [
-            {
-                "code": "create_failed",
-                "path": "",
-                "message": "It could not be validated: a fault of this server.",
-            }
-        ]
+        message = "It could not be validated: a fault of this server."
+        return [{"code": "create_failed", "path": "", "message": message}]
     plain = {"path": "", "message": error.message}
     return [{"code": error.code, **issue} for issue in error.issues or [plain]]
 
