@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline import dashboard
-from pipeline.dashboard.ledger import Receivers, build_dashboard_state
+from pipeline.dashboard.ledger import DashboardState, Receivers
 from pipeline.dashboard.page import ROUTES
 from pipeline.dashboard.render import render_error, send_asset
 from pipeline.domain.account import Role
@@ -107,7 +107,7 @@ def create_dashboard() -> Starlette:
 
 def open_dashboard(app: Starlette, context: Context, receivers: Receivers, posts: PostFormat) -> None:
     """Give the application the context it works with, and how the API receives files and reads posts."""
-    app.state.dashboard = build_dashboard_state(context, receivers, posts)
+    app.state.dashboard = DashboardState(context, receivers, posts)
 
 
 def close_dashboard(app: Starlette) -> None:

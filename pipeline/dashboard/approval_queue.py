@@ -1,6 +1,8 @@
 """The page of approvals: posts that wait for one, each read in a pane, and approved or sent back, also many at once.
 
-Also links for clients, as visitors make them of selected posts and take them back. What is answered is what was shown: the field of a post has its hash, and one that changed since is refused in words.
+Also links for clients, as visitors make them of selected posts and take them back.
+
+What is answered is what was shown: the field of a post has its hash, and one that changed since is refused in words.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from starlette.responses import RedirectResponse, Response
 
 from pipeline.actions import approve as actions
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.approval_changes import ChangesSince, find_changes
 from pipeline.dashboard.approvals import (
     APPROVE,
     SAID,
@@ -33,7 +34,7 @@ from pipeline.dashboard.approvals import (
     read_why,
 )
 from pipeline.dashboard.filter import MOST, get_within, parse_id_or_none
-from pipeline.dashboard.history import HistoryEntry, read_post_history
+from pipeline.dashboard.history import ChangesSince, HistoryEntry, find_changes, read_post_history
 from pipeline.dashboard.ledger import act, act_for, find_caller, get_state, read, read_own_caller
 from pipeline.dashboard.page import find_client, page, parse_id, parse_place, require_found, write_place
 from pipeline.dashboard.post import find_place

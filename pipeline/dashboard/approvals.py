@@ -19,10 +19,10 @@ from starlette.responses import RedirectResponse, Response
 
 from pipeline.actions import approve as actions
 from pipeline.dashboard.ledger import act, get_state, read
+from pipeline.dashboard.media import send_thumbnail
 from pipeline.dashboard.page import open_page, read_form
 from pipeline.dashboard.preview import Preview, preview_post, serve_from
 from pipeline.dashboard.render import render
-from pipeline.dashboard.thumbnails import send_thumbnail
 from pipeline.runtime.context import Context
 from pipeline.stages.mandate import CODE as MANDATE
 from pipeline.stages.post_request import Refusal

@@ -224,17 +224,6 @@ _TIMES = {
 """Name of the filter -> its label and colour."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NowCount:
-    """One line. ``name``: of the filter that it leads to."""
-
-    name: str
-    label: str
-    colour: str
-    number: int
-    is_capped: bool
-
-
 @page("/now", Role.VIEWER)
 async def show_now(request: Request, visitor: Visitor) -> Response:
     """Show the counts of the visitor's workspaces, for the sidebar."""
@@ -258,17 +247,15 @@ async def set_clock(request: Request, _visitor: Visitor) -> Response:
 
 def count_now(
     c: Connection, within: Within, zone: ZoneInfo, names: Sequence[str] = tuple(_TIMES)
-) -> Mapping[str, NowCount]:
-    """Return how many posts each of these filters selects in these workspaces, by name."""
-    now = database_now(c)
-    return {
-        name: NowCount(
-            name=name, label=label, colour=colour, number=min(number, MOST), is_capped=number > MOST
-        )
-        for name, (label, colour) in _TIMES.items()
-        if name in names
-        for number in [count_queued_posts(c, ListFilter(**build_when(name, now, zone)), within, most=MOST)]
-    }
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return how many posts each of these filters selects in these workspaces, by name, as a line shows it."""
+    now, found = database_now(c), {}
+    for name in names:
+        label, colour = _TIMES[name]
+        number = count_queued_posts(c, ListFilter(**build_when(name, now, zone)), within, most=MOST)
+        counted = {"number": min(number, MOST), "is_capped": number > MOST}
+        found[name] = {"name": name, "label": label, "colour": colour, **counted}
+    return found
 
 
 def list_items(c: Connection, silent: timedelta, within: Within) -> tuple[list[AttentionItem], bool]:

@@ -7,9 +7,10 @@ a draft, only when its author says so. Sent twice, it is one post: its ``externa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,19 +23,17 @@ from starlette.responses import RedirectResponse, Response
 from pipeline.actions.account_groups import InvalidGroup, change_groups
 from pipeline.actions.edit import edit
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.compose_check import FormFindings, check_form, find_files, list_problems, name_types
-from pipeline.dashboard.compose_edit import (
-    StoredVersion,
-    build_change,
-    build_fields,
-    find_changed,
-    find_stored,
-)
+from pipeline.dashboard.compose_check import check_form, find_files, list_problems, name_types
 from pipeline.dashboard.compose_form import (
     GROUP_NAME,
     FormProblem,
     PostForm,
+    StoredVersion,
     build_body,
+    build_change,
+    build_fields,
+    find_changed,
+    find_stored,
     read_fields,
     say_choice,
 )
@@ -279,12 +278,12 @@ async def _render(
 
 
 def _show_problems(
-    form: PostForm, found: FormFindings, refused: Sequence[FormProblem]
+    form: PostForm, found: Mapping[str, Any], refused: Sequence[FormProblem]
 ) -> Sequence[FormProblem]:
     """Return the problems to show: what is not filled in yet is none, before it is sent."""
     blank = {"caption": not form.get("caption"), "accounts": not form.accounts}
     blank["when"] = form.when == "at" and not form.get("local_time")
-    shown = [one for one in found.problems if not blank.get(one.place)]
+    shown = [one for one in found["problems"] if not blank.get(one.place)]
     return list({(one.place, one.message): one for one in (*refused, *shown)}.values())
 
 

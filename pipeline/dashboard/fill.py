@@ -1,6 +1,8 @@
 """Fill the week: a plan that puts drafts on the next times that their accounts have free, and what schedules it.
 
-Also the free posting times of a client's accounts, as the calendar shows them. A plan stores nothing. Each of its drafts is scheduled as its edit form does it, if it is still the version that the
+Also the free posting times of a client's accounts, as the calendar shows them.
+
+A plan stores nothing. Each of its drafts is scheduled as its edit form does it, if it is still the version that the
 plan was made of and its time is still free. Many are scheduled in steps, each a request that the page sends by itself.
 """
 

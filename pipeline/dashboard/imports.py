@@ -8,7 +8,6 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
@@ -32,7 +31,7 @@ from pipeline.imports import control
 from pipeline.imports.columns import Columns, Format
 from pipeline.imports.encodings import ENCODINGS
 from pipeline.imports.export import EXAMPLE_URL, build_template, name_accounts
-from pipeline.imports.forecast import Forecast, forecast
+from pipeline.imports.forecast import forecast
 from pipeline.imports.local_time import ORDERS
 from pipeline.imports.presets import Preset, list_presets
 from pipeline.runtime.context import Context
@@ -214,12 +213,9 @@ def _read_caller(c: Connection, visitor: Visitor, workspace: UUID | None) -> Cal
 async def show_forecast(request: Request, visitor: Visitor) -> Response:
     """Show the posts that a plan adds to each day of the session's clock, and what does not go out on time."""
     zone, context = find_page_zone(request), get_state(request).context
-    found = await read(request, _forecast, context, visitor, request.path_params["import_id"], zone)
+    text = request.path_params["import_id"]
+    found = await read(request, lambda c: forecast(context, c, _find(c, visitor, text)[1], zone))
     return render(request, "forecast.html", forecast=found, one_day=timedelta(days=1))
-
-
-def _forecast(c: Connection, context: Context, visitor: Visitor, text: str, zone: ZoneInfo) -> Forecast:
-    return forecast(context, c, _find(c, visitor, text)[1], zone)
 
 
 @page("/imports/{import_id}/{verb}", AUTHOR, "POST")

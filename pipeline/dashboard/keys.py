@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -47,11 +47,8 @@ _ANSWERS = {"yes": True, "no": False}
 Times = Mapping[tuple[str, str], tuple[str, datetime]]
 
 
-class MadeKey(NamedTuple):
-    """A key that is shown this once."""
-
-    key: str
-    name: str
+Made = Mapping[str, str]
+"""A key that is shown this once, and its name."""
 
 
 @page("/settings/keys", MANAGE)
@@ -86,7 +83,7 @@ async def take_back(request: Request, visitor: Visitor) -> Response:
 
 
 async def _render(
-    request: Request, visitor: Visitor, *, problem: Sequence[str] = (), made: MadeKey | None = None
+    request: Request, visitor: Visitor, *, problem: Sequence[str] = (), made: Made | None = None
 ) -> Response:
     form = getattr(request.state, "form", None) or FormData()
     clients, named = visitor.managed, FormData() if made else form
@@ -123,7 +120,7 @@ def _list_usable(c: Connection, workspace: UUID) -> list[AccountRow]:
     return [one for one in find_accounts(c, workspace) if one.status is not AccountStatus.INACTIVE]
 
 
-def _make(c: Connection, actor: Actor, workspace: UUID, form: FormData, server_rate: int) -> MadeKey:
+def _make(c: Connection, actor: Actor, workspace: UUID, form: FormData, server_rate: int) -> Made:
     name = str(form.get("key_name", "")).strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidField("key_name", f"Say what it is for, in 1 to {MAX_NAME} characters.")
@@ -133,7 +130,7 @@ def _make(c: Connection, actor: Actor, workspace: UUID, form: FormData, server_r
         key, _ = actions.create_key(c, actor, workspace, name, terms)
     except OutsideWorkspace:
         raise HTTPException(404) from None
-    return MadeKey(key=key, name=name)
+    return {"key": key, "name": name}
 
 
 def _read_accounts(form: FormData, usable: Sequence[UUID]) -> list[UUID]:

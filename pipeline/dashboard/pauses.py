@@ -21,12 +21,12 @@ from starlette.responses import RedirectResponse, Response
 from adapters.contract import Platform
 from pipeline.actions.pauses import lift_and_release, pause
 from pipeline.actions.undo import undo_pauses
-from pipeline.dashboard.icons import name_platform
 from pipeline.dashboard.ledger import act, act_for, read, write
 from pipeline.dashboard.login import choose_next
 from pipeline.dashboard.page import HOME, page, parse_choice, parse_id, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
+from pipeline.dashboard.words import name_platform
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -39,11 +38,8 @@ ROLES: Mapping[str, str] = {
 }
 
 
-class NewPassword(NamedTuple):
-    """A password that is shown this once."""
-
-    login: str
-    password: str
+Made = Mapping[str, str]
+"""A login and its password, which is shown this once."""
 
 
 @page("/settings", Role.VIEWER)
@@ -65,7 +61,7 @@ async def invite(request: Request, visitor: Visitor) -> Response:
     try:
         workspace, role = read_place(visitor, form), _read_role(form)
         made, stored = await _generate(request, require_login(str(form.get("login", ""))))
-        await write(request, _add, visitor.actor, made.login, stored, workspace, role)
+        await write(request, _add, visitor.actor, made["login"], stored, workspace, role)
     except InvalidField as error:
         return await _render(request, visitor, problem=error.args)
     except (UnusableLogin, LoginTaken) as error:
@@ -109,7 +105,7 @@ async def _change(request: Request, visitor: Visitor, change: Change, *given: ob
 
 
 async def _render(
-    request: Request, visitor: Visitor, *, problem: Sequence[str] = (), made: NewPassword | None = None
+    request: Request, visitor: Visitor, *, problem: Sequence[str] = (), made: Made | None = None
 ) -> Response:
     people = await read(request, _list_visible, visitor)
     clients = {str(one): name for one, name in visitor.managed.items()}
@@ -137,11 +133,11 @@ def _read_role(form: FormData) -> Role:
     return Role(form["role"])
 
 
-async def _generate(request: Request, login: str) -> tuple[NewPassword, str]:
+async def _generate(request: Request, login: str) -> tuple[Made, str]:
     """Return a new password and its hash, made where logins are checked: each takes 64 MiB."""
     password = generate_password()
     stored = await get_state(request).known_logins.run(lambda: hash_password(password), login)
-    return NewPassword(login=login, password=password), stored
+    return {"login": login, "password": password}, stored
 
 
 def _add(c: Connection, actor: Actor, login: str, stored: str, workspace: UUID | None, role: Role) -> None:

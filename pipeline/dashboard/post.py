@@ -150,16 +150,12 @@ def _read_more(c: Connection, view: PostView, addresses: UploadUrls) -> dict[str
 
 def _find_media(
     c: Connection, workspace: UUID, url: str, alt: str | None, addresses: UploadUrls
-) -> MediaItem:
+) -> dict[str, str | None]:
+    """Return a file as it is shown. ``source``: where this server has it; ``link``: it, if a browser may follow it."""
     name = addresses.parse_name(url)
     file = None if name is None else find_own(c, workspace, name)
-    return MediaItem(
-        url=url,
-        source=None if file is None else f"{PATH}{file.name}",
-        content_type="" if file is None else file.content_type,
-        alt=str(alt or ""),
-        link=find_link(url),
-    )
+    own = {"source": f"{PATH}{file.name}", "content_type": file.content_type} if file else {"source": None}
+    return {"url": url, "alt": str(alt or ""), "link": find_link(url), **own}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,18 +222,6 @@ def _describe_late(late: Mapping[str, Any]) -> str:
 
 
 NOTHING = History(moves=(), attempts=(), receipts=())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MediaItem:
-    """A media URL. ``source``: where this server has it, if it is a file of the workspace."""
-
-    url: str
-    source: str | None
-    content_type: str
-    alt: str
-    link: str | None
-    """The URL, if it is one that a browser may follow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,9 +31,18 @@ from pipeline.dashboard.clock import (
     format_offset,
     format_wall_time,
 )
-from pipeline.dashboard.icons import load_sprite, name_platform, show_icon, show_mark
 from pipeline.dashboard.visitor import CrossSite, Forbidden, Visitor
-from pipeline.dashboard.words import Standing, count_posts, name_hold, name_post, name_state
+from pipeline.dashboard.words import (
+    Standing,
+    count_posts,
+    load_sprite,
+    name_hold,
+    name_platform,
+    name_post,
+    name_state,
+    show_icon,
+    show_mark,
+)
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.restore import describe_candidate, split_candidates
 from pipeline.stages.post_request import Refusal

@@ -35,9 +35,8 @@ from pipeline.imports.columns import Columns, Format, ImportRow
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.import_slice import ImportSlice, warn_of_rows
-from pipeline.imports.media_names import MediaNames
 from pipeline.imports.read import Staged, open_rows
-from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
+from pipeline.imports.validate import AccountNames, KnownPosts, MediaNames, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import BEATS_PER_LEASE, Heartbeat

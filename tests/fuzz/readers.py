@@ -289,8 +289,8 @@ def read_json(data: bytes) -> None:
 
 
 _VISITOR = Visitor(
-    user_id=UUID(_ID), login="a", id=UUID(_ID), is_stale=False, position=0, roles={}, names={}, everywhere=None, csrf="", address="",
-    request_id="", cursor="", has_second_factor=False,
+    user_id=UUID(_ID), login="a", id=UUID(_ID), is_stale=False, position=0, roles={}, names={}, everywhere=None,
+    csrf="", address="", request_id="", cursor="", has_second_factor=False,
 )  # fmt: skip
 
 

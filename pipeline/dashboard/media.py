@@ -1,34 +1,86 @@
-"""Uploads in parts: a file goes on where it stopped, after a lost connection, a restart, or a reload of its page."""
+"""Media: thumbnails, for visitors who may see their workspace and under a client's link, and uploads in parts.
+
+A thumbnail never changes, so browsers keep it for a year. An upload goes on where it stopped, after a lost connection,
+a restart, or a reload of its page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.ledger import act, find_caller, get_state, read
+from pipeline.dashboard.ledger import READ_SECONDS, act, find_caller, get_state, read
 from pipeline.dashboard.page import find_client, page, parse_id, require_found
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
+from pipeline.media.storage import StorageUnavailable
+from pipeline.runtime.context import Context
 from pipeline.stages.part_upload import PART_BYTES
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
+from pipeline.store.files.files import Content
 from pipeline.store.files.part_uploads import PartUpload, find_part_upload
+from pipeline.store.files.thumbnails import PATH, find_thumbnail
 
-PATH = "/dashboard/uploads"
+HEADERS = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+Find = Callable[[Connection, Request], Content | None]
+"""Returns what a request asks for; None unless its sender may see it."""
+
+
+@page(PATH.removeprefix("/dashboard") + "{name}", Role.VIEWER)
+async def show_thumbnail(request: Request, visitor: Visitor) -> Response:
+    """Send a thumbnail of one of the visitor's workspaces."""
+    within = visitor.workspaces(Role.VIEWER)
+    return await send_thumbnail(
+        request, lambda c, asked: find_thumbnail(c, asked.path_params["name"], within), visitor.user_id
+    )
+
+
+async def send_thumbnail(request: Request, find: Find, owner: UUID | None) -> Response:
+    """Send the thumbnail that *find* returns; *owner*: whose share of the threads is used. Raises HTTPException."""
+    state = get_state(request)
+    try:
+        content = await state.thumbnails.run(partial(_load, state.context, find, request), owner)
+    except StorageUnavailable:
+        raise HTTPException(503, "The file storage cannot be used now. Reload the page later.") from None
+    return Response(content, headers=HEADERS, media_type="image/webp")
+
+
+def _load(context: Context, find: Find, request: Request) -> bytes:
+    """Return the bytes. Raises StorageUnavailable, and HTTPException 404 unless they are found."""
+    with context.database.begin_read(READ_SECONDS) as c:
+        found = require_found(find(c, request))
+    with closing(context.files.storage.open(found.object, 0, found.size)) as stored:
+        return stored.read(found.size)
+
+
+# --- uploads in parts ------------------------------------------------------------------------------------------------
+
+
+UPLOADS = "/dashboard/uploads"
 AUTHOR = Role.AUTHOR
 Receiver = Callable[[Request, Caller, UUID], Awaitable[PartUpload]]
 
 
 def _describe(upload: PartUpload) -> dict[str, Any]:
     """Return the state of an upload: where it goes on, by how many bytes at most, or the address of its file."""
-    return {"address": f"{PATH}/{upload.id}", "offset": upload.offset, "most": PART_BYTES, "url": upload.url}
+    return {
+        "address": f"{UPLOADS}/{upload.id}",
+        "offset": upload.offset,
+        "most": PART_BYTES,
+        "url": upload.url,
+    }
 
 
 @page("/uploads", AUTHOR, "POST", reads_form=False)
