@@ -22,8 +22,7 @@ with lazy_imports():
     from pipeline.api.files import routes
     from pipeline.api.posts import schema
     from pipeline.imports import columns as file_columns
-    from pipeline.imports import convert, media_names, presets, read
-    from pipeline.imports import plan as plans
+    from pipeline.imports import convert, presets, read, validate
     from pipeline.media import uploads
     from pipeline.stages import file_upload
     from pipeline.stages.post_request import Refusal
@@ -78,7 +77,7 @@ def send_media(
     Raises ClickException.
     """
     columns = file_columns.build_columns(schema.PostBody)
-    limits = plans.build_limits(context)
+    limits = context.settings.imports
     try:
         with context.database.begin() as c:
             renamed = presets.choose_columns(
@@ -96,7 +95,7 @@ def send_media(
             source, staged, kind, limits, columns, encoding=options.text_encoding, dates=options.dates
         )
         rows = read.open_rows(staged, kind, limits, columns=columns, time_zone=caller.time_zone)
-        names = {name for row in rows for name in media_names.list_names(row.body or {})}
+        names = {name for row in rows for name in validate.list_names(row.body or {})}
     except file_columns.FileProblem as problem:
         raise click.ClickException(problem.message) from None
     with open_media(media) as files:

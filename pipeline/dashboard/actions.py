@@ -120,7 +120,7 @@ DECIDE = Role.OPERATOR
 """The role that a visitor needs to decide whether a delivery is live, and to resume a blocked one."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Button:
     """A button. ``confirm``: the sentence that a user has to agree with before."""
 
@@ -131,57 +131,25 @@ class Button:
     confirm: str = ""
 
 
+def _offer(verb: Verb, name: str, confirm: str = "") -> Button:
+    """Return the button *name* that does to one delivery what an action does to many."""
+    return Button(name, ACTIONS[verb].label, ACTIONS[verb].role, FITS[verb], confirm)
+
+
+NOT_THERE = (
+    "I looked at the account on the platform, and the post is not there. If it is, it will be there twice."
+)
 BUTTONS = (
+    Button("look", "Look now", DECIDE, lambda d, _: d.state in LOOKED_AT and d.next_at is not None),
+    Button("live", "It is live", DECIDE, _is_unresolved),
+    Button("again", "It is not live: publish it again", DECIDE, _is_unresolved, NOT_THERE),
     Button(
-        verb="look",
-        label="Look now",
-        role=DECIDE,
-        fits=lambda d, _: d.state in LOOKED_AT and d.next_at is not None,
+        "resume", "Let it go on", DECIDE, lambda d, p: d.state == State.BLOCKED and not _is_unresolved(d, p)
     ),
-    Button(
-        verb="live",
-        label="It is live",
-        role=DECIDE,
-        fits=_is_unresolved,
-    ),
-    Button(
-        verb="again",
-        label="It is not live: publish it again",
-        role=DECIDE,
-        fits=_is_unresolved,
-        confirm="I looked at the account on the platform, and the post is not there. If it is, it will be there twice.",
-    ),
-    Button(
-        verb="resume",
-        label="Let it go on",
-        role=DECIDE,
-        fits=lambda d, paused: d.state == State.BLOCKED and not _is_unresolved(d, paused),
-    ),
-    Button(
-        verb="retry",
-        label="Try again",
-        role=ACTIONS["retry"].role,
-        fits=FITS[Verb.RETRY],
-    ),
-    Button(
-        verb="unpause",
-        label="Resume",
-        role=ACTIONS["resume"].role,
-        fits=FITS[Verb.RESUME],
-    ),
-    Button(
-        verb="pause",
-        label="Pause",
-        role=ACTIONS["pause"].role,
-        fits=FITS[Verb.PAUSE],
-    ),
-    Button(
-        verb="cancel",
-        label="Cancel",
-        role=ACTIONS["cancel"].role,
-        fits=FITS[Verb.CANCEL],
-        confirm="The post is not published at this account.",
-    ),
+    _offer(Verb.RETRY, "retry"),
+    _offer(Verb.RESUME, "unpause"),
+    _offer(Verb.PAUSE, "pause"),
+    _offer(Verb.CANCEL, "cancel", "The post is not published at this account."),
 )
 BY_VERB: Mapping[str, Button] = {button.verb: button for button in BUTTONS}
 

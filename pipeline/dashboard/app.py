@@ -8,6 +8,8 @@ Entries of the navigation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -18,41 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.dashboard import (
-    accounts,
-    approval_links,
-    approval_queue,
-    approvals,
-    attention,
-    calendar,
-    client_month,
-    clients,
-    compose,
-    decide,
-    events,
-    fill,
-    history,
-    imports,
-    jobs,
-    keys,
-    login,
-    notices,
-    now,
-    numbers,
-    pauses,
-    people,
-    post,
-    post_actions,
-    posting_times,
-    queue,
-    second_factor,
-    sign_on,
-    steer,
-    thumbnails,
-    uploads,
-    webhooks,
-)
-from pipeline.dashboard.ledger import Receivers, build_dashboard_state
+from pipeline import dashboard
+from pipeline.dashboard.ledger import DashboardState, Receivers
+from pipeline.dashboard.page import ROUTES
 from pipeline.dashboard.render import render_error, send_asset
 from pipeline.domain.account import Role
 from pipeline.imports.validate import PostFormat
@@ -71,31 +41,17 @@ class Entry:
     """Pages with this beginning are below it, too."""
 
 
-PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
-    (Entry(title="Attention", path="/dashboard/", icon="triangle-alert"), attention.ROUTES),
-    (Entry(title="Queue", path=queue.PATH, icon="menu"), queue.ROUTES + steer.ROUTES + jobs.ROUTES),
-    (Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"), calendar.ROUTES + fill.ROUTES),
-    (
-        Entry(title="Approval", path=approval_queue.PATH, icon="circle-check"),
-        approval_queue.ROUTES + approval_links.ROUTES,
-    ),
-    (Entry(title="Imports", path=imports.PATH, icon="upload"), imports.ROUTES),
-    (Entry(title="Accounts", path=accounts.PATH, icon="users"), accounts.ROUTES + posting_times.ROUTES),
-    (Entry(title="Numbers", path=numbers.PATH, icon="chart-column"), numbers.ROUTES + client_month.ROUTES),
-    (Entry(title="History", path=history.PATH, icon="history"), history.ROUTES),
-    (
-        Entry(title="Settings", path="/dashboard/settings", icon="settings", also=login.PATH),
-        people.ROUTES + keys.ROUTES + second_factor.ROUTES + login.ROUTES + sign_on.ROUTES,
-    ),
-    (
-        None,
-        (*post.ROUTES, *post_actions.ROUTES, *decide.ROUTES, *pauses.ROUTES, *now.ROUTES),
-    ),
-    (None, compose.ROUTES + uploads.ROUTES),
-    (None, webhooks.ROUTES + notices.ROUTES + clients.ROUTES),
-    (None, events.ROUTES + thumbnails.ROUTES + approvals.LINK_ROUTES),
+NAVIGATION = (
+    Entry(title="Attention", path="/dashboard/", icon="triangle-alert"),
+    Entry(title="Queue", path="/dashboard/queue", icon="menu"),
+    Entry(title="Calendar", path="/dashboard/calendar", icon="calendar"),
+    Entry(title="Approval", path="/dashboard/approval", icon="circle-check"),
+    Entry(title="Imports", path="/dashboard/imports", icon="upload"),
+    Entry(title="Accounts", path="/dashboard/accounts", icon="users"),
+    Entry(title="Numbers", path="/dashboard/numbers", icon="chart-column"),
+    Entry(title="History", path="/dashboard/history", icon="history"),
+    Entry(title="Settings", path="/dashboard/settings", icon="settings", also="/dashboard/sessions"),
 )
-"""The entry of each page in the navigation, in its order, and the page's routes."""
 
 SECURITY_HEADERS = {
     # uploads and thumbnails of ours only: an image from a URL that a customer gave would tell that host who looks
@@ -133,22 +89,25 @@ class SecurityHeaders:
 
 
 def create_dashboard() -> Starlette:
-    """Build the application. It opens nothing before `open_dashboard`."""
-    routes = [Route("/static/{digest}/{name:path}", send_asset), *(r for _, own in PAGES for r in own)]
+    """Build the application of all pages in this folder. It opens nothing before `open_dashboard`."""
+    for module in iter_modules(dashboard.__path__, f"{dashboard.__name__}."):
+        import_module(module.name)
+    # what is named by a part of its path does not hide what has a fixed name there
+    pages = sorted(ROUTES, key=lambda route: len(route.param_convertors))
     app = Starlette(
-        routes=routes,
+        routes=[Route("/static/{digest}/{name:path}", send_asset), *pages],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _respond_to_http_error},
     )
     app.router.redirect_slashes = False
-    app.state.navigation = [entry for entry, _ in PAGES if entry is not None]
+    app.state.navigation = NAVIGATION
     app.state.query_names = {}  # pages ignore query parameters they do not know, without saying so
     return app
 
 
 def open_dashboard(app: Starlette, context: Context, receivers: Receivers, posts: PostFormat) -> None:
     """Give the application the context it works with, and how the API receives files and reads posts."""
-    app.state.dashboard = build_dashboard_state(context, receivers, posts)
+    app.state.dashboard = DashboardState(context, receivers, posts)
 
 
 def close_dashboard(app: Starlette) -> None:

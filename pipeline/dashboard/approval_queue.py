@@ -1,28 +1,30 @@
 """The page of approvals: posts that wait for one, each read in a pane, and approved or sent back, also many at once.
 
+Also links for clients, as visitors make them of selected posts and take them back.
+
 What is answered is what was shown: the field of a post has its hash, and one that changed since is refused in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, partial
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from sqlalchemy import Connection
 from starlette.datastructures import FormData, QueryParams
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import approve as actions
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.approval_changes import ChangesSince, find_changes
 from pipeline.dashboard.approvals import (
     APPROVE,
+    SAID,
     SEND_BACK,
     ApprovablePost,
     Seen,
@@ -32,17 +34,18 @@ from pipeline.dashboard.approvals import (
     read_why,
 )
 from pipeline.dashboard.filter import MOST, get_within, parse_id_or_none
-from pipeline.dashboard.history import HistoryEntry, read_post_history
-from pipeline.dashboard.ledger import act, find_caller, get_state, read, read_own_caller
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.history import ChangesSince, HistoryEntry, find_changes, read_post_history
+from pipeline.dashboard.ledger import act, act_for, find_caller, get_state, read, read_own_caller
+from pipeline.dashboard.page import find_client, page, parse_id, parse_place, require_found, write_place
+from pipeline.dashboard.post import find_place
 from pipeline.dashboard.post_actions import read_form_time
-from pipeline.dashboard.queue import SEPARATOR
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.post_rules import build_refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.history import read_history
 from pipeline.store.deliveries.queue import Within
@@ -114,23 +117,13 @@ class Asked:
         return f"{PATH}?{query}" if query else PATH
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    rows: Sequence[WaitingRow]
-    number: int
-    new: int
-    following: Place | None
-    pane: Pane | None
-    links: Sequence[ApprovalLink]
-
-
-@page(Role.VIEWER)
+@page("/approval", Role.VIEWER)
 async def show(request: Request, visitor: Visitor) -> Response:
     """Show the posts that wait, and one of them as it would be sent."""
     return await render_queue(request, visitor)
 
 
-@page(ANSWER)
+@page("/approval", ANSWER, "POST")
 async def answer(request: Request, visitor: Visitor) -> Response:
     """Approve posts as they were shown, or send them back."""
     form = request.state.form
@@ -138,8 +131,7 @@ async def answer(request: Request, visitor: Visitor) -> Response:
     if not seen:
         return await render_queue(request, visitor, problem="Select at least one post.", status=400)
     for post in seen:
-        places[post] = await find_place(request, visitor, post)
-        visitor.require(places[post], ANSWER)
+        places[post] = await find_place(request, visitor, post, ANSWER)
     try:
         refused = await act(request, _answer, visitor.actor, places, seen, form)
     except Refusal as refusal:
@@ -150,14 +142,6 @@ async def answer(request: Request, visitor: Visitor) -> Response:
         )
     asked = read_asked(request.query_params, visitor)
     return RedirectResponse(asked.build_address(did=form.get("verb"), number=len(seen)), 303)
-
-
-async def find_place(request: Request, visitor: Visitor, post: UUID) -> UUID:
-    """Return the workspace of a post. Raises HTTPException 404 unless the visitor may see it."""
-    workspace = await read(request, find_workspace_of_post, post)
-    if workspace is None or workspace not in visitor.roles:
-        raise HTTPException(404)
-    return workspace
 
 
 def _answer(
@@ -187,29 +171,16 @@ def _find_time(form: FormData, now: datetime) -> datetime | None:
 
 def read_asked(query: QueryParams, visitor: Visitor) -> Asked:
     """Return what an address asks for. Raises HTTPException 400, and 404 for a client that the visitor does not see."""
-    client = parse_id(query.get("client"), "client")
-    if client is not None and client not in visitor.roles:
-        raise HTTPException(404)
+    client = find_client(visitor, query.get("client"), "client")
     kept = [parse_id_or_none(text) for text in query.getlist("shown")[: 2 * PAGE]]
     return Asked(
         show=SENT_BACK if query.get("show") == SENT_BACK else WAITING,
         client=client,
         post=parse_id(query.get("post"), "post"),
-        after=_read_place(query.get("after", "")),
+        after=parse_place(query.get("after", ""), UUID),
         kept=[one for one in kept if one is not None],
         within=get_within(visitor, Role.VIEWER) if client is None else [client],
     )
-
-
-def _read_place(text: str) -> Place | None:
-    """Return the place after which a page begins; None: the first page. Raises HTTPException 400."""
-    at, _, identity = text.partition(SEPARATOR)
-    try:
-        return (datetime.fromisoformat(at), UUID(identity)) if text else None
-    except ValueError:
-        raise HTTPException(
-            400, "The address of this page is incomplete: begin with the first page."
-        ) from None
 
 
 async def render_queue(
@@ -230,10 +201,9 @@ async def render_queue(
     done, number = request.query_params.get("did", ""), request.query_params.get("number", "")
     refused = refused or {}
     words = await read(request, read_queued_posts, list(refused), None) if refused else []
-    pane = found.pane
+    pane: Pane | None = found["pane"]
     return render(
         request,
-        visitor,
         "approval.html",
         status,
         asked=asked,
@@ -244,8 +214,7 @@ async def render_queue(
         names=pane.names if pane else {},
         accounts=len(pane.shown.view.deliveries) if pane else 0,
         most=MOST,
-        following=found.following
-        and SEPARATOR.join((found.following[0].isoformat(), str(found.following[1]))),
+        following=found["following"] and write_place(*found["following"]),
         clients={str(identity): name for identity, name in visitor.names.items()},
         answered=int(number) if number.isdecimal() and len(number) < 4 else answered,  # noqa: PLR2004
         did=done if done in {APPROVE, SEND_BACK} else "",
@@ -256,27 +225,28 @@ async def render_queue(
     )
 
 
-def _read(c: Connection, context: Context, asked: Asked, visitor: Visitor) -> _Found:
+def _read(c: Connection, context: Context, asked: Asked, visitor: Visitor) -> dict[str, Any]:
+    """Return what the page shows. ``new``: the number of posts that its list does not show yet."""
     places = list_waiting(
         c, asked.within, sent_back=asked.show == SENT_BACK, limit=PAGE + 1, after=asked.after
     )
     fresh = [post for _, post in places[:PAGE]]
     shown = asked.kept or fresh
-    callers: dict[UUID, Caller] = {}
-    rows = _build_rows(c, shown, visitor, callers)
+    find = cache(partial(read_own_caller, c, visitor.actor))
+    rows = _build_rows(c, shown, visitor, find)
     pane = asked.post or next((one.post.id for one in rows if not one.approval.is_approved), None)
-    return _Found(
-        rows=rows,
-        number=count_waiting(c, asked.within, sent_back=asked.show == SENT_BACK, most=MOST),
-        new=len(set(fresh) - set(asked.kept)) if asked.kept and asked.after is None else 0,
-        following=places[PAGE - 1] if len(places) > PAGE else None,
-        pane=None if pane is None else _read_pane(c, context, pane, visitor, callers),
-        links=list_links(c, asked.within if asked.client else visitor.workspaces(ANSWER)),
-    )
+    return {
+        "rows": rows,
+        "number": count_waiting(c, asked.within, sent_back=asked.show == SENT_BACK, most=MOST),
+        "new": len(set(fresh) - set(asked.kept)) if asked.kept and asked.after is None else 0,
+        "following": places[PAGE - 1] if len(places) > PAGE else None,
+        "pane": None if pane is None else _read_pane(c, context, pane, visitor, find),
+        "links": list_links(c, asked.within if asked.client else visitor.workspaces(ANSWER)),
+    }
 
 
 def _build_rows(
-    c: Connection, posts: Sequence[UUID], visitor: Visitor, callers: dict[UUID, Caller]
+    c: Connection, posts: Sequence[UUID], visitor: Visitor, find: Callable[[UUID], Caller]
 ) -> list[WaitingRow]:
     now, known, pictures = database_now(c), read_approvals(c, posts), find_thumbnails(c, posts)
     rows = []
@@ -284,8 +254,7 @@ def _build_rows(
         approval = known.get(post.id)
         if approval is None:
             continue
-        caller = _find_caller(c, post.workspace_id, visitor, callers)
-        may = visitor.may_author(post.workspace_id) and not _is_own(caller, approval)
+        may = visitor.may_author(post.workspace_id) and not _is_own(find(post.workspace_id), approval)
         row = WaitingRow(
             post=post,
             thumbnail=pictures.get(post.id),
@@ -297,18 +266,12 @@ def _build_rows(
     return rows
 
 
-def _find_caller(c: Connection, workspace: UUID, visitor: Visitor, callers: dict[UUID, Caller]) -> Caller:
-    if workspace not in callers:
-        callers[workspace] = read_own_caller(c, visitor.actor, workspace)
-    return callers[workspace]
-
-
 def _is_own(caller: Caller, approval: Approval) -> bool:
     return caller.author in (approval.author, approval.editor) and not caller.self_approval
 
 
 def _read_pane(
-    c: Connection, context: Context, post: UUID, visitor: Visitor, callers: dict[UUID, Caller]
+    c: Connection, context: Context, post: UUID, visitor: Visitor, find: Callable[[UUID], Caller]
 ) -> Pane | None:
     workspace = find_workspace_of_post(c, post)
     shown = read_approvable(c, context, workspace, [post]) if workspace else []
@@ -317,7 +280,7 @@ def _read_pane(
     [one] = shown
     entries, names = read_post_history(c, one.view, read_history(c, post))
     lines = [line for line in entries if line.row is not None or line.kind == "origin"]
-    is_own = one.approval is not None and _is_own(_find_caller(c, workspace, visitor, callers), one.approval)
+    is_own = one.approval is not None and _is_own(find(workspace), one.approval)
     return Pane(
         shown=one,
         entries=lines[:LINES][::-1],
@@ -342,4 +305,43 @@ def _name_place(text: str) -> str:
     return "The client" if text.startswith("system approval link") else text.capitalize()
 
 
-ROUTES = (Route("/approval", show), Route("/approval", answer, methods=["POST"]))
+# --- links for clients -----------------------------------------------------------------------------------------------
+
+
+@page("/approval/links", ANSWER, "POST")
+async def make(request: Request, visitor: Visitor) -> Response:
+    """Make a link to the selected posts, or to all of a client that wait, and show it this once."""
+    form = request.state.form
+    client, posts = find_client(visitor, form.get("client"), "client", ANSWER), [*read_seen(form)]
+    if client is not None:
+        most = actions.MOST_POSTS
+        waiting = await read(request, lambda c: list_waiting(c, [client], sent_back=False, limit=most))
+        posts = [post for _, post in waiting]
+    places = {await find_place(request, visitor, post, ANSWER) for post in posts}
+    try:
+        if len(places) != 1:
+            message = (
+                "A link is for one client: select posts of one." if places else "Select at least one post."
+            )
+            raise build_refusal("post", message)
+        lasts = timedelta(days=int(form["days"]) if form.get("days") in {"3", "7", "30"} else 3)
+        token, link = await act_for(request, places.pop(), actions.make_link, posts, lasts)
+    except Refusal as refusal:
+        said = SAID.get(refusal.code, refusal.message)
+        return await render_queue(request, visitor, problem=said, status=refusal.status)
+    url = get_state(request).context.settings.own_url + actions.LINK_PATH.format(token=token)
+    return await render_queue(request, visitor, link=(url, link))
+
+
+@page("/approval/links/end", ANSWER, "POST")
+async def take_back(request: Request, visitor: Visitor) -> Response:
+    """End a link. One that has ended already is no error."""
+    form = request.state.form
+    link = require_found(parse_id(form.get("link"), "link"))
+    workspace = require_found(find_client(visitor, form.get("workspace"), "workspace", ANSWER))
+    try:
+        await act_for(request, workspace, actions.take_back_link, link)
+    except Refusal as refusal:
+        if refusal.status != 404:  # noqa: PLR2004  an HTTP status
+            raise
+    return RedirectResponse(read_asked(request.query_params, visitor).build_address(), 303)

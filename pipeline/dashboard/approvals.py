@@ -16,14 +16,13 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import approve as actions
 from pipeline.dashboard.ledger import act, get_state, read
-from pipeline.dashboard.page import answer_errors, read_form
+from pipeline.dashboard.media import send_thumbnail
+from pipeline.dashboard.page import open_page, read_form
 from pipeline.dashboard.preview import Preview, preview_post, serve_from
 from pipeline.dashboard.render import render
-from pipeline.dashboard.thumbnails import send_thumbnail
 from pipeline.runtime.context import Context
 from pipeline.stages.mandate import CODE as MANDATE
 from pipeline.stages.post_request import Refusal
@@ -118,19 +117,16 @@ def answer_each(answer: Callable[[UUID, str], object], seen: Seen) -> dict[UUID,
 # --- without a login -------------------------------------------------------------------------------------------------
 
 
+@open_page("/approve/{token}")
 async def show_link(request: Request) -> Response:
     """Show the posts of a link."""
-    return await answer_errors(request, lambda: _render_link(request))
+    return await _render_link(request)
 
 
-async def answer_link(request: Request) -> Response:
-    """Answer for some posts of a link, once for each."""
-    return await answer_errors(request, lambda: _take_answers(request))
-
-
+@open_page("/approve/{token}/thumbnails/{name}")
 async def show_link_thumbnail(request: Request) -> Response:
     """Send a thumbnail of a medium of one of the link's posts."""
-    return await answer_errors(request, lambda: send_thumbnail(request, _find_thumbnail, None))
+    return await send_thumbnail(request, _find_thumbnail, None)
 
 
 def _find_thumbnail(c: Connection, request: Request) -> Content | None:
@@ -138,22 +134,21 @@ def _find_thumbnail(c: Connection, request: Request) -> Content | None:
     return None if link is None else find_thumbnail_of_posts(c, request.path_params["name"], link.posts)
 
 
-async def _take_answers(request: Request) -> Response:
+@open_page("/approve/{token}", "POST")
+async def answer_link(request: Request) -> Response:
+    """Answer for some posts of a link, once for each."""
     form, token = await read_form(request), request.path_params["token"]
     link, seen = await read(request, find_link, token), read_seen(form)
     if link is None or not seen.keys() <= set(link.posts):
         raise HTTPException(404, GONE)
     try:
-        refused = await act(request, _answer, token, seen, read_why(form))
+        give = partial(actions.answer_by_link, get_state(request).context, token, why=read_why(form))
+        refused = await act(request, lambda _: answer_each(give, seen))
     except Refusal as refusal:
         return await _render_link(request, {UUID(int=0): refusal.message}, refusal.status)
     if refused:
         return await _render_link(request, refused, 409)
     return RedirectResponse(actions.LINK_PATH.format(token=token), 303, _LINK_HEADERS)
-
-
-def _answer(context: Context, token: str, seen: Seen, why: str | None) -> dict[UUID, str]:
-    return answer_each(partial(actions.answer_by_link, context, token, why=why), seen)
 
 
 async def _render_link(
@@ -164,7 +159,7 @@ async def _render_link(
         raise HTTPException(404, GONE)
     link, posts = found
     shown = {"link": link, "posts": posts, "refused": refused or {}}
-    response = render(request, None, "approve.html", status, **shown)
+    response = render(request, "approve.html", status, **shown)
     response.headers.update(_LINK_HEADERS)
     return response
 
@@ -182,10 +177,3 @@ def _read_link(
         for one in read_approvable(c, context, link.workspace_id, link.posts, base)
     ]
     return link, sorted(found, key=lambda one: (not one.is_open, one.view.scheduled_at))
-
-
-LINK_ROUTES = (
-    Route("/approve/{token}", show_link),
-    Route("/approve/{token}", answer_link, methods=["POST"]),
-    Route("/approve/{token}/thumbnails/{name}", show_link_thumbnail),
-)

@@ -1,12 +1,15 @@
 """The first page: today by hour, and everything that needs somebody, by cause and account, each with what helps.
 
+Also the sidebar's counts: what goes out now and in the next hour, what is late, failed today, and needs somebody.
+
 It is the list of ``slipway attention`` by account. Each line is dealt with by a page, a form, or a command for the
 operator at the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,16 +18,15 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import RedirectResponse, Response
 
-from pipeline.actions.attention import AttentionItem
+from pipeline.actions.attention import AttentionItem, read_attention
 from pipeline.dashboard.actions import ACTIONS, DECIDE
-from pipeline.dashboard.clock import find_page_zone, split_days, split_hours
-from pipeline.dashboard.filter import format_time, get_within
+from pipeline.dashboard.clock import find_page_zone, keep_zone, split_days, split_hours
+from pipeline.dashboard.filter import MOST, build_when, format_time, get_within
 from pipeline.dashboard.ledger import get_state, read
-from pipeline.dashboard.now import count_now, list_items
 from pipeline.dashboard.page import HOME, page
 from pipeline.dashboard.pauses import choose_mine
 from pipeline.dashboard.queue import PATH as QUEUE
@@ -45,12 +47,17 @@ from pipeline.domain.attention import (
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.steering import Verb
+from pipeline.domain.time_zone import UnknownZone, find_zone
 from pipeline.store.accounts.accounts import AccountRow, read_accounts
 from pipeline.store.accounts.health import count_by_status
+from pipeline.store.attention import ROWS
 from pipeline.store.deliveries.pauses import list_pauses
-from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD
+from pipeline.store.deliveries.queue import Within
+from pipeline.store.deliveries.queue_posts import count_queued_posts
+from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD, ListFilter
 from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.health import database_now
+from pipeline.store.posts.approvals import count_waiting
 from pipeline.store.posts.outcomes import count_outcomes
 
 PAUSES = 3
@@ -81,13 +88,13 @@ class Row:
     command: str
 
 
-@page(Role.VIEWER)
+@page("/", Role.VIEWER)
 async def show_attention(request: Request, visitor: Visitor) -> Response:
     """List what needs somebody in the visitor's workspaces, under the posts of today."""
     silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
     found = await read(request, _read, silent, visitor, find_page_zone(request))
     words: dict[str, Any] = {"cards": CARDS, "states": STATES, "reasons": REASONS}
-    return render(request, visitor, "attention.html", **words, overdue=OVERDUE, here=HOME, **found)
+    return render(request, "attention.html", **words, overdue=OVERDUE, here=HOME, **found)
 
 
 def _read(c: Connection, silent: timedelta, visitor: Visitor, zone: ZoneInfo) -> dict[str, Any]:
@@ -203,4 +210,66 @@ _OF_ONE: Mapping[str, tuple[str, Role]] = {
     Reason.IS_IT_LIVE: ("Decide", DECIDE),
 }
 """Cause of a single delivery -> the button that leads to its post, and who needs it."""
-ROUTES = (Route("/", show_attention),)
+
+
+# --- the sidebar ------------------------------------------------------------------------------------------------------
+
+
+_TIMES = {
+    "now": ("Going out now", ""),
+    "hour": ("Next hour", ""),
+    "late": ("Late", "amber"),
+    "failed": ("Failed today", "red"),
+}
+"""Name of the filter -> its label and colour."""
+
+
+@page("/now", Role.VIEWER)
+async def show_now(request: Request, visitor: Visitor) -> Response:
+    """Show the counts of the visitor's workspaces, for the sidebar."""
+    silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
+    zone, within = find_page_zone(request), get_within(visitor, Role.VIEWER)
+    shown = await read(request, _read_now, silent, within, zone)
+    return render(request, "now.html", most=MOST, **shown)
+
+
+@page("/clock", Role.VIEWER, "POST")
+async def set_clock(request: Request, _visitor: Visitor) -> Response:
+    """Choose the zone of the session's clock. Raises HTTPException 400."""
+    try:
+        zone = find_zone(str(request.state.form.get("zone", "")))
+    except UnknownZone as error:
+        raise HTTPException(400, f"zone: {error}") from None
+    response = RedirectResponse("/dashboard/sessions", 303)
+    keep_zone(response, zone)
+    return response
+
+
+def count_now(
+    c: Connection, within: Within, zone: ZoneInfo, names: Sequence[str] = tuple(_TIMES)
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return how many posts each of these filters selects in these workspaces, by name, as a line shows it."""
+    now, found = database_now(c), {}
+    for name in names:
+        label, colour = _TIMES[name]
+        number = count_queued_posts(c, ListFilter(**build_when(name, now, zone)), within, most=MOST)
+        counted = {"number": min(number, MOST), "is_capped": number > MOST}
+        found[name] = {"name": name, "label": label, "colour": colour, **counted}
+    return found
+
+
+def list_items(c: Connection, silent: timedelta, within: Within) -> tuple[list[AttentionItem], bool]:
+    """Return what needs somebody in these workspaces, line by line, and whether there may be more.
+
+    Pauses, which were made on purpose, need nobody.
+    """
+    listed = read_attention(c, silent, within, by_account=True)
+    found = [one for one in listed if one.matter.kind is not Kind.PAUSED]
+    return found, ROWS in Counter(one.matter.kind for one in found).values()
+
+
+def _read_now(c: Connection, silent: timedelta, within: Within, zone: ZoneInfo) -> dict[str, Any]:
+    items, has_more = list_items(c, silent, within)
+    waiting = count_waiting(c, within, sent_back=False, most=MOST)
+    counts = [*count_now(c, within, zone).values()]
+    return {"counts": counts, "matters": len(items), "has_more": has_more, "waiting": waiting}

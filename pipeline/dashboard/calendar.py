@@ -20,14 +20,13 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.dashboard import queue
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.clock import find_page_zone, split_days, split_hours
+from pipeline.dashboard.fill import FreeTime, list_free_times
 from pipeline.dashboard.filter import SHORT, InvalidFilter, find_workspaces, format_time
-from pipeline.dashboard.free_times import FreeTime, list_free_times
 from pipeline.dashboard.ledger import read
 from pipeline.dashboard.page import page, parse_choice
 from pipeline.dashboard.render import render
@@ -156,7 +155,7 @@ Found = tuple[Sequence[Day], Sequence[Row], Day | None]
 """The days of a month or week, the rows of a week, and the day that is alone or in the panel."""
 
 
-@page(Role.VIEWER)
+@page("/calendar", Role.VIEWER)
 async def show_calendar(request: Request, visitor: Visitor) -> Response:
     """Show a month and one of its days, a week, or a day."""
     asked = _read_address(request, visitor)
@@ -164,7 +163,6 @@ async def show_calendar(request: Request, visitor: Visitor) -> Response:
     today = datetime.now(UTC).astimezone(asked.zone).date()
     return render(
         request,
-        visitor,
         "calendar.html",
         asked=asked,
         days=days,
@@ -176,17 +174,13 @@ async def show_calendar(request: Request, visitor: Visitor) -> Response:
         views=View,
         drawn=DRAWN,
         platforms=PLATFORM_NAMES,
-        clients=_list_clients(visitor),
+        clients=visitor.list_clients(Role.VIEWER),
     )
-
-
-def _list_clients(visitor: Visitor) -> Sequence[UUID]:
-    return sorted(visitor.roles, key=lambda one: (visitor.names.get(one, "").casefold(), one))
 
 
 def _read_address(request: Request, visitor: Visitor) -> Asked:
     """Return the request of an address. Raises Refusal 400, and HTTPException 400 and 404."""
-    query, zone, own = request.query_params, find_page_zone(request), _list_clients(visitor)
+    query, zone, own = request.query_params, find_page_zone(request), visitor.list_clients(Role.VIEWER)
     try:
         chosen = find_workspaces(".".join(query.getlist("workspace")), visitor)
     except InvalidFilter:
@@ -328,6 +322,3 @@ def _show(c: Connection, asked: Asked, hours: Sequence[Hour], shown: int) -> Non
             hour.cards.append(
                 Card(post=view, due_at=due_at, thumbnail=thumbnails.get(view.id), version=version)
             )
-
-
-ROUTES = (Route("/calendar", show_calendar),)

@@ -10,15 +10,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import workspaces as actions
 from pipeline.api.http.timestamp import InvalidDuration, parse_duration
-from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import InvalidField, page, parse_choice, parse_id, read_client
+from pipeline.dashboard.ledger import act, read, write
+from pipeline.dashboard.page import InvalidField, find_client, page, parse_choice, read_client, require_found
 from pipeline.dashboard.render import render_form
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Plan, Role, Subscription, WorkspaceKind
@@ -34,29 +32,27 @@ NEEDED = ("needed", "by-key")
 Found = tuple[list[Workspace], Mapping[UUID, LatePolicy]]
 
 
-@page(Role.ADMIN)
+@page("/settings/clients", Role.ADMIN)
 async def show_clients(request: Request, visitor: Visitor) -> Response:
     """List the clients that the visitor administers, and the rules of one that is chosen."""
     return await _render(request, visitor)
 
 
-@page(Role.ADMIN)
+@page("/settings/clients", Role.ADMIN, "POST")
 async def add(request: Request, visitor: Visitor) -> Response:
     """Add a client."""
     visitor.require_all()
     try:
-        await act(request, _add, visitor.actor, request.state.form)
+        await write(request, _add, visitor.actor, request.state.form)
     except InvalidField as error:
         return await _render(request, visitor, error.args)
     return RedirectResponse(PATH, 303)
 
 
-@page(Role.ADMIN)
+@page("/settings/clients/{rule}", Role.ADMIN, "POST")
 async def set_rule(request: Request, visitor: Visitor) -> Response:
     """Set one of the `RULES` of a client."""
-    work, form = RULES.get(request.path_params["rule"]), request.state.form
-    if work is None:
-        raise HTTPException(404)
+    work, form = require_found(RULES.get(request.path_params["rule"])), request.state.form
     if work is _set_plan:
         visitor.require_all()
     try:
@@ -68,14 +64,12 @@ async def set_rule(request: Request, visitor: Visitor) -> Response:
 
 async def _render(request: Request, visitor: Visitor, problem: Sequence[str] = ()) -> Response:
     form = getattr(request.state, "form", request.query_params)
-    chosen = parse_id(form.get("client"), "client")
-    if chosen is not None:
-        visitor.require(chosen, Role.ADMIN)
+    chosen = find_client(visitor, form.get("client"), "client", Role.ADMIN)
     found, policies = await read(request, _read, visitor.managed)
     own = {"clients": found, "policies": policies, "path": PATH, "longest": MAX_NAME}
     own |= {"chosen": next((one for one in found if one.id == chosen), None)}
     own |= {"zones": sorted(list_zones().values())}
-    return render_form(request, visitor, "clients.html", problem, **own)
+    return render_form(request, "clients.html", problem, **own)
 
 
 def _read(c: Connection, workspaces: Collection[UUID]) -> Found:
@@ -90,14 +84,13 @@ def _read_plan(form: FormData) -> Plan:
     return plan
 
 
-def _add(context: Context, actor: Actor, form: FormData) -> None:
+def _add(c: Connection, actor: Actor, form: FormData) -> None:
     name, plan = str(form.get("name", "")).strip(), _read_plan(form)
     if len(name) > MAX_NAME:
         raise InvalidField("name", f"The name has {len(name)} characters; {MAX_NAME} is the most.")
     try:
         zone = find_zone(str(form.get("time_zone", ""))).key
-        with context.database.begin() as c:
-            actions.create_workspace(c, actor, name, WorkspaceKind.WORKSPACE, plan, zone)
+        actions.create_workspace(c, actor, name, WorkspaceKind.WORKSPACE, plan, zone)
     except (UnknownZone, actions.InvalidRule) as error:
         field = "time_zone" if isinstance(error, UnknownZone) else "name"
         raise InvalidField(field, str(error)) from None
@@ -130,8 +123,3 @@ def _set_plan(context: Context, actor: Actor, workspace: UUID, form: FormData) -
 
 Work = Callable[[Context, Actor, UUID, FormData], None]
 RULES: Mapping[str, Work] = {"approval": _set_approval, "late": _set_late, "plan": _set_plan}
-ROUTES = (
-    Route("/settings/clients", show_clients),
-    Route("/settings/clients", add, methods=["POST"]),
-    Route("/settings/clients/{rule}", set_rule, methods=["POST"]),
-)

@@ -7,9 +7,10 @@ a draft, only when its author says so. Sent twice, it is one post: its ``externa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,30 +19,27 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions.account_groups import InvalidGroup, change_groups
 from pipeline.actions.edit import edit
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.compose_check import FormFindings, check_form, find_files, list_problems, name_types
-from pipeline.dashboard.compose_edit import (
-    StoredVersion,
-    build_change,
-    build_fields,
-    find_changed,
-    find_stored,
-)
+from pipeline.dashboard.compose_check import check_form, find_files, list_problems, name_types
 from pipeline.dashboard.compose_form import (
     GROUP_NAME,
     FormProblem,
     PostForm,
+    StoredVersion,
     build_body,
+    build_change,
+    build_fields,
+    find_changed,
+    find_stored,
     read_fields,
     say_choice,
 )
-from pipeline.dashboard.ledger import act, find_caller, get_state, read
-from pipeline.dashboard.page import page, parse_id
-from pipeline.dashboard.post import find_post
+from pipeline.dashboard.ledger import act, find_caller, get_state, read, write
+from pipeline.dashboard.page import find_client, page, parse_id, require_found
+from pipeline.dashboard.post import find_place, find_post
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
@@ -54,7 +52,7 @@ from pipeline.store import unsent_forms as store
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
-from pipeline.store.posts.views import find_workspace_of_post, read_post
+from pipeline.store.posts.views import read_post
 from pipeline.store.unsent_forms import UnsentForm
 
 PATH = "/dashboard/new"
@@ -67,10 +65,10 @@ GROUP_VERBS = ("save", "rename", "remove")
 class OpenForm:
     """A form as a page shows it. ``version`` 0: nothing of it is saved."""
 
-    id: UUID
-    version: int
-    tab: UUID
     form: PostForm
+    id: UUID = field(default_factory=new_id)
+    version: int = 0
+    tab: UUID = field(default_factory=new_id)
     saved: UnsentForm | None = None
     """As it was saved last, by whichever tab."""
 
@@ -80,30 +78,28 @@ class OpenForm:
         return self.saved is not None and self.saved.version != self.version
 
 
-@page(AUTHOR)
+@page("/new", AUTHOR)
 async def show_form(request: Request, visitor: Visitor) -> Response:
     """Show the form that was changed last and not sent, the one that the address names, or an empty one."""
     clients = visitor.workspaces(AUTHOR)
     query = request.query_params
     if source := parse_id(query.get("from"), "from"):
         return await _show_stored(request, visitor, source, is_copy=True)
-    identity, workspace = parse_id(query.get("form"), "form"), parse_id(query.get("workspace"), "workspace")
-    if workspace is not None:
-        visitor.require(workspace, AUTHOR)
+    identity = parse_id(query.get("form"), "form")
+    workspace = find_client(visitor, query.get("workspace"), "workspace", AUTHOR)
     saved = await read(request, _find_saved, visitor.user_id, clients, identity)
     if identity is not None and saved is None:
         raise HTTPException(404)
     if saved is None or (workspace is not None and saved.workspace_id != workspace) or "empty" in query:
-        chosen = workspace or min(clients, key=lambda one: visitor.names.get(one, "").casefold())
+        chosen = workspace or visitor.list_clients(AUTHOR)[0]
         form = PostForm(workspace=chosen, fields={"when": ["next"]})
-        return await _render(request, visitor, OpenForm(id=new_id(), version=0, tab=new_id(), form=form))
+        return await _render(request, visitor, OpenForm(form=form))
     form = PostForm(workspace=saved.workspace_id, fields=saved.fields)
-    return await _render(
-        request, visitor, OpenForm(id=saved.id, version=saved.version, tab=new_id(), form=form, saved=saved)
-    )
+    opened = OpenForm(id=saved.id, version=saved.version, form=form, saved=saved)
+    return await _render(request, visitor, opened)
 
 
-@page(AUTHOR)
+@page("/posts/{post_id}/edit", AUTHOR)
 async def edit_form(request: Request, visitor: Visitor) -> Response:
     """Show the form of a stored post, to change it."""
     _, post = await find_post(request, visitor)
@@ -111,20 +107,14 @@ async def edit_form(request: Request, visitor: Visitor) -> Response:
 
 
 async def _show_stored(request: Request, visitor: Visitor, post: UUID, *, is_copy: bool) -> Response:
-    workspace = await read(request, find_workspace_of_post, post)
-    if workspace is None:
-        raise HTTPException(404)
-    visitor.require(workspace, AUTHOR)
+    workspace = await find_place(request, visitor, post, AUTHOR)
     caller = await act(request, find_caller, visitor.actor, workspace)
-    view = await read(request, read_post, workspace, post)
-    if view is None:
-        raise HTTPException(404)
+    view = require_found(await read(request, read_post, workspace, post))
     state, zone = get_state(request), ZoneInfo(caller.time_zone)
     fields = build_fields(state.context, view, state.posts.columns, zone, is_copy=is_copy)
     if not is_copy:
         fields |= {"post": [str(post)], "etag": [f'"{compute_version(view)}"']}
-    form = PostForm(workspace=workspace, fields=fields)
-    return await _render(request, visitor, OpenForm(id=new_id(), version=0, tab=new_id(), form=form))
+    return await _render(request, visitor, OpenForm(form=PostForm(workspace=workspace, fields=fields)))
 
 
 def _find_saved(
@@ -136,7 +126,7 @@ def _find_saved(
     return found if found is not None and found.workspace_id in clients else None
 
 
-@page(AUTHOR)
+@page("/new/check", AUTHOR, "POST")
 async def check(request: Request, visitor: Visitor) -> Response:
     """Save the form, and show what it would do now."""
     opened = _read_form(request.state.form, visitor)
@@ -147,13 +137,13 @@ async def check(request: Request, visitor: Visitor) -> Response:
     return await _render(request, visitor, opened)
 
 
-@page(AUTHOR)
+@page("/new", AUTHOR, "POST")
 async def send(request: Request, visitor: Visitor) -> Response:
     """Make a post or a draft of the form, or throw it away; one that is refused is shown again with its problems."""
     typed = request.state.form
     opened, verb = _read_form(typed, visitor), str(typed.get("do", ""))
     if verb == "discard":
-        await act(request, _delete, visitor.user_id, opened.id)
+        await write(request, store.delete_form, visitor.user_id, opened.id)
         return RedirectResponse(f"{PATH}?empty=1&workspace={opened.form.workspace}", 303)
     opened = await act(request, _save, visitor.user_id, opened)
     if opened.is_stale:
@@ -167,7 +157,7 @@ async def send(request: Request, visitor: Visitor) -> Response:
     return RedirectResponse(f"/dashboard/posts/{post}?did={did}", 303)
 
 
-@page(AUTHOR)
+@page("/new/groups", AUTHOR, "POST")
 async def change_group(request: Request, visitor: Visitor) -> Response:
     """Save the chosen accounts as a group, rename one or remove one, and show the form as it is typed."""
     typed = request.state.form
@@ -219,11 +209,6 @@ def _save(context: Context, user: UUID, opened: OpenForm) -> OpenForm:
     return replace(opened, version=saved.version if saved else opened.version, saved=saved or before)
 
 
-def _delete(context: Context, user: UUID, identity: UUID) -> None:
-    with context.database.begin() as c:
-        store.delete_form(c, user, identity)
-
-
 def _send(context: Context, posts: PostFormat, visitor: Visitor, opened: OpenForm, is_draft: bool) -> UUID:
     """Store the post as POST /posts does, and forget the form. Raises Refusal."""
     form = opened.form
@@ -263,7 +248,8 @@ def _edit(
     post = UUID(form.get("post"))
     if given:
         edit(context, caller, post, build_change(request, given, schedules=schedules), form.get("etag"))
-    _delete(context, visitor.user_id, opened.id)
+    with context.database.begin() as c:
+        store.delete_form(c, visitor.user_id, opened.id)
     return post
 
 
@@ -279,37 +265,27 @@ async def _render(
     problems = _show_problems(opened.form, found, refused)
     return render(
         request,
-        visitor,
         "compose.html",
         status,
         opened=opened,
         form=opened.form,
         found=found,
         problems=problems,
-        clients=sorted(visitor.workspaces(AUTHOR), key=lambda w: (visitor.names.get(w, "").casefold(), w)),
+        clients=visitor.list_clients(AUTHOR),
         say_choice=say_choice,
         say=partial(_list_at, problems),
     )
 
 
 def _show_problems(
-    form: PostForm, found: FormFindings, refused: Sequence[FormProblem]
+    form: PostForm, found: Mapping[str, Any], refused: Sequence[FormProblem]
 ) -> Sequence[FormProblem]:
     """Return the problems to show: what is not filled in yet is none, before it is sent."""
     blank = {"caption": not form.get("caption"), "accounts": not form.accounts}
     blank["when"] = form.when == "at" and not form.get("local_time")
-    shown = [one for one in found.problems if not blank.get(one.place)]
+    shown = [one for one in found["problems"] if not blank.get(one.place)]
     return list({(one.place, one.message): one for one in (*refused, *shown)}.values())
 
 
 def _list_at(problems: Sequence[FormProblem], *places: str) -> list[FormProblem]:
     return [one for one in problems if one.place in places]
-
-
-ROUTES = (
-    Route("/new", show_form),
-    Route("/new", send, methods=["POST"]),
-    Route("/posts/{post_id}/edit", edit_form),
-    Route("/new/check", check, methods=["POST"]),
-    Route("/new/groups", change_group, methods=["POST"]),
-)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +16,13 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.actions.validate import RequestFinding, ValidationResult, validate
-from pipeline.dashboard.compose_edit import StoredVersion, find_stored
 from pipeline.dashboard.compose_form import (
     Choice,
     FormProblem,
     PostForm,
     build_body,
     find_place,
+    find_stored,
     guess_content,
     list_choices,
 )
@@ -38,8 +37,7 @@ from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import pick
 from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.stages.post_rules import describe_account
-from pipeline.store.accounts.accounts import AccountGroup, AccountRow, find_accounts, list_groups
-from pipeline.store.auth.keys import Caller
+from pipeline.store.accounts.accounts import AccountRow, find_accounts, list_groups
 from pipeline.store.files.files import File, find_own
 
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:\+00:00|Z)")
@@ -64,34 +62,13 @@ class PlatformOptions:
     is_fixed: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FormFindings:
-    """What a form would do now."""
+def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm) -> dict[str, Any]:
+    """Return what a form would do now. Raises HTTPException 404 for an unknown workspace.
 
-    caller: Caller
-    accounts: Sequence[AccountRow]
-    """All of the client that may be chosen."""
-    groups: Sequence[AccountGroup]
-    chosen: Sequence[AccountRow]
-    files: Sequence[FormFile]
-    options: Sequence[PlatformOptions]
-    previews: Sequence[Preview]
-    problems: Sequence[FormProblem]
-    dues: Sequence[datetime]
-    """The times of its accounts, earliest first; none without a time."""
-    most: int
-    """Characters of a caption, at most."""
-    stored: StoredVersion | None
-    """The post that the form edits."""
-
-    @property
-    def refusals(self) -> list[FormProblem]:
-        """The problems that keep it from being sent."""
-        return [one for one in self.problems if one.is_refusal]
-
-
-def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm) -> FormFindings:
-    """Return what a form would do now. Raises HTTPException 404 for an unknown workspace."""
+    ``accounts``: all of the client that may be chosen; ``refusals``: the problems that keep it from being sent;
+    ``dues``: the times of its accounts, earliest first; ``most``: characters of a caption; ``stored``: the post that
+    the form edits.
+    """
     with context.database.begin_read(READ_SECONDS) as c:
         caller = read_own_caller(c, actor, form.workspace)
         usable = [a for a in find_accounts(c, form.workspace) if a.status is not AccountStatus.INACTIVE]
@@ -112,21 +89,23 @@ def check_form(context: Context, posts: PostFormat, actor: Actor, form: PostForm
     with context.database.begin_read(READ_SECONDS) as c:
         files = read_files(c, context, form.workspace, content)
         stored = find_stored(c, context, form, posts.columns, caller.time_zone)
-    return FormFindings(
-        caller=caller,
-        accounts=usable,
-        groups=groups,
-        chosen=chosen,
-        files=[
+    problems = list({(one.place, one.message): one for one in found}.values())
+    return {
+        "caller": caller,
+        "accounts": usable,
+        "groups": groups,
+        "chosen": chosen,
+        "files": [
             _describe_file(url, files.get(n, KnownFile()), own.get(url)) for n, url in enumerate(form.urls)
         ],
-        options=_list_options(context, posts, chosen),
-        previews=[_preview(context, content, account, files) for account in chosen],
-        problems=list({(one.place, one.message): one for one in found}.values()),
-        dues=sorted(due for due in result.dues.values() if due < NO_TIME),
-        most=posts.max_caption,
-        stored=stored,
-    )
+        "options": _list_options(context, posts, chosen),
+        "previews": [_preview(context, content, account, files) for account in chosen],
+        "problems": problems,
+        "refusals": [one for one in problems if one.is_refusal],
+        "dues": sorted(due for due in result.dues.values() if due < NO_TIME),
+        "most": posts.max_caption,
+        "stored": stored,
+    }
 
 
 def find_files(c: Connection, context: Context, form: PostForm) -> Mapping[str, File]:

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions import resolve
 from pipeline.actions.resolve import CannotResolve
 from pipeline.dashboard.actions import DECIDE
+from pipeline.dashboard.filter import parse_id_or_none
 from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import page, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
@@ -68,13 +68,13 @@ DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
 """By name. The last argument is the address at which the operator saw the post."""
 
 
-@page(DECIDE)
+@page("/deliveries/{delivery_id}/decide", DECIDE)
 async def show(request: Request, visitor: Visitor) -> Response:
     """Show the delivery, its known facts, and the decisions."""
-    return await _render(request, visitor, await _find(request, visitor))
+    return await _render(request, await _find(request, visitor))
 
 
-@page(DECIDE)
+@page("/deliveries/{delivery_id}/decide", DECIDE, "POST")
 async def decide(request: Request, visitor: Visitor) -> Response:
     """Take one decision; 409 with the reason where it cannot be taken."""
     found = await _find(request, visitor)
@@ -85,11 +85,11 @@ async def decide(request: Request, visitor: Visitor) -> Response:
         raise HTTPException(400, "There is no such decision.")
     if form["decision"] == "again" and form.get("confirm") != "yes":
         problem = f"Agree first: {explain_again(found.facts)}"
-        return await _render(request, visitor, found, 400, problem=problem)
+        return await _render(request, found, 400, problem=problem)
     try:
         await act(request, work, visitor.actor, found.facts.id, url)
     except CannotResolve as reason:
-        return await _render(request, visitor, found, 409, problem=str(reason), url=url)
+        return await _render(request, found, 409, problem=str(reason), url=url)
     return RedirectResponse(request.url.path, 303)
 
 
@@ -103,7 +103,6 @@ def explain_again(delivery: DeliveryFacts | DeliveryView) -> str:
 
 async def _render(
     request: Request,
-    visitor: Visitor,
     found: QueuedDelivery,
     status: int = 200,
     *,
@@ -113,18 +112,13 @@ async def _render(
     account_page = await read(request, read_account_page, found.facts.account_id)
     agreement = explain_again(found.facts)
     shown = {"found": found, "problem": problem, "url": url, "page": account_page, "agreement": agreement}
-    return render(request, visitor, "decide.html", status, **shown)
+    return render(request, "decide.html", status, **shown)
 
 
 async def _find(request: Request, visitor: Visitor) -> QueuedDelivery:
     """Return the delivery of the address. Raises HTTPException 404, and Forbidden for a smaller role."""
-    try:
-        identity = UUID(request.path_params["delivery_id"])
-    except ValueError:
-        raise HTTPException(404) from None
-    found = await read(request, _read, identity, visitor.workspaces(Role.VIEWER))
-    if found is None:
-        raise HTTPException(404)
+    identity = require_found(parse_id_or_none(request.path_params["delivery_id"]))
+    found = require_found(await read(request, _read, identity, visitor.workspaces(Role.VIEWER)))
     visitor.require(found.workspace_id, DECIDE)
     return found
 
@@ -133,9 +127,3 @@ def _read(c: Connection, identity: UUID, within: tuple[UUID, ...]) -> QueuedDeli
     page = list_queued_posts(c, ListFilter(deliveries=(identity,)), within, limit=1)
     found = [one for post in read_queued_posts(c, page.posts, within) for one in post.deliveries]
     return next((one for one in found if one.facts.id == identity), None)
-
-
-ROUTES = (
-    Route("/deliveries/{delivery_id}/decide", show),
-    Route("/deliveries/{delivery_id}/decide", decide, methods=["POST"]),
-)

@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from pipeline.api.http.middleware import ENDLESS
@@ -41,7 +40,7 @@ HEADERS = {
 _TOPIC = re.compile(r"[a-z]+(:[0-9a-f-]{36})?", re.ASCII)
 
 
-@page(Role.VIEWER)
+@page("/events", Role.VIEWER)
 async def stream_events(request: Request, visitor: Visitor) -> Response:
     """Stream the topics that change, of those the page listens to, in the visitor's workspaces."""
     if request.method == "HEAD":
@@ -52,8 +51,8 @@ async def stream_events(request: Request, visitor: Visitor) -> Response:
     state = get_state(request)
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
     vault = state.context.vault
-    position = open_position(vault, visitor.session_id, after)
-    subscriber = Subscriber(visitor.session_id, frozenset(topics), position)
+    position = open_position(vault, visitor.id, after)
+    subscriber = Subscriber(visitor.id, frozenset(topics), position)
     # of several workspaces, the one with the fewest: no other user of these is in the way
     workspace = min(visitor.roles, key=state.workspace_streams.count, default=None)
     with ExitStack() as places:
@@ -112,6 +111,3 @@ async def _end_with_client(receive: Receive, subscriber: Subscriber) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     subscriber.end(has_session=True)
-
-
-ROUTES = (Route("/events", stream_events),)

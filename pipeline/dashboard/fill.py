@@ -1,5 +1,7 @@
 """Fill the week: a plan that puts drafts on the next times that their accounts have free, and what schedules it.
 
+Also the free posting times of a client's accounts, as the calendar shows them.
+
 A plan stores nothing. Each of its drafts is scheduled as its edit form does it, if it is still the version that the
 plan was made of and its time is still free. Many are scheduled in steps, each a request that the page sends by itself.
 """
@@ -7,7 +9,8 @@ plan was made of and its time is still free. Many are scheduled in steps, each a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,7 +19,6 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.actions.edit import check_edit
 from pipeline.actions.post_changes import Change
@@ -24,28 +26,32 @@ from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.clock import find_page_zone
 from pipeline.dashboard.filter import MOST as MOST_LISTED
 from pipeline.dashboard.filter import format_time
-from pipeline.dashboard.free_times import AccountTimes, find_shared_time, read_times
-from pipeline.dashboard.ledger import READ_SECONDS, act, read, read_own_caller
-from pipeline.dashboard.page import page, parse_id
+from pipeline.dashboard.ledger import READ_SECONDS, act, find_caller, read, read_own_caller
+from pipeline.dashboard.page import find_client, page, require_found
 from pipeline.dashboard.post_actions import move_post
 from pipeline.dashboard.render import render
 from pipeline.dashboard.steer import choose, read_selection
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import Role
+from pipeline.domain.account import AccountStatus, Role
 from pipeline.domain.audit import Actor
 from pipeline.domain.post import PostStatus
+from pipeline.domain.posting_times import PostingTimes
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import refuse_unreachable
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_rules import refuse_problems
 from pipeline.stages.post_state import compute_version
-from pipeline.store.auth.keys import Caller
+from pipeline.stages.posting_times import LOOK_BACK
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.posting_times import list_taken
+from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.queue import Within
 from pipeline.store.deliveries.queue_posts import list_queued_posts
 from pipeline.store.deliveries.selection import ListFilter, Order, list_posts
 from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.health import database_now
+from pipeline.store.posts.calendar import Span
 from pipeline.store.posts.views import PostView, read_posts_within
 
 PATH = "/dashboard/fill"
@@ -78,18 +84,16 @@ def _read_version(post: PostView) -> str:
     return compute_version(post).partition("-")[0]
 
 
-@page(AUTHOR)
+@page("/fill", AUTHOR)
 async def show_plan(request: Request, visitor: Visitor) -> Response:
     """Show the drafts of one client on its free times."""
-    clients = sorted(visitor.workspaces(AUTHOR), key=lambda one: (visitor.names.get(one, "").casefold(), one))
-    client = parse_id(request.query_params.get("workspace"), "workspace") or next(iter(clients), None)
-    if client is None:
-        raise HTTPException(404)
-    visitor.require(client, AUTHOR)
+    clients = visitor.list_clients(AUTHOR)
+    named = find_client(visitor, request.query_params.get("workspace"), "workspace", AUTHOR)
+    client = require_found(named or next(iter(clients), None))
     return await _render_plan(request, visitor, ListFilter(workspace=client), (client,), clients)
 
 
-@page(AUTHOR)
+@page("/fill/plan", AUTHOR, "POST")
 async def plan_selected(request: Request, visitor: Visitor) -> Response:
     """Show the drafts that were selected in the queue on their free times."""
     asked, posts = read_selection(request.state.form, visitor, find_page_zone(request))
@@ -107,7 +111,6 @@ async def _render_plan(
     thumbnails = await read(request, find_thumbnails, [one.post.id for one in placed if one.post])
     return render(
         request,
-        visitor,
         "fill.html",
         placed=placed,
         thumbnails=thumbnails,
@@ -118,7 +121,7 @@ async def _render_plan(
     )
 
 
-@page(AUTHOR)
+@page("/fill", AUTHOR, "POST")
 async def fill(request: Request, visitor: Visitor) -> Response:
     """Schedule the first of the drafts that were confirmed, and show what came of each; the page goes on by itself."""
     form = request.state.form
@@ -128,7 +131,7 @@ async def fill(request: Request, visitor: Visitor) -> Response:
     choices = [_read_choice(text) for text in texts[:STEP]]
     filled = await act(request, _schedule_all, visitor.actor, visitor.workspaces(AUTHOR), choices)
     results = [*form.getlist("result"), *("left" if one.why else "done" for one in filled)]
-    return render(request, visitor, "filled.html", filled=filled, rest=texts[STEP:], results=results)
+    return render(request, "filled.html", filled=filled, rest=texts[STEP:], results=results)
 
 
 def _read_choice(text: str) -> Choice:
@@ -221,15 +224,79 @@ def _schedule(
     if any(one.times.is_close(at, one.taken) for one in accounts):
         return Placed(post=post, why="Another post has taken its time since.")
     try:
-        move_post(context, actor, post.workspace_id, post.id, at, f'"{version}"')
+        caller = find_caller(context, actor, post.workspace_id)
+        move_post(context, caller, post.id, at, f'"{version}"')
     except Refusal as refusal:
         return Placed(post=post, why=refusal.message)
     _take(accounts, at)
     return Placed(post=post, at=at)
 
 
-ROUTES = (
-    Route("/fill", show_plan),
-    Route("/fill", fill, methods=["POST"]),
-    Route("/fill/plan", plan_selected, methods=["POST"]),
-)
+# --- free times -------------------------------------------------------------------------------------------------------
+
+
+FreeTime = tuple[datetime, Sequence[AccountRow]]
+"""A time, and the accounts of a client that have it free."""
+_JUST_BEFORE = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountTimes:
+    """The posting times of an account, and those of them and of others that its posts have taken."""
+
+    account: AccountRow
+    times: PostingTimes
+    taken: list[datetime]
+
+    def find_free(self, after: datetime) -> datetime | None:
+        """Return the first free time later than *after*; None: no more."""
+        return self.times.find_free(after, self.taken)
+
+
+def read_times(c: Connection, workspace: UUID, since: datetime) -> Mapping[UUID, AccountTimes]:
+    """Return the times of a client's accounts, by account; what is taken, from *since* on."""
+    caller = read_caller(c, workspace, None)
+    if caller is None:
+        return {}
+    accounts = find_accounts(c, workspace)
+    taken = list_taken(c, [one.id for one in accounts], since - LOOK_BACK)
+    return {
+        one.id: AccountTimes(
+            account=one,
+            times=PostingTimes.from_dict(one.posting_times, caller.time_zone),
+            taken=taken.get(one.id, []),
+        )
+        for one in accounts
+    }
+
+
+def list_free_times(c: Connection, workspace: UUID, platform: str | None, span: Span) -> list[FreeTime]:
+    """Return the free times of a client's active accounts that are to come, in order; *platform* None: of all."""
+    start, end = max(span[0], database_now(c)), span[1]
+    if start >= end:
+        return []
+    found: dict[datetime, list[AccountRow]] = defaultdict(list)
+    for one in read_times(c, workspace, start).values():
+        if one.account.status == AccountStatus.ACTIVE and platform in (None, one.account.platform):
+            for at in _walk(one, start, end):
+                found[at].append(one.account)
+    return sorted(found.items(), key=lambda one: one[0])
+
+
+def _walk(times: AccountTimes, start: datetime, end: datetime) -> Iterator[datetime]:
+    at = times.find_free(start)
+    while at is not None and at < end:
+        yield at
+        at = times.find_free(at)
+
+
+def find_shared_time(accounts: Collection[AccountTimes], after: datetime, end: datetime) -> datetime | None:
+    """Return the first time between *after* and *end* that all of these accounts have free; None: there is none."""
+    while after < end:
+        found = [at for one in accounts if (at := one.find_free(after)) is not None]
+        if len(found) < len(accounts) or not found or max(found) >= end:
+            return None
+        if min(found) == max(found):
+            return found[0]
+        after = max(found) - _JUST_BEFORE
+    return None

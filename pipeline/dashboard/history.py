@@ -1,13 +1,16 @@
 """The history: who changed what, and what became of posts, on the page of a post and as one page of all.
 
 The sentences are in ``history_parts.html``. Here what they are about is read, named and put in order.
+Also what has changed in a post since it was approved last.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
+from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
@@ -18,13 +21,11 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.dashboard.clock import find_page_zone, split_days
 from pipeline.dashboard.filter import get_within, parse_id_or_none
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page, parse_id
-from pipeline.dashboard.queue import SEPARATOR
+from pipeline.dashboard.page import find_client, page, parse_place, write_place
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
@@ -150,13 +151,11 @@ def _count_tries(history: History, move: Move) -> Mapping[str, Any]:
 # --- all -------------------------------------------------------------------------------------------------------------
 
 
-@page(Role.VIEWER)
+@page("/history", Role.VIEWER)
 async def show_history(request: Request, visitor: Visitor) -> Response:
     """List the changes in the visitor's workspaces, newest first, by person, client and day."""
     asked = {name: request.query_params.get(name, "") for name in ("person", "client", "day")}
-    client = parse_id(asked["client"], "client")
-    if client is not None and client not in visitor.roles:
-        raise HTTPException(404)
+    client = find_client(visitor, asked["client"], "client")
     within = get_within(visitor, Role.VIEWER)
     if client is not None or asked["person"]:  # of a person, the index finds the changes in each workspace
         within = [client] if client else visitor.workspaces(Role.VIEWER)
@@ -167,14 +166,13 @@ async def show_history(request: Request, visitor: Visitor) -> Response:
         _read_filter(asked, find_page_zone(request)),
         within,
         None if is_admin else visitor.workspaces(Role.ADMIN),
-        _read_place(request.query_params.get("after", "")),
+        parse_place(request.query_params.get("after", ""), _read_id),
         visitor,
     )
     last = entries[PAGE - 1].row if len(entries) > PAGE else None
-    after = last and f"{last.at.isoformat()}{SEPARATOR}{last.id}"
+    after = last and write_place(last.at, last.id)
     return render(
         request,
-        visitor,
         "history.html",
         accounts=0,
         entries=entries[:PAGE],
@@ -213,16 +211,8 @@ def _read_filter(asked: Mapping[str, str], zone: ZoneInfo) -> AuditFilter:
     return AuditFilter(since=since, until=until, actor=asked["person"] or None)
 
 
-def _read_place(text: str) -> Position | None:
-    """Return the place after which a page begins; None: the first page. Raises HTTPException 400."""
-    at, _, identity = text.partition(SEPARATOR)
-    try:
-        place = (datetime.fromisoformat(at).astimezone(UTC), int(identity)) if text else None
-    except (ValueError, OverflowError):
-        raise HTTPException(
-            400, "The address of this page is incomplete: begin with the first page."
-        ) from None
-    return place and (place[0], min(max(place[1], 0), _MOST_ID))
+def _read_id(text: str) -> int:
+    return min(max(int(text), 0), _MOST_ID)
 
 
 def find_names(c: Connection, found: Sequence[AuditRow]) -> Mapping[str, str]:
@@ -239,4 +229,78 @@ def _list_words(row: AuditRow) -> Iterator[str]:
         yield from side["deliveries"] if isinstance(side.get("deliveries"), Mapping) else ()
 
 
-ROUTES = (Route("/history", show_history),)
+# --- since an approval -----------------------------------------------------------------------------------------------
+
+
+KEPT, GONE, NEW = "kept", "gone", "new"
+_EDITS = frozenset({"edit", "undo"})
+_PIECES = re.compile(r"\s+|\S+")
+_LONGEST = 4000
+"""Characters of texts that are compared word by word."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangesSince:
+    """What changed since an approval. ``row``: all fields but the caption, as if they were one change."""
+
+    approved: AuditRow
+    row: AuditRow
+    caption: Sequence[tuple[str, str]]
+    """Pieces of the caption: kept, gone or new; empty: it is the same, or was too long to be kept."""
+
+
+def find_changes(entries: Sequence[HistoryEntry], caption: str) -> ChangesSince | None:
+    """Return what changed since the last approval, from the lines of a history, newest first; None: nothing did."""
+    changes = [one.row for one in entries if one.row is not None]
+    last = next((n for n, row in enumerate(changes) if row.verb == "approve"), None)
+    if last is None:
+        return None
+    edits = [row for row in reversed(changes[:last]) if row.verb in _EDITS]
+    if not edits:
+        return None
+    joined = _join_edits(edits)
+    earlier = joined.before.get("caption")
+    return ChangesSince(
+        approved=changes[last],
+        row=replace(joined, before=_drop_caption(joined.before), after=_drop_caption(joined.after)),
+        caption=list(compare_words(earlier, caption)) if isinstance(earlier, str) else (),
+    )
+
+
+def _drop_caption(side: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in side.items() if name != "caption"}
+
+
+def _join_edits(edits: Sequence[AuditRow]) -> AuditRow:
+    """Return changes, the oldest first, as one: of each field the first value before, and the last after."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for row in edits:
+        _fill_before(before, row.before)
+        for name, value in row.after.items():
+            is_nested = isinstance(value, Mapping) and isinstance(after.get(name), Mapping)
+            after[name] = {**after[name], **value} if is_nested else value
+    return replace(edits[-1], before=before, after=after)
+
+
+def _fill_before(before: dict[str, Any], side: Mapping[str, Any]) -> None:
+    for name, value in side.items():
+        if isinstance(value, Mapping) and isinstance(before.get(name), Mapping):
+            before[name] = {**value, **before[name]}
+        else:
+            before.setdefault(name, value)
+
+
+def compare_words(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """Yield the pieces of both texts in order, each as kept, gone or new."""
+    if max(len(old), len(new)) > _LONGEST:
+        yield from ((GONE, old), (NEW, new))
+        return
+    a, b = _PIECES.findall(old), _PIECES.findall(new)
+    for tag, a1, a2, b1, b2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag == "equal":
+            yield KEPT, "".join(b[b1:b2])
+            continue
+        yield from (
+            (kind, text) for kind, text in ((GONE, "".join(a[a1:a2])), (NEW, "".join(b[b1:b2]))) if text
+        )

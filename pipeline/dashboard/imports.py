@@ -8,21 +8,19 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.api.http.auth import require_plan
 from pipeline.broker.queues import IMPORTS
 from pipeline.dashboard.clock import find_page_zone
 from pipeline.dashboard.filter import MOST, get_within, parse_id_or_none
 from pipeline.dashboard.ledger import act, get_state, read, read_own_caller
-from pipeline.dashboard.page import page, parse_choice, parse_id
+from pipeline.dashboard.page import find_client, page, parse_choice, parse_place, require_found, write_place
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import STATES, explain_row, name_import_state
@@ -33,7 +31,7 @@ from pipeline.imports import control
 from pipeline.imports.columns import Columns, Format
 from pipeline.imports.encodings import ENCODINGS
 from pipeline.imports.export import EXAMPLE_URL, build_template, name_accounts
-from pipeline.imports.forecast import Forecast, forecast
+from pipeline.imports.forecast import forecast
 from pipeline.imports.local_time import ORDERS
 from pipeline.imports.presets import Preset, list_presets
 from pipeline.runtime.context import Context
@@ -69,19 +67,21 @@ BEGUN = frozenset(
 """States of an import that has a part of its posts."""
 
 
-@page(Role.VIEWER)
+@page("/imports", Role.VIEWER)
 async def show_imports(request: Request, visitor: Visitor) -> Response:
     """List imports, newest first, under the place to drop a file."""
-    clients = sorted(visitor.workspaces(AUTHOR), key=lambda w: (visitor.names.get(w, "").casefold(), w))
+    clients = visitor.list_clients(AUTHOR)
     chosen = _read_client(request, visitor) or (clients[0] if len(clients) == 1 else None)
-    before, within = _read_place(request.query_params.get("after")), get_within(visitor, Role.VIEWER)
+    after, within = request.query_params.get("after", ""), get_within(visitor, Role.VIEWER)
+    before = parse_place(after, UUID, f"after: {after[:50]!r} is no place in this list.")
     listed, presets = await read(request, _read_list, within, before, chosen)
     return render(
         request,
-        visitor,
         "imports.html",
         imports=listed[:PAGE],
-        following=_write_place(listed[PAGE - 1][0]) if len(listed) > PAGE else None,
+        following=write_place(listed[PAGE - 1][0].created_at, listed[PAGE - 1][0].id)
+        if len(listed) > PAGE
+        else None,
         presets=presets,
         clients=clients,
         chosen=chosen,
@@ -89,19 +89,6 @@ async def show_imports(request: Request, visitor: Visitor) -> Response:
         orders=ORDERS,
         name_import_state=name_import_state,
     )
-
-
-def _read_place(text: str | None) -> tuple[datetime, UUID] | None:
-    """Return the place in the list where a page begins. Raises HTTPException 400."""
-    try:
-        created_at, identity = (text or "~").split("~")
-        return (datetime.fromisoformat(created_at), UUID(identity)) if text else None
-    except ValueError:
-        raise HTTPException(400, f"after: {(text or '')[:50]!r} is no place in this list.") from None
-
-
-def _write_place(job: Import) -> str:
-    return f"{job.created_at.isoformat()}~{job.id}"
 
 
 def _read_list(
@@ -113,13 +100,10 @@ def _read_list(
 
 def _read_client(request: Request, visitor: Visitor) -> UUID | None:
     """Return the workspace that the address names, where the visitor may import. Raises as `Visitor.require` does."""
-    workspace = parse_id(request.query_params.get("workspace"), "workspace")
-    if workspace is not None:
-        visitor.require(workspace, AUTHOR)
-    return workspace
+    return find_client(visitor, request.query_params.get("workspace"), "workspace", AUTHOR)
 
 
-@page(AUTHOR, reads_form=False)
+@page("/imports", AUTHOR, "POST", reads_form=False)
 async def send_file(request: Request, visitor: Visitor) -> Response:
     """Store the body as the file of a new import, as POST /imports does, and lead to its page."""
     workspace = _read_client(request, visitor)
@@ -131,7 +115,7 @@ async def send_file(request: Request, visitor: Visitor) -> Response:
     return Response(status_code=204, headers={"HX-Redirect": f"{PATH}/{job.id}"})
 
 
-@page(AUTHOR)
+@page("/imports/sample.csv", AUTHOR)
 async def send_sample(request: Request, visitor: Visitor) -> Response:
     """Send a file with every column, and a row for each account of the client; without a client, one row."""
     workspace = _read_client(request, visitor)
@@ -148,7 +132,7 @@ async def send_sample(request: Request, visitor: Visitor) -> Response:
 # --- one import ------------------------------------------------------------------------------------------------------
 
 
-@page(Role.VIEWER)
+@page("/imports/{import_id}", Role.VIEWER)
 async def show_import(request: Request, visitor: Visitor) -> Response:
     """Show an import and a page of its rows, refused ones first."""
     return await _render(request, visitor)
@@ -158,7 +142,7 @@ async def _render(request: Request, visitor: Visitor, refused: Refusal | None = 
     found = await read(request, _read, visitor, request.path_params["import_id"], request.query_params)
     status, columns = refused.status if refused else 200, get_state(request).posts.columns
     read_cells = partial(_read_cells, columns.rename(found["job"].columns))
-    return render(request, visitor, "import.html", status, refused=refused, read_cells=read_cells, **found)
+    return render(request, "import.html", status, refused=refused, read_cells=read_cells, **found)
 
 
 def _read(c: Connection, visitor: Visitor, text: str, query: QueryParams) -> Mapping[str, Any]:
@@ -215,13 +199,9 @@ def _list_rows(
 
 def _find(c: Connection, visitor: Visitor, text: str) -> tuple[Caller, Import]:
     """Return an import that the visitor sees, and the visitor as a caller in its workspace. Raises HTTPException."""
-    identity = parse_id_or_none(text)
-    workspace = find_workspace_of_job(c, store.JOBS, identity) if identity else None
-    caller = _read_caller(c, visitor, workspace)
-    job = store.find_import(c, caller, identity) if identity else None
-    if job is None:
-        raise HTTPException(404)
-    return caller, job
+    identity = require_found(parse_id_or_none(text))
+    caller = _read_caller(c, visitor, find_workspace_of_job(c, store.JOBS, identity))
+    return caller, require_found(store.find_import(c, caller, identity))
 
 
 def _read_caller(c: Connection, visitor: Visitor, workspace: UUID | None) -> Caller:
@@ -229,19 +209,16 @@ def _read_caller(c: Connection, visitor: Visitor, workspace: UUID | None) -> Cal
     return read_own_caller(c, visitor.actor, workspace if workspace in visitor.roles else None)
 
 
-@page(Role.VIEWER)
+@page("/imports/{import_id}/forecast", Role.VIEWER)
 async def show_forecast(request: Request, visitor: Visitor) -> Response:
     """Show the posts that a plan adds to each day of the session's clock, and what does not go out on time."""
     zone, context = find_page_zone(request), get_state(request).context
-    found = await read(request, _forecast, context, visitor, request.path_params["import_id"], zone)
-    return render(request, visitor, "forecast.html", forecast=found, one_day=timedelta(days=1))
+    text = request.path_params["import_id"]
+    found = await read(request, lambda c: forecast(context, c, _find(c, visitor, text)[1], zone))
+    return render(request, "forecast.html", forecast=found, one_day=timedelta(days=1))
 
 
-def _forecast(c: Connection, context: Context, visitor: Visitor, text: str, zone: ZoneInfo) -> Forecast:
-    return forecast(context, c, _find(c, visitor, text)[1], zone)
-
-
-@page(AUTHOR)
+@page("/imports/{import_id}/{verb}", AUTHOR, "POST")
 async def change_import(request: Request, visitor: Visitor) -> Response:
     """Apply an import, roll it back, rename it or throw it away, as the verb says; a refusal is shown on its page."""
     verb, text = request.path_params["verb"], request.path_params["import_id"]
@@ -262,13 +239,3 @@ def _change(context: Context, visitor: Visitor, text: str, verb: str, arguments:
     if verb in {Action.apply, Action.resume}:
         require_plan(caller)
     getattr(control, verb)(context, caller, job.id, *arguments)
-
-
-ROUTES = (
-    Route("/imports", show_imports),
-    Route("/imports", send_file, methods=["POST"]),
-    Route("/imports/sample.csv", send_sample),
-    Route("/imports/{import_id}", show_import),
-    Route("/imports/{import_id}/forecast", show_forecast),
-    Route("/imports/{import_id}/{verb}", change_import, methods=["POST"]),
-)

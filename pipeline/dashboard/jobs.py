@@ -11,19 +11,17 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions.steering import stop
 from pipeline.actions.undo import undo_job
 from pipeline.dashboard.actions import OF_JOBS
-from pipeline.dashboard.ledger import act, find_caller, read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.filter import parse_id_or_none
+from pipeline.dashboard.ledger import act_for, read
+from pipeline.dashboard.page import page, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
-from pipeline.domain.audit import Actor
 from pipeline.domain.steering import HAS_UNDO, UNDO_WITHIN, WORKING, Verb
-from pipeline.runtime.context import Context
 from pipeline.store.deliveries.queue import QueuedDelivery
 from pipeline.store.deliveries.queue_posts import read_queued_posts
 from pipeline.store.steering.jobs import SteeringJob, dump_filter, list_jobs
@@ -34,7 +32,7 @@ SHOWN = 50
 OUTCOMES = ("done", "skipped")
 
 
-@page(Role.VIEWER)
+@page("/jobs", Role.VIEWER)
 async def show_jobs(request: Request, visitor: Visitor) -> Response:
     """List the newest jobs, or the ones that the address names."""
     named = request.query_params.getlist("id")
@@ -42,16 +40,14 @@ async def show_jobs(request: Request, visitor: Visitor) -> Response:
     found = await read(request, _list, visitor.workspaces(Role.VIEWER), ids)
     return render(
         request,
-        visitor,
         "jobs.html",
         jobs=found,
         labels=OF_JOBS,
         is_working=any(job.state in WORKING for job in found),
-        here=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
     )
 
 
-@page(Role.VIEWER)
+@page("/jobs/{job_id}", Role.VIEWER)
 async def show_job(request: Request, visitor: Visitor) -> Response:
     """Show one job: what it does, how much is done, and what became of each delivery."""
     identity = _parse_id(request.path_params["job_id"])
@@ -59,13 +55,10 @@ async def show_job(request: Request, visitor: Visitor) -> Response:
     if outcome not in (None, *OUTCOMES):
         raise HTTPException(400, "The outcome is done or skipped.")
     within = visitor.workspaces(Role.VIEWER)
-    found = await read(request, _read, within, identity, outcome, _parse_id(after) if after else None)
-    if found is None:
-        raise HTTPException(404)
-    job, receipts = found
+    place = _parse_id(after) if after else None
+    job, receipts = require_found(await read(request, _read, within, identity, outcome, place))
     return render(
         request,
-        visitor,
         "job.html",
         job=job,
         label=OF_JOBS[job.verb].label,
@@ -77,29 +70,27 @@ async def show_job(request: Request, visitor: Visitor) -> Response:
         is_working=job.state in WORKING,
         undo_until=find_end_of_undo([job], visitor),
         may_stop=job.state in WORKING and visitor.roles[job.workspace_id] >= OF_JOBS[job.verb].role,
-        here=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
         path_of_page=f"{PATH}/{job.id}",
     )
 
 
-@page(Role.AUTHOR)
+@page("/jobs/{job_id}/stop", Role.AUTHOR, "POST")
 async def stop_job(request: Request, visitor: Visitor) -> Response:
     """Stop a job, and show it."""
-    identity = _parse_id(request.path_params["job_id"])
-    found = await read(request, _list, visitor.workspaces(Role.VIEWER), [identity])
-    if not found:
-        raise HTTPException(404)
-    visitor.require(found[0].workspace_id, OF_JOBS[found[0].verb].role)
-    await act(request, _stop, visitor.actor, found[0])
-    return RedirectResponse(f"{PATH}/{identity}", 303)
-
-
-def _stop(context: Context, actor: Actor, job: SteeringJob) -> None:
-    stop(context, find_caller(context, actor, job.workspace_id), job.id)
+    job, *_ = await _find(request, visitor, [request.path_params["job_id"]])
+    visitor.require(job.workspace_id, OF_JOBS[job.verb].role)
+    await act_for(request, job.workspace_id, stop, job.id)
+    return RedirectResponse(f"{PATH}/{job.id}", 303)
 
 
 def _list(c: Connection, within: Sequence[UUID], ids: Sequence[UUID] | None) -> Sequence[SteeringJob]:
     return list_jobs(c, within, ids=ids, limit=SHOWN)
+
+
+async def _find(request: Request, visitor: Visitor, texts: Sequence[object]) -> Sequence[SteeringJob]:
+    """Return the jobs of these ids that the visitor sees. Raises HTTPException 404 for none."""
+    ids = [_parse_id(str(text)) for text in texts[:SHOWN]]
+    return require_found(await read(request, _list, visitor.workspaces(Role.VIEWER), ids) or None)
 
 
 def _read(
@@ -119,22 +110,15 @@ Named = tuple[Receipt, QueuedDelivery | None]
 
 
 def _parse_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise HTTPException(404) from None
+    return require_found(parse_id_or_none(text))
 
 
-@page(Role.VIEWER)
+@page("/jobs/toast", Role.VIEWER)
 async def show_toast(request: Request, visitor: Visitor) -> Response:
     """Show how far some jobs are, in one line."""
-    ids = [_parse_id(text) for text in request.query_params.getlist("id")[:SHOWN]]
-    found = await read(request, _list, visitor.workspaces(Role.VIEWER), ids)
-    if not found:
-        raise HTTPException(404)
+    found = await _find(request, visitor, request.query_params.getlist("id"))
     return render(
         request,
-        visitor,
         "toast.html",
         jobs=found,
         did=_DONE[found[0].verb],
@@ -144,21 +128,14 @@ async def show_toast(request: Request, visitor: Visitor) -> Response:
     )
 
 
-@page(Role.AUTHOR)
+@page("/jobs/undo", Role.AUTHOR, "POST")
 async def undo_jobs(request: Request, visitor: Visitor) -> Response:
     """Undo what some jobs did, and lead back to the queue, which says how far that is."""
-    ids = [_parse_id(str(text)) for text in request.state.form.getlist("id")[:SHOWN]]
-    found = await read(request, _list, visitor.workspaces(Role.VIEWER), ids)
-    if not found:
-        raise HTTPException(404)
+    found = await _find(request, visitor, request.state.form.getlist("id"))
     for job in found:
         visitor.require(job.workspace_id, OF_JOBS[job.verb].role)
-    undone = [await act(request, _undo, visitor.actor, job) for job in found]
-    return RedirectResponse(f"/dashboard/queue?{urlencode([('job', str(one)) for one in undone])}", 303)
-
-
-def _undo(context: Context, actor: Actor, job: SteeringJob) -> UUID:
-    return undo_job(context, find_caller(context, actor, job.workspace_id), job.id).id
+    undone = [await act_for(request, job.workspace_id, undo_job, job.id) for job in found]
+    return RedirectResponse(f"/dashboard/queue?{urlencode([('job', str(one.id)) for one in undone])}", 303)
 
 
 def find_end_of_undo(jobs: Sequence[SteeringJob], visitor: Visitor) -> datetime | None:
@@ -186,12 +163,3 @@ _DONE = {
     Verb.REPLAY: "Tried again",
     Verb.DISCARD: "Left out",
 }
-
-
-ROUTES = (
-    Route("/jobs", show_jobs),
-    Route("/jobs/toast", show_toast),
-    Route("/jobs/undo", undo_jobs, methods=["POST"]),
-    Route("/jobs/{job_id}", show_job),
-    Route("/jobs/{job_id}/stop", stop_job, methods=["POST"]),
-)

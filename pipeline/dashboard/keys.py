@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -12,12 +12,11 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import keys as actions
-from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import InvalidField, page, parse_id, read_client
-from pipeline.dashboard.render import render
+from pipeline.dashboard.ledger import get_state, read, write
+from pipeline.dashboard.page import InvalidField, find_client, page, parse_id, read_client, require_found
+from pipeline.dashboard.render import render_form
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import (
     KINDS,
@@ -30,7 +29,6 @@ from pipeline.domain.account import (
     parse_limit,
 )
 from pipeline.domain.audit import Actor
-from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.audit import list_makers
 from pipeline.store.auth.keys import Key, OutsideWorkspace, Terms, list_keys
@@ -49,71 +47,60 @@ _ANSWERS = {"yes": True, "no": False}
 Times = Mapping[tuple[str, str], tuple[str, datetime]]
 
 
-class MadeKey(NamedTuple):
-    """A key that is shown this once."""
-
-    key: str
-    name: str
+Made = Mapping[str, str]
+"""A key that is shown this once, and its name."""
 
 
-@page(MANAGE)
+@page("/settings/keys", MANAGE)
 async def show_keys(request: Request, visitor: Visitor) -> Response:
     """List the keys of the clients that the visitor administers."""
     return await _render(request, visitor)
 
 
-@page(MANAGE)
+@page("/settings/keys", MANAGE, "POST")
 async def make(request: Request, visitor: Visitor) -> Response:
     """Make a key and show it, once."""
     form = request.state.form
     try:
-        workspace = read_client(visitor, form)
-        made = await act(request, _make, visitor.actor, workspace, form)
+        rate = get_state(request).context.settings.api.posts_per_minute
+        made = await write(request, _make, visitor.actor, read_client(visitor, form), form, rate)
     except InvalidField as error:
         return await _render(request, visitor, problem=error.args)
     return await _render(request, visitor, made=made)
 
 
-@page(MANAGE)
+@page("/settings/keys/take-back", MANAGE, "POST")
 async def take_back(request: Request, visitor: Visitor) -> Response:
     """Revoke a key, once the name of its client is typed."""
     form = request.state.form
     public = str(form.get("key", ""))
-    found = (await read(request, _read, visitor.workspaces(MANAGE)))[0]
-    workspace = next((one.workspace_id for one in found if one.public_id == public), None)
-    if workspace is None:
-        raise HTTPException(404)
+    found, _ = await read(request, _read, visitor.managed)
+    workspace = require_found(next((one.workspace_id for one in found if one.public_id == public), None))
     if str(form.get("name", "")).strip() != visitor.names[workspace].strip():
         return await _render(request, visitor, problem=("name", "This is not the client's name."))
-    await act(request, _revoke, visitor.actor, public)
+    await write(request, actions.revoke_key, visitor.actor, public)
     return RedirectResponse(PATH, 303)
 
 
 async def _render(
-    request: Request, visitor: Visitor, *, problem: Sequence[str] = (), made: MadeKey | None = None
+    request: Request, visitor: Visitor, *, problem: Sequence[str] = (), made: Made | None = None
 ) -> Response:
     form = getattr(request.state, "form", None) or FormData()
-    given = FormData() if made else form
-    clients = {one: visitor.names[one] for one in visitor.workspaces(MANAGE)}
+    clients, named = visitor.managed, FormData() if made else form
     only = next(iter(clients)) if len(clients) == 1 else None
-    chosen = parse_id(given.get("workspace") or request.query_params.get("workspace"), "workspace") or only
-    if chosen is not None:
-        visitor.require(chosen, MANAGE)
-    found, makers = await read(request, _read, list(clients))
+    text = named.get("workspace") or request.query_params.get("workspace")
+    chosen = find_client(visitor, text, "workspace", MANAGE) or only
+    found, makers = await read(request, _read, clients)
     taken = str(form.get("key") or request.query_params.get("take_back", ""))
-    field, sentence = problem or ("", "")
-    return render(
+    return render_form(
         request,
-        visitor,
         "keys.html",
-        422 if problem else 200,
+        problem,
         keys=sorted(found, key=lambda one: (clients[one.workspace_id].casefold(), one.created_at)),
         makers=makers,
         clients=clients,
         chosen=chosen,
         accounts=await read(request, _list_usable, chosen) if chosen else [],
-        given=given,
-        problems={field: sentence},
         made=made,
         taken=next((one for one in found if one.public_id == taken and one.revoked_at is None), None),
         numbers=NUMBERS,
@@ -124,9 +111,8 @@ async def _render(
     )
 
 
-def _read(c: Connection, workspaces: Sequence[UUID]) -> tuple[list[Key], Times]:
-    mine = frozenset(workspaces)
-    found = [one for one in list_keys(c) if one.workspace_id in mine]
+def _read(c: Connection, workspaces: Collection[UUID]) -> tuple[list[Key], Times]:
+    found = [one for one in list_keys(c) if one.workspace_id in workspaces]
     return found, list_makers(c, "key", [one.public_id for one in found])
 
 
@@ -134,18 +120,17 @@ def _list_usable(c: Connection, workspace: UUID) -> list[AccountRow]:
     return [one for one in find_accounts(c, workspace) if one.status is not AccountStatus.INACTIVE]
 
 
-def _make(context: Context, actor: Actor, workspace: UUID, form: FormData) -> MadeKey:
+def _make(c: Connection, actor: Actor, workspace: UUID, form: FormData, server_rate: int) -> Made:
     name = str(form.get("key_name", "")).strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidField("key_name", f"Say what it is for, in 1 to {MAX_NAME} characters.")
-    with context.database.begin() as c:
-        accounts = _read_accounts(form, [one.id for one in _list_usable(c, workspace)])
-        terms = _read_terms(form, accounts, context.settings.api.posts_per_minute)
-        try:
-            key, _ = actions.create_key(c, actor, workspace, name, terms)
-        except OutsideWorkspace:
-            raise HTTPException(404) from None
-    return MadeKey(key=key, name=name)
+    accounts = _read_accounts(form, [one.id for one in _list_usable(c, workspace)])
+    terms = _read_terms(form, accounts, server_rate)
+    try:
+        key, _ = actions.create_key(c, actor, workspace, name, terms)
+    except OutsideWorkspace:
+        raise HTTPException(404) from None
+    return {"key": key, "name": name}
 
 
 def _read_accounts(form: FormData, usable: Sequence[UUID]) -> list[UUID]:
@@ -180,15 +165,3 @@ def _read_number(form: FormData, name: str, most: int) -> int | None:
         return parse_limit(text, most) if text else None
     except ValueError as error:
         raise InvalidField(name, str(error)) from None
-
-
-def _revoke(context: Context, actor: Actor, public_id: str) -> None:
-    with context.database.begin() as c:
-        actions.revoke_key(c, actor, public_id)
-
-
-ROUTES = (
-    Route("/settings/keys", show_keys),
-    Route("/settings/keys", make, methods=["POST"]),
-    Route("/settings/keys/take-back", take_back, methods=["POST"]),
-)

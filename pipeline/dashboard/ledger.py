@@ -46,62 +46,38 @@ class Receivers:
     """As the next part of the user's upload."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DashboardState:
-    """The state that the dashboard of one server process works with."""
+    """The state that the dashboard of one server process works with. ``posts``: how they are read, as the API does."""
 
-    context: Context
-    reads: Bulkhead
-    actions: Bulkhead
-    logins: Bulkhead
-    known_logins: Bulkhead
-    """Logins from an address, or in a browser, that logged in before."""
-    sign_ons: Bulkhead
-    """They wait for a provider, which may not answer."""
-    polls: Bulkhead
-    thumbnails: Bulkhead
-    """A page asks for fifty at once."""
-    feed: LiveFeed
-    streams: ConcurrencyLimit
-    """Open streams of live events, by user."""
-    workspace_streams: ConcurrencyLimit
-    """The same, by workspace."""
-    receivers: Receivers
-    posts: PostFormat
-    """How posts are read, as the API and files of posts do."""
+    def __init__(self, context: Context, receivers: Receivers, posts: PostFormat) -> None:
+        self.context, self.receivers, self.posts = context, receivers, posts
+        self.reads = Bulkhead("dashboard-reads", threads=4, limit=128, per_key=32)
+        self.actions = Bulkhead("dashboard-actions", threads=2, limit=64, per_key=16)
+        # each holds 64 MiB while it hashes a password
+        self.logins = Bulkhead("dashboard-logins", threads=2, **_LOGINS)
+        # from an address, or in a browser, that logged in before
+        self.known_logins = Bulkhead("dashboard-known-logins", threads=1, **_LOGINS)
+        # they wait for a provider, which may not answer
+        self.sign_ons = Bulkhead("dashboard-sign-ons", threads=2, **_LOGINS)
+        self.polls = Bulkhead("dashboard-polls", threads=1, limit=1)
+        # a page asks for fifty at once
+        self.thumbnails = Bulkhead("dashboard-thumbnails", threads=2, limit=512, per_key=128)
+        self.feed = LiveFeed(self._poll)
+        self.streams = ConcurrencyLimit(
+            MAX_STREAMS, per_owner=USER_STREAMS, owner="user", operations="live pages"
+        )
+        self.workspace_streams = ConcurrencyLimit(
+            MAX_STREAMS, leaves_room=True, owner="workspace", operations="live pages"
+        )
+
+    async def _poll(self, before: Watermark | None, sessions: Collection[UUID]) -> Reading:
+        return await self.polls.run(partial(_read, self.context, read_live, before, sessions))
 
     def close(self) -> None:
         """Finish the work in progress."""
         pages = (self.reads, self.actions, self.polls, self.thumbnails)
         for bulkhead in (*pages, self.logins, self.known_logins, self.sign_ons):
             bulkhead.close()
-
-
-def build_dashboard_state(context: Context, receivers: Receivers, posts: PostFormat) -> DashboardState:
-    """Build the state of a server process."""
-    polls = Bulkhead("dashboard-polls", threads=1, limit=1)
-
-    async def poll(before: Watermark | None, sessions: Collection[UUID]) -> Reading:
-        return await polls.run(partial(_poll, context, before, sessions))
-
-    return DashboardState(
-        context=context,
-        reads=Bulkhead("dashboard-reads", threads=4, limit=128, per_key=32),
-        actions=Bulkhead("dashboard-actions", threads=2, limit=64, per_key=16),
-        # each holds 64 MiB while it hashes a password
-        logins=Bulkhead("dashboard-logins", threads=2, **_LOGINS),
-        known_logins=Bulkhead("dashboard-known-logins", threads=1, **_LOGINS),
-        sign_ons=Bulkhead("dashboard-sign-ons", threads=2, **_LOGINS),
-        polls=polls,
-        thumbnails=Bulkhead("dashboard-thumbnails", threads=2, limit=512, per_key=128),
-        feed=LiveFeed(poll),
-        streams=ConcurrencyLimit(MAX_STREAMS, per_owner=USER_STREAMS, owner="user", operations="live pages"),
-        workspace_streams=ConcurrencyLimit(
-            MAX_STREAMS, leaves_room=True, owner="workspace", operations="live pages"
-        ),
-        receivers=receivers,
-        posts=posts,
-    )
 
 
 def get_state(request: Request) -> DashboardState:
@@ -122,6 +98,25 @@ async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
     """Run ``function(context, *args)``, which opens its own transactions. Raises as `read` does."""
     state = get_state(request)
     return await state.actions.run(partial(function, state.context, *args), _find_owner(request))
+
+
+async def act_for(request: Request, workspace: UUID, function: Callable[..., T], *args: Any) -> T:
+    """Run ``function(context, caller, *args)`` for the visitor in a workspace. Raises as `find_caller` and `act`."""
+
+    def run(context: Context) -> T:
+        return function(context, find_caller(context, request.state.visitor.actor, workspace), *args)
+
+    return await act(request, run)
+
+
+async def write(request: Request, function: Callable[..., T], *args: Any) -> T:
+    """Run ``function(connection, *args)`` in a transaction. Raises as `read` does."""
+
+    def run(context: Context) -> T:
+        with context.database.begin() as c:
+            return function(c, *args)
+
+    return await act(request, run)
 
 
 def read_own_caller(c: Connection, actor: Actor, workspace: UUID | None) -> Caller:
@@ -146,11 +141,6 @@ def find_client_address(request: Request) -> str:
 def _read(context: Context, function: Callable[..., T], *args: Any) -> T:
     with context.database.begin_read(READ_SECONDS) as c:
         return function(c, *args)
-
-
-def _poll(context: Context, before: Watermark | None, sessions: Collection[UUID]) -> Reading:
-    with context.database.begin_read(READ_SECONDS) as c:
-        return read_live(c, before, sessions)
 
 
 def _find_owner(request: Request) -> Any:

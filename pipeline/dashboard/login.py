@@ -22,13 +22,13 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions.second_factor import WRONG as WRONG_CODE
 from pipeline.actions.second_factor import take_code
 from pipeline.api.http.middleware import REQUEST_ID, note
-from pipeline.dashboard.ledger import act, find_client_address, get_state, read
-from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
+from pipeline.dashboard.filter import parse_id_or_none
+from pipeline.dashboard.ledger import find_client_address, get_state, read, write
+from pipeline.dashboard.page import HOME, LOGIN, open_page, page, read_form, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import (
     TOKEN_FIELD,
@@ -47,31 +47,9 @@ from pipeline.domain.audit import Actor
 from pipeline.domain.time_zone import list_zones
 from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
+from pipeline.store.auth import sessions as store
+from pipeline.store.auth import users
 from pipeline.store.auth.second_factors import find_factor
-from pipeline.store.auth.sessions import (
-    MAX_TRIES,
-    WAIT,
-    count_try,
-    delete_ended,
-    end_session,
-    forget_tries,
-    list_known,
-    list_sessions,
-    name_address,
-    name_browser,
-    name_login,
-    remember,
-    start_session,
-    take_back_try,
-)
-from pipeline.store.auth.users import (
-    StoredPassword,
-    hash_password,
-    is_outdated,
-    read_password,
-    upgrade_hash,
-    verify_password,
-)
 from pipeline.store.vault import VaultError
 
 
@@ -110,8 +88,8 @@ class LoginTry:
     def origins(self) -> list[str]:
         """Where it comes from: the address, then the browser with this login."""
         return [
-            name_address(self.address),
-            *([name_browser(self.browser, self.login)] if self.browser else []),
+            store.name_address(self.address),
+            *([store.name_browser(self.browser, self.login)] if self.browser else []),
         ]
 
     @property
@@ -123,36 +101,36 @@ class LoginTry:
     @property
     def subjects(self) -> tuple[str, str]:
         """Whose tries are counted; in one order, so that no two tries wait for each other."""
-        return self.origin, name_login(self.login)
+        return self.origin, store.name_login(self.login)
 
 
 def recognize(c: Connection, given: LoginTry) -> LoginTry:
     """Return the try with its origins that have logged in before."""
-    return replace(given, known=list_known(c, given.origins))
+    return replace(given, known=store.list_known(c, given.origins))
 
 
 def log_in(context: Context, given: LoginTry) -> str:
     """Return the token of a new session. Raises MustWait, WrongPassword, NeedsCode."""
     _count(context, given)
     with context.database.once() as c:
-        stored = read_password(c, given.login)
+        stored = users.read_password(c, given.login)
     if given.ticket:
         is_right = stored is not None and _opens(context, given, stored)
     else:
         typed = given.password[: MAX_PASSWORD + 1]
-        is_right = verify_password(stored.password_hash if stored else None, typed)
+        is_right = users.verify_password(stored.password_hash if stored else None, typed)
     if stored is None or not is_right:
         raise WrongPassword
     _require_second(context, given, stored)
-    is_old = given.password and is_outdated(stored.password_hash)
-    renewed = hash_password(given.password) if is_old else None
+    is_old = given.password and users.is_outdated(stored.password_hash)
+    renewed = users.hash_password(given.password) if is_old else None
     return _start(context, given, stored, renewed)
 
 
 def pass_sign_on(context: Context, given: LoginTry) -> str:
     """Return the token of a new session of a user who is signed on. Raises WrongPassword, NeedsCode."""
     with context.database.once() as c:
-        stored = read_password(c, given.login)
+        stored = users.read_password(c, given.login)
     if stored is None:
         raise WrongPassword
     if not context.settings.dashboard.oidc.is_factor:
@@ -163,22 +141,22 @@ def pass_sign_on(context: Context, given: LoginTry) -> str:
 def _count(context: Context, given: LoginTry) -> None:
     """Count a try at the address and at the login. Raises MustWait; then neither is counted."""
     with context.database.begin() as c:
-        delete_ended(c)
+        store.delete_ended(c)
         for subject in given.subjects:
-            if not count_try(c, subject):
+            if not store.count_try(c, subject):
                 raise MustWait(subject.partition(" ")[0])
 
 
 TICKET_LASTS = timedelta(minutes=5)
 
 
-def _write_ticket(given: LoginTry, stored: StoredPassword, until: datetime) -> dict[str, str]:
+def _write_ticket(given: LoginTry, stored: users.StoredPassword, until: datetime) -> dict[str, str]:
     """Return what a ticket says: the password was right, in this browser, and has not been changed since."""
     known = hashlib.sha256(f"{given.browser} {stored.password_hash}".encode()).hexdigest()
     return {"password": known, "until": until.isoformat()}
 
 
-def _opens(context: Context, given: LoginTry, stored: StoredPassword) -> bool:
+def _opens(context: Context, given: LoginTry, stored: users.StoredPassword) -> bool:
     try:
         found = context.vault.open(given.ticket.encode(), stored.user_id)
         until = datetime.fromisoformat(found["until"])
@@ -187,14 +165,14 @@ def _opens(context: Context, given: LoginTry, stored: StoredPassword) -> bool:
     return until > datetime.now(UTC) and found == _write_ticket(given, stored, until)
 
 
-def _require_second(context: Context, given: LoginTry, stored: StoredPassword) -> None:
+def _require_second(context: Context, given: LoginTry, stored: users.StoredPassword) -> None:
     """Take the code of a user who has a second factor. Raises NeedsCode."""
     with context.database.begin() as c:
         factor = find_factor(c, stored.user_id)
         if factor is None or factor.confirmed_at is None:
             return
         if given.ticket and take_code(c, context.vault, stored.user_id, given.code):
-            take_back_try(c, given.origin)
+            store.take_back_try(c, given.origin)
             return
     if given.ticket:
         raise NeedsCode(given.ticket, WRONG_CODE)
@@ -202,7 +180,7 @@ def _require_second(context: Context, given: LoginTry, stored: StoredPassword) -
     raise NeedsCode(context.vault.seal(said, stored.user_id).decode(), "")
 
 
-def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: str | None) -> str:
+def _start(context: Context, given: LoginTry, stored: users.StoredPassword, renewed: str | None) -> str:
     """Start the session, if neither password nor user was changed since they were read. Raises WrongPassword.
 
     *renewed*: the password's hash with today's parameters, if it has others.
@@ -211,8 +189,8 @@ def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: s
     has_factor = given.is_signed_on and context.settings.dashboard.oidc.is_factor
     with context.database.begin() as c:
         if renewed is not None:
-            stored = upgrade_hash(c, stored, renewed)
-        token = start_session(c, stored, given.address, given.agent, has_factor=has_factor)
+            stored = users.upgrade_hash(c, stored, renewed)
+        token = store.start_session(c, stored, given.address, given.agent, has_factor=has_factor)
         if token is None:
             raise WrongPassword
         actor = Actor(
@@ -226,17 +204,17 @@ def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: s
             c, actor, "start", "session", None, after={"login": given.login, "browser": given.agent}
         )
         if not given.is_signed_on:
-            take_back_try(c, origin)
-            forget_tries(c, login)
-        remember(c, given.origins)
+            store.take_back_try(c, origin)
+            store.forget_tries(c, login)
+        store.remember(c, given.origins)
     return token
 
 
 _OWN_PAGE = re.compile(r"/dashboard/(?![/\\])(?:[A-Za-z0-9_\-.~/?=&+,:@!*]|%[0-9A-Fa-f]{2})*", re.ASCII)
 WRONG = "This login and password do not belong together, or the user is disabled."
 WAITING = (
-    f"There were {MAX_TRIES} wrong tries, for this login or from this address. Wait "
-    f"{WAIT.total_seconds() / 60:.0f} minutes; until then no password is checked."
+    f"There were {store.MAX_TRIES} wrong tries, for this login or from this address. Wait "
+    f"{store.WAIT.total_seconds() / 60:.0f} minutes; until then no password is checked."
 )
 NOT_SECURE = (
     "This page was opened over plain http. A password would cross the network readable: open it with https, or on the "
@@ -246,20 +224,10 @@ NOT_SECURE = (
 ONLY_SIGN_ON = "Passwords open nothing here: use the button below."
 
 
-async def show_login(request: Request) -> Response:
-    """Show the form; lead a visitor who is logged in to the page they asked for."""
-    return await answer_errors(request, lambda: _show(request))
-
-
-async def submit_login(request: Request) -> Response:
-    """Log in, and lead to the page that the visitor asked for."""
-    return await answer_errors(request, lambda: _submit(request))
-
-
-@page(None, needs_factor=False)
+@page("/logout", None, "POST", needs_factor=False)
 async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
-    await act(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
+    await write(request, end_recorded, visitor.actor, visitor.id, visitor.user_id)
     response = RedirectResponse(LOGIN, 303)
     clear_token(request, response)
     return response
@@ -270,14 +238,18 @@ def choose_next(text: str) -> str:
     return text if _OWN_PAGE.fullmatch(text) and ".." not in text else HOME
 
 
-async def _show(request: Request) -> Response:
+@open_page("/login")
+async def show_login(request: Request) -> Response:
+    """Show the form; lead a visitor who is logged in to the page they asked for."""
     place = choose_next(request.query_params.get("next", ""))
     if await find_visitor(request) is not None:
         return RedirectResponse(place, 303)
     return render_form(request, place, "")
 
 
-async def _submit(request: Request) -> Response:
+@open_page("/login", "POST")
+async def submit_login(request: Request) -> Response:
+    """Log in, and lead to the page that the visitor asked for."""
     require_own_origin(request)
     form = await read_form(request)
     if not _repeats_token(request, str(form.get(TOKEN_FIELD, ""))):
@@ -339,7 +311,7 @@ def render_form(
     token = read_login_token(request) or secrets.token_urlsafe(32)
     shown = {"next": place, "problem": problem, "login": login, "login_csrf": token, "ticket": ticket}
     by = provider.name if provider.issuer else ""
-    response = render(request, None, "login.html", status, **shown, sign_on=by, only=provider.only)
+    response = render(request, "login.html", status, **shown, sign_on=by, only=provider.only)
     set_login_token(request, response, token)
     return response
 
@@ -347,22 +319,19 @@ def render_form(
 PATH = "/dashboard/sessions"
 
 
-@page(Role.VIEWER)
+@page("/sessions", Role.VIEWER)
 async def show_sessions(request: Request, visitor: Visitor) -> Response:
     """List the open sessions: the visitor's own, for admins of all workspaces everyone's."""
-    sessions = await read(request, list_sessions, _whose(visitor))
+    sessions = await read(request, store.list_sessions, _whose(visitor))
     zones = sorted(list_zones().values())
-    return render(request, visitor, "sessions.html", sessions=sessions, zones=zones)
+    return render(request, "sessions.html", sessions=sessions, zones=zones)
 
 
-@page(Role.VIEWER)
+@page("/sessions/{session_id}/end", Role.VIEWER, "POST")
 async def end(request: Request, visitor: Visitor) -> Response:
     """End a session. One that has ended already is no error."""
-    try:
-        session = UUID(request.path_params["session_id"])
-    except ValueError:
-        raise HTTPException(404) from None
-    await act(request, end_recorded, visitor.actor, session, _whose(visitor))
+    session = require_found(parse_id_or_none(request.path_params["session_id"]))
+    await write(request, end_recorded, visitor.actor, session, _whose(visitor))
     return RedirectResponse(PATH, 303)
 
 
@@ -371,18 +340,8 @@ def _whose(visitor: Visitor) -> UUID | None:
     return None if visitor.has_everywhere(Role.ADMIN) else visitor.user_id
 
 
-def end_recorded(context: Context, actor: Actor, session: UUID, user: UUID | None) -> None:
+def end_recorded(c: Connection, actor: Actor, session: UUID, user: UUID | None) -> None:
     """End a session, if it is *user*'s, None: of any user, with its audit row."""
-    with context.database.begin() as c:
-        login = end_session(c, session, user)
-        if login is not None:
-            record_change(c, actor, "end", "session", session, before={"login": login})
-
-
-ROUTES = (
-    Route("/login", show_login),
-    Route("/login", submit_login, methods=["POST"]),
-    Route("/logout", log_out, methods=["POST"]),
-    Route("/sessions", show_sessions),
-    Route("/sessions/{session_id}/end", end, methods=["POST"]),
-)
+    login = store.end_session(c, session, user)
+    if login is not None:
+        record_change(c, actor, "end", "session", session, before={"login": login})

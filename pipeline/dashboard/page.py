@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial, wraps
+from functools import wraps
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote
 from uuid import UUID
@@ -14,6 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from pipeline.api.http.body import read_body
 from pipeline.dashboard.ledger import get_state
@@ -35,11 +37,16 @@ MAX_FORM = 256_000
 MAX_FIELDS = 5000
 HOME, LOGIN = "/dashboard/", "/dashboard/login"
 SECOND_FACTOR = "/dashboard/settings/second-factor"
+SEPARATOR = "~"
+"""Between the parts of a place in an address."""
 ALL = "all"
 """In place of a client: all of them."""
-REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role | None] = {}
-"""Handlers of pages -> the role they need; None: a session is enough."""
+Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
+ROUTES: list[Route] = []
+"""Of all pages whose modules are imported."""
+REQUIRED_ROLES: dict[Endpoint, Role | None] = {}
+"""Handlers of pages -> the role they need; None: a session is enough."""
 
 
 class InvalidField(ValueError):
@@ -47,20 +54,21 @@ class InvalidField(ValueError):
 
 
 def page(
-    role: Role | None, *, reads_form: bool = True, needs_factor: bool = True
-) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
-    """Make a handler ``(request, visitor)`` a page for visitors who have *role* in some workspace; None: for all.
+    path: str, role: Role | None, *methods: str, reads_form: bool = True, needs_factor: bool = True
+) -> Callable[[Handler], Endpoint]:
+    """Make a handler ``(request, visitor)`` the page of a path below ``/dashboard``; without *methods* it is read.
 
+    It is for visitors who have *role* in some workspace; None: for all.
     The handler checks the role in the workspace it acts on. It finds the fields of a form in ``request.state.form``.
     *reads_form* False: the body is a file, which the handler reads, and the token stands in the header.
     *needs_factor* False: it is there also for who has to turn a second factor on first.
     """
 
-    def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    def decorate(handler: Handler) -> Endpoint:
+        @open_page(path, *methods)
         @wraps(handler)
         async def serve(request: Request) -> Response:
-            own = partial(_serve, request, handler, role, reads_form=reads_form, needs_factor=needs_factor)
-            return await answer_errors(request, own)
+            return await _serve(request, handler, role, reads_form=reads_form, needs_factor=needs_factor)
 
         REQUIRED_ROLES[serve] = role
         return serve
@@ -68,15 +76,24 @@ def page(
     return decorate
 
 
-async def answer_errors(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
-    """Return the response of *work*, or the page for its exception."""
-    try:
-        return await work()
-    except Exception as error:
-        response = render_error(request, error)
-        if response.status_code == 500:  # noqa: PLR2004  an HTTP status
-            log.exception("%s %r failed", request.method, request.url.path)
-        return response
+def open_page(path: str, *methods: str) -> Callable[[Endpoint], Endpoint]:
+    """Make a handler ``(request)`` a page that needs no session. An exception becomes the page for it."""
+
+    def decorate(handler: Endpoint) -> Endpoint:
+        @wraps(handler)
+        async def serve(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Exception as error:
+                response = render_error(request, error)
+                if response.status_code == 500:  # noqa: PLR2004  an HTTP status
+                    log.exception("%s %r failed", request.method, request.url.path)
+                return response
+
+        ROUTES.append(Route(path, serve, methods=methods or ("GET",)))
+        return serve
+
+    return decorate
 
 
 async def read_form(request: Request) -> FormData:
@@ -142,7 +159,15 @@ def _refuse_nul(texts: Iterable[str]) -> None:
         raise HTTPException(400, "The request has a NUL character.")
 
 
+T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
+
+
+def require_found(found: T | None) -> T:
+    """Return what was found. Raises HTTPException 404 for None."""
+    if found is None:
+        raise HTTPException(404)
+    return found
 
 
 def parse_id(text: object, field: str) -> UUID | None:
@@ -155,16 +180,44 @@ def parse_id(text: object, field: str) -> UUID | None:
         raise HTTPException(400, f"{field} has to be an id: {str(text)[:100]!r} is none.") from None
 
 
-def read_client(visitor: Visitor, form: FormData, field: str = "workspace") -> UUID:
-    """Return the client of a form, which the visitor administers.
+def parse_place(
+    text: str,
+    read_last: Callable[[str], T],
+    message: str = "The address of this page is incomplete: begin with the first page.",
+) -> tuple[datetime, T] | None:
+    """Return the place after which a page of a list begins: a time, and what is unique among those of one time.
 
-    Raises InvalidField, Forbidden, and HTTPException 400 or 404.
+    None for an empty text. Raises HTTPException 400.
     """
-    workspace = parse_id(form.get(field), field)
-    if workspace is None:
+    at, _, last = text.partition(SEPARATOR)
+    try:
+        return (datetime.fromisoformat(at).astimezone(UTC), read_last(last)) if text else None
+    except (ValueError, OverflowError):
+        raise HTTPException(400, message) from None
+
+
+def write_place(at: datetime, last: object) -> str:
+    """Return a place as an address holds it."""
+    return f"{at.isoformat()}{SEPARATOR}{last}"
+
+
+def find_client(visitor: Visitor, text: object, field: str, role: Role = Role.VIEWER) -> UUID | None:
+    """Return the client that a field names, where the visitor has the role; None for an empty field.
+
+    Raises Forbidden, and HTTPException 400 or 404.
+    """
+    client = parse_id(text, field)
+    if client is not None:
+        visitor.require(client, role)
+    return client
+
+
+def read_client(visitor: Visitor, form: FormData, field: str = "workspace") -> UUID:
+    """Return the client of a form, which the visitor administers. Raises InvalidField, and as `find_client`."""
+    client = find_client(visitor, form.get(field), field, Role.ADMIN)
+    if client is None:
         raise InvalidField(field, "Choose the client it is for.")
-    visitor.require(workspace, Role.ADMIN)
-    return workspace
+    return client
 
 
 def read_place(visitor: Visitor, form: FormData) -> UUID | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import cast
 from urllib.parse import urlencode
 from uuid import UUID
@@ -16,22 +17,20 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions.pauses import lift_and_release, pause
 from pipeline.actions.undo import undo_pauses
-from pipeline.dashboard.icons import name_platform
-from pipeline.dashboard.ledger import act, find_caller, read
+from pipeline.dashboard.ledger import act, act_for, read, write
 from pipeline.dashboard.login import choose_next
-from pipeline.dashboard.page import HOME, page, parse_choice, parse_id
+from pipeline.dashboard.page import HOME, page, parse_choice, parse_id, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
+from pipeline.dashboard.words import name_platform
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
 from pipeline.domain.steering import UNDO_WITHIN
-from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.health import find_workspace_of
 from pipeline.store.deliveries.pauses import Pause, list_pauses
@@ -51,13 +50,13 @@ Target = tuple[LiftedScope, str]
 """A scope and its target, as they are stored."""
 
 
-@page(Role.VIEWER)
+@page("/pauses", Role.VIEWER)
 async def show_pauses(request: Request, visitor: Visitor) -> Response:
     """List the pauses that concern the visitor's workspaces."""
     return await _render(request, visitor)
 
 
-@page(Role.OPERATOR)
+@page("/pauses", Role.OPERATOR, "POST")
 async def add(request: Request, visitor: Visitor) -> Response:
     """Pause a target. Pausing it again gives it another reason."""
     what, why = str(request.state.form.get("what", "")), str(request.state.form.get("why", "")).strip()
@@ -65,25 +64,17 @@ async def add(request: Request, visitor: Visitor) -> Response:
     if not 0 < len(why) <= LONGEST_WHY:
         problem = f"Why has to have 1 to {LONGEST_WHY} characters; it has {len(why)}."
         return await _render(request, visitor, what, why, problem)
-    made = await act(request, _add, visitor.actor, targets, why)
-    return _lead_back(request, made)
+    return _lead_back(request, await write(request, _add, visitor.actor, targets, why))
 
 
-@page(Role.OPERATOR)
+@page("/pauses/undo", Role.OPERATOR, "POST")
 async def undo(request: Request, visitor: Visitor) -> Response:
     """Undo pauses of one workspace by the ids of their audit rows."""
     form = request.state.form
-    workspace = parse_id(form.get("of"), "of")
-    if workspace is None:
-        raise HTTPException(404)
+    workspace = require_found(parse_id(form.get("of"), "of"))
     visitor.require(workspace, Role.OPERATOR)
-    audits = parse_changes(form.getlist("undo"))
-    await act(request, _undo, visitor.actor, workspace, audits)
+    await act_for(request, workspace, undo_pauses, parse_changes(form.getlist("undo")))
     return _lead_back(request)
-
-
-def _undo(context: Context, actor: Actor, workspace: UUID, audits: Sequence[int]) -> None:
-    undo_pauses(context, find_caller(context, actor, workspace), audits)
 
 
 def parse_changes(texts: Sequence[object]) -> list[int]:
@@ -101,7 +92,7 @@ def find_pauses_to_undo(c: Connection, workspace: UUID, audits: Sequence[int]) -
     return until if until and len(ends) == len(found) and until > database_now(c) else None
 
 
-@page(Role.OPERATOR)
+@page("/pauses/end", Role.OPERATOR, "POST")
 async def end(request: Request, visitor: Visitor) -> Response:
     """End a pause, or close a breaker. One that has ended already is no error."""
     form = request.state.form
@@ -127,7 +118,6 @@ async def _render(
     pauses = await read(request, _read_page, choose_mine(visitor))
     return render(
         request,
-        visitor,
         "pauses.html",
         422 if problem else 200,
         pauses=pauses,
@@ -136,7 +126,7 @@ async def _render(
         given={"what": what, "why": why},
         problem=problem,
         longest=LONGEST_WHY,
-        may_change=lambda scope, workspace: _may_change(visitor, scope, workspace),
+        may_change=partial(_may_change, visitor),
     )
 
 
@@ -216,17 +206,8 @@ async def _read_target(request: Request, visitor: Visitor, scope: str, target: s
     return cast("LiftedScope", scope), target
 
 
-def _add(context: Context, actor: Actor, targets: Sequence[Target], why: str) -> Sequence[int]:
+def _add(c: Connection, actor: Actor, targets: Sequence[Target], why: str) -> Sequence[int]:
     """Return the ids of the audit rows."""
-    with context.database.begin() as c:
-        # in one order: two at once do not wait for each other in a circle
-        made = [pause(c, actor, cast("Scope", scope), target, why) for scope, target in sorted(targets)]
+    # in one order: two at once do not wait for each other in a circle
+    made = [pause(c, actor, cast("Scope", scope), target, why) for scope, target in sorted(targets)]
     return [audit for audit in made if audit is not None]
-
-
-ROUTES = (
-    Route("/pauses", show_pauses, methods=["GET"]),
-    Route("/pauses", add, methods=["POST"]),
-    Route("/pauses/end", end, methods=["POST"]),
-    Route("/pauses/undo", undo, methods=["POST"]),
-)

@@ -10,22 +10,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Connection
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost, explain_post
 from pipeline.dashboard.actions import ACTIONS, Button, find_next, is_paused, list_buttons
-from pipeline.dashboard.history import HistoryEntry, read_post_history
+from pipeline.dashboard.filter import parse_id_or_none
+from pipeline.dashboard.history import read_post_history
 from pipeline.dashboard.ledger import act, get_state, read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import page, require_found
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import REMOVED, Word, name_post, name_state
@@ -42,10 +42,10 @@ from pipeline.stages.post_state import (
     derive_delivery_status,
     may_be_rescheduled,
 )
-from pipeline.store.auth.workspaces import LatePolicy, list_policies
+from pipeline.store.auth.workspaces import list_policies
 from pipeline.store.deliveries.history import SHOWN, AttemptFacts, History, Move, read_history
 from pipeline.store.files.files import find_own
-from pipeline.store.files.thumbnails import Thumbnail, find_thumbnails_of_post
+from pipeline.store.files.thumbnails import find_thumbnails_of_post
 from pipeline.store.posts.views import PostView, find_workspace_of_post
 
 DONE: Mapping[str, str] = {
@@ -71,25 +71,24 @@ OPEN = 7
 """The urgency from which on an account is shown with all that is known of it."""
 
 
-@page(Role.VIEWER)
+@page("/posts/{post_id}", Role.VIEWER)
 async def show_post(request: Request, visitor: Visitor) -> Response:
     """Show a post of one of the visitor's workspaces."""
-    workspace, post = await find_post(request, visitor)
-    return await render_post(
-        request, visitor, workspace, post, done=DONE.get(request.query_params.get("did", ""))
-    )
+    done = DONE.get(request.query_params.get("did", ""))
+    return await render_post(request, visitor, *await find_post(request, visitor), done=done)
 
 
-async def find_post(request: Request, visitor: Visitor) -> tuple[UUID, UUID]:
-    """Return the workspace and id of the post of a path. Raises HTTPException 404 unless the visitor may see it."""
-    try:
-        post = UUID(request.path_params["post_id"])
-    except ValueError:
-        raise HTTPException(404) from None
-    workspace = await read(request, find_workspace_of_post, post)
-    if workspace is None or workspace not in visitor.workspaces(Role.VIEWER):
-        raise HTTPException(404)
-    return workspace, post
+async def find_post(request: Request, visitor: Visitor, role: Role = Role.VIEWER) -> tuple[UUID, UUID]:
+    """Return the workspace and id of the post of a path. Raises as `find_place` does."""
+    post = require_found(parse_id_or_none(request.path_params["post_id"]))
+    return await find_place(request, visitor, post, role), post
+
+
+async def find_place(request: Request, visitor: Visitor, post: UUID, role: Role = Role.VIEWER) -> UUID:
+    """Return the workspace of a post. Raises HTTPException 404 unless the visitor may see it, and Forbidden."""
+    workspace = require_found(await read(request, find_workspace_of_post, post))
+    visitor.require(workspace, role)
+    return workspace
 
 
 async def render_post(
@@ -98,26 +97,22 @@ async def render_post(
     workspace: UUID,
     post: UUID,
     *,
-    status: int = 200,
     done: str | None = None,
-    refused: str | None = None,
-    ambiguous: AmbiguousTime | None = None,
+    refusal: Exception | None = None,
     asks_time: str | None = None,
 ) -> Response:
-    """Render the page. *refused*: why the action was not done. Raises HTTPException 404 for a deleted post."""
-    found = await act(request, explain_post, workspace, post)
-    if found is None:
-        raise HTTPException(404)
+    """Render the page. *refusal*: why the action was not done. Raises HTTPException 404 for a deleted post."""
+    found = require_found(await act(request, explain_post, workspace, post))
     view = found.post
     more = await read(request, _read_more, view, get_state(request).context.files.addresses)
     role = visitor.roles[workspace]
-    columns = build_columns(found, more.histories, role)
+    columns = build_columns(found, more["histories"], role)
     targeted = [column for column in columns if not column.explained.view.removed]
+    cause = refusal and refusal.__cause__
     return render(
         request,
-        visitor,
         "post.html",
-        status,
+        getattr(refusal, "status", 409) if refusal else 200,
         post=view,
         word=name_post([column.explained.view for column in targeted]),
         columns=columns,
@@ -125,63 +120,42 @@ async def render_post(
         accounts=len(targeted),
         open_from=OPEN,
         more=more,
-        names=more.names,
+        names=more["names"],
         options={name: section for name, section in view.options.items() if section},
         may_reschedule=role >= ACTIONS["reschedule"].role and may_be_rescheduled(view),
         tag=f'"{compute_version(view)}"',
         done=done,
-        refused=refused,
+        refused=refusal and str(refusal),
         asks_time=asks_time,
-        instants=[instant.isoformat() for instant in ambiguous.instants] if ambiguous else (),
+        instants=[one.isoformat() for one in cause.instants] if isinstance(cause, AmbiguousTime) else (),
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _More:
-    """What the page shows of a post in addition to its explanation. ``late``: the client's rule for late posts."""
-
-    histories: Mapping[UUID, History]
-    media: Sequence[MediaItem]
-    entries: Sequence[HistoryEntry]
-    names: Mapping[str, str]
-    late: LatePolicy | None
-    thumbnails: Sequence[Thumbnail]
-
-
-def _read_more(c: Connection, view: PostView, addresses: UploadUrls) -> _More:
+def _read_more(c: Connection, view: PostView, addresses: UploadUrls) -> dict[str, Any]:
+    """Return what the page shows beside the explanation of a post. ``late``: its client's rule for late posts."""
     histories = read_history(c, view.id)
     entries, names = read_post_history(c, view, histories)
-    return _More(
-        histories=histories,
-        media=[
-            _find_media(c, view.workspace_id, url, alt, addresses) for url, alt in _list_media(view.media)
+    media = zip_longest(list_urls(view.media), view.media.get("alt_texts") or ())
+    return {
+        "histories": histories,
+        "media": [
+            _find_media(c, view.workspace_id, url, alt, addresses) for url, alt in media if url is not None
         ],
-        entries=entries,
-        names=names,
-        late=list_policies(c).get(view.workspace_id),
-        thumbnails=find_thumbnails_of_post(c, view.id),
-    )
+        "entries": entries,
+        "names": names,
+        "late": list_policies(c).get(view.workspace_id),
+        "thumbnails": find_thumbnails_of_post(c, view.id),
+    }
 
 
-def _list_media(media: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    """Return each URL with its alternative text."""
-    texts = [str(text or "") for text in media.get("alt_texts") or ()]
-    return [(url, texts[n] if n < len(texts) else "") for n, url in enumerate(list_urls(media))]
-
-
-def _find_media(c: Connection, workspace: UUID, url: str, alt: str, addresses: UploadUrls) -> MediaItem:
+def _find_media(
+    c: Connection, workspace: UUID, url: str, alt: str | None, addresses: UploadUrls
+) -> dict[str, str | None]:
+    """Return a file as it is shown. ``source``: where this server has it; ``link``: it, if a browser may follow it."""
     name = addresses.parse_name(url)
     file = None if name is None else find_own(c, workspace, name)
-    return MediaItem(
-        url=url,
-        source=None if file is None else f"{PATH}{file.name}",
-        content_type="" if file is None else file.content_type,
-        alt=alt,
-        link=find_link(url),
-    )
-
-
-ROUTES = (Route("/posts/{post_id}", show_post),)
+    own = {"source": f"{PATH}{file.name}", "content_type": file.content_type} if file else {"source": None}
+    return {"url": url, "alt": str(alt or ""), "link": find_link(url), **own}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -248,18 +222,6 @@ def _describe_late(late: Mapping[str, Any]) -> str:
 
 
 NOTHING = History(moves=(), attempts=(), receipts=())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MediaItem:
-    """A media URL. ``source``: where this server has it, if it is a file of the workspace."""
-
-    url: str
-    source: str | None
-    content_type: str
-    alt: str
-    link: str | None
-    """The URL, if it is one that a browser may follow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import cancel_delete_retry
 from pipeline.actions.edit import check_edit, edit
@@ -28,16 +27,16 @@ from pipeline.actions.undo import undo_change
 from pipeline.api.http.auth import require_plan
 from pipeline.dashboard.actions import ACTIONS, BY_VERB
 from pipeline.dashboard.decide import DECISIONS
-from pipeline.dashboard.ledger import act, find_caller, get_state
-from pipeline.dashboard.page import page
+from pipeline.dashboard.filter import parse_id_or_none
+from pipeline.dashboard.ledger import act, act_for, find_caller, get_state
+from pipeline.dashboard.page import page, require_found
 from pipeline.dashboard.pauses import parse_changes
 from pipeline.dashboard.post import find_post, render_post
 from pipeline.dashboard.steer import MAX_WHY
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.audit import Actor
 from pipeline.domain.post import PostStatus
 from pipeline.domain.steering import Arguments, Verb
-from pipeline.imports.local_time import AmbiguousTime, InvalidCell, read_time
+from pipeline.imports.local_time import InvalidCell, read_time
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import derive_status
@@ -48,11 +47,10 @@ from pipeline.store.posts.views import read_post
 RESCHEDULE = ACTIONS["reschedule"].role
 
 
-@page(RESCHEDULE)
+@page("/posts/{post_id}/reschedule", RESCHEDULE, "POST")
 async def reschedule(request: Request, visitor: Visitor) -> Response:
     """Give a post another time, if it is still the version that the visitor saw."""
-    workspace, post = await find_post(request, visitor)
-    visitor.require(workspace, RESCHEDULE)
+    workspace, post = await find_post(request, visitor, RESCHEDULE)
     wants_json = "application/json" in request.headers.get("accept", "")
     try:
         form = request.state.form
@@ -60,62 +58,37 @@ async def reschedule(request: Request, visitor: Visitor) -> Response:
         version = request.headers.get("if-match") or str(form.get("version", ""))
         if not version:
             raise Refusal(400, "validation_failed", "If-Match: say which version of the post you saw.")
-        edited = await act(request, move_post, visitor.actor, workspace, post, due_at, version)
+        edited = await act_for(request, workspace, move_post, post, due_at, version)
     except Refusal as refusal:
         if wants_json:
             body = {"code": refusal.code, "message": refusal.message}
             return JSONResponse(body, refusal.status)
-        cause = refusal.__cause__
-        return await render_post(
-            request,
-            visitor,
-            workspace,
-            post,
-            status=refusal.status,
-            refused=refusal.message,
-            ambiguous=cause if isinstance(cause, AmbiguousTime) else None,
-        )
+        return await render_post(request, visitor, workspace, post, refusal=refusal)
     if wants_json:
         return JSONResponse({"version": f'"{edited.version}"'})
     return _show_again(post, "reschedule")
 
 
-@page(RESCHEDULE)
+@page("/posts/{post_id}/deliveries/{delivery_id}/{verb}", RESCHEDULE, "POST")
 async def change_delivery(request: Request, visitor: Visitor) -> Response:
     """Run the action of a delivery's button."""
     workspace, post = await find_post(request, visitor)
-    button = BY_VERB.get(request.path_params["verb"])
-    if button is None:
-        raise HTTPException(404)
+    button = require_found(BY_VERB.get(request.path_params["verb"]))
     visitor.require(workspace, button.role)
     try:
-        form = request.state.form
+        form, name = request.state.form, request.path_params["delivery_id"]
         if button.confirm and form.get("confirm") != "yes":
             raise Refusal(400, "validation_failed", f"Agree first: {button.confirm}")
-        await act(
-            request,
-            _change,
-            visitor.actor,
-            workspace,
-            post,
-            request.path_params["delivery_id"],
-            button.verb,
-            form,
-        )
-    except Refusal as refusal:
-        return await render_post(
-            request, visitor, workspace, post, status=refusal.status, refused=refusal.message
-        )
-    except CannotResolve as refusal:
-        return await render_post(request, visitor, workspace, post, status=409, refused=str(refusal))
+        await act_for(request, workspace, _change, post, name, button.verb, form)
+    except (Refusal, CannotResolve) as refusal:
+        return await render_post(request, visitor, workspace, post, refusal=refusal)
     return _show_again(post, button.verb)
 
 
-@page(ACTIONS["retry"].role, reads_form=False)
+@page("/posts/{post_id}/deliveries/{delivery_id}/file", ACTIONS["retry"].role, "POST", reads_form=False)
 async def replace_file(request: Request, visitor: Visitor) -> Response:
     """Store the body as a file, put it in the place of one of the post's, and try again at the account."""
-    workspace, post = await find_post(request, visitor)
-    visitor.require(workspace, ACTIONS["retry"].role)
+    workspace, post = await find_post(request, visitor, ACTIONS["retry"].role)
     query = request.query_params
     caller = await act(request, find_caller, visitor.actor, workspace)
     require_plan(caller)
@@ -151,25 +124,18 @@ def _replace(
     _refuse_undone(done.errors, post)
 
 
-@page(RESCHEDULE)
+@page("/posts/{post_id}/undo/{change}", RESCHEDULE, "POST")
 async def undo(request: Request, visitor: Visitor) -> Response:
     """Undo the last change of a post; with the time that it gets instead, where its earlier one has passed."""
-    workspace, post = await find_post(request, visitor)
-    visitor.require(workspace, RESCHEDULE)
+    workspace, post = await find_post(request, visitor, RESCHEDULE)
     form, [change] = request.state.form, parse_changes([request.path_params["change"]])
     try:
         due_at = read_form_time(form) if form.get("local_time") else None
-        await act(request, _undo, visitor.actor, workspace, change, due_at)
+        await act_for(request, workspace, undo_change, change, due_at)
     except Refusal as refusal:
         asks = f"/dashboard/posts/{post}/undo/{change}" if refusal.code == "validation_failed" else None
-        return await render_post(
-            request, visitor, workspace, post, status=refusal.status, refused=refusal.message, asks_time=asks
-        )
+        return await render_post(request, visitor, workspace, post, refusal=refusal, asks_time=asks)
     return _show_again(post, "undo")
-
-
-def _undo(context: Context, actor: Actor, workspace: UUID, change: int, due_at: datetime | None) -> None:
-    undo_change(context, find_caller(context, actor, workspace), change, due_at)
 
 
 def _show_again(post: UUID, verb: str) -> Response:
@@ -196,14 +162,11 @@ def read_form_time(form: FormData) -> datetime:
     return instant
 
 
-def move_post(
-    context: Context, actor: Actor, workspace: UUID, post: UUID, due_at: datetime, version: str
-) -> EditResult:
+def move_post(context: Context, caller: Caller, post: UUID, due_at: datetime, version: str) -> EditResult:
     """Give a post another time, and a draft its first, if it is the version that the tag names. Raises Refusal."""
-    caller = find_caller(context, actor, workspace)
     require_plan(caller)
     with context.database.begin() as c:
-        view = read_post(c, workspace, post)
+        view = read_post(c, caller.workspace_id, post)
     is_draft = view is not None and derive_status(view) is PostStatus.DRAFT
     change = Change(
         given=frozenset({"scheduled_at"}), scheduled_at=due_at, shifts=not is_draft, schedules=is_draft
@@ -227,18 +190,9 @@ class _Target:
     form: FormData
 
 
-def _change(
-    context: Context,
-    actor: Actor,
-    workspace: UUID,
-    post: UUID,
-    name: str,
-    verb: str,
-    form: FormData,
-) -> None:
+def _change(context: Context, caller: Caller, post: UUID, name: str, verb: str, form: FormData) -> None:
     """Run a button's action on a delivery of the post. Raises HTTPException 404, Refusal and CannotResolve."""
     delivery, account = _find_target(context, post, name)
-    caller = find_caller(context, actor, workspace)
     _VERBS[verb](
         _Target(
             context=context,
@@ -254,10 +208,7 @@ def _change(
 
 def _find_target(context: Context, post: UUID, name: str) -> tuple[UUID, UUID]:
     """Return a delivery of the post, and its account. Raises HTTPException 404."""
-    try:
-        delivery = UUID(name)
-    except ValueError:
-        raise HTTPException(404) from None
+    delivery = require_found(parse_id_or_none(name))
     with context.database.begin() as c:
         found = find_delivery(c, delivery)
     if found is None or found.post_id != post:
@@ -318,10 +269,3 @@ _VERBS: Mapping[str, Callable[[_Target], None]] = {
     "cancel": _cancel,
 }
 """By the verb of a button."""
-
-ROUTES = (
-    Route("/posts/{post_id}/undo/{change}", undo, methods=["POST"]),
-    Route("/posts/{post_id}/reschedule", reschedule, methods=["POST"]),
-    Route("/posts/{post_id}/deliveries/{delivery_id}/file", replace_file, methods=["POST"]),
-    Route("/posts/{post_id}/deliveries/{delivery_id}/{verb}", change_delivery, methods=["POST"]),
-)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,7 +15,6 @@ from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from pipeline.actions.explain import build_situation
 from pipeline.dashboard.actions import ACTIONS, list_verbs
@@ -33,7 +33,7 @@ from pipeline.dashboard.filter import (
     resolve_filter,
 )
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import SEPARATOR, page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.words import HOLDS, REASONS, STATES, Word, name_post, name_state, quote_platform
@@ -45,7 +45,6 @@ from pipeline.domain.post import NO_TIME
 from pipeline.store.deliveries.history import Evidence
 from pipeline.store.deliveries.queue import Place, QueuedDelivery, Within, choose_walk, is_place
 from pipeline.store.deliveries.queue_posts import (
-    PostPage,
     QueuedPost,
     count_queued_posts,
     list_queued_posts,
@@ -62,8 +61,6 @@ TROUBLE = 20
 """Late and failed posts above those of today."""
 NAMED = 10
 """Imports that the filter names: the latest."""
-SEPARATOR = "~"
-"""Between the parts of a place in an address."""
 _LATE = "late"
 _FILL = "fill"
 """The verb of drafts that no job does: they are put on free times (``fill.py``)."""
@@ -100,54 +97,36 @@ class Section:
     rows: Sequence[QueueRow]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """A page of the list. ``trouble``: the posts of its first section; ``new``: posts that are not shown yet."""
-
-    listed: PostPage
-    trouble: Sequence[UUID]
-    posts: Sequence[QueuedPost]
-    thumbnails: Mapping[UUID, Thumbnail]
-    number: int
-    new: int
-    now: datetime
-    imports: Mapping[str, str]
-    """Names of the latest imports, by id."""
-    by: str
-    """The column of its order."""
-    orders: Mapping[str, str]
-    """The orders to choose from; empty: it has one."""
+NOTHING: Mapping[str, Any] = {
+    **dict.fromkeys(("sections", "order", "orders", "following", "is_cut"), ()),
+    **dict.fromkeys(("number", "new"), 0),
+    "imports": {},
+}
+"""What is shown of a filter that cannot be used."""
 
 
-@page(Role.VIEWER)
+@page("/queue", Role.VIEWER)
 async def show_queue(request: Request, visitor: Visitor) -> Response:
     """List what the address selects; 400 with the reasons if it cannot be used."""
     zone = find_page_zone(request)
     asked = read_filter(request.query_params, visitor, zone)
     if not asked.given:
         asked = read_filter({WHEN: "today"}, visitor, zone)
-    found, problem = None, ""
+    found, problem = NOTHING, ""
     if not asked.problems:
         try:
-            found = await read(request, _read, asked, request.query_params, zone)
+            found = await read(request, _read, asked, request.query_params, zone, visitor)
         except InvalidFilter as error:
             problem = str(error)
     return render(
         request,
-        visitor,
         "queue.html",
-        200 if found else 400,
+        400 if found is NOTHING else 200,
+        **found,
         asked=asked,
         problem=problem,
-        sections=list(_split(found, visitor, zone)) if found else (),
-        number=found.number if found else 0,
         most=MOST,
-        order=_name_order(found.by) if found else "",
-        orders=found.orders if found else {},
         begins=asked.chosen.due_from,
-        new=found.new if found else 0,
-        following=_link_next(found.listed, asked) if found else None,
-        is_cut=found is not None and found.listed.is_cut,
         here=asked.build_address(PATH, after=request.query_params.get("after")),
         is_first="after" not in request.query_params,
         actions={name: action for name, action in ACTIONS.items() if visitor.has(action.role)},
@@ -155,7 +134,6 @@ async def show_queue(request: Request, visitor: Visitor) -> Response:
         platforms=PLATFORM_NAMES,
         clients={str(identity): name for identity, name in visitor.names.items()} | _name_several(asked),
         reasons=_REASONS,
-        imports=found.imports if found else {},
         jobs=urlencode([("id", one) for one in request.query_params.getlist("job")]),
         shows_filters="filters" in request.query_params or bool(asked.problems or problem),
         path_of_page=PATH,
@@ -167,7 +145,10 @@ def _name_several(asked: Asked) -> dict[str, str]:
     return {several: f"{several.count('.') + 1} clients"} if "." in several else {}
 
 
-def _read(c: Connection, asked: Asked, query: QueryParams, zone: ZoneInfo) -> _Found:
+def _read(
+    c: Connection, asked: Asked, query: QueryParams, zone: ZoneInfo, visitor: Visitor
+) -> dict[str, Any]:
+    """Return what is shown of a page. ``new``: posts that it does not show yet; ``orders``: to choose from."""
     chosen, after = resolve_filter(c, asked), _read_place(query)
     newest = asked.given.get(ORDER) == NEWEST
     walk = choose_walk(chosen, asked.within, newest=newest)
@@ -180,18 +161,20 @@ def _read(c: Connection, asked: Asked, query: QueryParams, zone: ZoneInfo) -> _F
     shown = [parse_id_or_none(text.removeprefix(f"{_LATE}:")) for text in query.getlist("shown")[: 2 * PAGE]]
     kept = [one for one in shown if one is not None]
     late = {text.partition(":")[2] for text in query.getlist("shown") if text.startswith(f"{_LATE}:")}
-    return _Found(
-        listed=listed,
-        trouble=[one for one in kept if str(one) in late] if kept else trouble,
-        posts=read_queued_posts(c, kept or fresh, asked.within),
-        thumbnails=find_thumbnails(c, kept or fresh),
-        number=count_queued_posts(c, chosen, asked.within, most=MOST),
-        new=len(set(fresh) - set(kept)) if kept and after is None else 0,
-        now=now,
-        imports={str(job.id): job.title for job, _ in list_newest(c, asked.within, limit=NAMED)},
-        by=walk.by,
-        orders=_list_orders(chosen, asked.within, now),
-    )
+    first = {one for one in kept if str(one) in late} if kept else {*trouble}
+    thumbnails = find_thumbnails(c, kept or fresh)
+    posts = read_queued_posts(c, kept or fresh, asked.within)
+    rows = [_build_row(one, now, thumbnails.get(one.id), visitor) for one in posts]
+    return {
+        "sections": [*_split(rows, first, walk.by, now.astimezone(zone).date(), zone)],
+        "number": count_queued_posts(c, chosen, asked.within, most=MOST),
+        "order": _name_order(walk.by),
+        "orders": _list_orders(chosen, asked.within, now),
+        "new": len(set(fresh) - set(kept)) if kept and after is None else 0,
+        "following": asked.build_address(PATH, after=SEPARATOR.join(listed.after)) if listed.after else None,
+        "is_cut": listed.is_cut,
+        "imports": {str(job.id): job.title for job, _ in list_newest(c, asked.within, limit=NAMED)},
+    }
 
 
 def _list_orders(chosen: ListFilter, within: Within, now: datetime) -> Mapping[str, str]:
@@ -216,17 +199,17 @@ def _list_trouble(c: Connection, asked: Asked, now: datetime, zone: ZoneInfo) ->
     return list(dict.fromkeys(post for found in pages for post in found.posts))[:TROUBLE]
 
 
-def _split(found: _Found, visitor: Visitor, zone: ZoneInfo) -> Iterator[Section]:
-    """Yield the sections: what is late or failed, then the days of its order."""
-    today = found.now.astimezone(zone).date()
-    built = [_build_row(one, found, visitor) for one in found.posts]
-    if first := [one for one in built if one.post.id in found.trouble]:
+def _split(
+    built: Sequence[QueueRow], trouble: Collection[UUID], by: str, today: date, zone: ZoneInfo
+) -> Iterator[Section]:
+    """Yield the sections: what is late or failed, then the days of the order *by* a column."""
+    if first := [one for one in built if one.post.id in trouble]:
         yield Section(key=_LATE, title="Late or failed", rows=first)
-    rest = [one for one in built if one.post.id not in found.trouble]
-    if found.by in _NEXT_STEP:
-        yield Section(key="all", title=_name_order(found.by), rows=rest)
+    rest = [one for one in built if one.post.id not in trouble]
+    if by in _NEXT_STEP:
+        yield Section(key="all", title=_name_order(by), rows=rest)
         return
-    is_timed = found.by == "due_at"
+    is_timed = by == "due_at"
 
     def find_day(one: QueueRow) -> date:
         return (one.post.due_at if is_timed else one.post.created_at).astimezone(zone).date()
@@ -237,8 +220,7 @@ def _split(found: _Found, visitor: Visitor, zone: ZoneInfo) -> Iterator[Section]
         yield Section(key="day", title=title, rows=list(rows))
 
 
-def _build_row(post: QueuedPost, found: _Found, visitor: Visitor) -> QueueRow:
-    now = found.now
+def _build_row(post: QueuedPost, now: datetime, thumbnail: Thumbnail | None, visitor: Visitor) -> QueueRow:
     most = max(post.deliveries, key=lambda one: name_state(one.facts).urgency)
     is_late = now - post.due_at >= OVERDUE and any(_is_unsent(one) for one in post.deliveries)
     role, is_draft = visitor.roles.get(post.workspace_id, Role.VIEWER), post.due_at >= NO_TIME
@@ -247,7 +229,7 @@ def _build_row(post: QueuedPost, found: _Found, visitor: Visitor) -> QueueRow:
         word=name_post([one.facts for one in post.deliveries]),
         happens=describe_next(most),
         late=now - post.due_at if is_late else None,
-        thumbnail=found.thumbnails.get(post.id),
+        thumbnail=thumbnail,
         verbs=[*list_verbs(post.deliveries, role), *([_FILL] if is_draft and role >= Role.AUTHOR else ())],
     )
 
@@ -267,10 +249,6 @@ def describe_next(one: QueuedDelivery) -> str:
         return quote_platform(facts.platform, words)
     said = explain(build_situation(facts, _gather_evidence(one)))
     return " ".join(text for text in (error.get("message") or said.summary, said.next_step) if text)
-
-
-def _link_next(found: PostPage, asked: Asked) -> str | None:
-    return asked.build_address(PATH, after=SEPARATOR.join(found.after)) if found.after else None
 
 
 def _read_place(query: QueryParams) -> Place | None:
@@ -293,6 +271,3 @@ def _gather_evidence(one: QueuedDelivery) -> Evidence:
         grant_ends_at=None,
         derived=one.derived,
     )
-
-
-ROUTES = (Route("/queue", show_queue),)

@@ -31,9 +31,18 @@ from pipeline.dashboard.clock import (
     format_offset,
     format_wall_time,
 )
-from pipeline.dashboard.icons import load_sprite, name_platform, show_icon, show_mark
 from pipeline.dashboard.visitor import CrossSite, Forbidden, Visitor
-from pipeline.dashboard.words import Standing, count_posts, name_hold, name_post, name_state
+from pipeline.dashboard.words import (
+    Standing,
+    count_posts,
+    load_sprite,
+    name_hold,
+    name_platform,
+    name_post,
+    name_state,
+    show_icon,
+    show_mark,
+)
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.restore import describe_candidate, split_candidates
 from pipeline.stages.post_request import Refusal
@@ -83,11 +92,10 @@ async def send_asset(request: Request) -> Response:
     return NegotiatedResponse(asset.content, headers=headers, media_type=asset.media_type)
 
 
-def render(
-    request: Request, visitor: Visitor | None, template: str, status: int = 200, **context: Any
-) -> HTMLResponse:
+def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     """Return a page; for a request of htmx, its block ``content`` only."""
     found = _environment().get_template(template)
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
     zone, now = find_page_zone(request), datetime.now(UTC)
     values = {
         "zone": zone,
@@ -105,13 +113,15 @@ def render(
     return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
 
 
-def render_form(
-    request: Request, visitor: Visitor, template: str, problem: Sequence[str] = (), **context: Any
-) -> HTMLResponse:
-    """Return a page with a form that keeps its input. *problem*: a field, and the sentence beside it."""
+def render_form(request: Request, template: str, problem: Sequence[str] = (), **context: Any) -> HTMLResponse:
+    """Return a page with a form that keeps its input, unless something was made of it, which is shown this once.
+
+    *problem*: a field, and the sentence beside it.
+    """
     field, sentence = problem or ("", "")
-    given = {"given": getattr(request.state, "form", FormData()), "problems": {field: sentence}, **context}
-    return render(request, visitor, template, 422 if problem else 200, **given)
+    given = FormData() if context.get("made") else getattr(request.state, "form", FormData())
+    shown = {"given": given, "problems": {field: sentence}, **context}
+    return render(request, template, 422 if problem else 200, **shown)
 
 
 @pass_context
@@ -260,8 +270,7 @@ def render_error(request: Request, error: Exception) -> Response:
     """Return the page for an exception; 500 for one that is a bug. Headers of the exception are kept."""
     status, sentence, headers = _describe(error)
     title = _TITLES.get(status) or HTTPStatus(status).phrase
-    visitor = getattr(request.state, "visitor", None)
-    response = render(request, visitor, "error.html", status, title=title, sentence=sentence, code=status)
+    response = render(request, "error.html", status, title=title, sentence=sentence, code=status)
     response.headers.update(headers)
     return response
 

@@ -12,7 +12,6 @@ from functools import partial
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions import sign_on as actions
 from pipeline.api.http.middleware import note
@@ -25,7 +24,7 @@ from pipeline.dashboard.login import (
     read_try,
     render_form,
 )
-from pipeline.dashboard.page import HOME, answer_errors
+from pipeline.dashboard.page import HOME, open_page
 from pipeline.dashboard.visitor import read_login_token, read_sign_on, set_login_token, set_sign_on, set_token
 from pipeline.domain.audit import Actor
 
@@ -33,17 +32,9 @@ MAX_PLACE = 1000
 """Characters of the page that was asked for: a cookie has to hold it, sealed."""
 
 
+@open_page("/sign-on")
 async def begin(request: Request) -> Response:
     """Lead to the provider's page; its way back is good for this browser only."""
-    return await answer_errors(request, lambda: _begin(request))
-
-
-async def finish(request: Request) -> Response:
-    """Log in the user whom the provider signed on, and lead to the page that was asked for."""
-    return await answer_errors(request, lambda: _finish(request))
-
-
-async def _begin(request: Request) -> Response:
     state = _require_provider(request)
     place = choose_next(request.query_params.get("next", ""))
     work = partial(actions.begin_sign_on, state.context, place if len(place) <= MAX_PLACE else HOME)
@@ -58,7 +49,9 @@ async def _begin(request: Request) -> Response:
     return response
 
 
-async def _finish(request: Request) -> Response:
+@open_page("/sign-on/callback")
+async def finish(request: Request) -> Response:
+    """Log in the user whom the provider signed on, and lead to the page that was asked for."""
     state, given = _require_provider(request), read_try(request)
     kept = actions.open_sign_on(state.context, read_sign_on(request))
     place = kept.get("place", HOME)
@@ -93,6 +86,3 @@ def _refuse(request: Request, place: str, error: actions.SignOnRefused) -> Respo
     note(request.scope, code="login_failed", by="sign-on")
     name = get_state(request).context.settings.dashboard.oidc.name
     return render_form(request, place, error.write(name), error.status)
-
-
-ROUTES = (Route("/sign-on", begin), Route("/sign-on/callback", finish))

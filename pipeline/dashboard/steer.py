@@ -14,7 +14,6 @@ from starlette.datastructures import ImmutableMultiDict, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from pipeline.actions.dead_letters import DeadLetterCount, count_letters
 from pipeline.actions.steering import Counted, Steering, steer
@@ -95,7 +94,7 @@ class Found:
         return sum(one.count.deliveries for one in self.counted.values())
 
 
-@page(Role.AUTHOR)
+@page("/queue/count", Role.AUTHOR, "GET", "POST")
 async def count(request: Request, visitor: Visitor) -> Response:
     """Count what the form or the address asks for, by workspace, and ask for a confirmation.
 
@@ -109,10 +108,10 @@ async def count(request: Request, visitor: Visitor) -> Response:
         tokens = {space: one.token for space, one in found.counted.items()}
         return _show_started(order, await act(request, _start, order, tokens))
     back = order.asked.build_address(QUEUE_PATH)
-    return render(request, visitor, "steer.html", order=order, found=found, back=back, states=STATES)
+    return render(request, "steer.html", order=order, found=found, back=back, states=STATES)
 
 
-@page(Role.AUTHOR)
+@page("/queue/start", Role.AUTHOR, "POST")
 async def start(request: Request, visitor: Visitor) -> Response:
     """Start the jobs whose counts were confirmed, and show them. Confirmed again, they are only shown."""
     form = request.state.form
@@ -294,9 +293,3 @@ def _read_tokens(form: Form) -> Mapping[UUID, str]:
         return {UUID(space): token for space, token in pairs}
     except ValueError:
         raise HTTPException(400, "A token cannot be read: count again.") from None
-
-
-ROUTES = (
-    Route("/queue/count", count, methods=["GET", "POST"]),
-    Route("/queue/start", start, methods=["POST"]),
-)

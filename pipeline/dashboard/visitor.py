@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -28,19 +28,9 @@ class Forbidden(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Visitor:
-    """A logged-in user."""
+class Visitor(OpenSession):
+    """A logged-in user, in a session. A role in all workspaces stands for each in ``roles``."""
 
-    user_id: UUID
-    login: str
-    session_id: UUID
-    roles: Mapping[UUID, Role]
-    """By workspace; a role in all workspaces stands for each."""
-    names: Mapping[UUID, str]
-    """The names of these workspaces."""
-    everywhere: Role | None
-    """The role in all workspaces, for what belongs to none."""
-    has_second_factor: bool
     csrf: str = field(repr=False)
     address: str
     request_id: str
@@ -79,6 +69,10 @@ class Visitor:
     def workspaces(self, role: Role) -> tuple[UUID, ...]:
         """Return the workspaces where the visitor has at least this role."""
         return tuple(workspace for workspace, own in self.roles.items() if own >= role)
+
+    def list_clients(self, role: Role) -> list[UUID]:
+        """Return the same workspaces by their names."""
+        return sorted(self.workspaces(role), key=lambda one: (self.names.get(one, "").casefold(), one))
 
     @property
     def managed(self) -> Mapping[UUID, str]:
@@ -120,8 +114,12 @@ async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visit
     session = await state.reads.run(lambda: _open(state.context, token, counts_as_use=counts_as_use))
     if session is None:
         return None
-    return _to_visitor(
-        session, token, request, seal_position(state.context.vault, session.id, session.position)
+    return Visitor(
+        **{one.name: getattr(session, one.name) for one in fields(session)},
+        csrf=derive_csrf(token),
+        address=find_client_address(request),
+        request_id=request.scope[REQUEST_ID],
+        cursor=seal_position(state.context.vault, session.id, session.position),
     )
 
 
@@ -136,22 +134,6 @@ def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession |
 def derive_csrf(token: str) -> str:
     """Return the token that the pages of a session repeat; it does not give the session's own away."""
     return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
-
-
-def _to_visitor(session: OpenSession, token: str, request: Request, cursor: str) -> Visitor:
-    return Visitor(
-        user_id=session.user_id,
-        login=session.login,
-        session_id=session.id,
-        roles=session.roles,
-        names=session.names,
-        everywhere=session.everywhere,
-        has_second_factor=session.has_second_factor,
-        csrf=derive_csrf(token),
-        address=find_client_address(request),
-        request_id=request.scope[REQUEST_ID],
-        cursor=cursor,
-    )
 
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -218,11 +217,7 @@ def _edit(work: ImportSlice, row: RowRecord) -> RowRecord:
 
 def build_change(context: Context, request: PostRequest) -> Change:
     """Return the edit that makes a post what a row says: all of its fields, absent ones cleared."""
-    sections: Mapping[Platform, Any] = {
-        platform: request.options.get(platform)
-        for platform, adapter in context.adapters.items()
-        if adapter.post_options is not None
-    }
+    platforms = [one for one, adapter in context.adapters.items() if adapter.post_options is not None]
     fields = {
         "caption",
         "media",
@@ -231,21 +226,25 @@ def build_change(context: Context, request: PostRequest) -> Change:
         "music_url",
         "ai_generated",
         "first_comment",
-        *map(str, sections),
+        *map(str, platforms),
         *(("external_id",) if request.external_id is not None else ()),
     }
+    change = choose_changes(request, fields, platforms)
+    return replace(change, draft=request.draft, external_id=request.external_id)
+
+
+def choose_changes(request: PostRequest, given: Collection[str], platforms: Iterable[Platform]) -> Change:
+    """Return the edit of these fields, and of the sections of these platforms, to what a request says."""
     return Change(
-        given=frozenset(fields),
+        given=frozenset(given),
         caption=request.caption,
-        media=request.media,
-        account_ids=request.account_ids,
-        own=request.own,
+        media=request.media if "media" in given else None,
+        account_ids=request.account_ids if "accounts" in given else (),
+        own=request.own if "accounts" in given else {},
         scheduled_at=request.scheduled_at,
         auto=request.auto,
-        draft=request.draft,
         music_url=request.music_url,
-        options=sections,
+        options={one: request.options.get(one) for one in platforms},
         ai_generated=request.ai_generated,
         first_comment=request.first_comment,
-        external_id=request.external_id,
     )

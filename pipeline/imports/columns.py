@@ -6,7 +6,7 @@ The columns are derived from the body of POST /posts and its sections.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import PurePath
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from adapters.contract import Platform
 from pipeline.domain.validation_issue import build_issue, find_near
+from pipeline.stages.post_request import Refusal
 
 HEAD_BYTES = 512
 """Bytes of the beginning of a file that `detect_format` needs."""
@@ -39,24 +40,6 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReadLimits:
-    """The limits of a file."""
-
-    max_bytes: int = 2 * 1024**3
-    """Maximum bytes of the file as it arrives, and of its text once it is inflated."""
-    max_rows: int = 1_000_000
-    max_sheet_rows: int = 200_000
-    """Rows of a spreadsheet."""
-    max_row_bytes: int = 64 * 1024
-    max_ratio: int = 200
-    """Bytes that one compressed byte may become."""
-
-    def count_rows(self, format: Format) -> int:  # noqa: A002  the interface's word
-        """Return the maximum number of rows in this format."""
-        return self.max_sheet_rows if format.is_spreadsheet else self.max_rows
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRow:
     """One row of a file: the body of a post, or what is wrong with it."""
 
@@ -76,17 +59,13 @@ class ImportRow:
     """The id of the post that this row was exported from."""
 
 
-@dataclass
-class FileProblem(Exception):
-    """Why no row of a file can be used. ``status`` and ``code`` are those of the HTTP contract."""
+class FileProblem(Refusal):
+    """Why no row of a file can be used."""
 
-    message: str
-    status: int = 422
-    code: str = "invalid_payload"
-    issues: Sequence[Mapping[str, Any]] = field(default=())
-
-    def __str__(self) -> str:
-        return self.message
+    def __init__(
+        self, message: str, status: int = 422, code: str = "invalid_payload", issues: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(status, code, message, issues)
 
 
 def build_too_large(message: str) -> FileProblem:

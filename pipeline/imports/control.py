@@ -7,6 +7,7 @@ Repeating an action that has been taken changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -71,29 +72,29 @@ _NOT_PLANNED: Mapping[str, Any] = {
 }
 
 
-def pause(context: Context, caller: Caller, identity: UUID) -> Import:
-    """Stop after the chunk in progress."""
-    return _move(context, caller, identity, Action.pause)
+def _move(context: Context, caller: Caller, identity: UUID, action: Action) -> Import:
+    with context.database.begin() as c:
+        job = _lock(c, caller, identity)
+        if job.state in REPEATED[action] or (action is Action.delete and job.is_removed):
+            return job
+        _require_state(job, action)
+        _change(c, job, action)
+        moved = _record(c, caller, action, job)
+    failpoint("imports.moved", identity)
+    context.dispatcher.send_imports([identity])
+    return moved
 
 
-def resume(context: Context, caller: Caller, identity: UUID) -> Import:
-    """Go on where the import was paused."""
-    return _move(context, caller, identity, Action.resume)
-
-
-def cancel(context: Context, caller: Caller, identity: UUID) -> Import:
-    """End an import after the chunk in progress. Posts that it made stay, until they are rolled back."""
-    return _move(context, caller, identity, Action.cancel)
-
-
-def rollback(context: Context, caller: Caller, identity: UUID) -> Import:
-    """Begin to cancel the posts that the import made, where nothing was sent or edited since."""
-    return _move(context, caller, identity, Action.rollback)
-
-
-def delete(context: Context, caller: Caller, identity: UUID) -> Import:
-    """Delete file and rows of an import that is at rest; its counts, and the posts it made, stay."""
-    return _move(context, caller, identity, Action.delete)
+pause = partial(_move, action=Action.pause)
+"""Stop after the chunk in progress."""
+resume = partial(_move, action=Action.resume)
+"""Go on where the import was paused."""
+cancel = partial(_move, action=Action.cancel)
+"""End an import after the chunk in progress. Posts that it made stay, until they are rolled back."""
+rollback = partial(_move, action=Action.rollback)
+"""Begin to cancel the posts that the import made, where nothing was sent or edited since."""
+delete = partial(_move, action=Action.delete)
+"""Delete file and rows of an import that is at rest; its counts, and the posts it made, stay."""
 
 
 def rename(context: Context, caller: Caller, identity: UUID, name: str) -> None:
@@ -109,19 +110,6 @@ def rename(context: Context, caller: Caller, identity: UUID, name: str) -> None:
         store.rename(c, identity, name)
         names = {"name": job.name}, {"name": name}
         record_change(c, caller.actor, "rename", "import", identity, job.workspace_id, *names)
-
-
-def _move(context: Context, caller: Caller, identity: UUID, action: Action) -> Import:
-    with context.database.begin() as c:
-        job = _lock(c, caller, identity)
-        if job.state in REPEATED[action] or (action is Action.delete and job.is_removed):
-            return job
-        _require_state(job, action)
-        _change(c, job, action)
-        moved = _record(c, caller, action, job)
-    failpoint("imports.moved", identity)
-    context.dispatcher.send_imports([identity])
-    return moved
 
 
 def _record(c: Connection, caller: Caller, action: Action, before: Import) -> Import:

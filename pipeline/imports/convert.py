@@ -8,6 +8,7 @@ Inflates a file that was sent with a Content-Encoding, in bounded pieces, and ch
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import zlib
@@ -18,12 +19,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
+from config.groups import Imports
 from pipeline.imports.columns import (
     HEAD_BYTES,
     Columns,
     FileProblem,
     Format,
-    ReadLimits,
     build_too_large,
     build_unsupported,
 )
@@ -73,7 +74,7 @@ _OPENERS: Mapping[str, Callable[[BinaryIO], Any]] = {
 }
 
 
-def read_pieces(path: Path, content_encoding: str | None, limits: ReadLimits) -> Iterator[bytes]:
+def read_pieces(path: Path, content_encoding: str | None, limits: Imports) -> Iterator[bytes]:
     """Yield the bytes of a file without its content encoding, in pieces of at most `PIECE`.
 
     Raises FileProblem: 413 over ``limits``, 415 for an encoding that is not read, 422 for damaged or cut-off data.
@@ -99,19 +100,16 @@ def read_pieces(path: Path, content_encoding: str | None, limits: ReadLimits) ->
             raise FileProblem(f"The file is damaged: it cannot be inflated as {encoding}.") from None
 
 
-def read_head(path: Path, content_encoding: str | None, limits: ReadLimits) -> bytes:
+def read_head(path: Path, content_encoding: str | None, limits: Imports) -> bytes:
     """Return the first `HEAD_BYTES` of a file without its content encoding. Raises as `read_pieces`."""
     return next(read_pieces(path, content_encoding, limits), b"")[:HEAD_BYTES]
-
-
-_UTF8_MARK = b"\xef\xbb\xbf"
 
 
 def convert_file(
     source: Path,
     target: Path,
     format: Format,  # noqa: A002  the interface's word
-    limits: ReadLimits,
+    limits: Imports,
     columns: Columns,
     *,
     content_encoding: str | None = None,
@@ -131,7 +129,7 @@ def convert_file(
         target.with_name(f"{target.name}.{uuid4().hex}.{name}") for name in ("part", "text", "inflated")
     )
     try:
-        pieces = _report(read_pieces(source, content_encoding, limits), on_piece)
+        pieces = _show(read_pieces(source, content_encoding, limits), lambda _: on_piece())
         if format.is_spreadsheet:
             _write(inflated, pieces)
             _convert_sheet(inflated, text, format, limits, on_piece)
@@ -154,12 +152,12 @@ def _write_text(
 ) -> Encoding:
     """Write the file as UTF-8 to ``text``; return how it was read."""
     survey = EncodingSurvey()
-    _write(inflated, _drop_mark(_survey(pieces, survey)))
+    _write(inflated, _drop_mark(_show(pieces, survey.add)))
     found = survey.choose() if given is None else Encoding(name=given)
     if found.name == "utf-8":
         inflated.replace(text)
     else:
-        _write(text, _report(transcode(inflated, found.name), on_piece))
+        _write(text, _show(transcode(inflated, found.name), lambda _: on_piece()))
     return found
 
 
@@ -198,15 +196,9 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
             file.write(piece)
 
 
-def _report(pieces: Iterable[bytes], on_piece: Callable[[], None]) -> Iterable[bytes]:
+def _show(pieces: Iterable[bytes], see: Callable[[bytes], object]) -> Iterable[bytes]:
     for piece in pieces:
-        on_piece()
-        yield piece
-
-
-def _survey(pieces: Iterable[bytes], survey: EncodingSurvey) -> Iterable[bytes]:
-    for piece in pieces:
-        survey.add(piece)
+        see(piece)
         yield piece
 
 
@@ -214,7 +206,7 @@ def _drop_mark(pieces: Iterable[bytes]) -> Iterable[bytes]:
     """Drop the byte order mark, which belongs to the encoding and not to the text."""
     is_first = True
     for piece in pieces:
-        yield piece.removeprefix(_UTF8_MARK) if is_first else piece
+        yield piece.removeprefix(codecs.BOM_UTF8) if is_first else piece
         is_first = is_first and not piece
 
 
@@ -222,7 +214,7 @@ def _convert_sheet(
     source: Path,
     target: Path,
     format: Format,  # noqa: A002
-    limits: ReadLimits,
+    limits: Imports,
     on_piece: Callable[[], None],
 ) -> None:
     size = source.stat().st_size

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -58,12 +59,14 @@ def write_template(
     later. Raises FileProblem for ODS.
     """
     bodies = _build_bodies(rows, accounts, start, every, media_url)
+    rows_of_cells = (format_row(columns, columns.names, body) for body in bodies)
     if format is Format.NDJSON:
         target.writelines(json.dumps(body, ensure_ascii=False).encode() + b"\n" for body in bodies)
     elif format is Format.CSV:
-        write_csv(target, columns.names, (format_row(columns, columns.names, body) for body in bodies))
+        target.write(UTF_8_MARK)
+        target.writelines(write_rows([row]) for row in chain([columns.names], rows_of_cells))
     elif format is Format.XLSX:
-        _write_xlsx(target, columns.names, (format_row(columns, columns.names, body) for body in bodies))
+        _write_xlsx(target, columns.names, rows_of_cells)
     else:
         raise build_unsupported(f"There is no template in {format}: open the one in XLSX.")
 
@@ -92,15 +95,6 @@ def _build_bodies(
             "scheduled_at": (start + number // len(names) * every).isoformat(timespec="seconds"),
             "external_id": f"{start:%Y%m%d-%H%M%S}-{number + 1}",
         }
-
-
-def write_csv(target: BinaryIO, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write CSV as spreadsheets expect it: UTF-8 with a byte order mark, lines that end with CR LF."""
-    text = io.TextIOWrapper(target, encoding="utf-8-sig", newline="", write_through=True)
-    writer = csv.writer(text)
-    writer.writerow(names)
-    writer.writerows(rows)
-    text.detach()
 
 
 def _write_xlsx(target: BinaryIO, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -211,7 +205,7 @@ def _to_line(post: PostView) -> bytes:
 
 
 def write_rows(rows: Iterable[Sequence[str]]) -> bytes:
-    """Return rows of CSV; cells that others wrote are given through `defuse`."""
+    """Return rows of CSV as spreadsheets expect it: lines end with CR LF. Others' cells are given through `defuse`."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()

@@ -1,11 +1,15 @@
-"""A slice of an import: the chunks that one message does, one after the other."""
+"""A slice of an import: the chunks that one message does, one after the other.
+
+Also warnings about rows whose posts would be too close to another of an account, or have its caption or media.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,15 +20,20 @@ from sqlalchemy import Connection
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import WORKING
 from pipeline.domain.neighbours import Lines
-from pipeline.imports.validate import PostFormat
+from pipeline.imports.validate import Issue, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.job_loop import next_chunk_size
+from pipeline.stages.ingest import Outcome
+from pipeline.stages.new_post import PostPlan
+from pipeline.stages.warnings import place, warn_of_neighbours
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller, count_posts
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
+from pipeline.store.imports.rows import RowRecord
 from pipeline.store.jobs import LEASE
 from pipeline.store.posts.idempotency import has_requests
+from pipeline.store.posts.insert_batch import find_neighbours
 
 T = TypeVar("T")
 READING = 1.0
@@ -150,3 +159,29 @@ class ImportSlice:
         goes_on = changes.get("state", self.job.state) in WORKING and self.may_go_on()
         after = jobs.change(c, store.JOBS, self.job.id, LEASE if goes_on else None, **changes)
         return after if goes_on else None
+
+
+def warn_of_rows(
+    work: ImportSlice, c: Connection, outcomes: Sequence[Outcome], records: Sequence[RowRecord]
+) -> list[RowRecord]:
+    """Return the records of a chunk with the warnings of those that make a post. *outcomes*: of each.
+
+    Rows are compared with the stored posts, and with the earlier rows of the same slice: one that goes on after a
+    restart knows no earlier ones.
+    """
+    placed = [
+        one
+        for record, plan in zip(records, outcomes, strict=True)
+        if record.action == "create" and isinstance(plan, PostPlan)
+        for one in place(record.number, plan.submission.request, plan.accounts, plan.dues)
+    ]
+    found = find_neighbours(c, [one.part for one in placed])
+    warnings: dict[object, list[Issue]] = defaultdict(list)
+    for n, one in enumerate(placed):
+        near = [*found.get(n, ()), *work.lines.add(one.part)]
+        for w in warn_of_neighbours(one, near, named=work.caller.accounts is None):
+            warnings[one.part.post].append({"code": w.code, "path": w.field, "message": w.message})
+    return [
+        replace(r, warnings=[*(r.warnings or ()), *warnings[r.number]]) if r.number in warnings else r
+        for r in records
+    ]

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
@@ -30,14 +30,13 @@ from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.post import PostStatus
 from pipeline.imports import validate
 from pipeline.imports.apply import build_change
-from pipeline.imports.columns import Columns, Format, ImportRow, ReadLimits
+from pipeline.imports.cells import parse_accounts
+from pipeline.imports.columns import Columns, Format, ImportRow
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
-from pipeline.imports.import_slice import ImportSlice
-from pipeline.imports.media_names import MediaNames
-from pipeline.imports.neighbours import warn_of_rows
+from pipeline.imports.import_slice import ImportSlice, warn_of_rows
 from pipeline.imports.read import Staged, open_rows
-from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
+from pipeline.imports.validate import AccountNames, KnownPosts, MediaNames, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import BEATS_PER_LEASE, Heartbeat
@@ -47,7 +46,7 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.posting_times import LOOK_BACK, assign_times
 from pipeline.stages.replay import is_equal
 from pipeline.store import jobs
-from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.posting_times import list_taken
 from pipeline.store.files.files import list_named
 from pipeline.store.health import database_now
@@ -81,12 +80,11 @@ def prepare_file(
     sent, made = folder / f"{job.id}.{uuid4().hex}", folder / f"{job.id}.{uuid4().hex}.made"
     try:
         _copy_from_storage(context, job, sent, on_piece)
-        limits, form = build_limits(context), Format(job.format)
         known = convert_file(
             sent,
             made,
-            form,
-            limits,
+            Format(job.format),
+            context.settings.imports,
             columns,
             content_encoding=job.encoding,
             encoding=job.text_encoding,
@@ -98,11 +96,6 @@ def prepare_file(
     finally:
         sent.unlink(missing_ok=True)
         made.unlink(missing_ok=True)
-
-
-def build_limits(context: Context) -> ReadLimits:
-    """Return the limits that the settings give a file."""
-    return ReadLimits(**context.settings.imports.model_dump(exclude={"keep_days"}))
 
 
 def _copy_from_storage(context: Context, job: Import, target: Path, on_piece: Callable[[], None]) -> None:
@@ -146,7 +139,7 @@ def plan_rows(work: ImportSlice) -> None:
     lines = open_rows(
         path,
         Format(job.format),
-        build_limits(context),
+        context.settings.imports,
         columns=columns,
         time_zone=job.time_zone,
         blank=job.blank or "",
@@ -169,8 +162,10 @@ def plan_rows(work: ImportSlice) -> None:
 
 def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRow]:
     caller = work.caller
-    names = AccountNames(caller, lambda: _find_accounts(work), work.job.accounts)
-    media = MediaNames(_read(work, store.read_media, work.job.id), lambda: _read(work, list_named, caller))
+    find = cache(partial(_read, work, find_accounts, caller.workspace_id))
+    names = AccountNames(caller, find, parse_accounts(work.job.accounts))
+    sent = _read(work, store.read_media, work.job.id)
+    media = MediaNames(sent, cache(partial(_read, work, list_named, caller)))
     row = next(lines, None)
     while row is not None:
         try:
@@ -182,10 +177,6 @@ def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRo
         after = next(lines, None)
         yield ReadRow(row, parsed, after is None)
         row = after
-
-
-def _find_accounts(work: ImportSlice) -> list[AccountRow]:
-    return _read(work, find_accounts, work.caller.workspace_id)
 
 
 def _read(work: ImportSlice, read: Callable[..., T], *about: Any) -> T:

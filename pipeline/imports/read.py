@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from config.groups import Imports
 from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.cells import ReadCells, RowReader, take_extras
@@ -24,7 +25,6 @@ from pipeline.imports.columns import (
     FileProblem,
     Format,
     ImportRow,
-    ReadLimits,
     build_too_large,
 )
 from pipeline.imports.local_time import DateSurvey
@@ -58,7 +58,7 @@ def stage_rows(
     source: Path,
     target: Path,
     format: Format,  # noqa: A002  the interface's word
-    limits: ReadLimits,
+    limits: Imports,
     columns: Columns,
     on_row: Callable[[], None] = lambda: None,
     dates: str | None = None,
@@ -95,7 +95,7 @@ def _write_row(sink: BinaryIO, row: StagedRow) -> None:
 class _Blanks:
     """Counts blank rows. They are no rows, and reading on through billions of them would be no use."""
 
-    def __init__(self, limits: ReadLimits) -> None:
+    def __init__(self, limits: Imports) -> None:
         self._most, self._count = 2 * limits.max_rows, 0
 
     def add(self) -> None:
@@ -105,7 +105,7 @@ class _Blanks:
             raise build_too_large(f"The file has more than {self._most:,} blank rows.")
 
 
-def _read_lines(file: BinaryIO, limits: ReadLimits) -> Iterator[tuple[int, bytes | None, bytes]]:
+def _read_lines(file: BinaryIO, limits: Imports) -> Iterator[tuple[int, bytes | None, bytes]]:
     """Yield number, bytes and first bytes of each line that is not blank; None for one over the limit of a row.
 
     No more of the line is held than a row may have.
@@ -123,7 +123,7 @@ def _read_lines(file: BinaryIO, limits: ReadLimits) -> Iterator[tuple[int, bytes
             blanks.add()
 
 
-def _build_too_long(limits: ReadLimits) -> Issue:
+def _build_too_long(limits: Imports) -> Issue:
     return build_issue(
         (), f"The row has more than {limits.max_row_bytes:,} bytes, which is the maximum.", "too_long"
     )
@@ -132,7 +132,7 @@ def _build_too_long(limits: ReadLimits) -> Issue:
 # --- NDJSON ----------------------------------------------------------------------------------------------------------
 
 
-def _stage_ndjson(file: BinaryIO, limits: ReadLimits, _columns: Columns) -> Iterator[StagedRow]:
+def _stage_ndjson(file: BinaryIO, limits: Imports, _columns: Columns) -> Iterator[StagedRow]:
     if file.read(64).lstrip().startswith(b"["):
         raise FileProblem("The file is a JSON array. Write one object on each line, without brackets around.")
     file.seek(0)
@@ -226,7 +226,7 @@ def _build_closing(delimiter: str) -> re.Pattern[bytes]:
     return re.compile(rb'(?:[^"]|"")*"(?:[\r\n]|$|%b)' % re.escape(delimiter.encode()))
 
 
-def _stage_csv(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator[StagedRow]:
+def _stage_csv(file: BinaryIO, limits: Imports, columns: Columns) -> Iterator[StagedRow]:
     """Yield the delimiter with the columns, and the rows below the header without those of blank cells."""
     if limits.max_row_bytes > csv.field_size_limit():
         csv.field_size_limit(limits.max_row_bytes)
@@ -253,7 +253,7 @@ def _stage_csv(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator
             yield lines.first_line, *texts, build_issue((), _NOT_UTF8, "string_unicode")
 
 
-def _find_header(file: BinaryIO, limits: ReadLimits, columns: Columns) -> tuple[Sequence[str], str, int, int]:
+def _find_header(file: BinaryIO, limits: Imports, columns: Columns) -> tuple[Sequence[str], str, int, int]:
     """Return the columns of the header, the delimiter that gives most of them, and offset and line of what follows."""
     offset, line, delimiters = 0, 1, _DELIMITERS
     if named := _NAMED.fullmatch(file.readline(16)):
@@ -275,7 +275,7 @@ def _find_header(file: BinaryIO, limits: ReadLimits, columns: Columns) -> tuple[
     return columns.match_header(best[1]), *best[2:]
 
 
-def _explain(error: Exception, limits: ReadLimits, *, is_closed: bool = True) -> Issue:
+def _explain(error: Exception, limits: Imports, *, is_closed: bool = True) -> Issue:
     """Return the issue of a row that cannot be read."""
     if isinstance(error, _TooLong) and is_closed:
         return _build_too_long(limits)
@@ -289,7 +289,7 @@ def _explain(error: Exception, limits: ReadLimits, *, is_closed: bool = True) ->
 # --- spreadsheets ----------------------------------------------------------------------------------------------------
 
 
-def _stage_sheet(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator[StagedRow]:
+def _stage_sheet(file: BinaryIO, limits: Imports, columns: Columns) -> Iterator[StagedRow]:
     """Yield the rows, each as wide as the header at least: blank cells at the end of a row were left out."""
     row, *header = _parse_cells(file.readline(limits.max_row_bytes + 1))
     names = columns.match_header(header)
@@ -313,7 +313,7 @@ def _parse_cells(raw: bytes) -> tuple[int, *tuple[str, ...]]:
     return row, *texts
 
 
-_STAGERS: Mapping[Format, Callable[[BinaryIO, ReadLimits, Columns], Iterator[StagedRow]]] = {
+_STAGERS: Mapping[Format, Callable[[BinaryIO, Imports, Columns], Iterator[StagedRow]]] = {
     Format.NDJSON: _stage_ndjson,
     Format.CSV: _stage_csv,
     Format.XLSX: _stage_sheet,
@@ -327,7 +327,7 @@ _STAGERS: Mapping[Format, Callable[[BinaryIO, ReadLimits, Columns], Iterator[Sta
 def open_rows(
     path: Path,
     format: Format,  # noqa: A002  the interface's word
-    limits: ReadLimits,
+    limits: Imports,
     *,
     columns: Columns,
     time_zone: str | None = None,
@@ -341,7 +341,7 @@ def open_rows(
     the last row that was read before.
     Raises FileProblem for a file without a row, and for more rows than ``limits`` has.
     """
-    most = limits.count_rows(format)
+    most = limits.max_sheet_rows if format.is_spreadsheet else limits.max_rows
     with path.open("rb") as file:
         read, unread = _read_json, None
         if format is not Format.NDJSON:
@@ -372,16 +372,10 @@ def _build_row(staged: list[Any], read: Read, unread: Cells | None, number: int,
     line, *texts = staged
     found = [texts.pop()] if texts and isinstance(texts[-1], dict) else []
     if found and (unread is None or not texts):
-        return ImportRow(
-            number=number,
-            line=line,
-            body=None,
-            issues=found,
-            source=unread or texts[0],
-            next_position=position,
-        )
-    source, body, post_id, issues = read(texts)
-    issues += found
+        source, body, post_id, issues = unread or texts[0], dict[str, Any](), None, found
+    else:
+        source, body, post_id, issues = read(texts)
+        issues += found
     return ImportRow(
         number=number,
         line=line,

@@ -124,7 +124,8 @@ def finish_upload(
     key: IdempotencyKey | None = None,
 ) -> Import:
     """Finish an upload whose object is in storage, and dispatch its first step. Raises Refusal 4xx, and Replayed."""
-    known = format_ or _detect(upload, content_type)
+    head = b"" if upload.options.encoding else upload.intake.head
+    known = format_ or detect_format(upload.options.name, content_type, head)
     failpoint("imports.stored", upload.id)
     with context.database.begin() as c:
         claim_key(c, key, upload.id)
@@ -187,16 +188,3 @@ def build_too_large(context: Context, room: int) -> Refusal:
     quota = context.settings.files.quota
     left = f"what is left of the workspace's quota of {quota:,} bytes"
     return Refusal(413, "payload_too_large", f"The file is larger than {left}.")
-
-
-def _detect(upload: Upload, content_type: str | None) -> Format:
-    head = b"" if upload.options.encoding else upload.intake.head
-    try:
-        return detect_format(upload.options.name, content_type, head)
-    except FileProblem as problem:
-        raise refuse_file(problem) from problem
-
-
-def refuse_file(problem: FileProblem) -> Refusal:
-    """Build the refusal of a file that cannot be read."""
-    return Refusal(problem.status, problem.code, problem.message, problem.issues)

@@ -13,9 +13,7 @@ from uuid import UUID
 
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.post import NO_TIME
-from pipeline.imports.cells import parse_accounts
 from pipeline.imports.columns import BY_PLATFORM, Columns, ImportRow
-from pipeline.imports.media_names import MediaNames
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import Outcome
 from pipeline.stages.new_post import PostPlan, RuleInputs, Submission
@@ -71,37 +69,27 @@ class ParsedRow:
         return f"{self.identity}:{self.occurrence}" if self.occurrence else self.identity
 
 
+@dataclass(frozen=True)
 class AccountNames:
-    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named.
+    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named."""
 
-    ``default``: the accounts of rows that name none, as a cell has them.
-    """
-
-    def __init__(
-        self,
-        caller: Caller,
-        read_accounts: Callable[[], Sequence[AccountRow]],
-        default: Sequence[str] = (),
-    ) -> None:
-        self._caller, self._read_accounts = caller, read_accounts
-        self._default = parse_accounts(list(default))
-
-    @cached_property
-    def _accounts(self) -> Sequence[AccountRow]:
-        return self._read_accounts()
+    caller: Caller
+    read_accounts: Callable[[], Sequence[AccountRow]]
+    default: Sequence[Mapping[str, Any]] = ()
+    """The accounts of rows that name none."""
 
     @cached_property
     def _ids(self) -> dict[str, list[UUID]]:
         ids: dict[str, list[UUID]] = {}
-        for account in self._accounts:
-            if self._caller.accounts is None or account.id in self._caller.accounts:
+        for account in self.read_accounts():
+            if self.caller.accounts is None or account.id in self.caller.accounts:
                 name = f"{account.platform}:{account.username}".casefold()
                 ids.setdefault(name, []).append(account.id)
         return ids
 
     def resolve(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body with accounts by id. Raises Refusal 400 for an unknown or ambiguous name."""
-        accounts = body.get("accounts") or self._default or body.get("accounts")
+        accounts = body.get("accounts") or self.default or body.get("accounts")
         if not isinstance(accounts, list):
             return dict(body)
         return {**body, "accounts": [self._resolve(n, one) for n, one in enumerate(accounts)]}
@@ -124,7 +112,7 @@ class AccountNames:
         own = body.pop(BY_PLATFORM, None)
         if not own:
             return body
-        platforms = {str(account.id): account.platform.value for account in self._accounts}
+        platforms = {str(account.id): account.platform.value for account in self.read_accounts()}
         entries = body.get("accounts") or []
         on = [platforms.get(str(entry.get("id")).lower()) for entry in entries]
         if missing := [platform for platform in own if platform not in on]:
@@ -166,13 +154,8 @@ def identify(context: Context, submission: Submission) -> str:
 def describe_refusal(error: Exception) -> list[Issue]:
     """Return the issues of a refused row, in the contract's words."""
     if not isinstance(error, Refusal):
-        return [
-            {
-                "code": "create_failed",
-                "path": "",
-                "message": "It could not be validated: a fault of this server.",
-            }
-        ]
+        message = "It could not be validated: a fault of this server."
+        return [{"code": "create_failed", "path": "", "message": message}]
     plain = {"path": "", "message": error.message}
     return [{"code": error.code, **issue} for issue in error.issues or [plain]]
 
@@ -299,3 +282,70 @@ def _record(row: ParsedRow, verdict: RowVerdict, **more: Any) -> RowRecord:
         source=None if isinstance(row.row.source, str) else row.row.source,
         **more,
     )
+
+
+# --- media by the names of files -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MediaNames:
+    """URLs by the names of files. ``read_uploads``: the uploads that may be named, read when one is looked for."""
+
+    sent: Mapping[str, str]
+    read_uploads: Callable[[], Mapping[str, Sequence[str]]]
+
+    def resolve(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the body with URLs for names. Raises Refusal 400 for a name of no file, or of several uploads."""
+        if not any(list_names(body)):
+            return body
+        entries = body.get("accounts")
+        if isinstance(entries, list):
+            found = [
+                self._resolve_in(one, f"accounts.{n}.") if isinstance(one, dict) else one
+                for n, one in enumerate(entries)
+            ]
+            body = {**body, "accounts": found}
+        return self._resolve_in(body, "")
+
+    def _resolve_in(self, body: dict[str, Any], where: str) -> dict[str, Any]:
+        media = body.get("media")
+        if not isinstance(media, dict):
+            return body
+        urls = media.get("urls")
+        found = {"url": self._find(f"{where}media.url", media["url"])} if "url" in media else {}
+        if isinstance(urls, list):
+            found["urls"] = [self._find(f"{where}media.urls.{n}", url) for n, url in enumerate(urls)]
+        return {**body, "media": {**media, **found}}
+
+    def _find(self, path: str, name: Any) -> Any:
+        if not _is_name(name):
+            return name
+        urls = [self.sent[name]] if name in self.sent else self.read_uploads().get(name, ())
+        if len(urls) == 1:
+            return urls[0]
+        why = (
+            "Several uploads have this name: write the URL of one."
+            if urls
+            else "There is no file of this name."
+        )
+        issue = {"path": path, "message": why, "type": "missing", "value": name}
+        raise Refusal(400, "validation_failed", f"{path}: {name}: {why}", [issue])
+
+
+def _is_name(url: Any) -> bool:
+    return isinstance(url, str) and "://" not in url and bool(url.strip())
+
+
+def list_names(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the media of a body that are no URLs, those of single accounts too."""
+    entries = body.get("accounts")
+    own = body.get(BY_PLATFORM)
+    for one in (
+        body,
+        *(own.values() if isinstance(own, dict) else ()),
+        *(entries if isinstance(entries, list) else ()),
+    ):
+        media = one.get("media") if isinstance(one, dict) else None
+        if isinstance(media, dict):
+            urls = media.get("urls")
+            yield from filter(_is_name, [media.get("url"), *(urls if isinstance(urls, list) else ())])

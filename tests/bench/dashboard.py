@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import requests
+from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions.steering import Steering, steer
-from pipeline.dashboard.app import PAGES
+from pipeline.dashboard.app import create_dashboard
 from pipeline.dashboard.calendar import View
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
@@ -36,6 +37,7 @@ NO_PAGES = frozenset(
     {
         "/events",
         "/login",
+        "/static/{digest}/{name:path}",
         "/thumbnails/{name}",
         "/jobs/toast",
         "/imports/{import_id}",
@@ -116,9 +118,8 @@ def _list_pages(stack: Stack) -> dict[str, Sequence[str]]:
     examples = _find_examples(stack)
     routes = {
         route.path
-        for _, own in PAGES
-        for route in own
-        if route.path not in NO_PAGES and "GET" in (route.methods or ())
+        for route in create_dashboard().routes
+        if isinstance(route, Route) and route.path not in NO_PAGES and "GET" in (route.methods or ())
     }
     found = {PREFIX + path: _fill(path, examples, stack.workspace) for path in sorted(routes)}
     account, post = examples["account_id"][0], examples["post_id"][0]

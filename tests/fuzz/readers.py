@@ -29,6 +29,7 @@ from uvicorn.server import ServerState
 
 from adapters.contract import MediaFacts
 from adapters.errors import Rejected
+from config.groups import Imports
 from pipeline.api.accounts.oauth_routes import ConnectBody
 from pipeline.api.files import download
 from pipeline.api.files.routes import FileBody, FileQuery
@@ -56,7 +57,7 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.media_fitting import Conversion, plan_thumbnail
 from pipeline.domain.receipt import BrokenChain, issue, verify
 from pipeline.domain.webhook import parse_retry_after
-from pipeline.imports.columns import FileProblem, Format, ReadLimits, build_columns, detect_format
+from pipeline.imports.columns import FileProblem, Format, build_columns, detect_format
 from pipeline.imports.convert import convert_file, read_head
 from pipeline.imports.read import open_rows, stage_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
@@ -223,12 +224,12 @@ def _read_sheet_rows(output: bytearray) -> None:
     with TemporaryDirectory(dir=_find_ram()) as folder:
         lines, staged = Path(folder) / "lines", Path(folder) / "staged"
         lines.write_bytes(output)
-        stage_rows(lines, staged, Format.XLSX, ReadLimits(), _COLUMNS)
+        stage_rows(lines, staged, Format.XLSX, Imports(), _COLUMNS)
         _read_rows(staged, Format.XLSX)
 
 
 def _read_rows(staged: Path, form: Format) -> None:
-    for row in open_rows(staged, form, ReadLimits(), columns=_COLUMNS, time_zone="Europe/Berlin"):
+    for row in open_rows(staged, form, Imports(), columns=_COLUMNS, time_zone="Europe/Berlin"):
         if row.body is not None:
             with suppress(Refusal):
                 read_post(row.body, Rules())
@@ -245,7 +246,7 @@ def read_text(data: bytes) -> None:
     with TemporaryDirectory(dir=_find_ram()) as folder, suppress(FileProblem):
         source, staged = Path(folder) / "sent", Path(folder) / "staged"
         source.write_bytes(sent)
-        limits = ReadLimits(max_bytes=8 * 1024**2)
+        limits = Imports(max_bytes=8 * 1024**2)
         form = detect_format(None, None, read_head(source, encoding, limits))
         if not form.is_spreadsheet:
             convert_file(source, staged, form, limits, _COLUMNS, content_encoding=encoding)
@@ -288,8 +289,8 @@ def read_json(data: bytes) -> None:
 
 
 _VISITOR = Visitor(
-    user_id=UUID(_ID), login="a", session_id=UUID(_ID), roles={}, names={}, everywhere=None, csrf="", address="",
-    request_id="", cursor="", has_second_factor=False,
+    user_id=UUID(_ID), login="a", id=UUID(_ID), is_stale=False, position=0, roles={}, names={}, everywhere=None,
+    csrf="", address="", request_id="", cursor="", has_second_factor=False,
 )  # fmt: skip
 
 

@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect
 
-from pipeline.dashboard.attention import build_query
-from pipeline.dashboard.now import list_items
+from pipeline.dashboard.attention import build_query, list_items
 from pipeline.domain.account import Role
 from pipeline.domain.attention import CARDS, REFUSED, Kind
 from pipeline.domain.delivery import Reason, State

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect
 
-from pipeline.dashboard import client_month
-from pipeline.dashboard.client_month import Month, list_month
+from pipeline.dashboard import numbers
 from pipeline.dashboard.clock import ZONE_COOKIE
+from pipeline.dashboard.numbers import Month, list_month
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.imports.export import PAGE
@@ -254,10 +254,10 @@ def test_more_than_a_page_is_in_the_csv_once_and_in_order(
     with ledger.database.begin() as c:
         assert list_month(c, month)[1] is False
         for most in (1, PAGE, number - 1):
-            monkeypatch.setattr(client_month, "MOST", most)
+            monkeypatch.setattr(numbers, "MOST", most)
             shown, is_cut = list_month(c, month)
             assert (len(shown), is_cut) == (most, True)
-        monkeypatch.setattr(client_month, "MOST", number)
+        monkeypatch.setattr(numbers, "MOST", number)
         assert (len(list_month(c, month)[0]), list_month(c, month)[1]) == (number, False)
 
 

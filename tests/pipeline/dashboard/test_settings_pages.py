@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pipeline.dashboard import clients, notices, webhooks
+from pipeline.dashboard import clients, webhooks
 from pipeline.domain.account import Plan, Role
 from pipeline.domain.attention import Kind
 from pipeline.domain.webhook import EventType
@@ -74,7 +74,7 @@ def test_a_client_is_added_with_its_rules_its_webhook_and_its_notices(
     use_webhook(hand, site, workspace)
     go_to(hand, "Notices")
     use_notice(hand, site, name, workspace)
-    assert page.url.endswith(notices.PATH)
+    assert page.url.endswith(webhooks.NOTICES)
 
 
 def add_client(hand: Hand, site: Site, name: str) -> UUID:
@@ -208,11 +208,16 @@ REFUSED: Sequence[tuple[str, dict[str, str], str, str]] = [
     (webhooks.PATH, {"url": HOOK + "x" * 2048}, "url", "It has 2081 characters; 2048 is the most."),
     (webhooks.PATH, {"url": HOOK, "description": "x" * 201}, "description", "200 is the most."),
     (webhooks.PATH, {"url": HOOK, "workspace": ""}, "workspace", "Choose the client"),
-    (notices.PATH, {"form": "slack", "address": "https://127.0.0.1/x"}, "address", LOOPBACK),
-    (notices.PATH, {"form": "email", "address": "no mailbox"}, "address", "it must be the address of one"),
-    (notices.PATH, {"form": "fax", "address": HOOK}, "form", "Choose where it is sent."),
-    (notices.PATH, {"form": "slack", "address": " "}, "address", "Give an address"),
-    (notices.PATH, {"form": "slack", "address": HOOK, "workspace": ""}, "workspace", "Choose the client"),
+    (webhooks.NOTICES, {"form": "slack", "address": "https://127.0.0.1/x"}, "address", LOOPBACK),
+    (
+        webhooks.NOTICES,
+        {"form": "email", "address": "no mailbox"},
+        "address",
+        "it must be the address of one",
+    ),
+    (webhooks.NOTICES, {"form": "fax", "address": HOOK}, "form", "Choose where it is sent."),
+    (webhooks.NOTICES, {"form": "slack", "address": " "}, "address", "Give an address"),
+    (webhooks.NOTICES, {"form": "slack", "address": HOOK, "workspace": ""}, "workspace", "Choose the client"),
     (clients.PATH, {"name": " ", "plan": "creator", "time_zone": "UTC"}, "name", "The name is empty"),
     (clients.PATH, {"name": "x" * 201, "plan": "creator", "time_zone": "UTC"}, "name", "200 is the most."),
     (clients.PATH, {"name": "x", "plan": "creator", "time_zone": "Europe/Osl"}, "time_zone", "Europe/Oslo?"),
@@ -248,7 +253,7 @@ def test_an_admin_of_one_client_changes_its_rules_and_nothing_of_all(site: Site)
         notice = {"form": "slack", "address": HOOK}
         answers = [
             hook,
-            *(client.post(notices.PATH, {"workspace": one, **notice}) for one in (other, "all")),
+            *(client.post(webhooks.NOTICES, {"workspace": one, **notice}) for one in (other, "all")),
             client.post(clients.PATH, {"name": "x", "plan": "creator", "time_zone": "UTC"}),
             client.post(f"{clients.PATH}/plan", {"client": mine, "plan": "creator"}),
             client.post(f"{clients.PATH}/approval", {"client": other, **approval}),

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from config.groups import Imports
 from pipeline.api.posts.schema import PostBody
-from pipeline.imports.columns import Format, ImportRow, ReadLimits, build_columns
+from pipeline.imports.columns import Format, ImportRow, build_columns
 from pipeline.imports.convert import convert_file
 from pipeline.imports.read import open_rows
 
@@ -29,7 +30,7 @@ class Files:
         self,
         data: bytes | str,
         form: Format = Format.CSV,
-        limits: ReadLimits | None = None,
+        limits: Imports | None = None,
         encoding: str | None = None,
         renamed: Mapping[str, str] | None = None,
         text_encoding: str | None = None,
@@ -41,7 +42,7 @@ class Files:
             self.source,
             self.plain,
             form,
-            limits or ReadLimits(),
+            limits or Imports(),
             self.columns,
             content_encoding=encoding,
             encoding=text_encoding,
@@ -49,15 +50,15 @@ class Files:
         )
         self.notes = self.staged.notes
 
-    def open(self, form: Format, limits: ReadLimits | None = None, **place: Any) -> list[ImportRow]:
-        return list(open_rows(self.plain, form, limits or ReadLimits(), columns=self.columns, **place))
+    def open(self, form: Format, limits: Imports | None = None, **place: Any) -> list[ImportRow]:
+        return list(open_rows(self.plain, form, limits or Imports(), columns=self.columns, **place))
 
     def read(
         self,
         data: bytes | str,
         form: Format = Format.CSV,
         *,
-        limits: ReadLimits | None = None,
+        limits: Imports | None = None,
         encoding: str | None = None,
         time_zone: str | None = None,
         **said: Any,

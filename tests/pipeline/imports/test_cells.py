@@ -20,7 +20,7 @@ from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.imports.cells import RowReader, defuse, format_row, restore
 from pipeline.imports.columns import POST_ID, FileProblem, Format, Kind, build_columns
-from pipeline.imports.export import write_csv, write_template
+from pipeline.imports.export import UTF_8_MARK, write_rows, write_template
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import build_xlsx
 
@@ -30,7 +30,7 @@ ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 
 def read_one(files: Files, names: str, cells: Sequence[str], zone: str | None = None) -> Any:
     buffer = io.BytesIO()
-    write_csv(buffer, names.split(), [cells])
+    buffer.write(UTF_8_MARK + write_rows([names.split(), cells]))
     (row,) = files.read(buffer.getvalue(), time_zone=zone)
     return row
 
@@ -300,7 +300,7 @@ def test_what_is_exported_is_read_as_it_was(bodies: list[dict[str, Any]], form: 
     buffer, names = io.BytesIO(), [*COLUMNS.names, POST_ID]
     if form is Format.CSV:
         rows = [map(defuse, format_row(COLUMNS, names, body, ID)) for body in bodies]
-        write_csv(buffer, names, [list(row) for row in rows])
+        buffer.write(UTF_8_MARK + write_rows([names, *map(list, rows)]))
     else:
         buffer.write(b"".join(json.dumps({**body, "post_id": ID}).encode() + b"\n" for body in bodies))
     with TemporaryDirectory() as folder:
@@ -321,13 +321,14 @@ def test_gaps_and_fields_of_several_types_are_read_as_they_were(texts: list[str 
 @given(bodies=st.lists(build_body(), min_size=1, max_size=6), data=st.data())
 def test_reading_resumes_behind_any_row(bodies: list[dict[str, Any]], data: st.DataObject) -> None:
     buffer = io.BytesIO()
-    write_csv(buffer, COLUMNS.names, [format_row(COLUMNS, COLUMNS.names, body) for body in bodies])
+    rows = [format_row(COLUMNS, COLUMNS.names, body) for body in bodies]
+    buffer.write(UTF_8_MARK + write_rows([COLUMNS.names, *rows]))
     with TemporaryDirectory() as folder:
         files = Files(Path(folder))
         files.convert(buffer.getvalue())
-        rows = files.open(Format.CSV)
-        done = data.draw(st.sampled_from(rows))
-        assert files.open(Format.CSV, position=done.next_position, number=done.number) == rows[done.number :]
+        read = files.open(Format.CSV)
+        done = data.draw(st.sampled_from(read))
+        assert files.open(Format.CSV, position=done.next_position, number=done.number) == read[done.number :]
 
 
 @pytest.mark.parametrize("form", [Format.CSV, Format.XLSX, Format.NDJSON])

@@ -11,7 +11,8 @@ from threading import Barrier
 
 import pytest
 
-from pipeline.imports.columns import FileProblem, Format, ReadLimits, detect_format
+from config.groups import Imports
+from pipeline.imports.columns import FileProblem, Format, detect_format
 from pipeline.imports.convert import PIECE, convert_file, read_head, read_pieces
 from pipeline.runtime.interpreter import zstd
 from tests.pipeline.imports.conftest import COLUMNS, Files
@@ -53,19 +54,19 @@ class TestContentEncoding:
         files.source.write_bytes(compress(bytes(300 << 20)))
         sizes: list[int] = []
         with pytest.raises(FileProblem, match="more than 200 times its size") as caught:
-            sizes.extend(map(len, read_pieces(files.source, encoding, ReadLimits())))
+            sizes.extend(map(len, read_pieces(files.source, encoding, Imports())))
         assert (caught.value.status, caught.value.code) == (413, "payload_too_large")
         assert max(sizes) <= PIECE
         assert sum(sizes) < 5 << 20
 
     def test_text_over_the_limit_is_refused(self, files: Files, encoding: str, compress: Compress) -> None:
         with pytest.raises(FileProblem, match="more than 1,000 bytes") as caught:
-            files.read(compress(TEXT.encode()), encoding=encoding, limits=ReadLimits(max_bytes=1000))
+            files.read(compress(TEXT.encode()), encoding=encoding, limits=Imports(max_bytes=1000))
         assert caught.value.status == 413
 
     def test_the_format_is_found_inside(self, files: Files, encoding: str, compress: Compress) -> None:
         files.source.write_bytes(compress(build_ods([["caption"]])))
-        assert detect_format(None, None, read_head(files.source, encoding, ReadLimits())) is Format.ODS
+        assert detect_format(None, None, read_head(files.source, encoding, Imports())) is Format.ODS
         with pytest.raises(FileProblem, match=f"Content-Encoding: {encoding}"):
             detect_format("posts.csv", None, files.source.read_bytes())
 
@@ -159,7 +160,7 @@ def test_two_may_convert_at_once(files: Files, tmp_path: Path) -> None:
                 both.wait(60)  # each has begun before either goes on
             pieces.append(1)
 
-        convert_file(files.source, files.plain, Format.CSV, ReadLimits(), COLUMNS, on_piece=meet)
+        convert_file(files.source, files.plain, Format.CSV, Imports(), COLUMNS, on_piece=meet)
         return len(pieces)
 
     with ThreadPoolExecutor(2) as threads:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.imports.columns import FileProblem, Format, ReadLimits
+from config.groups import Imports
+from pipeline.imports.columns import FileProblem, Format
 from tests.pipeline.imports.conftest import Files
 
 HEADER = "caption,scheduled_at\n"
 
 
-def list_captions(files: Files, text: bytes | str, limits: ReadLimits | None = None) -> list[Any]:
+def list_captions(files: Files, text: bytes | str, limits: Imports | None = None) -> list[Any]:
     return [row.body and row.body["caption"] for row in files.read(text, limits=limits)]
 
 
@@ -118,7 +119,7 @@ def test_a_cell_of_10_mb_rejects_its_row_only(files: Files, cell: str) -> None:
 
 
 def test_the_limit_counts_the_bytes_of_a_row(files: Files) -> None:
-    limits = ReadLimits(max_row_bytes=30)
+    limits = Imports.model_construct(max_row_bytes=30)
     fits, over = "ä" * 13 + ",now", "ä" * 13 + "a,now"
     assert list_captions(files, f"{HEADER}{fits}\r\n{over}\r\n{fits}", limits) == ["ä" * 13, None, "ä" * 13]
 
@@ -140,16 +141,16 @@ def test_a_row_has_as_many_cells_as_the_header(files: Files, row: str, found: in
 
 def test_more_rows_than_the_limit_are_refused(files: Files) -> None:
     files.convert(HEADER + "x,now\n" * 6)
-    assert len(files.open(Format.CSV, ReadLimits(max_rows=6))) == 6
+    assert len(files.open(Format.CSV, Imports(max_rows=6))) == 6
     with pytest.raises(FileProblem, match="more than 5 rows") as caught:
-        files.open(Format.CSV, ReadLimits(max_rows=5))
+        files.open(Format.CSV, Imports(max_rows=5))
     assert (caught.value.status, caught.value.code) == (413, "payload_too_large")
 
 
 @pytest.mark.parametrize(("form", "start"), [(Format.CSV, HEADER), (Format.NDJSON, "")])
 def test_blank_rows_have_a_limit(files: Files, form: Format, start: str) -> None:
     text = start + "\n" * 11 + ("x,now" if start else '{"scheduled_at": "now"}')
-    assert len(files.read(text, form, limits=ReadLimits(max_rows=6))) == 1
+    assert len(files.read(text, form, limits=Imports(max_rows=6))) == 1
     with pytest.raises(FileProblem, match="more than 10 blank rows") as caught:
-        files.convert(text, form, ReadLimits(max_rows=5))
+        files.convert(text, form, Imports(max_rows=5))
     assert caught.value.status == 413

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipeline.imports.columns import FileProblem, Format, ReadLimits
+from config.groups import Imports
+from pipeline.imports.columns import FileProblem, Format
 from tests.pipeline.imports.conftest import Files
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
@@ -93,4 +94,4 @@ def test_reading_resumes_behind_any_row(files: Files) -> None:
             files.open(Format.NDJSON, position=done.next_position, number=done.number) == rows[done.number :]
         )
     with pytest.raises(FileProblem, match="more than 4 rows"):
-        files.open(Format.NDJSON, ReadLimits(max_rows=4), position=rows[2].next_position, number=3)
+        files.open(Format.NDJSON, Imports(max_rows=4), position=rows[2].next_position, number=3)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.imports.columns import FileProblem, Format, ReadLimits
+from config.groups import Imports
+from pipeline.imports.columns import FileProblem, Format
 from pipeline.imports.read import stage_rows
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import (
@@ -109,9 +110,9 @@ def test_a_date_without_a_time_of_day_is_an_error(files: Files) -> None:
 def test_rows_of_a_spreadsheet_have_a_limit_of_their_own(files: Files) -> None:
     data = build_xlsx([HEADER, *[["x", "now"]] * 11])
     with pytest.raises(FileProblem, match="more than 10 rows") as caught:
-        files.read(data, Format.XLSX, limits=ReadLimits(max_sheet_rows=10))
+        files.read(data, Format.XLSX, limits=Imports(max_sheet_rows=10))
     assert (caught.value.status, caught.value.code) == (413, "payload_too_large")
-    assert len(files.read(data, Format.XLSX, limits=ReadLimits(max_sheet_rows=11))) == 11
+    assert len(files.read(data, Format.XLSX, limits=Imports(max_sheet_rows=11))) == 11
 
 
 def test_reading_resumes_behind_any_row(files: Files) -> None:
@@ -128,14 +129,14 @@ def test_reading_resumes_behind_any_row(files: Files) -> None:
 def test_what_a_process_writes_that_was_taken_over_is_not_believed(files: Files, line: bytes) -> None:
     files.source.write_bytes(line + b"\n")
     with pytest.raises(FileProblem, match="damaged"):
-        stage_rows(files.source, files.plain, Format.XLSX, ReadLimits(), COLUMNS)
+        stage_rows(files.source, files.plain, Format.XLSX, Imports(), COLUMNS)
 
 
 def test_a_cell_over_the_limit_rejects_its_row_only(files: Files) -> None:
     rows = files.read(
         build_xlsx([HEADER, ["x" * 30_000, "now"], ["y", "now"]]),
         Format.XLSX,
-        limits=ReadLimits(max_row_bytes=20_000),
+        limits=Imports.model_construct(max_row_bytes=20_000),
     )
     assert [row.body for row in rows] == [None, {"caption": "y"}]
     assert rows[0].issues[0]["type"] == "too_long"
@@ -187,8 +188,8 @@ def test_the_library_is_never_loaded_by_the_process_that_imports(files: Files) -
     files.source.write_bytes(build_xlsx([HEADER, ["x", "now"]]))
     program = (
         "import sys; from pathlib import Path; from pipeline.imports.convert import convert_file;"
-        "from pipeline.imports.columns import Columns, Format, ReadLimits;"
-        "convert_file(Path(sys.argv[1]), Path(sys.argv[2]), Format.XLSX, ReadLimits(), Columns([]));"
+        "from config.groups import Imports; from pipeline.imports.columns import Columns, Format;"
+        "convert_file(Path(sys.argv[1]), Path(sys.argv[2]), Format.XLSX, Imports(), Columns([]));"
         "assert 'python_calamine' not in sys.modules"
     )
     subprocess.run(
