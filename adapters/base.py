@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from abc import ABC, abstractmethod
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from adapters.contract import Pending, PlatformSettings, Ready
+from adapters.contract import (
+    Account,
+    CheckpointData,
+    Draft,
+    LookResult,
+    Pending,
+    PlatformSettings,
+    Problem,
+    Ready,
+)
 from adapters.errors import AdapterError, Permanent
+from adapters.words import Words
 
 if TYPE_CHECKING:  # requests is slow to import, and checkpoints make no call
     from adapters.http import HttpClient
-
-
-class BaseAdapter:
-    """The injected client and settings of an adapter: it has no other state."""
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
 
 
 class BaseCheckpoint(BaseModel):
@@ -68,3 +72,80 @@ class PolledCheckpoint(BaseCheckpoint):
 def compute_backoff(first: timedelta, polls: int, longest: timedelta) -> timedelta:
     """Return the pause before the next read: *first*, doubled with each of *polls*, at most *longest*."""
     return min(longest, first * int(2 ** min(polls, 8)))
+
+
+State = TypeVar("State", bound=BaseCheckpoint)
+Client = TypeVar("Client")
+
+
+@dataclass(frozen=True, slots=True)
+class Publish(Generic[State, Client]):
+    """A publish as a look sees it: the draft, its account, how far it is, and the client that acts for the account."""
+
+    draft: Draft
+    account: Account
+    state: State
+    client: Client
+    taken: Container[str]
+    """Remote ids of other deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedPublish(Publish[State, Client]):
+    """A publish whose visible call may have been made."""
+
+    armed_at: datetime
+
+
+class BaseAdapter:
+    """The injected client and settings of an adapter: it has no other state."""
+
+    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
+        self._http = client
+        self._settings = settings
+
+
+class PublishingAdapter(BaseAdapter, ABC, Generic[State, Client]):
+    """What the adapters of posts share: how a call begins, and that a look depends on whether the publish is armed."""
+
+    checkpoint_model: type[State]
+    find_problems: ClassVar[staticmethod[[Draft, Account], Sequence[Problem]]]
+    find_words: ClassVar[staticmethod[[Draft], Words]]
+
+    @abstractmethod
+    def _build_client(self, account: Account) -> Client:
+        """Return the platform's endpoints with the token of an account."""
+
+    @abstractmethod
+    def _look_unarmed(self, publish: Publish[State, Client]) -> LookResult:
+        """Return the state of a publish before arming: Ready means that ``prepare`` has a next request."""
+
+    @abstractmethod
+    def _look_armed(self, publish: ArmedPublish[State, Client]) -> LookResult:
+        """Return the state of an armed publish."""
+
+    def write_words(self, draft: Draft) -> Words:
+        """Return the words that a publish of this draft sends."""
+        return self.find_words(draft)
+
+    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
+        """Return every limit that the draft is known to break, and what would be published differently."""
+        return self.find_problems(draft, account)
+
+    def look(
+        self,
+        draft: Draft,
+        account: Account,
+        checkpoint: CheckpointData,
+        armed_at: datetime | None,
+        taken: Container[str],
+    ) -> LookResult:
+        """Return the state of the publish; reads only."""
+        state, client = self._open(account, checkpoint)
+        if armed_at is None:
+            return self._look_unarmed(Publish(draft, account, state, client, taken))
+        return self._look_armed(ArmedPublish(draft, account, state, client, taken, armed_at))
+
+    def _open(self, account: Account, checkpoint: CheckpointData) -> tuple[State, Client]:
+        """Return what a call begins with: the checkpoint's state, and a client for the account."""
+        return self.checkpoint_model.model_validate(checkpoint), self._build_client(account)

@@ -326,15 +326,12 @@ class Adapter(ListsPosts, Protocol):
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every problem of this draft for this account, by ``limits.py``; pure, makes no request."""
-        ...
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do one invisible, repeatable step towards a publish (an upload chunk, a container)."""
-        ...
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the one visible call."""
-        ...
 
     def look(
         self,
@@ -345,23 +342,18 @@ class Adapter(ListsPosts, Protocol):
         taken: Container[str],
     ) -> LookResult:
         """Read the state of a publish. ``armed_at`` None: not armed yet. ``taken``: remote ids of other deliveries."""
-        ...
 
     def refresh(self, account: Account) -> Credentials:
         """Refresh the tokens; the refresh token may rotate. Raise CredentialsRevoked on a definite refusal."""
-        ...
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page for a user who connects an account."""
-        ...
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange an authorization code for credentials."""
-        ...
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """List the accounts that the credentials give access to."""
-        ...
 
 
 @runtime_checkable
@@ -370,11 +362,9 @@ class ResolvesMusic(Protocol):
 
     def music_link(self, link: str) -> str | None:
         """Return the canonical form of a link to a post of this platform, or None for any other link. Pure."""
-        ...
 
     def resolve_music(self, link: str) -> Track:
         """Look up the sound of a post; read-only. Raise Rejected (``music_unresolvable``) if there is none."""
-        ...
 
 
 @runtime_checkable
@@ -383,7 +373,6 @@ class SetsCover(Protocol):
 
     def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
         """Make the image the cover of a live post; repeating it changes nothing more."""
-        ...
 
 
 @runtime_checkable
@@ -392,8 +381,6 @@ class AddsToPlaylist(Protocol):
 
     def get_playlist(self, draft: Draft) -> str | None:
         """Return the playlist that the post is to be in, or None. Pure."""
-        ...
 
     def add_to_playlist(self, account: Account, remote_id: str, playlist: str) -> None:
         """Add a live post to a playlist, unless it is in there; repeating it changes nothing more."""
-        ...

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, AliasPath, Field
 
 from adapters.comments import Comments, ListedComment, ReadPage
 from adapters.contract import Account
@@ -28,21 +28,18 @@ class CreatedComment(Wire):
     id: str
 
 
-class Author(Wire):
-    """The account that wrote a comment; Instagram's ``id`` is scoped to the app."""
-
-    id: str = ""
-    username: str = ""
-
-
 class GraphComment(Wire):
-    """A comment; Instagram has ``text``, ``timestamp`` and ``username``, Facebook ``message`` and ``created_time``."""
+    """A comment; Instagram has ``text``, ``timestamp`` and ``username``, Facebook ``message`` and ``created_time``.
+
+    Instagram's ``author_id`` is scoped to the app.
+    """
 
     id: str
     text: str = Field("", validation_alias=AliasChoices("text", "message"))
     created_at: datetime | None = Field(None, validation_alias=AliasChoices("timestamp", "created_time"))
     username: str = ""
-    author: Author = Field(Author(), validation_alias="from")
+    author_id: str = Field("", validation_alias=AliasPath("from", "id"))
+    author_name: str = Field("", validation_alias=AliasPath("from", "username"))
 
 
 class GraphComments(Comments):
@@ -60,16 +57,15 @@ class GraphComments(Comments):
         return {}
 
     def _send(self, account: Account, post: str, text: str) -> str:
-        graph, token = self._open_graph(account), account.credentials.access_token.get_secret_value()
-        return graph.publish(CreatedComment, f"{post}/comments", token, json_body={"message": text}).data.id
+        graph = self._open_graph(account)
+        return graph.publish(CreatedComment, f"{post}/comments", json_body={"message": text}).data.id
 
     def _open_lists(self, account: Account, post: str, since: datetime) -> Sequence[ReadPage]:
-        graph, token = self._open_graph(account), account.credentials.access_token.get_secret_value()
+        graph, page = self._open_graph(account), GraphPage[GraphComment]
         params = {"fields": self.fields, "limit": PAGE, **self._build_window(since)}
 
         def read(after: str | None) -> tuple[Sequence[ListedComment], str | None]:
-            page = GraphPage[GraphComment]
-            found, after = graph.read_page(page, f"{post}/comments", token, after, **params)
+            found, after = graph.read_page(page, f"{post}/comments", after, **params)
             return [self._to_listed(comment) for comment in found], after
 
         return (read,)

@@ -30,6 +30,7 @@ from adapters.errors import (
     Permanent,
     PermissionMissing,
     RateLimited,
+    Rejected,
     Unavailable,
 )
 from adapters.http import Response
@@ -116,6 +117,16 @@ GraphErrorTable = Mapping[tuple[int | None, int | str | None], GraphErrorRow]
 
 (code, words): the code with these words, in lower case, in its ``message``.
 """
+
+
+def reject(message: str, next_action: str | None = None, code: str | None = None) -> GraphErrorRow:
+    """Return a row of a refusal of the content, given before acting."""
+    return GraphErrorRow(Rejected, message, before_acting=True, next_action=next_action, code=code)
+
+
+def retry(message: str, code: str | None = None) -> GraphErrorRow:
+    """Return a row of a failure that may pass; after the visible call it proves nothing."""
+    return GraphErrorRow(Unavailable, message, code=code)
 
 
 def _throttled(message: str) -> GraphErrorRow:

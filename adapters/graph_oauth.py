@@ -10,6 +10,7 @@ v25.0, 2026-09-05.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
@@ -87,7 +88,6 @@ def exchange_code(
     short = graph.read(
         GraphTokenResponse,
         "oauth/access_token",
-        "",
         **build_app_form(settings),
         redirect_uri=redirect_uri,
         code=code,
@@ -103,7 +103,6 @@ def extend_token(
         extended = graph.read(
             GraphTokenResponse,
             "oauth/access_token",
-            "",
             grant_type="fb_exchange_token",
             **build_app_form(settings),
             fb_exchange_token=token.get_secret_value(),
@@ -118,12 +117,12 @@ def extend_token(
     )
 
 
-def revoke_permissions(graph: GraphClient, token: SecretStr) -> None:
+def revoke_permissions(graph: GraphClient) -> None:
     """End the user's grant of our app, and so all tokens that were made from it (Graph API, User/permissions).
 
     Source: a third party's description of ``DELETE /{user-id}/permissions``, read 2026-11-24.
     """
-    graph.delete(Wire, "me/permissions", token.get_secret_value())
+    graph.delete(Wire, "me/permissions")
 
 
 def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
@@ -133,35 +132,27 @@ def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
     )
 
 
-def list_pages(graph: GraphClient, settings: PlatformSettings, token: SecretStr, fields: str) -> list[Page]:
-    """List every Page of a user token: ``me/accounts``, or else each Page named in the token's granular scopes.
+def list_pages(graph: GraphClient, settings: PlatformSettings, fields: str) -> list[Page]:
+    """List every Page of the client's user token: ``me/accounts``, or else each that its granular scopes name.
 
     Raises Rejected if there are more than are read: a part of them would look like all.
     """
-    secret = token.get_secret_value()
     found: list[Page] = []
     after: str | None = None
     for _ in range(_MAX_LISTS):
-        listed, after = graph.read_page(_Pages, "me/accounts", secret, after, fields=fields, limit="100")
+        listed, after = graph.read_page(_Pages, "me/accounts", after, fields=fields, limit="100")
         found += listed
         if not after:
             break
     else:
         raise Rejected(f"This login has more than {len(found):,} Pages; none was taken")
-    return found or [
-        get_page(graph, secret, page, fields) for page in _list_granted_pages(graph, settings, secret)
-    ]
+    granted = _list_granted_pages(graph, settings) if not found else []
+    return found or [graph.read(Page, page, fields=fields).data for page in granted]
 
 
-def get_page(graph: GraphClient, token: str, page: str, fields: str) -> Page:
-    """Read one Page by its id."""
-    return graph.read(Page, page, token, fields=fields).data
-
-
-def _list_granted_pages(graph: GraphClient, settings: PlatformSettings, token: str) -> list[str]:
-    app = f"{settings.app_id}|{settings.app_secret.get_secret_value()}"
-    scopes = graph.read(
-        _DebugToken, "debug_token", "", input_token=token, access_token=app
-    ).data.data.granular_scopes
+def _list_granted_pages(graph: GraphClient, settings: PlatformSettings) -> list[str]:
+    asks, app = replace(graph, token=""), f"{settings.app_id}|{settings.app_secret.get_secret_value()}"
+    granted = asks.read(_DebugToken, "debug_token", input_token=graph.token, access_token=app).data.data
+    scopes = granted.granular_scopes
     ids = [target for scope in scopes if scope.scope.startswith("pages_") for target in scope.target_ids]
     return list(dict.fromkeys(ids))

@@ -6,9 +6,9 @@ The limits of one image, as data: ``problems.py`` checks by them, and the pipeli
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,13 +20,18 @@ class Rate:
     per: timedelta
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+Of = Literal["text", "image", "video", "document", "post"]
+"""What a limit is of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """One row of a platform's table of limits, for people; made from the constants that ``problems.py`` checks."""
 
-    of: Literal["text", "image", "video", "document", "post"]
+    of: Of
     rule: str
     """The limited property, for example ``duration``."""
+    _: KW_ONLY
     least: float | None = None
     most: float | None = None
     unit: str = ""
@@ -37,6 +42,11 @@ class Limit:
     """The connection it holds for; empty: all."""
     is_enforced: bool = True
     """False: a post that exceeds it is published all the same, shortened, in another form, or with a warning."""
+
+    @classmethod
+    def between(cls, of: Of, rule: str, span: tuple[float, float], unit: str = "", **more: Any) -> Limit:
+        """Return the row of a property with a least and a most value."""
+        return cls(of, rule, least=span[0], most=span[1], unit=unit, **more)
 
 
 Ratio = tuple[float, float]

@@ -73,7 +73,6 @@ class ListsPosts(Protocol):
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's live posts made since *since*, compared with the draft; reads only, never by a handle."""
-        ...
 
 
 def read_pages(

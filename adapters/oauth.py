@@ -29,7 +29,6 @@ class RevokesGrants(Protocol):
 
         Raise CredentialsRevoked or CredentialsExpired if the token is not valid any more, else AdapterError.
         """
-        ...
 
 
 class TokenResponse(Wire):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adapters.contract import Adapter, Platform
 from adapters.facebook.adapter import Facebook
@@ -16,18 +16,8 @@ from adapters.tiktok.adapter import TikTok
 from adapters.youtube.adapter import YouTube
 from adapters.youtube.comments import YouTubeComments
 
-ADAPTERS: Mapping[Platform, type[Adapter]] = {
-    Platform.TIKTOK: TikTok,
-    Platform.INSTAGRAM: Instagram,
-    Platform.YOUTUBE: YouTube,
-    Platform.PINTEREST: Pinterest,
-    Platform.LINKEDIN: LinkedIn,
-    Platform.FACEBOOK: Facebook,
-}
-COMMENTS: Mapping[Platform, type[Adapter]] = {
-    Platform.INSTAGRAM: InstagramComments,
-    Platform.YOUTUBE: YouTubeComments,
-    Platform.LINKEDIN: LinkedInComments,
-    Platform.FACEBOOK: FacebookComments,
-}
+_POSTS: Sequence[type[Adapter]] = (TikTok, Instagram, YouTube, Pinterest, LinkedIn, Facebook)
+_COMMENTS: Sequence[type[Adapter]] = (InstagramComments, YouTubeComments, LinkedInComments, FacebookComments)
+ADAPTERS: Mapping[Platform, type[Adapter]] = {one.platform: one for one in _POSTS}
+COMMENTS: Mapping[Platform, type[Adapter]] = {one.platform: one for one in _COMMENTS}
 """The adapter of first comments of each platform that lets them be read back. Its draft is a text with `comment_on`."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from adapters.contract import Media
+from adapters.contract import Media, PlatformSettings
 from adapters.error_table import Phase, build_unclear_error
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from adapters.http import DeadlinePassed, HttpClient, Model, NoResponse, NotSent, Response, SizedBody
@@ -120,9 +120,10 @@ class BearerClient:
     to_error: ClassVar[staticmethod[[Response, Phase], AdapterError]]
     successes: ClassVar[Collection[int]] = (HTTPStatus.OK,)
 
-    def __init__(self, http: HttpClient, api: str, token: SecretStr) -> None:
+    def __init__(self, http: HttpClient, settings: PlatformSettings, token: SecretStr) -> None:
         self._http = http
-        self._api = api
+        self._settings = settings
+        self._api = settings.hosts["api"]
         self._token = token
 
     def _send(

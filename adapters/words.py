@@ -34,4 +34,3 @@ class WritesWords(Protocol):
 
     def write_words(self, draft: Draft) -> Words:
         """Return the words that a publish of this draft sends. Pure."""
-        ...

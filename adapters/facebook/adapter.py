@@ -12,13 +12,14 @@ Read-only checks of a connected Facebook Page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from adapters.base import Publish, PublishingAdapter
 from adapters.contract import (
     Account,
     CannotTell,
@@ -32,7 +33,6 @@ from adapters.contract import (
     Platform,
     PlatformSettings,
     PrepareResult,
-    Problem,
     Published,
     Ready,
 )
@@ -51,7 +51,6 @@ from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable
 from adapters.post_options import MediaConflict, PostOptions, WebUrl, find_link_conflict
 from adapters.transport import read_or_none
-from adapters.words import Words
 
 
 def _check_page(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
@@ -100,27 +99,22 @@ class FacebookOptions(PlacedOptions):
         return find_link_conflict(options, media_type)
 
 
-class Facebook(OAuth):
+class Facebook(OAuth, PublishingAdapter[Checkpoint, Client]):
     """Publishes to Facebook Pages; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = FacebookOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends."""
-        return payload.write_words(draft)
-
-    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
-        """Return every limit that the draft is known to break."""
-        return find_problems(draft)
+    checkpoint_model = Checkpoint
+    find_problems = staticmethod(find_problems)
+    find_words = staticmethod(payload.write_words)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Send one request: the next photo, the unpublished post, the next chunk, or a status read."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = self._open(account, checkpoint)
         match self._choose_next_step(draft, state):
             case Step.PHOTO:
                 medium = draft.media[len(state.photos)]
@@ -145,7 +139,7 @@ class Facebook(OAuth):
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Show the post with one call; the ``look`` that follows reads what became of it."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = self._open(account, checkpoint)
         if state.live is not None or state.accepted:  # confirmed: there is nothing left to send
             return state.to_pending()
         try:
@@ -157,30 +151,18 @@ class Facebook(OAuth):
                 ) from None
             raise
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
-        if armed_at is not None and is_story(draft):
-            return lookup.look_story(client, state, armed_at)
+    def _look_unarmed(self, publish: Publish[Checkpoint, Client]) -> LookResult:
+        step = self._choose_next_step(publish.draft, publish.state)
+        if step not in {Step.READ_POST, Step.CHECK}:
+            return publish.state.to_ready()
+        return _look_before_arm(publish.client, publish.state, step)[0]
+
+    def _look_armed(self, publish: lookup.Armed) -> LookResult:
+        client, draft, state = publish.client, publish.draft, publish.state
+        if is_story(draft):
+            return lookup.look_story(publish)
         if state.live is not None:
             return read_link(state.live, lambda: client.read_post(str(state.live)).data.permalink_url)
-        if armed_at is not None:
-            return self._look_after_arm(client, draft, state, armed_at, taken)
-        step = self._choose_next_step(draft, state)
-        if step not in {Step.READ_POST, Step.CHECK}:
-            return state.to_ready()
-        return _look_before_arm(client, state, step)[0]
-
-    def _look_after_arm(
-        self, client: Client, draft: Draft, state: Checkpoint, armed_at: datetime, taken: Container[str]
-    ) -> LookResult:
         if get_post_kind(draft) is not PostKind.FEED:
             video = _read_or_none(client.read_video, state.video_id)[0] if state.video_id else None
             return lookup.interpret_armed_video(state, video, client.www)
@@ -188,8 +170,8 @@ class Facebook(OAuth):
             return lookup.interpret_armed_post(state, _read_or_none(client.read_post, state.post)[0])
         if self._is_two_phase():
             return CannotTell(reason="no unpublished post is known that could have been shown", is_final=True)
-        since = int((armed_at - limits.CLOCK_SKEW).timestamp())
-        return lookup.find_direct_post(draft, state, client.list_posts(since)[0], armed_at, taken)
+        since = int((publish.armed_at - limits.CLOCK_SKEW).timestamp())
+        return lookup.find_direct_post(publish, client.list_posts(since)[0])
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the Page's posts since *since*, compared with the draft."""
@@ -236,9 +218,7 @@ def _continue(state: Checkpoint, usage: Usage | None = None, wait: timedelta = t
     return state.to_pending(max(wait, (usage and usage.wait) or wait))
 
 
-def _to_prepare_result(
-    state: Checkpoint, result: Ready | Pending | Ended | Published, usage: Usage
-) -> PrepareResult:
+def _to_prepare_result(state: Checkpoint, result: lookup.Unarmed, usage: Usage) -> PrepareResult:
     if isinstance(result, Ended):
         return lookup.restart(state, result.error)
     if isinstance(result, Published):  # visible though not armed: the next look reports it
@@ -281,9 +261,7 @@ def _send_reel(client: Client, draft: Draft, state: Checkpoint) -> Pending:
     return state.replace(sent=True, polls=0).to_pending(limits.FIRST_POLL)
 
 
-def _look_before_arm(
-    client: Client, state: Checkpoint, step: Step
-) -> tuple[Ready | Pending | Ended | Published, Usage]:
+def _look_before_arm(client: Client, state: Checkpoint, step: Step) -> tuple[lookup.Unarmed, Usage]:
     if step is Step.READ_POST:
         post, usage = _read_or_none(client.read_post, state.post or "")
         return lookup.interpret_unarmed_post(state, post), usage

@@ -18,16 +18,7 @@ from adapters.errors import Unsupported
 from adapters.facebook import limits, payload, wire
 from adapters.facebook.checkpoint import Checkpoint, PostKind
 from adapters.facebook.errors import SERVICE, TABLE, WRONG_OFFSET
-from adapters.graph_api import (
-    GraphClient,
-    GraphPage,
-    GraphReply,
-    build_proof,
-    choose_proof_secret,
-    rebase_url,
-    rupload,
-    send,
-)
+from adapters.graph_api import GraphClient, GraphPage, GraphReply, open_graph, rebase_url
 from adapters.graph_errors import Known, build_error, parse_error, parse_usage
 from adapters.graph_oauth import Page
 from adapters.http import HttpClient
@@ -41,20 +32,16 @@ def build_graph_client(
     http: HttpClient, settings: PlatformSettings, credentials: Credentials | None = None, host: str = "graph"
 ) -> GraphClient:
     """Return a client of *host*; with credentials, one for calls that carry their tokens."""
-    base, secret = f"{settings.hosts[host]}/{settings.version}", choose_proof_secret(settings, credentials)
-    return GraphClient(http, service=SERVICE, base=base, table=TABLE, proof_secret=secret)
+    return open_graph(http, settings, settings.hosts[host], SERVICE, TABLE, credentials)
 
 
 class Client:
     """Requests about one Page: its photos, posts and videos."""
 
     def __init__(self, http: HttpClient, settings: PlatformSettings, account: Account) -> None:
-        self._http = http
         self._settings = settings
         self._id = account.remote_id
         self.www = settings.hosts["www"]
-        self._token = account.credentials.access_token.get_secret_value()
-        self._proof_secret = choose_proof_secret(settings, account.credentials)
         self._graph = build_graph_client(http, settings, account.credentials)
         self._video_graph = build_graph_client(http, settings, account.credentials, "graph_video")
 
@@ -62,24 +49,23 @@ class Client:
 
     def create_photo(self, media: Media) -> GraphReply[wire.Created]:
         """Create an unpublished photo; Facebook keeps it for about 24 hours."""
-        path = f"{self._id}/photos"
-        return self._graph.change(wire.Created, path, self._token, json_body=payload.build_photo(media))
+        return self._graph.change(wire.Created, f"{self._id}/photos", json_body=payload.build_photo(media))
 
     def create_unpublished_post(self, draft: Draft, photos: Sequence[str]) -> GraphReply[wire.Created]:
         """Create an unpublished post, over unpublished photos if it has any."""
-        body = payload.build_unpublished_post(draft, photos)
-        return self._graph.change(wire.Created, f"{self._id}/feed", self._token, json_body=body)
+        body = {**payload.build_post(draft, photos), "published": False}
+        return self._graph.change(wire.Created, f"{self._id}/feed", json_body=body)
 
     def start_reel(self, kind: PostKind) -> GraphReply[wire.ReelStarted]:
         """Start a reel, or a story's video; the reply holds the video id and the upload address."""
         edge, body = "video_stories" if kind is PostKind.STORY else "video_reels", {"upload_phase": "start"}
-        return self._graph.change(wire.ReelStarted, f"{self._id}/{edge}", self._token, json_body=body)
+        return self._graph.change(wire.ReelStarted, f"{self._id}/{edge}", json_body=body)
 
     def send_reel(self, media: Media, upload_url: str, offset: int) -> None:
         """Send a reel's bytes from *offset* on, or its URL for Facebook to pull from."""
         url = rebase_url(upload_url, self._settings.hosts["rupload"])
         is_sent = self._settings.options.get("byte_upload") and media.stream and media.facts
-        rupload(self._http, SERVICE, url, self._token, TABLE, media, offset if is_sent else None)
+        self._graph.upload(url, media, offset if is_sent else None)
 
     def start_video(self, media: Media) -> GraphReply[wire.VideoStarted]:
         """Start a chunked upload. Raises Unsupported where the media's size or bytes are not available."""
@@ -88,7 +74,7 @@ class Client:
                 "A Facebook video is sent as bytes, and its size or its bytes are not available"
             )
         body = {"upload_phase": "start", "file_size": media.facts.bytes}
-        return self._video_graph.change(wire.VideoStarted, f"{self._id}/videos", self._token, json_body=body)
+        return self._video_graph.change(wire.VideoStarted, f"{self._id}/videos", json_body=body)
 
     def transfer(self, media: Media, state: Checkpoint) -> GraphReply[wire.Offsets]:
         """Send one chunk and return the offsets of the next one.
@@ -99,14 +85,11 @@ class Client:
         length = state.end - state.start
         chunk = open_range(media, state.start, length)
         content_type, body = payload.build_chunk_form(state.session or "", state.start, chunk, length)
-        response = send(
-            self._http,
-            SERVICE,
+        response = self._video_graph.send(
             "POST",
-            f"{self._settings.hosts['graph_video']}/{self._settings.version}/{self._id}/videos",
+            f"{self._id}/videos",
             visible=False,
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
-            params=build_proof(self._token, self._proof_secret),
+            headers={"Content-Type": content_type},
             body=body,
             limit=compute_upload_limit(length),
         )
@@ -121,17 +104,17 @@ class Client:
 
     def show_post(self, post: str) -> None:
         """Make an unpublished post visible; repeating the call shows no second post."""
-        self._graph.publish(wire.Success, post, self._token, json_body={"is_published": True})
+        self._graph.publish(wire.Success, post, json_body={"is_published": True})
 
     def create_visible_post(self, draft: Draft, photos: Sequence[str]) -> str:
         """Create a post that is visible at once (``feed_mode: direct``) and return its id."""
         body = payload.build_post(draft, photos)
-        return self._graph.publish(wire.Created, f"{self._id}/feed", self._token, json_body=body).data.id
+        return self._graph.publish(wire.Created, f"{self._id}/feed", json_body=body).data.id
 
     def finish_reel(self, draft: Draft, video_id: str) -> None:
         """Publish an uploaded reel; it appears when Facebook has processed it."""
         body = payload.build_reel_finish(draft, video_id)
-        self._graph.publish(wire.Success, f"{self._id}/video_reels", self._token, json_body=body)
+        self._graph.publish(wire.Success, f"{self._id}/video_reels", json_body=body)
 
     def finish_video(self, draft: Draft, session: str) -> None:
         """Publish an uploaded video, with its cover if it is an image; it appears when Facebook has processed it."""
@@ -140,7 +123,7 @@ class Client:
         if isinstance(draft.cover, Media):
             content_type, form = payload.build_cover_form(fields, draft.cover)
             call = {"body": form, "headers": {"Content-Type": content_type}}
-        self._video_graph.publish(wire.Success, f"{self._id}/videos", self._token, **call)
+        self._video_graph.publish(wire.Success, f"{self._id}/videos", **call)
 
     def show_photo_story(self, photo: str) -> str | None:
         """Publish an unpublished photo as a story and return the post's id."""
@@ -151,23 +134,22 @@ class Client:
         return self._show_story("video_stories", payload.build_story_finish(draft, video_id))
 
     def _show_story(self, edge: str, body: dict[str, Any]) -> str | None:
-        reply = self._graph.publish(wire.StoryShown, f"{self._id}/{edge}", self._token, json_body=body)
-        return reply.data.post_id
+        return self._graph.publish(wire.StoryShown, f"{self._id}/{edge}", json_body=body).data.post_id
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
     def read_page(self) -> GraphReply[Page]:
         """Read the id and name of the Page that the token speaks for."""
-        return self._graph.read(Page, self._id, self._token, fields="id,name")
+        return self._graph.read(Page, self._id, fields="id,name")
 
     def read_post(self, post: str) -> GraphReply[wire.PostNode]:
         """Read whether a post is visible, and its link."""
-        return self._graph.read(wire.PostNode, post, self._token, fields="id,is_published,permalink_url")
+        return self._graph.read(wire.PostNode, post, fields="id,is_published,permalink_url")
 
     def read_video(self, video_id: str) -> GraphReply[wire.VideoNode]:
         """Read a video's status and link."""
         fields = "status,published,post_id,permalink_url,created_time"
-        return self._graph.read(wire.VideoNode, video_id, self._token, fields=fields)
+        return self._graph.read(wire.VideoNode, video_id, fields=fields)
 
     def list_posts(self, since: int, after: str | None = None) -> Listed[wire.PostNode]:
         """Read a page of the Page's visible posts since a unix time in seconds, newest first."""
@@ -190,7 +172,7 @@ class Client:
         self, page: type[GraphPage[Known]], edge: str, fields: str, since: int, after: str | None
     ) -> Listed[Known]:
         params = {"fields": fields, "since": str(since), "limit": limits.PAGE}
-        return self._graph.read_page(page, f"{self._id}/{edge}", self._token, after, **params)
+        return self._graph.read_page(page, f"{self._id}/{edge}", after, **params)
 
 
 def _parse_offsets(found: Any) -> wire.Offsets:

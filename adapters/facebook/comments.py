@@ -58,4 +58,4 @@ class FacebookComments(GraphComments, Facebook):
         return {**order, "since": str(int(since.timestamp()))}
 
     def _read_author(self, comment: GraphComment) -> str:
-        return comment.author.id
+        return comment.author_id

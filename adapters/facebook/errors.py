@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.errors import PermissionMissing, Rejected, Unavailable
+from adapters.errors import PermissionMissing, Rejected
 from adapters.graph_api import INTERRUPTED
-from adapters.graph_errors import BASE_TABLE, GraphErrorRow, GraphErrorTable
+from adapters.graph_errors import BASE_TABLE, GraphErrorRow, GraphErrorTable, reject, retry
 
 SERVICE = "Facebook"
 
@@ -25,28 +25,20 @@ Source: facebook/facebook-python-business-sdk, facebook_business/video_uploader.
 """
 
 
-def _reject(message: str, next_action: str | None = None, code: str | None = None) -> GraphErrorRow:
-    return GraphErrorRow(Rejected, message, before_acting=True, next_action=next_action, code=code)
-
-
 def _reject_any(message: str, next_action: str | None = None) -> GraphErrorRow:
     """Return a row of a code that is a refusal before acting whatever its subcode."""
-    return replace(_reject(message, next_action), any_subcode=True)
-
-
-def _retry(message: str, code: str | None = None) -> GraphErrorRow:
-    return GraphErrorRow(Unavailable, message, code=code)
+    return replace(reject(message, next_action), any_subcode=True)
 
 
 def _refuse_for_now(message: str) -> GraphErrorRow:
     """Return a row that is retried before the visible call; after it, proven absence ends the delivery."""
     next_action = "Look at the Page, then retry the post."
-    return replace(_retry(message, code="refused_for_now"), is_final=True, next_action=next_action)
+    return replace(retry(message, code="refused_for_now"), is_final=True, next_action=next_action)
 
 
 def _block(message: str, next_action: str) -> GraphErrorRow:
     """Return a row of a refusal by policy, which is never sent again."""
-    row = _reject(message, next_action, "blocked_by_policy")
+    row = reject(message, next_action, "blocked_by_policy")
     return replace(row, any_subcode=True, is_policy=True)
 
 
@@ -59,9 +51,9 @@ _POSTED = "the same post or the same photos were posted already"
 
 TABLE: GraphErrorTable = {
     **BASE_TABLE,
-    (100, None): _reject("a parameter was refused"),
-    (100, 1609008): _reject("links to facebook.com cannot be posted", "Remove the link from the text."),
-    (100, 2061006): _reject("a link in the text is not valid", "Correct the link."),
+    (100, None): reject("a parameter was refused"),
+    (100, 1609008): reject("links to facebook.com cannot be posted", "Remove the link from the text."),
+    (100, 2061006): reject("a link in the text is not valid", "Correct the link."),
     (100, "no permission to publish the video"): GraphErrorRow(
         PermissionMissing,
         "the user who connected the Page may not publish videos on it",
@@ -69,7 +61,7 @@ TABLE: GraphErrorTable = {
         next_action="Give the user the task of creating content on the Page, then connect it again.",
     ),
     (324, None): _reject_any("the image file is missing or invalid", _PHOTO),
-    (324, 2069019): _reject("the image file is missing, too large or of a wrong type", _PHOTO),
+    (324, 2069019): reject("the image file is missing, too large or of a wrong type", _PHOTO),
     (368, None): _block(_BLOCKED, _SUPPORT),
     (368, 1346003): _block("the content was flagged as abusive", "Change the content."),
     (368, 1390008): _block(
@@ -78,8 +70,8 @@ TABLE: GraphErrorTable = {
     (368, 1404102): _block("the content violates the Community Standards", "Change the content."),
     (368, 4854002): _block("the user's identity has to be confirmed", "Confirm the identity at Facebook."),
     (382, None): _reject_any("the video file is too small"),
-    (389, None): _retry("the media URL could not be fetched"),
-    (506, None): replace(_reject(_POSTED, "Change the text.", DUPLICATE), any_subcode=True),
+    (389, None): retry("the media URL could not be fetched"),
+    (506, None): replace(reject(_POSTED, "Change the text.", DUPLICATE), any_subcode=True),
     (1705, None): GraphErrorRow(
         PermissionMissing,
         "a comment needs the Page's own token",
@@ -88,16 +80,16 @@ TABLE: GraphErrorTable = {
         next_action="Connect the Page again.",
     ),
     (6000, None): _reject_any(_BAD_FILE, _VIDEO),
-    (6000, 1363019): _reject(_BAD_FILE, _VIDEO),
-    (6001, None): _retry("the upload failed"),
-    (None, 1363037): _retry("a chunk did not start at the expected offset", INTERRUPTED),
-    (None, 1363040): _reject("the reel's aspect ratio is not supported", "Use 9:16."),
-    (None, 1363127): _reject("the reel's resolution is too low", "Use at least 540 x 960 pixels."),
-    (None, 1363128): _reject("the reel's duration is not supported", "Use 3 to 90 seconds."),
-    (None, 1363129): _reject("the reel's frame rate is not supported", "Use 24 to 60 frames a second."),
-    (None, 1366046): _reject("the photo is too large or of a wrong type", _PHOTO),
-    (None, 1366051): _reject(_POSTED, None, DUPLICATE),
-    (None, 1609005): _reject("the link could not be read", "Correct the link, or remove it."),
+    (6000, 1363019): reject(_BAD_FILE, _VIDEO),
+    (6001, None): retry("the upload failed"),
+    (None, 1363037): retry("a chunk did not start at the expected offset", INTERRUPTED),
+    (None, 1363040): reject("the reel's aspect ratio is not supported", "Use 9:16."),
+    (None, 1363127): reject("the reel's resolution is too low", "Use at least 540 x 960 pixels."),
+    (None, 1363128): reject("the reel's duration is not supported", "Use 3 to 90 seconds."),
+    (None, 1363129): reject("the reel's frame rate is not supported", "Use 24 to 60 frames a second."),
+    (None, 1366046): reject("the photo is too large or of a wrong type", _PHOTO),
+    (None, 1366051): reject(_POSTED, None, DUPLICATE),
+    (None, 1609005): reject("the link could not be read", "Correct the link, or remove it."),
     # POSTIZ stops at these three; no page says whether they are given before acting.
     (None, 1349125): GraphErrorRow(
         Rejected, "the format of the content is not valid", next_action="Change the content."

@@ -37,10 +37,8 @@ REEL_RATIO_SLACK = 0.02  # ours: 1080 x 1918 counts as 9:16
 REELS_PER_DAY = 30  # REELS: through the API, per Page and rolling 24 h; photos and videos do not count
 
 REFUSED_LINKS = ("facebook.com", "fb.com")  # POSTIZ; the second, an alias, is ours
-STORY_SECONDS = (
-    3.0,
-    60.0,
-)  # STORIES, of a video; one of its tables says 90. Type, pixels, ratio and fps: as of a reel
+# STORIES, of a video; one of its tables says 90. Type, pixels, ratio and fps: as of a reel
+STORY_SECONDS = (3.0, 60.0)
 
 VIDEO_BYTES = 10 * 1024**3  # THIRD
 VIDEO_SECONDS = 4 * 3600.0  # THIRD
@@ -60,45 +58,23 @@ PAGE = "50"
 """Posts per page of a listing: longer pages of long texts could exceed the body size we read."""
 CLOCK_SKEW = timedelta(seconds=5)
 LIMITS = (
-    Limit(of="image", rule="type", values=PHOTO.types),
-    Limit(of="image", rule="size", most=PHOTO.bytes, unit="bytes"),
-    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
-    Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
-    Limit(of="image", rule="type of a video's cover", values=COVER_TYPES),
-    Limit(of="image", rule="size of a video's cover", most=COVER_BYTES, unit="bytes"),
-    Limit(of="post", rule="images or videos of a story", least=1, most=1),
-    Limit(of="video", rule="type of a story", values=REEL_TYPES),
-    Limit(
-        of="video", rule="duration of a story", least=STORY_SECONDS[0], most=STORY_SECONDS[1], unit="seconds"
-    ),
-    Limit(
-        of="video",
-        rule="frame rate of a story",
-        least=REEL_FPS[0],
-        most=REEL_FPS[1],
-        unit="frames per second",
-    ),
-    Limit(of="video", rule="width of a story", least=REEL_PIXELS[0], unit="pixels"),
-    Limit(of="video", rule="height of a story", least=REEL_PIXELS[1], unit="pixels"),
-    Limit(of="video", rule="type of a reel", values=REEL_TYPES, is_enforced=False),
-    Limit(of="video", rule="codec of a reel", values=REEL_CODECS, is_enforced=False),
-    Limit(
-        of="video",
-        rule="duration of a reel",
-        least=REEL_SECONDS[0],
-        most=REEL_SECONDS[1],
-        unit="seconds",
-        is_enforced=False,
-    ),
-    Limit(
-        of="video",
-        rule="frame rate of a reel",
-        least=REEL_FPS[0],
-        most=REEL_FPS[1],
-        unit="frames per second",
-        is_enforced=False,
-    ),
-    Limit(of="post", rule="reels per day", most=REELS_PER_DAY, is_enforced=False),
+    Limit("image", "type", values=PHOTO.types),
+    Limit("image", "size", most=PHOTO.bytes, unit="bytes"),
+    Limit("video", "size", most=VIDEO_BYTES, unit="bytes"),
+    Limit("video", "duration", most=VIDEO_SECONDS, unit="seconds"),
+    Limit("image", "type of a video's cover", values=COVER_TYPES),
+    Limit("image", "size of a video's cover", most=COVER_BYTES, unit="bytes"),
+    Limit("post", "images or videos of a story", least=1, most=1),
+    Limit("video", "type of a story", values=REEL_TYPES),
+    Limit.between("video", "duration of a story", STORY_SECONDS, "seconds"),
+    Limit.between("video", "frame rate of a story", REEL_FPS, "frames per second"),
+    Limit("video", "width of a story", least=REEL_PIXELS[0], unit="pixels"),
+    Limit("video", "height of a story", least=REEL_PIXELS[1], unit="pixels"),
+    Limit("video", "type of a reel", values=REEL_TYPES, is_enforced=False),
+    Limit("video", "codec of a reel", values=REEL_CODECS, is_enforced=False),
+    Limit.between("video", "duration of a reel", REEL_SECONDS, "seconds", is_enforced=False),
+    Limit.between("video", "frame rate of a reel", REEL_FPS, "frames per second", is_enforced=False),
+    Limit("post", "reels per day", most=REELS_PER_DAY, is_enforced=False),
 )
 """The table of the reference, for people."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeAlias
 
+from adapters.base import ArmedPublish
 from adapters.contract import (
     Absent,
     CannotTell,
@@ -28,6 +30,8 @@ from adapters.listing import Asked, ListedPost, Listing, compare_lengths, fill, 
 from adapters.platform_message import clean_message
 from adapters.transport import read_or_none
 
+Armed: TypeAlias = ArmedPublish[Checkpoint, Client]
+Unarmed: TypeAlias = Ready | Pending | Ended | Published
 FAILED = "upload_failed"
 _FAILED_STATUSES = {"upload_failed": "the upload failed", "expired": "the upload expired"}
 _UPLOADED_STATUSES = frozenset({"upload_complete", "ready"})
@@ -47,7 +51,7 @@ def restart(state: Checkpoint, error: AdapterError) -> Pending:
 # --- feed ------------------------------------------------------------------------------------------------------------
 
 
-def interpret_unarmed_post(state: Checkpoint, post: PostNode | None) -> Ready | Pending | Ended | Published:
+def interpret_unarmed_post(state: Checkpoint, post: PostNode | None) -> Unarmed:
     """Return Ready once the unpublished post can be read; a fresh one may be missing for seconds."""
     if post is None and state.polls >= limits.GONE_READS:
         return Ended(error=Unavailable("Facebook does not find the unpublished post", code=FAILED))
@@ -67,24 +71,22 @@ def interpret_armed_post(state: Checkpoint, post: PostNode | None) -> LookResult
     return Absent(checkpoint=state.replace(again=True, polls=0).to_dict())
 
 
-def find_direct_post(
-    draft: Draft, state: Checkpoint, posts: Sequence[PostNode], armed_at: datetime, taken: Container[str]
-) -> LookResult:
+def find_direct_post(publish: Armed, posts: Sequence[PostNode]) -> LookResult:
     """Return the only visible post with the draft's text since arming that no other delivery owns."""
-    earliest = armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
+    earliest = publish.armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
     found = [
         post
         for post in posts
-        if post.id not in taken
+        if post.id not in publish.taken
         and post.created_time is not None
         and post.created_time >= earliest
-        and split_words(post.message) == split_words(draft.caption)
+        and split_words(post.message) == split_words(publish.draft.caption)
     ]
     if len(found) == 1:
         return Published(remote_id=found[0].id, url=found[0].permalink_url, is_searched=True)
     if found:
         return CannotTell(reason="More than one post with this text appeared since arming")
-    return Absent(checkpoint=state.replace(again=True).to_dict())
+    return Absent(checkpoint=publish.state.replace(again=True).to_dict())
 
 
 # --- videos and reels ------------------------------------------------------------------------------------------------
@@ -122,9 +124,7 @@ def has_all_bytes(status: VideoStatus) -> bool:
     )
 
 
-def interpret_unarmed_video(
-    state: Checkpoint, video: VideoNode | None, www: str
-) -> Ready | Pending | Ended | Published:
+def interpret_unarmed_video(state: Checkpoint, video: VideoNode | None, www: str) -> Unarmed:
     """Return Ready when a reel's bytes are complete; else Pending with the offset to continue from."""
     if video is None:
         lost = Ended(error=Unavailable("Facebook does not find the video", code=FAILED))
@@ -184,15 +184,16 @@ def resume_upload(state: Checkpoint, error: AdapterError) -> Pending:
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 
-def look_story(client: Client, state: Checkpoint, armed_at: datetime) -> LookResult:
+def look_story(publish: Armed) -> LookResult:
     """Return what became of an armed story, which is listed under the photo or video that it was made of.
 
     A photo that no story of the last 24 hours shows is absent; of a video its own status decides.
     """
+    client, state = publish.client, publish.state
     handle = state.video_id or next(iter(state.photos), None)
     if handle is None:
         return CannotTell(reason="no photo or video is known that could have been shown", is_final=True)
-    stories, listing = _read_stories(client, armed_at - limits.CLOCK_SKEW)
+    stories, listing = _read_stories(client, publish.armed_at - limits.CLOCK_SKEW)
     shown = next((one for one in stories if one.media_id == handle), None)
     if shown is not None:
         return Published(remote_id=shown.post_id, url=shown.url)
@@ -202,7 +203,7 @@ def look_story(client: Client, state: Checkpoint, armed_at: datetime) -> LookRes
         return Published(remote_id=state.live or handle) if isinstance(result, Published) else result
     if state.live is not None:
         return Published(remote_id=state.live)
-    if limit_story_listing(listing, armed_at).asked is not Asked.ALL or state.accepted:
+    if limit_story_listing(listing, publish.armed_at).asked is not Asked.ALL or state.accepted:
         return CannotTell(reason="the Page lists no story of this photo, which may be over or not listed yet")
     return Absent(checkpoint=_mark_unfinished(state))
 
@@ -241,9 +242,9 @@ def _compare_post(post: PostNode, draft: Draft) -> ListedPost:
     """
     parts = post.attachments.list_parts() if post.attachments else []
     types = [part.media_type for part in parts]
-    video = next((part.target for part in parts if part.media_type == "video" and part.target), None)
+    video = next((part.target_id for part in parts if part.media_type == "video" and part.target_id), None)
     return ListedPost(
-        remote_id=(video.id if video else None) or post.id,
+        remote_id=video or post.id,
         url=post.permalink_url,
         created_at=post.created_time,
         same_caption=split_words(post.message) == split_words(draft.caption),

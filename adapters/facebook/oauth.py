@@ -23,7 +23,6 @@ from adapters.graph_oauth import (
     build_revoked_error,
     exchange_code,
     extend_token,
-    get_page,
     list_pages,
     revoke_permissions,
 )
@@ -48,7 +47,7 @@ class OAuth(BaseAdapter):
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """Return the Pages on which the user may create content."""
         graph = build_graph_client(self._http, self._settings, credentials)
-        found = list_pages(graph, self._settings, credentials.access_token, "id,name,access_token,tasks")
+        found = list_pages(graph, self._settings, "id,name,access_token,tasks")
         return [account for page in found for account in _to_remote_accounts(page, credentials)]
 
     def refresh(self, account: Account) -> Credentials:
@@ -59,14 +58,9 @@ class OAuth(BaseAdapter):
         fresh = extend_token(
             build_graph_client(self._http, self._settings), self._settings, user, account.credentials.scopes
         )
-        token = fresh.access_token.get_secret_value()
+        graph = build_graph_client(self._http, self._settings, fresh)
         try:
-            page = get_page(
-                build_graph_client(self._http, self._settings, fresh),
-                token,
-                account.remote_id,
-                "id,name,access_token",
-            )
+            page = graph.read(Page, account.remote_id, fields="id,name,access_token").data
         except CredentialsExpired as error:
             raise build_revoked_error(error) from None
         if page.access_token is None:
@@ -79,8 +73,8 @@ class OAuth(BaseAdapter):
         """End the grant of the user who connected the Page, with the user token; False without one."""
         user = account.credentials.refresh_token
         if user is not None:
-            graph = build_graph_client(self._http, self._settings, account.credentials)
-            revoke_permissions(graph, user)
+            credentials = replace(account.credentials, access_token=user)
+            revoke_permissions(build_graph_client(self._http, self._settings, credentials))
         return user is not None
 
 

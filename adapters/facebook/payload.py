@@ -40,11 +40,6 @@ def build_post(draft: Draft, photos: Sequence[str]) -> dict[str, Any]:
     return {**body, "link": draft.options["link"]} if draft.options.get("link") else body
 
 
-def build_unpublished_post(draft: Draft, photos: Sequence[str]) -> dict[str, Any]:
-    """Return the body that creates the same feed post unpublished."""
-    return {**build_post(draft, photos), "published": False}
-
-
 def build_reel_finish(draft: Draft, video_id: str) -> dict[str, Any]:
     """Return the body that publishes an uploaded reel."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from adapters.contract import Draft, Media, MediaFacts, Problem
+from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.facebook import limits
 from adapters.facebook.checkpoint import PostKind, get_post_kind
 from adapters.graph_stories import find_story_problems, is_story
@@ -25,7 +25,7 @@ from adapters.problems import (
 )
 
 
-def find_problems(draft: Draft) -> list[Problem]:
+def find_problems(draft: Draft, _account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found: list[Problem] = list(_check_story(draft) if is_story(draft) else _check_post(draft))
     check_video = _check_story_video if is_story(draft) else _check_video

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, AliasPath, Field
 
 from adapters.transport import Wire
 
@@ -113,17 +113,12 @@ class ListedVideo(Wire):
     length: float | None = None
 
 
-class Target(Wire):
-    """The object behind an attachment: a photo, a video."""
-
-    id: str | None = None
-
-
 class Attachment(Wire):
     """A photo, video, link or album of a post; an album's parts are its ``subattachments``."""
 
     media_type: str | None = None
-    target: Target | None = None
+    target_id: str | None = Field(None, validation_alias=AliasPath("target", "id"))
+    """The object behind it: a photo, a video."""
     subattachments: Attachments | None = None
 
 

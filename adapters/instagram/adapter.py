@@ -17,12 +17,13 @@ Read-only checks of a connected Instagram account.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from adapters.base import ArmedPublish, Publish, PublishingAdapter
 from adapters.contract import (
     Account,
     CannotTell,
@@ -35,24 +36,15 @@ from adapters.contract import (
     Platform,
     PlatformSettings,
     PrepareResult,
-    Problem,
     Ready,
 )
 from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.graph_api import INTERRUPTED, check_usage, read_link
 from adapters.graph_stories import PlacedOptions
 from adapters.http import HttpClient
-from adapters.instagram import limits, payload
+from adapters.instagram import limits, lookup, payload
 from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container
 from adapters.instagram.client import Client
-from adapters.instagram.lookup import (
-    find_published_post,
-    get_first_pause,
-    interpret_armed_status,
-    interpret_unarmed_status,
-    list_posts,
-    restart_if_ended,
-)
 from adapters.instagram.oauth import OAuth
 from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
@@ -60,13 +52,12 @@ from adapters.limit import ImageRule
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, warn
 from adapters.post_options import PostOptions, at_most
-from adapters.words import Words
 
 
 def _report_quota(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
     reply = Client(http, settings, account).read_quota()
     quota = next(iter(reply.data.data), None)
-    total = quota.config.quota_total if quota else None
+    total = quota.quota_total if quota else None
     if quota is None or total is None:
         yield warn("quota", "content_publishing_limit gave no numbers")
     else:
@@ -135,27 +126,22 @@ class InstagramOptions(PlacedOptions):
         return limits.STORY_IMAGE if cls.find_kind(options) else None
 
 
-class Instagram(OAuth):
+class Instagram(OAuth, PublishingAdapter[Checkpoint, Client]):
     """Publishes to Instagram professional accounts; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = InstagramOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends."""
-        return payload.write_words(draft)
-
-    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
-        """Return every limit that the draft is known to break."""
-        return find_problems(draft)
+    checkpoint_model = Checkpoint
+    find_problems = staticmethod(find_problems)
+    find_words = staticmethod(payload.write_words)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Send one request: the quota, then each container, then status reads until the last one is FINISHED."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = self._open(account, checkpoint)
         match choose_next_step(draft, state):
             case Step.QUOTA:
                 return _check_quota(client, state)
@@ -168,47 +154,44 @@ class Instagram(OAuth):
                 return self._upload(client, draft, state)
             case Step.POLL:
                 status = client.read_status(get_awaited_container(state))
-                return restart_if_ended(state, interpret_unarmed_status(draft, state, status))
+                return lookup.restart_if_ended(state, lookup.interpret_unarmed_status(draft, state, status))
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: ARG002
         """Call ``media_publish``; the ``look`` that follows reads the link."""
-        state = Checkpoint.model_validate(checkpoint)
+        state, client = self._open(account, checkpoint)
         if state.media_id is not None:  # it is live: there is nothing left to send
             return state.to_pending()
         if state.container is None:
             raise Unavailable("Nothing is prepared for Instagram", code="not_prepared")
-        return state.replace(media_id=self._build_client(account).publish(state.container)).to_pending()
+        return state.replace(media_id=client.publish(state.container)).to_pending()
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
-        if state.media_id is not None:
-            return read_link(state.media_id, lambda: client.read_media(str(state.media_id)).permalink)
-        if armed_at is None and choose_next_step(draft, state) is not Step.POLL:
+    def _look_unarmed(self, publish: Publish[Checkpoint, Client]) -> LookResult:
+        draft, state = publish.draft, publish.state
+        if choose_next_step(draft, state) is not Step.POLL:
             return state.to_ready()
-        if armed_at is not None and state.container is None:
-            return CannotTell(reason="no container is known that could have been published", is_final=True)
-        status = client.read_status(get_awaited_container(state))
-        if status is not None and status.status_code == "PUBLISHED" and state.container is not None:
-            return find_published_post(draft, state, client, armed_at, taken)
-        if armed_at is not None:
-            return interpret_armed_status(state, status)
-        result = interpret_unarmed_status(draft, state, status)
+        status = publish.client.read_status(get_awaited_container(state))
+        if lookup.is_published(state, status):
+            return lookup.find_published_post(publish, None)
+        result = lookup.interpret_unarmed_status(draft, state, status)
         # a child is done: the pauses between looks grow, and would be added up over the children
         return (
             Ready(checkpoint=result.checkpoint) if isinstance(result, Pending) and not result.wait else result
         )
 
+    def _look_armed(self, publish: ArmedPublish[Checkpoint, Client]) -> LookResult:
+        client, state = publish.client, publish.state
+        if state.media_id is not None:
+            return read_link(state.media_id, lambda: client.read_media(str(state.media_id)).permalink)
+        if state.container is None:
+            return CannotTell(reason="no container is known that could have been published", is_final=True)
+        status = client.read_status(state.container)
+        if lookup.is_published(state, status):
+            return lookup.find_published_post(publish, publish.armed_at)
+        return lookup.interpret_armed_status(state, status)
+
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's posts since *since*, compared with the draft."""
-        return list_posts(self._build_client(account), draft, since)
+        return lookup.list_posts(self._build_client(account), draft, since)
 
     def _upload(self, client: Client, draft: Draft, state: Checkpoint) -> PrepareResult:
         try:
@@ -216,14 +199,14 @@ class Instagram(OAuth):
         except Unavailable as error:
             if error.code != INTERRUPTED:
                 raise
-            return restart_if_ended(state, error)  # a new container replaces the half-filled one
+            return lookup.restart_if_ended(state, error)  # a new container replaces the half-filled one
         except Rejected as error:
             # without a status the refusal comes from the media's source, not from Instagram
             if state.restarts or error.http_status is None:
                 raise
             # a complete upload whose response was lost refuses too: a new container decides
             interrupted = Unavailable(error.message, code=INTERRUPTED, platform_code=error.platform_code)
-            return restart_if_ended(state, interrupted)
+            return lookup.restart_if_ended(state, interrupted)
         return state.replace(upload_uri=None).to_pending(limits.FIRST_POLL_VIDEO)
 
     def _build_client(self, account: Account) -> Client:
@@ -245,5 +228,5 @@ def _check_quota(client: Client, state: Checkpoint) -> PrepareResult:
 
 def _await_container(draft: Draft, state: Checkpoint, created: Created) -> Pending:
     state = state.replace(container=created.id, upload_uri=created.uri, polls=0)
-    wait = timedelta(0) if created.uri else get_first_pause(draft)
+    wait = timedelta(0) if created.uri else lookup.get_first_pause(draft)
     return state.to_pending(wait)

@@ -6,10 +6,12 @@ Source: developers.facebook.com/docs/instagram-platform/content-publishing, v25.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from adapters.contract import Account, Credentials, Draft, Media, PlatformSettings
-from adapters.graph_api import GraphClient, GraphPage, GraphReply, choose_proof_secret, rebase_url, rupload
+from adapters.graph_api import GraphClient, GraphPage, GraphReply, open_graph, rebase_url
 from adapters.graph_errors import GONE
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
@@ -28,9 +30,8 @@ def build_graph_client(
 
     Calls with tokens of Facebook Login carry the proof of the app secret; of Instagram Login's host none is documented.
     """
-    base = f"{settings.hosts[HOST_OF[connection]]}/{settings.version}"
-    secret = choose_proof_secret(settings, credentials) if connection == "facebook_login" else None
-    return GraphClient(http, service=SERVICE, base=base, table=TABLE, proof_secret=secret)
+    graph = open_graph(http, settings, settings.hosts[HOST_OF[connection]], SERVICE, TABLE, credentials)
+    return graph if connection == "facebook_login" else replace(graph, proof_secret=None)
 
 
 Listed = tuple[Sequence[MediaNode], str | None]
@@ -41,16 +42,14 @@ class Client:
     """Requests about one account: its containers and posts."""
 
     def __init__(self, http: HttpClient, settings: PlatformSettings, account: Account) -> None:
-        self._http = http
         self._settings = settings
         self._account = account
         self._graph = build_graph_client(http, settings, account.connection, account.credentials)
-        self._token = account.credentials.access_token.get_secret_value()
 
     def read_quota(self) -> GraphReply[Quotas]:
         """Read how many posts the account has published in the quota window."""
         path = f"{self._account.remote_id}/content_publishing_limit"
-        return self._graph.read(Quotas, path, self._token, fields="quota_usage,config")
+        return self._graph.read(Quotas, path, fields="quota_usage,config")
 
     def create_child(self, media: Media) -> Created:
         """Create the container of one carousel item."""
@@ -63,25 +62,22 @@ class Client:
 
     def send_bytes(self, media: Media, upload_uri: str) -> None:
         """Send the whole video to the container's upload address."""
-        url = rebase_url(upload_uri, self._settings.hosts["rupload"])
-        rupload(self._http, SERVICE, url, self._token, TABLE, media, 0)
+        self._graph.upload(rebase_url(upload_uri, self._settings.hosts["rupload"]), media, 0)
 
     def read_status(self, container: str) -> ContainerStatus | None:
         """Read a container's status; None when Instagram finds none, which never proves that none was published."""
-        fields = "status_code,status"
-        return read_or_none(
-            GONE, lambda: self._graph.read(ContainerStatus, container, self._token, fields=fields).data
-        )
+        read = partial(self._graph.read, ContainerStatus, container, fields="status_code,status")
+        return read_or_none(GONE, lambda: read().data)
 
     def publish(self, container: str) -> str:
         """Publish a container, the one visible call, and return the media id."""
         path = f"{self._account.remote_id}/media_publish"
-        return self._graph.publish(Created, path, self._token, json_body={"creation_id": container}).data.id
+        return self._graph.publish(Created, path, json_body={"creation_id": container}).data.id
 
     def read_media(self, media_id: str) -> MediaNode:
         """Read a published post."""
         fields = "id,permalink,timestamp,media_type,media_product_type,caption"
-        return self._graph.read(MediaNode, media_id, self._token, fields=fields).data
+        return self._graph.read(MediaNode, media_id, fields=fields).data
 
     def list_media(self, after: str | None = None, **window: str) -> Listed:
         """Read a page of the account's posts, newest first; ``since`` and ``until`` are unix times in seconds."""
@@ -95,8 +91,8 @@ class Client:
 
     def _list(self, edge: str, fields: str, after: str | None, **window: str) -> Listed:
         path, params = f"{self._account.remote_id}/{edge}", {"fields": fields, "limit": limits.PAGE, **window}
-        return self._graph.read_page(GraphPage[MediaNode], path, self._token, after, **params)
+        return self._graph.read_page(GraphPage[MediaNode], path, after, **params)
 
     def _create(self, body: dict[str, Any]) -> Created:
         path = f"{self._account.remote_id}/media"
-        return self._graph.change(Created, path, self._token, json_body=body).data
+        return self._graph.change(Created, path, json_body=body).data

@@ -31,4 +31,4 @@ class InstagramComments(GraphComments, Instagram):
         return account.username.casefold()
 
     def _read_author(self, comment: GraphComment) -> str:
-        return (comment.username or comment.author.username).casefold()
+        return (comment.username or comment.author_name).casefold()

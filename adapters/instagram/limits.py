@@ -68,33 +68,25 @@ CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of Instagram's timestamps, which count whole seconds, behind our arming time."""
 CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
 LIMITS = (
-    Limit(of="text", rule="caption", most=CAPTION_CHARACTERS, unit="characters"),
-    Limit(of="text", rule="hashtags", most=HASHTAGS),
-    Limit(of="text", rule="mentions", most=MENTIONS),
-    Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
-    Limit(of="image", rule="alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
-    Limit(of="image", rule="type", values=IMAGE.types),
-    Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
-    Limit(of="image", rule="width : height", least=REPORTED_RATIO[0], most=REPORTED_RATIO[1]),
-    Limit(
-        of="image",
-        rule="width : height as documented",
-        least=IMAGE_RATIO[0],
-        most=IMAGE_RATIO[1],
-        is_enforced=False,
-    ),
-    Limit(of="video", rule="type", values=VIDEO_TYPES),
-    Limit(of="video", rule="codec", values=VIDEO_CODECS),
-    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
-    Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
-    Limit(of="video", rule="frame rate", least=VIDEO_FPS[0], most=VIDEO_FPS[1], unit="frames per second"),
-    Limit(of="post", rule="images or videos of a story", least=1, most=1),
-    Limit(of="video", rule="size of a story", most=STORY_BYTES, unit="bytes"),
-    Limit(
-        of="video", rule="duration of a story", least=STORY_SECONDS[0], most=STORY_SECONDS[1], unit="seconds"
-    ),
-    Limit(of="video", rule="width", most=VIDEO_WIDTH, unit="pixels"),
-    Limit(of="video", rule="width : height", least=VIDEO_RATIO[0], most=VIDEO_RATIO[1]),
+    Limit("text", "caption", most=CAPTION_CHARACTERS, unit="characters"),
+    Limit("text", "hashtags", most=HASHTAGS),
+    Limit("text", "mentions", most=MENTIONS),
+    Limit.between("post", "images of a carousel", CAROUSEL),
+    Limit("image", "alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
+    Limit("image", "type", values=IMAGE.types),
+    Limit("image", "size", most=IMAGE.bytes, unit="bytes"),
+    Limit.between("image", "width : height", REPORTED_RATIO),
+    Limit.between("image", "width : height as documented", IMAGE_RATIO, is_enforced=False),
+    Limit("video", "type", values=VIDEO_TYPES),
+    Limit("video", "codec", values=VIDEO_CODECS),
+    Limit("video", "size", most=VIDEO_BYTES, unit="bytes"),
+    Limit.between("video", "duration", VIDEO_SECONDS, "seconds"),
+    Limit.between("video", "frame rate", VIDEO_FPS, "frames per second"),
+    Limit("post", "images or videos of a story", least=1, most=1),
+    Limit("video", "size of a story", most=STORY_BYTES, unit="bytes"),
+    Limit.between("video", "duration of a story", STORY_SECONDS, "seconds"),
+    Limit("video", "width", most=VIDEO_WIDTH, unit="pixels"),
+    Limit.between("video", "width : height", VIDEO_RATIO),
 )
 """The table of the reference, for people."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from datetime import datetime, timedelta
 from functools import partial
 
+from adapters.base import Publish
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError
 from adapters.graph_stories import is_story, limit_story_listing
@@ -67,8 +67,13 @@ def interpret_armed_status(state: Checkpoint, status: ContainerStatus | None) ->
             return state.poll_again(limits.FIRST_POLL_VIDEO, limits.LONGEST_POLL)
 
 
+def is_published(state: Checkpoint, status: ContainerStatus | None) -> bool:
+    """Return True if the container to publish is."""
+    return status is not None and status.status_code == "PUBLISHED" and state.container is not None
+
+
 def find_published_post(
-    draft: Draft, state: Checkpoint, client: Client, armed_at: datetime | None, taken: Container[str]
+    publish: Publish[Checkpoint, Client], armed_at: datetime | None
 ) -> Published | Pending:
     """Return the post of a PUBLISHED container: the only one with its caption since arming that is not taken.
 
@@ -76,8 +81,9 @@ def find_published_post(
     none or several match, the list is read a few times more, since it lags and a twin may be settled in that time; then
     the container's id stands for the post, which is proven live.
     """
+    draft, state, client = publish.draft, publish.state, publish.client
     listed, _ = client.list_stories() if is_story(draft) else client.list_media(**_build_window(armed_at))
-    found = [node for node in listed if _is_ours(node, draft, armed_at, taken)]
+    found = [node for node in listed if node.id not in publish.taken and _is_ours(node, draft, armed_at)]
     if len(found) == 1:
         return Published(remote_id=found[0].id, url=found[0].permalink)
     if state.listings < limits.LISTINGS or state.container is None:
@@ -93,7 +99,7 @@ def _build_window(armed_at: datetime | None) -> dict[str, str]:
     return {"since": str(since), "until": str(since + int(limits.CONTAINER_LIFE.total_seconds()))}
 
 
-def _is_ours(node: MediaNode, draft: Draft, armed_at: datetime | None, taken: Container[str]) -> bool:
+def _is_ours(node: MediaNode, draft: Draft, armed_at: datetime | None) -> bool:
     is_early = armed_at is not None and (
         node.timestamp is None or node.timestamp < armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
     )
@@ -102,7 +108,7 @@ def _is_ours(node: MediaNode, draft: Draft, armed_at: datetime | None, taken: Co
         if is_story(draft)
         else split_words(node.caption) == split_words(draft.caption)
     )
-    return node.id not in taken and not is_early and is_same
+    return not is_early and is_same
 
 
 # --- without a container ---------------------------------------------------------------------------------------------

@@ -105,20 +105,17 @@ class OAuth(BaseAdapter):
         """Return the account of an Instagram token, or the accounts linked to the Pages of a Facebook token."""
         if self._connection == "facebook_login":
             fields = "id,name,access_token,tasks,instagram_business_account{id,username}"
-            found = list_pages(
-                self._graph("facebook_login", credentials), self._settings, credentials.access_token, fields
-            )
+            found = list_pages(self._graph("facebook_login", credentials), self._settings, fields)
             return [account for page in found for account in _to_linked_accounts(page, credentials)]
-        token = credentials.access_token.get_secret_value()
-        response = self._graph("instagram_login").read(MeList, "me", token, fields="user_id,username,name")
+        graph = self._graph("instagram_login", credentials)
+        response = graph.read(MeList, "me", fields="user_id,username,name")
         return [_to_remote_account(me, credentials) for me in response.data.data]
 
     def revoke(self, account: Account) -> bool:
         """End the grant of a Facebook login; False for an Instagram login, for which Meta documents no call."""
         is_facebook = account.connection == "facebook_login"
         if is_facebook:
-            graph = self._graph("facebook_login", account.credentials)
-            revoke_permissions(graph, account.credentials.access_token)
+            revoke_permissions(self._graph("facebook_login", account.credentials))
         return is_facebook
 
     def _graph(self, connection: str, credentials: Credentials | None = None) -> GraphClient:
@@ -131,8 +128,8 @@ class OAuth(BaseAdapter):
 
     def _request_long_token(self, path: str, scopes: tuple[str, ...], **params: str) -> Credentials:
         """Request a long token; these two endpoints take no version, and the token only as a parameter."""
-        host = GraphClient(self._http, service=SERVICE, base=self._settings.hosts["graph"], table=TABLE)
-        grant = host.read(GraphTokenResponse, path, "", **params).data
+        host = GraphClient(http=self._http, service=SERVICE, base=self._settings.hosts["graph"], table=TABLE)
+        grant = host.read(GraphTokenResponse, path, **params).data
         return Credentials(access_token=grant.access_token, expires_at=grant.expires_at, scopes=scopes)
 
 

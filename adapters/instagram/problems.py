@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from adapters.contract import Draft, Media, MediaFacts, Problem
+from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.graph_stories import find_story_problems, is_story
 from adapters.instagram import limits
 from adapters.problems import (
@@ -26,7 +26,7 @@ _HASHTAG = re.compile(r"(?<!\w)#\w+")
 _MENTION = re.compile(r"(?<![\w.])@\w[\w.]*")
 
 
-def find_problems(draft: Draft) -> list[Problem]:
+def find_problems(draft: Draft, _account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = list(_check_story(draft) if is_story(draft) else _check_post(draft))
     for index, media in enumerate(draft.media):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import SecretStr, model_validator
+from pydantic import AliasPath, Field, SecretStr, model_validator
 
 from adapters.transport import Wire
 
@@ -53,22 +53,17 @@ class MediaNode(Wire):
     children: Children | None = None
 
 
-class QuotaConfig(Wire):
-    """The size of the quota window."""
-
-    quota_total: int | None = None
-
-
 class Quota(Wire):
     """The number of posts published in the rolling window; it lags."""
 
     quota_usage: int = 0
-    config: QuotaConfig = QuotaConfig()
+    quota_total: int | None = Field(None, validation_alias=AliasPath("config", "quota_total"))
+    """The size of the window."""
 
     @property
     def is_exhausted(self) -> bool:
         """True if the window holds its maximum of posts."""
-        return self.config.quota_total is not None and self.quota_usage >= self.config.quota_total
+        return self.quota_total is not None and self.quota_usage >= self.quota_total
 
 
 class Quotas(Wire):

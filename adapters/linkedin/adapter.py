@@ -15,7 +15,7 @@ Read-only checks of a connected LinkedIn member or organization.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal
@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
+from adapters.base import Publish, PublishingAdapter
 from adapters.contract import (
     Account,
     CannotTell,
@@ -36,28 +37,18 @@ from adapters.contract import (
     Platform,
     PlatformSettings,
     PrepareResult,
-    Problem,
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, RateLimited, Unavailable
 from adapters.http import HttpClient
-from adapters.linkedin import limits, payload
+from adapters.linkedin import limits, lookup, payload
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, get_first_pause
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
-from adapters.linkedin.lookup import (
-    NO_LISTING,
-    find_post,
-    interpret_created_post,
-    list_posts,
-    read_status,
-    restart_file,
-)
 from adapters.linkedin.oauth import OAuth
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
 from adapters.post_options import MediaConflict, PostOptions, WebUrl, find_link_conflict
-from adapters.words import Words
 
 
 def _check_quota(_http: HttpClient, _settings: PlatformSettings, _account: Account) -> Iterator[Finding]:
@@ -123,27 +114,22 @@ class LinkedInOptions(PostOptions):
         return find_link_conflict(options, media_type)
 
 
-class LinkedIn(OAuth):
+class LinkedIn(OAuth, PublishingAdapter[Checkpoint, Client]):
     """Publishes posts of LinkedIn members and organizations; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.LINKEDIN
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = LinkedInOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends."""
-        return payload.write_words(draft)
-
-    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Return every limit that the draft is known to break."""
-        return find_problems(draft, account)
+    checkpoint_model = Checkpoint
+    find_problems = staticmethod(find_problems)
+    find_words = staticmethod(payload.write_words)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Send one request: each file is started and sent in turn, then the status of all is read."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
+        state, client = self._open(account, checkpoint)
         step, index = choose_next_step(draft, state)
         match step:
             case Step.START:
@@ -154,57 +140,42 @@ class LinkedIn(OAuth):
             case Step.CLOSE:
                 return _close(draft, state, client, index)
             case Step.POLL:
-                result = read_status(client, draft, state, index)
-                return restart_file(state, index, result.error) if isinstance(result, Ended) else result
+                result = lookup.read_status(client, draft, state, index)
+                return (
+                    lookup.restart_file(state, index, result.error) if isinstance(result, Ended) else result
+                )
             case Step.DONE:
                 return state.to_ready()
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Create the post with ``POST /rest/posts``, the one visible call."""
-        state = Checkpoint.model_validate(checkpoint)
+        state, client = self._open(account, checkpoint)
         if choose_next_step(draft, state)[0] is not Step.DONE:
             raise Unavailable("The post is not prepared.", code="not_prepared")
-        response = self._build_client(account.credentials).create_post(
-            payload.build_post(draft, account.remote_id, state.urns)
-        )
+        response = client.create_post(payload.build_post(draft, account.remote_id, state.urns))
         is_readable = account.connection == "organization"
-        return interpret_created_post(response, state, self._settings.hosts["www"], is_readable=is_readable)
+        return lookup.interpret_created_post(response, state, client.www, is_readable=is_readable)
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request.
+    def _look_unarmed(self, publish: Publish[Checkpoint, Client]) -> LookResult:
+        step, index = choose_next_step(publish.draft, publish.state)
+        if step is Step.POLL:
+            return lookup.read_status(publish.client, publish.draft, publish.state, index)
+        return publish.state.to_ready()
 
-        After arming, an organization's posts are read and searched; a member's can be neither.
-        """
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
-        if armed_at is None:
-            step, index = choose_next_step(draft, state)
-            if step is Step.POLL:
-                return read_status(client, draft, state, index)
-            return state.to_ready()
-        if account.connection != "organization":
-            return CannotTell(reason=NO_LISTING, is_final=True)
-        return find_post(
-            client, account.remote_id, draft, state, armed_at, taken, self._settings.hosts["www"]
-        )
+    def _look_armed(self, publish: lookup.Armed) -> LookResult:
+        """Read and search an organization's posts; a member's can be neither read nor listed."""
+        if publish.account.connection != "organization":
+            return CannotTell(reason=lookup.NO_LISTING, is_final=True)
+        return lookup.find_post(publish)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List an organization's posts since *since*, compared with the draft; a member's cannot be listed."""
         if account.connection != "organization":
-            return Listing(asked=Asked.NEVER, reason=NO_LISTING)
-        return list_posts(
-            self._build_client(account.credentials),
-            account.remote_id,
-            draft,
-            since,
-            self._settings.hosts["www"],
-        )
+            return Listing(asked=Asked.NEVER, reason=lookup.NO_LISTING)
+        return lookup.list_posts(self._build_client(account), account.remote_id, draft, since)
+
+    def _build_client(self, account: Account) -> Client:
+        return Client(self._http, self._settings, account.credentials.access_token)
 
 
 def _start(draft: Draft, account: Account, client: Client, index: int) -> FileUpload:
@@ -231,13 +202,13 @@ def _send(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepar
     file = state.get_file(index)
     if file.is_stale(datetime.now(UTC)):
         stale = Unavailable("LinkedIn's upload address has expired.", code=STALE_UPLOAD)
-        return restart_file(state, index, stale)
+        return lookup.restart_file(state, index, stale)
     try:
         sent = _send_next(draft, client, index, file)
     except Unavailable as error:
         if error.code != STALE_UPLOAD:
             raise
-        return restart_file(state, index, error)
+        return lookup.restart_file(state, index, error)
     return state.replace_file(index, sent).to_pending()
 
 

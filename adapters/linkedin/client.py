@@ -11,12 +11,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
-from adapters.contract import Media, PlatformSettings
+from adapters.contract import Media
 from adapters.error_table import Phase
 from adapters.errors import Rejected
-from adapters.http import HttpClient, Model, Response, SizedBody
+from adapters.http import Model, Response, SizedBody
 from adapters.linkedin import limits, payload, wire
 from adapters.linkedin.errors import (
     GONE,
@@ -47,9 +45,10 @@ class Client(BearerClient):
     service = SERVICE
     to_error = staticmethod(translate_error)
 
-    def __init__(self, http: HttpClient, settings: PlatformSettings, token: SecretStr) -> None:
-        super().__init__(http, settings.hosts["api"], token)
-        self._version = settings.version
+    @property
+    def www(self) -> str:
+        """The host of posts' addresses."""
+        return self._settings.hosts["www"]
 
     def start_whole(self, owner: str, media: Media) -> wire.WholeUpload:
         """Request an upload address for an image or a document; invisible and safe to repeat."""
@@ -141,8 +140,8 @@ class Client(BearerClient):
             }
             page = self._request("GET", "organizationAcls", wire.Roles, params=params)
             found += page.elements
-            total = page.paging.total
-            if not page.elements or (len(found) >= total if total else len(page.elements) < _ROLES):
+            is_full = len(found) >= page.total if page.total else len(page.elements) < _ROLES
+            if not page.elements or is_full:
                 return found
         raise Rejected(f"This member has more than {len(found):,} roles in organizations; none was taken.")
 
@@ -165,7 +164,7 @@ class Client(BearerClient):
         **options: Any,
     ) -> Response:
         headers = {
-            "LinkedIn-Version": self._version,
+            "LinkedIn-Version": self._settings.version,
             "X-Restli-Protocol-Version": "2.0.0",
             "Content-Type": "application/json",
             **(more_headers or {}),

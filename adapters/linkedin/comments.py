@@ -56,10 +56,10 @@ class LinkedInComments(Comments, LinkedIn):
     clock_skew = limits.CLOCK_SKEW
 
     def _send(self, account: Account, post: str, text: str) -> str:
-        return self._open_client(account).create_comment(account.remote_id, post, text)
+        return self._build_client(account).create_comment(account.remote_id, post, text)
 
     def _open_lists(self, account: Account, post: str, since: datetime) -> Sequence[ReadPage]:  # noqa: ARG002
-        client = self._open_client(account)
+        client = self._build_client(account)
 
         def read(start: int | None) -> tuple[Sequence[ListedComment], int | None]:
             page = client.list_comments(post, start or 0)
@@ -68,7 +68,7 @@ class LinkedInComments(Comments, LinkedIn):
 
         return (read,)
 
-    def _open_client(self, account: Account) -> CommentClient:
+    def _build_client(self, account: Account) -> CommentClient:
         return CommentClient(self._http, self._settings, account.credentials.access_token)
 
 
@@ -80,6 +80,6 @@ def _to_listed(comment: wire.Comment) -> ListedComment:
     return ListedComment(
         remote_id=comment.id,
         author=comment.actor,
-        text=comment.message.text,
-        created_at=to_time(comment.created.time),
+        text=comment.text,
+        created_at=to_time(comment.time),
     )

@@ -181,17 +181,8 @@ OAUTH: Mapping[str, ErrorRow] = {
 }
 
 
-def translate_error(response: Response, phase: Phase) -> AdapterError:
-    """Return the error of a response that is not a success."""
-    return _translate_error(response, phase, TABLE)
-
-
-def translate_comment_error(response: Response, phase: Phase) -> AdapterError:
-    """Return the error of a call about comments."""
-    return _translate_error(response, phase, COMMENT_TABLE)
-
-
-def _translate_error(response: Response, phase: Phase, table: ErrorTable) -> AdapterError:
+def _translate_error(table: ErrorTable, response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a response that is not a success, by the table of one kind of call."""
     error = _parse_error_body(response)
     codes = error.codes if error else ()
     rows = (table.get((response.status, code)) for code in (*codes, None))
@@ -201,6 +192,10 @@ def _translate_error(response: Response, phase: Phase, table: ErrorTable) -> Ada
     return _translate_refusal(
         response, phase, codes[0] if codes else None, row, error.message if error else None
     )
+
+
+translate_error = partial(_translate_error, TABLE)
+translate_comment_error = partial(_translate_error, COMMENT_TABLE)
 
 
 def translate_upload_error(response: Response) -> AdapterError:

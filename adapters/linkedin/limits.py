@@ -74,22 +74,20 @@ CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of LinkedIn's times behind ours."""
 
 LIMITS = (
-    Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
-    Limit(
-        of="text", rule="first comment", most=COMMENT_UNITS, unit="UTF-16 units", connection="organization"
-    ),
-    Limit(of="post", rule="images of a multi-image post", least=IMAGES[0], most=IMAGES[1]),
-    Limit(of="text", rule="alternative text", most=ALT_TEXT, unit="characters"),
-    Limit(of="image", rule="type", values=IMAGE.types),
-    Limit(of="image", rule="area", most=IMAGE.area, unit="pixels"),
-    Limit(of="image", rule="type of a video's cover", values=COVER_TYPES),
-    Limit(of="image", rule="size of a video's cover", most=COVER_BYTES, unit="bytes"),
-    Limit(of="video", rule="type", values=VIDEO_TYPES),
-    Limit(of="video", rule="size", least=VIDEO_BYTES[0], most=VIDEO_BYTES[1], unit="bytes"),
-    Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
-    Limit(of="document", rule="type", values=DOCUMENT_TYPES),
-    Limit(of="document", rule="size", most=DOCUMENT_BYTES, unit="bytes"),
-    Limit(of="document", rule="pages", most=DOCUMENT_PAGES),
+    Limit("text", "caption", most=COMMENTARY, unit="UTF-16 units"),
+    Limit("text", "first comment", most=COMMENT_UNITS, unit="UTF-16 units", connection="organization"),
+    Limit.between("post", "images of a multi-image post", IMAGES),
+    Limit("text", "alternative text", most=ALT_TEXT, unit="characters"),
+    Limit("image", "type", values=IMAGE.types),
+    Limit("image", "area", most=IMAGE.area, unit="pixels"),
+    Limit("image", "type of a video's cover", values=COVER_TYPES),
+    Limit("image", "size of a video's cover", most=COVER_BYTES, unit="bytes"),
+    Limit("video", "type", values=VIDEO_TYPES),
+    Limit.between("video", "size", VIDEO_BYTES, "bytes"),
+    Limit.between("video", "duration", VIDEO_SECONDS, "seconds"),
+    Limit("document", "type", values=DOCUMENT_TYPES),
+    Limit("document", "size", most=DOCUMENT_BYTES, unit="bytes"),
+    Limit("document", "pages", most=DOCUMENT_PAGES),
 )
 """The table of the reference, for people."""
 

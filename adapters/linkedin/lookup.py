@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import TypeAlias
 from urllib.parse import unquote
 
+from adapters.base import ArmedPublish
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.error_table import Phase
 from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, Rejected, Unavailable
@@ -30,6 +32,7 @@ from adapters.linkedin.wire import MediaStatus, Post
 from adapters.listing import ListedPost, Listing, fill, read_pages
 from adapters.platform_message import clean_message
 
+Armed: TypeAlias = ArmedPublish[Checkpoint, Client]
 NO_LISTING = "a member's posts cannot be listed"
 _URN = re.compile(r"urn:li:(?:share|ugcPost):[A-Za-z0-9_-]+")
 
@@ -139,40 +142,33 @@ def build_url(urn: str, www: str) -> str:
     return f"{www}/feed/update/{urn}/"
 
 
-def find_post(
-    client: Client,
-    author: str,
-    draft: Draft,
-    state: Checkpoint,
-    armed_at: datetime,
-    taken: Container[str],
-    www: str,
-) -> LookResult:
+def find_post(publish: Armed) -> LookResult:
     """Return the duplicate that LinkedIn has named, once read, or the organization's only listed post that is ours.
 
     Only our posts have these media URNs; the text distinguishes two posts of the same media. One without media has our
     words and link, and came after arming. A post that is not listed proves nothing.
     """
-    if state.duplicate and state.duplicate not in taken:
-        named = _read_duplicate(client, draft, state, www)
+    draft, state, client = publish.draft, publish.state, publish.client
+    if state.duplicate and state.duplicate not in publish.taken:
+        named = _read_duplicate(client, draft, state)
         if named is not None:
             return named
     if draft.media and not any(state.urns):
         reason = "no media are known by which the post could be recognised"
         return CannotTell(reason=reason, is_final=not state.duplicate)
     try:
-        posts = client.list_posts(author)
+        posts = client.list_posts(publish.account.remote_id)
     except (Permanent, NeedsPerson) as error:
         if isinstance(error, NeedsPerson) and error.code != DENIED:
             raise
         return CannotTell(reason=f"The organization's posts cannot be listed: {error.message}")
-    earliest = armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
-    ours = [post for post in posts if post.id not in taken and _is_ours(post, draft, state, earliest)]
+    earliest = publish.armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
+    ours = [post for post in posts if post.id not in publish.taken and _is_ours(post, draft, state, earliest)]
     if len(ours) > 1:
         ours = [post for post in ours if _has_same_text(post, draft)]
     if len(ours) != 1:
         return CannotTell(reason=f"LinkedIn lists {len(ours)} posts that could be this one")
-    return _interpret_post(ours[0], state, www, is_searched=not draft.media)
+    return _interpret_post(ours[0], state, client.www, is_searched=not draft.media)
 
 
 def _is_ours(post: Post, draft: Draft, state: Checkpoint, earliest: datetime) -> bool:
@@ -183,7 +179,7 @@ def _is_ours(post: Post, draft: Draft, state: Checkpoint, earliest: datetime) ->
     return is_same and created is not None and created >= earliest
 
 
-def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: str) -> Listing:
+def list_posts(client: Client, author: str, draft: Draft, since: datetime) -> Listing:
     """List the organization's posts since *since*, compared with the draft; a failed one is not live."""
 
     def read(start: int | None) -> tuple[Sequence[Post], int | None]:
@@ -192,7 +188,7 @@ def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: 
 
     posts, listing = read_pages(read, lambda post: to_time(post.lastModifiedAt), since - limits.CLOCK_SKEW)
     live = [post for post in posts if post.lifecycleState == "PUBLISHED"]
-    return fill(listing, [_compare(post, draft, www) for post in live], limits.CLOCK_SKEW)
+    return fill(listing, [_compare(post, draft, client.www) for post in live], limits.CLOCK_SKEW)
 
 
 def _compare(post: Post, draft: Draft, www: str) -> ListedPost:
@@ -213,19 +209,21 @@ def to_time(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _read_duplicate(client: Client, draft: Draft, state: Checkpoint, www: str) -> LookResult | None:
+def _read_duplicate(client: Client, draft: Draft, state: Checkpoint) -> LookResult | None:
     """Return the state of the duplicate if it has our text or media; None if it is not found or another post."""
     try:
         post = client.read_post(state.duplicate)
     except NeedsPerson as error:
         if error.code != DENIED:
             raise
-        return _build_duplicate(state.duplicate, www)  # reading is not allowed: the delivery was armed before
+        return _build_duplicate(
+            state.duplicate, client.www
+        )  # reading is not allowed: the delivery was armed before
     has_same_media = any(state.urns) and post is not None and _get_urns(post) == frozenset(state.urns)
     if post is None or not (has_same_media or _has_same_text(post, draft)):
         return None
-    result = _interpret_post(post, state, www)
-    return _build_duplicate(post.id, www) if isinstance(result, Published) else result
+    result = _interpret_post(post, state, client.www)
+    return _build_duplicate(post.id, client.www) if isinstance(result, Published) else result
 
 
 def _has_same_text(post: Post, draft: Draft) -> bool:

@@ -79,7 +79,7 @@ class OAuth(BaseAdapter):
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the member, the organizations the member may post for, or both, as the grant's scopes allow."""
-        client = self._build_client(credentials)
+        client = Client(self._http, self._settings, credentials.access_token)
         kinds = [kind for kind, scope in _POSTS_AS.items() if scope in credentials.scopes]
         if not credentials.scopes:  # LinkedIn named no scopes: the grant has the scopes that were requested
             kinds = [kind for kind in CONNECTIONS if self._get_requested_connection() in (kind, EITHER)]
@@ -89,9 +89,6 @@ class OAuth(BaseAdapter):
         if "organization" in kinds:
             found.extend(_find_organizations(client, credentials))
         return tuple(found)
-
-    def _build_client(self, credentials: Credentials) -> Client:
-        return Client(self._http, self._settings, credentials.access_token)
 
     def _get_requested_connection(self) -> str:
         requested = self._settings.options.get("connection")

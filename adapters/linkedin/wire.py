@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, AliasPath, Field
 
 from adapters.transport import Wire
 
@@ -149,25 +149,14 @@ class Posts(Wire):
     elements: tuple[Post, ...]
 
 
-class Message(Wire):
-    """The text of a comment."""
-
-    text: str = ""
-
-
-class Stamp(Wire):
-    """When a comment was made, in milliseconds since the epoch."""
-
-    time: int | None = None
-
-
 class Comment(Wire):
     """A comment on a post, from a list; its ``object`` may be an activity in place of the post."""
 
     id: str
     actor: str = ""
-    message: Message = Message()
-    created: Stamp = Stamp()
+    text: str = Field("", validation_alias=AliasPath("message", "text"))
+    time: int | None = Field(None, validation_alias=AliasPath("created", "time"))
+    """When it was made, in milliseconds since the epoch."""
 
 
 class CommentList(Wire):
@@ -196,12 +185,6 @@ class Me(Wire):
         return f"{self.localizedFirstName} {self.localizedLastName}".strip()
 
 
-class Paging(Wire):
-    """The paging of a list: how many elements there are on all pages; 0 if LinkedIn does not say."""
-
-    total: int = 0
-
-
 class Role(Wire):
     """A member's role in one organization."""
 
@@ -214,7 +197,8 @@ class Roles(Wire):
     """One page of a member's roles."""
 
     elements: tuple[Role, ...]
-    paging: Paging = Paging()
+    total: int = Field(0, validation_alias=AliasPath("paging", "total"))
+    """How many there are on all pages; 0 if LinkedIn does not say."""
 
 
 class Organization(Wire):

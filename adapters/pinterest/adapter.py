@@ -11,13 +11,14 @@ Read-only checks of a connected Pinterest account.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from adapters.base import ArmedPublish, Publish, PublishingAdapter
 from adapters.contract import (
     Account,
     CannotTell,
@@ -30,7 +31,6 @@ from adapters.contract import (
     Platform,
     PlatformSettings,
     PrepareResult,
-    Problem,
     Published,
 )
 from adapters.error_table import Phase
@@ -38,24 +38,15 @@ from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok, warn
-from adapters.pinterest import limits, payload
+from adapters.pinterest import limits, lookup, payload
 from adapters.pinterest.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.pinterest.client import Client
 from adapters.pinterest.errors import INTERRUPTED, SERVICE, translate_error
-from adapters.pinterest.lookup import (
-    build_url,
-    find_pin,
-    interpret_status,
-    list_posts,
-    restart,
-    restart_if_ended,
-)
 from adapters.pinterest.oauth import OAuth
 from adapters.pinterest.problems import build_no_board_message, find_problems
 from adapters.pinterest.wire import Board
 from adapters.post_options import PostOptions, WebUrl, at_most
 from adapters.transport import Request, bearer_header, parse_response, send
-from adapters.words import Words
 
 
 def _check_board(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
@@ -119,30 +110,22 @@ class PinterestOptions(PostOptions):
     ) = None
 
 
-class Pinterest(OAuth):
+class Pinterest(OAuth, PublishingAdapter[Checkpoint, Client]):
     """Publishes pins to the boards of a Pinterest account; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.PINTEREST
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = PinterestOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends."""
-        return payload.write_words(draft)
-
-    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Return every limit that the draft is known to break."""
-        return find_problems(draft, account)
+    checkpoint_model = Checkpoint
+    find_problems = staticmethod(find_problems)
+    find_words = staticmethod(payload.write_words)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Send one request: a read of the section, or for a video registration, upload, or a status read."""
-        state, client = (
-            self._load_checkpoint(draft, account, checkpoint),
-            self._build_client(account.credentials),
-        )
+        state, client = self._open_on_board(draft, account, checkpoint)
         match _choose_next_step(draft, state):
             case Step.SECTION:
                 return _check_section(draft, state, client).to_pending()
@@ -152,52 +135,46 @@ class Pinterest(OAuth):
                 return _upload(draft, state, client)
             case Step.POLL:
                 status = client.read_status(state.media_id or "")
-                return restart_if_ended(state, interpret_status(state, status))
+                return lookup.restart_if_ended(state, lookup.interpret_status(state, status))
             case Step.DONE:
                 return state.to_ready()
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Create the pin with ``POST /pins``, the one visible call."""
-        state = self._load_checkpoint(draft, account, checkpoint)
+        state, client = self._open_on_board(draft, account, checkpoint)
         if _choose_next_step(draft, state) is not Step.DONE or state.board_id is None:
             raise Unavailable("The pin is not prepared.", code="not_prepared")
-        body = payload.build_pin(draft, state.board_id, state.media_id)
-        created = self._build_client(account.credentials).create_pin(body)
-        return Published(remote_id=created.id, url=build_url(created.id, self._settings.hosts["www"]))
+        created = client.create_pin(payload.build_pin(draft, state.board_id, state.media_id))
+        return Published(remote_id=created.id, url=client.build_url(created.id))
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request.
+    def _look_unarmed(self, publish: Publish[Checkpoint, Client]) -> LookResult:
+        state = publish.state
+        if _choose_next_step(publish.draft, state) is not Step.POLL:
+            return state.to_ready()
+        return lookup.interpret_status(state, publish.client.read_status(state.media_id or ""))
 
-        After arming, the board is searched for the pin.
-        """
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
-        if armed_at is None:
-            if _choose_next_step(draft, state) is not Step.POLL:
-                return state.to_ready()
-            return interpret_status(state, client.read_status(state.media_id or ""))
-        board = state.board_id or payload.choose_board(draft, account)
+    def _look_armed(self, publish: ArmedPublish[Checkpoint, Client]) -> LookResult:
+        board = publish.state.board_id or payload.choose_board(publish.draft, publish.account)
         if board is None:
             return CannotTell(reason="no board is known that the pin could be on", is_final=True)
-        return find_pin(client, draft, board, armed_at, taken, self._settings.hosts["www"])
+        return lookup.find_pin(publish, board)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's pins since *since*, compared with the draft."""
-        client, board = self._build_client(account.credentials), payload.choose_board(draft, account)
-        return list_posts(client, draft, board, since, self._settings.hosts["www"])
+        board = payload.choose_board(draft, account)
+        return lookup.list_posts(self._build_client(account), draft, board, since)
 
-    def _load_checkpoint(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> Checkpoint:
-        state = Checkpoint.model_validate(checkpoint)
+    def _build_client(self, account: Account) -> Client:
+        return Client(self._http, self._settings, account.credentials.access_token)
+
+    def _open_on_board(
+        self, draft: Draft, account: Account, checkpoint: CheckpointData
+    ) -> tuple[Checkpoint, Client]:
+        state, client = self._open(account, checkpoint)
         board = state.board_id or payload.choose_board(draft, account)
         if board is None:
             raise Rejected(build_no_board_message(account), code="validation_failed")
-        return state.replace(board_id=board)
+        return state.replace(board_id=board), client
 
 
 def _choose_next_step(draft: Draft, state: Checkpoint) -> Step:
@@ -234,6 +211,6 @@ def _upload(draft: Draft, state: Checkpoint, client: Client) -> Pending:
     except Unavailable as error:
         if error.code != INTERRUPTED:
             raise
-        return restart(state, error)
+        return lookup.restart(state, error)
     done = state.replace(sent=True, upload_url=None, upload_parameters={}, polls=0)
     return done.to_pending(limits.FIRST_POLL)

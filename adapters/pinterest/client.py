@@ -40,6 +40,10 @@ class Client(BearerClient):
     to_error = staticmethod(translate_error)
     successes = (HTTPStatus.OK, HTTPStatus.CREATED)
 
+    def build_url(self, pin_id: str) -> str:
+        """Return the public address of a pin."""
+        return f"{self._settings.hosts['www']}/pin/{pin_id}/"
+
     def register_video(self) -> UploadTarget:
         """Register a video and return its upload target; invisible and safe to repeat."""
         return self._request("POST", "media", UploadTarget, json={"media_type": "video"})

@@ -55,18 +55,18 @@ BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second
 RESET_MOST = timedelta(days=1)  # RATE: the longest bucket is a day (Trial access)
 
 LIMITS = (
-    Limit(of="text", rule="caption", most=DESCRIPTION_CHARACTERS, unit="characters"),
-    Limit(of="text", rule="title", most=TITLE_CHARACTERS, unit="characters"),
-    Limit(of="text", rule="link", most=LINK_CHARACTERS, unit="characters"),
-    Limit(of="text", rule="alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
-    Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
-    Limit(of="image", rule="type", values=IMAGE.types),
-    Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
-    Limit(of="video", rule="type", values=VIDEO_TYPES),
-    Limit(of="video", rule="codec", values=VIDEO_CODECS),
-    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
-    Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
-    Limit(of="video", rule="width : height", least=VIDEO_RATIO[0], most=VIDEO_RATIO[1]),
+    Limit("text", "caption", most=DESCRIPTION_CHARACTERS, unit="characters"),
+    Limit("text", "title", most=TITLE_CHARACTERS, unit="characters"),
+    Limit("text", "link", most=LINK_CHARACTERS, unit="characters"),
+    Limit("text", "alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
+    Limit.between("post", "images of a carousel", CAROUSEL),
+    Limit("image", "type", values=IMAGE.types),
+    Limit("image", "size", most=IMAGE.bytes, unit="bytes"),
+    Limit("video", "type", values=VIDEO_TYPES),
+    Limit("video", "codec", values=VIDEO_CODECS),
+    Limit("video", "size", most=VIDEO_BYTES, unit="bytes"),
+    Limit.between("video", "duration", VIDEO_SECONDS, "seconds"),
+    Limit.between("video", "width : height", VIDEO_RATIO),
 )
 """The table of the reference, for people."""
 

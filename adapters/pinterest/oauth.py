@@ -54,7 +54,7 @@ class OAuth(BaseAdapter):
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the one account of a grant, with its boards, from which a user can choose a default."""
-        client = self._build_client(credentials)
+        client = Client(self._http, self._settings, credentials.access_token)
         user = client.read_user()
         return (
             RemoteAccount(
@@ -75,9 +75,6 @@ class OAuth(BaseAdapter):
             form={**form, "continuous_refresh": "true"},
         )
         return request_token(self._http, SERVICE, request, old, translate_oauth_error)
-
-    def _build_client(self, credentials: Credentials) -> Client:
-        return Client(self._http, self._settings.hosts["api"], credentials.access_token)
 
     def _encode_app(self) -> str:
         secret = self._settings.app_secret.get_secret_value()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AliasPath, Field
 
 from adapters.transport import Wire
 
@@ -41,15 +41,6 @@ class MediaStatus(Wire):
     status: Literal["registered", "processing", "succeeded", "failed"]
 
 
-class PinMedia(Wire):
-    """The media of a pin: ``image``, ``multiple_images`` (with ``items``), ``video`` (``duration``), and others."""
-
-    media_type: str | None = None
-    items: tuple[Any, ...] | None = None
-    duration: float | None = None
-    """Milliseconds."""
-
-
 class Pin(Wire):
     """A pin, from a list or from the response to its creation."""
 
@@ -60,7 +51,11 @@ class Pin(Wire):
     description: str | None = None
     board_id: str | None = None
     board_section_id: str | None = None
-    media: PinMedia | None = None
+    media_type: str | None = Field(None, validation_alias=AliasPath("media", "media_type"))
+    """``image``, ``multiple_images`` (with ``items``), ``video`` (with ``duration``), and others."""
+    items: tuple[Any, ...] | None = Field(None, validation_alias=AliasPath("media", "items"))
+    duration: float | None = Field(None, validation_alias=AliasPath("media", "duration"))
+    """Milliseconds."""
 
 
 class Board(Wire):

@@ -154,19 +154,23 @@ def _freeze(value: Any) -> Any:
     return tuple(_freeze(part) for part in value) if isinstance(value, list) else value
 
 
-def fill(template: Any, /, **values: Any) -> Any:
-    """Return a template of the table, filled: `{name}` or `{name[key]}` alone keeps the type of its value.
+def fill(template: Record, /, **values: Any) -> Record:
+    """Return an object of the table, filled: `{name}` or `{name[key]}` alone keeps the type of its value.
 
     `{none}` is null.
     """
+    return {name: _fill_part(part, {"none": None, **values}) for name, part in template.items()}
+
+
+def _fill_part(template: Any, values: Record) -> Any:
     if isinstance(template, dict):
-        return {name: fill(part, **values) for name, part in template.items()}
+        return {name: _fill_part(part, values) for name, part in template.items()}
     if isinstance(template, tuple):
-        return [fill(part, **values) for part in template]
+        return [_fill_part(part, values) for part in template]
     if not isinstance(template, str):
         return template
     if (whole := _WHOLE.match(template)) is not None:
-        return _FORMATTER.get_field(whole[1], (), {"none": None, **values})[0]
+        return _FORMATTER.get_field(whole[1], (), values)[0]
     return template.format_map(values)
 
 

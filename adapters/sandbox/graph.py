@@ -132,10 +132,7 @@ def get_node_id(request: web.Request) -> str:
 def get_own(call: Call, account: Record, kind: str) -> Record:
     """Return the record that the path names. Raises Refused unless it belongs to the account."""
     node = get_node_id(call.request)
-    record = call.find_own(kind, node, account)
-    if record is None:
-        raise unknown_node(node)
-    return record
+    return call.get_own(kind, node, account, "unknown_node", node=node)
 
 
 def check_node(call: Call, account: Record) -> Record:

@@ -91,47 +91,6 @@ def _find_app(context: SandboxContext, platform: str, client_id: str) -> Record 
     return known
 
 
-def redeem_code(
-    context: SandboxContext,
-    platform: str,
-    code: object,
-    redirect_uri: str | None,
-    client: str | None,
-    verifier: Any,
-) -> tuple[Record, Record]:
-    """Redeem an authorization code; return its account and its record. Raises GrantRefused.
-
-    A code issued by the control API is valid for every redirect URI.
-    """
-    found = context.accounts.find_token(platform, code) if isinstance(code, str) else None
-    if found is None or found["role"] != "code" or context.accounts.get_token_state(found) != "valid":
-        raise GrantRefused("code", "The code is unknown, already used, or expired.")
-    if not redirect_uri:
-        raise GrantRefused("redirect", "The redirect URI is missing.")
-    if "grant" in found:
-        _check_grant(found["grant"], client, redirect_uri, verifier)
-    account = context.accounts.find(platform, found["remote_id"])
-    if account is None:
-        raise GrantRefused("code", "The account no longer exists.")
-    context.accounts.drop_token(str(code))
-    return account, found
-
-
-def redeem_refresh_token(context: SandboxContext, platform: str, text: object) -> tuple[Record, Record]:
-    """Use a refresh token; return its account and its record. Raises GrantRefused."""
-    accounts, message = context.accounts, "The refresh token is unknown, revoked or expired."
-    found = accounts.find_token(platform, text) if isinstance(text, str) else None
-    if found is None or found["role"] != "refresh":
-        raise GrantRefused("refresh.unknown", message)
-    if (state := accounts.get_token_state(found)) != "valid":
-        raise GrantRefused(f"refresh.{state}", message)
-    account = accounts.find(platform, found["remote_id"])
-    if account is None:
-        raise GrantRefused("refresh.account", "The account no longer exists.")
-    accounts.use_token(str(text), found)
-    return account, found
-
-
 def _check_grant(grant: Record, client_id: str | None, redirect_uri: str, verifier: str | None) -> None:
     if grant["client_id"] != client_id:
         raise GrantRefused("client.code", "The code was issued to another app.")
@@ -252,10 +211,7 @@ class TokenEndpoint:
         return self._exchange(call, form, client)
 
     def _exchange(self, call: Call, form: Record, client: str | None) -> web.Response:
-        code, redirect_uri, verifier = (
-            form.get(name) for name in (self.code, "redirect_uri", "code_verifier")
-        )
-        account, found = redeem_code(call.context, self.platform, code, redirect_uri, client, verifier)
+        account, found = self._redeem_code(call, form, client)
         if self.issue is not None:
             return self.respond(self.issue(call, account, found))
         issued = call.context.accounts.issue_tokens(
@@ -263,8 +219,27 @@ class TokenEndpoint:
         )
         return self._respond(call, account, found, issued, "authorization_code")
 
+    def _redeem_code(self, call: Call, form: Record, client: str | None) -> tuple[Record, Record]:
+        """Redeem an authorization code; return its account and its record. Raises GrantRefused.
+
+        A code issued by the control API is valid for every redirect URI.
+        """
+        accounts, code, redirect_uri = call.context.accounts, form.get(self.code), form.get("redirect_uri")
+        found = accounts.find_token(self.platform, code) if isinstance(code, str) else None
+        if found is None or found["role"] != "code" or accounts.get_token_state(found) != "valid":
+            raise GrantRefused("code", "The code is unknown, already used, or expired.")
+        if not redirect_uri:
+            raise GrantRefused("redirect", "The redirect URI is missing.")
+        if "grant" in found:
+            _check_grant(found["grant"], client, redirect_uri, form.get("code_verifier"))
+        account = accounts.find(self.platform, found["remote_id"])
+        if account is None:
+            raise GrantRefused("code", "The account no longer exists.")
+        accounts.drop_token(str(code))
+        return account, found
+
     def _refresh(self, call: Call, text: str) -> web.Response:
-        account, found = redeem_refresh_token(call.context, self.platform, text)
+        account, found = self._redeem_refresh_token(call, text)
         self.check_refresh(call, account, found)
         issued = call.context.accounts.issue_tokens(
             account,
@@ -276,6 +251,20 @@ class TokenEndpoint:
             left = int(found["expires_at"] - call.context.clock.now())
             issued |= {"refresh_token": text, "refresh_expires_in": left}
         return self._respond(call, account, found, issued, "refresh_token")
+
+    def _redeem_refresh_token(self, call: Call, text: object) -> tuple[Record, Record]:
+        """Use a refresh token; return its account and its record. Raises GrantRefused."""
+        accounts, message = call.context.accounts, "The refresh token is unknown, revoked or expired."
+        found = accounts.find_token(self.platform, text) if isinstance(text, str) else None
+        if found is None or found["role"] != "refresh":
+            raise GrantRefused("refresh.unknown", message)
+        if (state := accounts.get_token_state(found)) != "valid":
+            raise GrantRefused(f"refresh.{state}", message)
+        account = accounts.find(self.platform, found["remote_id"])
+        if account is None:
+            raise GrantRefused("refresh.account", "The account no longer exists.")
+        accounts.use_token(str(text), found)
+        return account, found
 
     def _respond(
         self, call: Call, account: Record, source: Record, issued: Record, grant: str

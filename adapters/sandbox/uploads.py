@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from email.message import Message
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from aiohttp import ClientPayloadError, http_exceptions, web
 
@@ -77,11 +77,17 @@ def parse_content_range(request: web.Request) -> Span | None:
     return Span(first=first, last=last, total=total)
 
 
+def open_at(path: Path, offset: int) -> BinaryIO:
+    """Open a file to write at `offset`; create it if it is missing."""
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    file.seek(offset)
+    return file
+
+
 async def receive_body(request: web.Request, path: Path, offset: int, max_bytes: int) -> ReceivedBytes:
     """Write the body of `request` into the file at `offset`, at most `max_bytes`."""
     size = 0
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-        file.seek(offset)
+    with open_at(path, offset) as file:
         try:
             async for part in request.content.iter_any():
                 file.write(part[: max_bytes - size])

@@ -14,14 +14,15 @@ Read-only checks of a connected TikTok account.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from adapters.base import BaseAdapter
+from adapters.base import Publish, PublishingAdapter
 from adapters.contract import (
     Account,
     Capabilities,
@@ -49,18 +50,16 @@ from adapters.live_check import (
     quota_not_readable,
 )
 from adapters.post_options import MediaConflict, PostOptions
-from adapters.tiktok import music, payload
+from adapters.tiktok import lookup, music, payload
 from adapters.tiktok.business import BusinessAdapter
+from adapters.tiktok.checkpoint import Checkpoint
 from adapters.tiktok.creator import CreatorAdapter
 from adapters.tiktok.limits import CAPABILITIES, VIDEO
 from adapters.tiktok.problems import find_problems, is_audited
-from adapters.words import Words
 
 
 def _check_creator_info(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
-    info = (
-        CreatorAdapter(http, settings, settings.hosts).build_client(account.credentials).query_creator_info()
-    )
+    info = CreatorAdapter(http, settings).build_client(account.credentials).query_creator_info()
     levels = ", ".join(info.privacy_level_options)
     yield ok("quota", "creator_info lets this account post now")
     yield ok("limits", f"privacy: {levels}; videos of at most {info.max_video_post_duration_sec} s")
@@ -69,8 +68,8 @@ def _check_creator_info(http: HttpClient, settings: PlatformSettings, account: A
 def _check_video_settings(
     http: HttpClient, settings: PlatformSettings, account: Account
 ) -> Iterator[Finding]:
-    client = BusinessAdapter(http, settings, settings.hosts).build_client(account.credentials)
-    limits = client.get_settings(account.remote_id)
+    client = BusinessAdapter(http, settings).build_client(account.credentials, account.remote_id)
+    limits = client.get_settings()
     yield ok("limits", f"videos of at most {limits.max_video_post_duration_sec} s")
     yield quota_not_readable("15 posts a day through the Accounts API")
 
@@ -179,22 +178,19 @@ HOSTS = {
 }
 
 
-class TikTok(BaseAdapter):
+class TikTok(PublishingAdapter[Checkpoint, lookup.AnyClient]):
     """Publishes by the Content Posting API or API for Business; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = TikTokOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
+    checkpoint_model = Checkpoint
+    find_words = staticmethod(payload.write_words)
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        super().__init__(client, settings)
-        self._hosts = {**HOSTS, **settings.hosts}
+        super().__init__(client, replace(settings, hosts={**HOSTS, **settings.hosts}))
         self._connection = str(settings.options.get("connection", "creator"))
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends."""
-        return payload.write_words(draft)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit of the account's connection that the draft breaks, and options without effect there."""
@@ -208,27 +204,25 @@ class TikTok(BaseAdapter):
         """Make the visible call of the account's product."""
         return self._get_product(account.connection).finalize(draft, account, checkpoint)
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish; reads only."""
-        return self._get_product(account.connection).look(draft, account, checkpoint, armed_at, taken)
+    def _look_unarmed(self, publish: Publish[Checkpoint, lookup.AnyClient]) -> LookResult:
+        return self._get_product(publish.account.connection).look_unarmed(publish.draft, publish.state)
+
+    def _look_armed(self, publish: lookup.Armed) -> LookResult:
+        return lookup.look_armed(publish)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's public posts since *since*, compared with the draft."""
-        return self._get_product(account.connection).list_posts(draft, account, since)
+        return lookup.list_posts(self._build_client(account), draft, account, since)
 
     def _get_product(self, connection: str) -> CreatorAdapter | BusinessAdapter:
         """Return the product of a connection; raise Rejected if it is neither ``creator`` nor ``business``."""
         if connection not in VIDEO:
             raise Rejected(f"TikTok accounts are connected as {' or '.join(VIDEO)}, not as {connection!r}.")
         product = CreatorAdapter if connection == "creator" else BusinessAdapter
-        return product(self._http, self._settings, self._hosts)
+        return product(self._http, self._settings)
+
+    def _build_client(self, account: Account) -> lookup.AnyClient:
+        return self._get_product(account.connection).build_client(account.credentials, account.remote_id)
 
     # --- music -------------------------------------------------------------------------------------------------------
 
@@ -238,7 +232,7 @@ class TikTok(BaseAdapter):
 
     def resolve_music(self, link: str) -> Track:
         """Return the sound of a linked TikTok post, by oEmbed."""
-        return music.resolve_sound(self._http, self._hosts["www"], link)
+        return music.resolve_sound(self._http, self._settings.hosts["www"], link)
 
     # --- accounts ----------------------------------------------------------------------------------------------------
 

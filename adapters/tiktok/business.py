@@ -15,21 +15,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Container, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 
 from adapters.contract import (
     Account,
     CheckpointData,
     Draft,
     FinalizeResult,
-    LookResult,
     PrepareResult,
     Ready,
     Track,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable
-from adapters.listing import Listing
 from adapters.tiktok import music, payload
 from adapters.tiktok.checkpoint import (
     AllowedSettings,
@@ -40,9 +37,10 @@ from adapters.tiktok.checkpoint import (
     is_draft,
     is_music_decided,
 )
+from adapters.tiktok.client import BusinessClient
 from adapters.tiktok.errors import BAD_SOUND, Refusals
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.lookup import list_business_posts, look_business
+from adapters.tiktok.lookup import look_unarmed_business
 from adapters.tiktok.oauth import BusinessOAuth
 from adapters.tiktok.wire import ChartTrack
 
@@ -116,9 +114,7 @@ class BusinessAdapter(BusinessOAuth):
         now, state = time.time(), Checkpoint.model_validate(checkpoint)
         step = choose_business_step(draft, state, now)
         if step is Step.SETTINGS:
-            allowed = AllowedSettings.from_wire(
-                self.build_client(account.credentials).get_settings(account.remote_id), now
-            )
+            allowed = AllowedSettings.from_wire(self._build_client(account).get_settings(), now)
             allowed.check(draft, payload.get_privacy_level(draft))
             state = state.replace(allowed=allowed)
             is_decided = is_music_decided(draft, state)
@@ -141,56 +137,41 @@ class BusinessAdapter(BusinessOAuth):
         else:
             kind, body = "photo", payload.build_business_photo(draft, account.remote_id, allowed, sound_id)
         try:
-            shared = self.build_client(account.credentials).publish(kind, body)
+            shared = self._build_client(account).publish(kind, body)
         except OutcomeUnknown as unknown:
             raise self._translate_sound_refusal(unknown, sound) from None
         done = state.replace(publish_id=shared.share_id)
         return done.to_pending(CAPABILITIES.look_every[0])
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish; reads only."""
-        state, client = Checkpoint.model_validate(checkpoint), self.build_client(account.credentials)
+    look_unarmed = staticmethod(look_unarmed_business)
 
-        def confirm_sound(link: str, sound_id: str) -> bool | None:
-            return music.confirm_sound(self.http, self.hosts["www"], link, sound_id)
-
-        return look_business(client, draft, account, state, armed_at, taken, confirm_sound)
-
-    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
-        """List the account's public posts since *since*, compared with the draft."""
-        return list_business_posts(self.build_client(account.credentials), draft, account, since)
+    def _build_client(self, account: Account) -> BusinessClient:
+        return self.build_client(account.credentials, account.remote_id)
 
     # --- the sound ---------------------------------------------------------------------------------------------------
 
     def _choose_sound(self, track: Track, account: Account, state: Checkpoint) -> PrepareResult:
         """Look for the sound in the charts, at most one request a call; the checkpoint records which were read."""
-        host, country = self.hosts["business"], _get_country(account)
+        host, country = self._settings.hosts["business"], _get_country(account)
         if sound_id := find_charted_sound(track, CHART_CACHE.list_clips(host, country)):
             return _attach(state, sound_id, is_charted=True)
         for window in WINDOWS:
             chart = (host, country, window)
             if window in state.charts or CHART_CACHE.get_chart(chart) is not None:
                 continue
-            page = self.build_client(account.credentials).list_chart(account.remote_id, country, window)
+            page = self._build_client(account).list_chart(country, window)
             clips = tuple(track for track in page.list if track.trending or track.full)
             CHART_CACHE.store_chart(chart, clips)
             if sound_id := find_charted_sound(track, clips):
                 return _attach(state, sound_id, is_charted=True)
             return state.replace(charts=(*state.charts, window)).to_pending()
-        tries_unproven = self.settings.options.get("unproven_music", "refuse") == "try"
+        tries_unproven = self._settings.options.get("unproven_music", "refuse") == "try"
         if tries_unproven and not REFUSED_SOUNDS.contains(host, track.sound_id):
             return _attach(state, track.sound_id, is_charted=False)
         raise self._build_unproven_error(track, country)
 
     def _build_unproven_error(self, track: Track, country: str) -> Rejected:
-        other = find_namesake(track, CHART_CACHE.list_clips(self.hosts["business"], country))
+        other = find_namesake(track, CHART_CACHE.list_clips(self._settings.hosts["business"], country))
         hint = ""
         if other is not None and (sound_id := other.trending or other.full):
             hint = f" A commercial sound of the same name and artist: {music.build_sound_link(sound_id)}"
@@ -205,7 +186,7 @@ class BusinessAdapter(BusinessOAuth):
         """Return Rejected for 51065 with an uncharted sound: it means the sound; otherwise it is a system error."""
         if unknown.platform_code != str(BAD_SOUND) or sound is None or sound.charted:
             return unknown
-        REFUSED_SOUNDS.add(self.hosts["business"], sound.id)
+        REFUSED_SOUNDS.add(self._settings.hosts["business"], sound.id)
         return Rejected(
             f"TikTok refused the sound {sound.id}; nothing was published.",
             code="music_not_attachable",

@@ -22,7 +22,7 @@ from adapters.tiktok.errors import (
     translate_business_error,
     translate_creator_error,
 )
-from adapters.transport import Request, bearer_header, open_body
+from adapters.transport import BearerClient, Request, open_body
 
 
 def send(http: HttpClient, request: Request, phase: Phase) -> Response:
@@ -66,13 +66,10 @@ _CREATOR_FIELDS = "id,title,create_time,share_url,video_description,duration"
 _BUSINESS_FIELDS = ("item_id", "create_time", "caption", "share_url", "media_type")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreatorClient:
+class CreatorClient(BearerClient):
     """The Content Posting API with one access token."""
 
-    http: HttpClient
-    api: str
-    token: str = field(repr=False)
+    service = SERVICE
 
     def query_creator_info(self) -> wire.PostingSettings:
         """Read what the account allows."""
@@ -102,7 +99,7 @@ class CreatorClient:
             body=open_body(media, first, end - first),
             limit=limit,
         )
-        return send(self.http, request, phase)
+        return send(self._http, request, phase)
 
     def publish_photos(self, body: Mapping[str, Any]) -> wire.PublishStarted:
         """Publish photos or a draft: the visible call."""
@@ -122,18 +119,19 @@ class CreatorClient:
 
     def get_user_info(self) -> wire.UserInfo:
         """Read whose token it is."""
-        path = "/v2/user/info/?fields=open_id,display_name"
-        return self._send("GET", path, None, wire.UserInfo, Phase.PREPARE)
+        return self._call(
+            "GET", "/v2/user/info/?fields=open_id,display_name", None, wire.UserInfo, Phase.PREPARE
+        )
 
     def _post(self, path: str, body: Mapping[str, Any], model: type[Model], phase: Phase) -> Model:
-        return self._send("POST", path, body or None, model, phase)
+        return self._call("POST", path, body or None, model, phase)
 
-    def _send(
+    def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None, model: type[Model], phase: Phase
     ) -> Model:
-        headers = {**bearer_header(self.token), "Content-Type": "application/json; charset=UTF-8"}
-        request = Request(method=method, url=f"{self.api}{path}", headers=headers, json=body)
-        return parse_creator_response(send(self.http, request, phase), phase, model)
+        headers = {"Content-Type": "application/json; charset=UTF-8"}
+        response = self._send(method, f"{self._api}{path}", phase, headers, json=body)
+        return parse_creator_response(response, phase, model)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,64 +140,52 @@ class BusinessClient:
 
     http: HttpClient
     api: str
+    www: str
+    """The host of oEmbed."""
     token: str = field(repr=False)
+    business_id: str
 
-    def get_settings(self, business_id: str) -> wire.PostingSettings:
+    def get_settings(self) -> wire.PostingSettings:
         """Read what the account allows."""
-        params = {"business_id": business_id}
-        return self._get("/business/video/settings/", params, wire.PostingSettings, Phase.PREPARE)
+        return self._get("/business/video/settings/", {}, wire.PostingSettings, Phase.PREPARE)
 
-    def list_chart(self, business_id: str, country: str, window: str) -> wire.ChartPage:
+    def list_chart(self, country: str, window: str) -> wire.ChartPage:
         """Read a chart of the Commercial Music Library."""
-        params = {
-            "business_id": business_id,
-            "genre": "ALL",
-            "country_code": country,
-            "date_range": window,
-        }
+        params = {"genre": "ALL", "country_code": country, "date_range": window}
         return self._get("/discovery/cml/trending_list/", params, wire.ChartPage, Phase.PREPARE)
 
     def publish(self, kind: str, body: Mapping[str, Any]) -> wire.Shared:
         """Publish a ``video`` or ``photo``: the visible call."""
-        url = f"{self.api}/business/{kind}/publish/"
-        request = Request(method="POST", url=url, headers=self._build_headers(), json=body)
-        return parse_business_response(send(self.http, request, Phase.FINALIZE), Phase.FINALIZE, wire.Shared)
+        path, headers = f"/business/{kind}/publish/", self._build_headers()
+        return self._call("POST", path, wire.Shared, Phase.FINALIZE, headers=headers, json=body)
 
-    def fetch_status(self, business_id: str, publish_id: str) -> wire.BusinessStatus:
+    def fetch_status(self, publish_id: str, phase: Phase) -> wire.PublishStatus:
         """Read the state of a publish."""
-        params = {"business_id": business_id, "publish_id": publish_id}
-        return self._get("/business/publish/status/", params, wire.BusinessStatus, Phase.LOOK)
+        return self._get("/business/publish/status/", {"publish_id": publish_id}, wire.PublishStatus, phase)
 
-    def list_videos(self, business_id: str, cursor: int | None) -> wire.VideoPage[wire.BusinessItem]:
+    def list_videos(self, cursor: int | None) -> wire.VideoPage[wire.BusinessItem]:
         """Read a page of the account's public posts."""
-        params: dict[str, Any] = {
-            "business_id": business_id,
-            "fields": _to_json(_BUSINESS_FIELDS),
-            "max_count": PAGE,
-        }
+        params: dict[str, Any] = {"fields": _to_json(_BUSINESS_FIELDS), "max_count": PAGE}
         if cursor is not None:
             params["cursor"] = cursor
         return self._get("/business/video/list/", params, wire.VideoPage[wire.BusinessItem], Phase.LOOK)
 
     def get_token_info(self, app_id: str) -> wire.TokenInfo:
         """Read whose token it is."""
-        body = {"app_id": app_id, "access_token": self.token}
-        request = Request(method="POST", url=f"{self.api}/tt_user/token_info/get/", json=body)
-        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, wire.TokenInfo)
+        body, path = {"app_id": app_id, "access_token": self.token}, "/tt_user/token_info/get/"
+        return self._call("POST", path, wire.TokenInfo, Phase.PREPARE, json=body)
 
-    def get_profile(self, business_id: str) -> wire.BusinessProfile:
+    def get_profile(self) -> wire.BusinessProfile:
         """Read the account's names."""
-        params = {"business_id": business_id, "fields": _to_json(("username", "display_name"))}
-        url = f"{self.api}/business/get/"
-        headers = {"Access-Token": self.token}
-        request = Request(method="GET", url=url, params=params, headers=headers)
-        return parse_business_response(
-            send(self.http, request, Phase.PREPARE), Phase.PREPARE, wire.BusinessProfile
-        )
+        params = {"fields": _to_json(("username", "display_name"))}
+        return self._get("/business/get/", params, wire.BusinessProfile, Phase.PREPARE)
 
     def _get(self, path: str, params: Mapping[str, Any], model: type[Model], phase: Phase) -> Model:
-        headers = self._build_headers()
-        request = Request(method="GET", url=f"{self.api}{path}", headers=headers, params=params)
+        asked = {"business_id": self.business_id, **params}
+        return self._call("GET", path, model, phase, headers=self._build_headers(), params=asked)
+
+    def _call(self, method: str, path: str, model: type[Model], phase: Phase, **options: Any) -> Model:
+        request = Request(method=method, url=f"{self.api}{path}", **options)
         return parse_business_response(send(self.http, request, phase), phase, model)
 
     def _build_headers(self) -> dict[str, str]:

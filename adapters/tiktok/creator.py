@@ -13,8 +13,8 @@ tried last for a day, in this process; losing that memory costs one refused requ
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Container
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import timedelta
 from http import HTTPStatus
 
 from adapters.contract import (
@@ -22,14 +22,12 @@ from adapters.contract import (
     CheckpointData,
     Draft,
     FinalizeResult,
-    LookResult,
     Pending,
     PrepareResult,
     Ready,
 )
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import Rejected, Unavailable
-from adapters.listing import Listing
 from adapters.tiktok import payload
 from adapters.tiktok.checkpoint import (
     AllowedSettings,
@@ -43,7 +41,7 @@ from adapters.tiktok.checkpoint import (
 from adapters.tiktok.client import CHUNK_TIME, CreatorClient
 from adapters.tiktok.errors import CHUNKS_REFUSED, Refusals, translate_upload_error
 from adapters.tiktok.limits import CAPABILITIES, CHUNK_MOST, CHUNK_SMALL
-from adapters.tiktok.lookup import list_creator_posts, look_creator
+from adapters.tiktok.lookup import look_unarmed_creator
 from adapters.tiktok.oauth import CreatorOAuth
 from adapters.tiktok.problems import is_audited
 from adapters.transport import is_web_page
@@ -102,7 +100,7 @@ class CreatorAdapter(CreatorOAuth):
             allowed = AllowedSettings.from_wire(client.query_creator_info(), time.time())
             state = state.replace(allowed=allowed)
         if allowed is not None and not is_draft(draft):
-            level, audited = payload.get_privacy_level(draft), is_audited(self.settings)
+            level, audited = payload.get_privacy_level(draft), is_audited(self._settings)
             allowed.check(draft, level, audited=audited)
         if draft.kind != "video":
             return state.to_ready()
@@ -117,7 +115,7 @@ class CreatorAdapter(CreatorOAuth):
         state, client = Checkpoint.model_validate(checkpoint), self.build_client(account.credentials)
         wait = CAPABILITIES.look_every[0]
         if draft.kind == "video":
-            _send_last_chunk(client, draft, state.upload, self.settings.visible_call)
+            _send_last_chunk(client, draft, state.upload, self._settings.visible_call)
             return Pending(checkpoint=checkpoint, wait=wait)
         allowed = None if is_draft(draft) else state.allowed
         if allowed is None and not is_draft(draft):
@@ -125,28 +123,14 @@ class CreatorAdapter(CreatorOAuth):
         started = client.publish_photos(payload.build_photo_init(draft, allowed))
         return state.replace(publish_id=started.publish_id).to_pending(wait)
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish; reads only."""
-        state = Checkpoint.model_validate(checkpoint)
-        return look_creator(self.build_client(account.credentials), draft, account, state, armed_at, taken)
-
-    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
-        """List the account's public posts since *since*, compared with the draft."""
-        return list_creator_posts(self.build_client(account.credentials), draft, account, since)
+    look_unarmed = staticmethod(look_unarmed_creator)
 
     def _start_upload(self, client: CreatorClient, draft: Draft, state: Checkpoint) -> Checkpoint:
         """Request an upload. The refusal of its chunk size is remembered, and the next step requests another plan."""
         facts = draft.media[0].facts
         if facts is None or facts.bytes <= 0:
             raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
-        limit, host, app = self.settings.visible_call, self.hosts["api"], self.settings.app_id
+        limit, host, app = self._settings.visible_call, self._settings.hosts["api"], self._settings.app_id
         plan = choose_plan(facts.bytes, limit, host, app, state.refused_forms)
         requested_at, to_inbox = time.time(), is_draft(draft)
         body = payload.build_video_init(draft, None if to_inbox else state.allowed, plan)

@@ -108,29 +108,27 @@ UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
 def _list_connection_limits(connection: str) -> Iterator[Limit]:
     """Yield the limits that differ between the two products."""
     video, limit = VIDEO[connection], partial(Limit, connection=connection)
-    yield limit(of="text", rule="caption", most=VIDEO_TEXT, unit="UTF-16 units")
-    yield limit(of="text", rule="description of photos", most=PHOTO_TEXT, unit="UTF-16 units")
-    yield limit(of="text", rule="title of photos", most=PHOTO_TITLE, unit="UTF-16 units")
+    yield limit("text", "caption", most=VIDEO_TEXT, unit="UTF-16 units")
+    yield limit("text", "description of photos", most=PHOTO_TEXT, unit="UTF-16 units")
+    yield limit("text", "title of photos", most=PHOTO_TITLE, unit="UTF-16 units")
     if connection == "business":
-        yield limit(of="text", rule="mentions", most=MENTIONS)
-    yield limit(of="video", rule="type", values=video.containers)
-    yield limit(of="video", rule="codec", values=video.codecs)
-    yield limit(of="video", rule="size", most=video.bytes, unit="bytes")
-    yield limit(of="video", rule="duration", least=video.shortest or None, most=video.longest, unit="seconds")
-    yield limit(of="video", rule="side", least=video.side_from, most=video.side_to, unit="pixels")
-    yield limit(
-        of="video", rule="frame rate", least=video.fps_from, most=video.fps_to, unit="frames per second"
-    )
+        yield limit("text", "mentions", most=MENTIONS)
+    yield limit("video", "type", values=video.containers)
+    yield limit("video", "codec", values=video.codecs)
+    yield limit("video", "size", most=video.bytes, unit="bytes")
+    yield limit("video", "duration", least=video.shortest or None, most=video.longest, unit="seconds")
+    yield limit("video", "side", least=video.side_from, most=video.side_to, unit="pixels")
+    yield limit("video", "frame rate", least=video.fps_from, most=video.fps_to, unit="frames per second")
 
 
 LIMITS = (
-    Limit(of="post", rule="images", least=1, most=IMAGES),
-    Limit(of="post", rule="privacy_level", values=PRIVACY),
-    Limit(of="image", rule="type", values=IMAGE.types),
-    Limit(of="image", rule="type of a video's cover", values=COVER_TYPES, connection="business"),
-    Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
-    Limit(of="image", rule="long side", most=IMAGE.long_side, unit="pixels"),
-    Limit(of="image", rule="short side", most=IMAGE.short_side, unit="pixels"),
+    Limit("post", "images", least=1, most=IMAGES),
+    Limit("post", "privacy_level", values=PRIVACY),
+    Limit("image", "type", values=IMAGE.types),
+    Limit("image", "type of a video's cover", values=COVER_TYPES, connection="business"),
+    Limit("image", "size", most=IMAGE.bytes, unit="bytes"),
+    Limit("image", "long side", most=IMAGE.long_side, unit="pixels"),
+    Limit("image", "short side", most=IMAGE.short_side, unit="pixels"),
     *(row for connection in VIDEO for row in _list_connection_limits(connection)),
 )
 """The table of the reference, for people."""

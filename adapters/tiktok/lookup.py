@@ -7,68 +7,67 @@ kind, not older than a minute before arming, and only if exactly one post matche
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from typing import TypeAlias
 
+from adapters.base import ArmedPublish
 from adapters.contract import Absent, Account, CannotTell, Draft, Ended, LookResult, Published
 from adapters.error_table import Phase
-from adapters.errors import PermissionMissing, Rejected
+from adapters.errors import AdapterError, PermissionMissing, Rejected
 from adapters.listing import Asked, ListedPost, Listing, compare_lengths, fill, read_pages
-from adapters.tiktok import payload
+from adapters.tiktok import music, payload
 from adapters.tiktok.checkpoint import Checkpoint, Upload, UrlState, is_draft, is_music_decided
 from adapters.tiktok.client import BusinessClient, CreatorClient
 from adapters.tiktok.errors import translate_failure
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.wire import (
-    BusinessItem,
-    BusinessStatus,
-    Listed,
-    ListedItem,
-    ListedVideo,
-    PublishStatus,
-    VideoPage,
-)
+from adapters.tiktok.wire import BusinessItem, ListedVideo, PublishStatus
 
+AnyClient: TypeAlias = CreatorClient | BusinessClient
+Armed: TypeAlias = ArmedPublish[Checkpoint, AnyClient]
+ListedItem: TypeAlias = ListedVideo | BusinessItem
 CLOCK_SKEW = timedelta(seconds=60)
 """The allowed lag of TikTok's ``create_time`` behind our own clock."""
 CUT_AT = 140
 """``video/list`` cuts texts "to about 150" characters: of a text this long the end may be missing."""
 ID_LOST = "the upload's id is lost, and TikTok offers no other way to find it"
+_UNREADABLE: dict[type, tuple[tuple[type[AdapterError], ...], str]] = {
+    CreatorClient: (
+        (PermissionMissing,),
+        "the account's permissions do not let us read its posts (video.list)",
+    ),
+    BusinessClient: (
+        (PermissionMissing, Rejected),
+        "TikTok does not let us read the account's posts (video.list)",
+    ),
+}
+"""By client the refusals of a list that only keep us from reading it, and what that means."""
 NOT_LISTED = "only public posts are listed, and this one is not public"
 
 
-# --- creator ---------------------------------------------------------------------------------------------------------
+# --- by publish id ---------------------------------------------------------------------------------------------------
 
 
-def look_creator(
-    client: CreatorClient,
-    draft: Draft,
-    account: Account,
-    state: Checkpoint,
-    armed_at: datetime | None,
-    taken: Container[str],
-) -> LookResult:
-    """Return the state of a creator's publish."""
-    if armed_at is None:
-        return _look_unarmed_creator(draft, state)
+def look_armed(publish: Armed) -> LookResult:
+    """Return the state of an armed publish, or search for a post whose id was lost."""
+    draft, state = publish.draft, publish.state
     upload = state.upload if draft.kind == "video" else None
     publish_id = upload.publish_id if upload else state.publish_id
     if publish_id is None:
-        return _search_creator(client, draft, account, armed_at, taken)
+        return _search(publish)
     try:
-        status = client.fetch_status(publish_id, Phase.LOOK)
+        status = publish.client.fetch_status(publish_id, Phase.LOOK)
     except Rejected as refusal:
         return CannotTell(reason=refusal.message)
     if is_delivered(draft, status.status):
         return Published(remote_id=publish_id, delivered_as="inbox_draft")
     if status.status == "PUBLISH_COMPLETE":
-        return _build_creator_published(draft, account, state, publish_id, status)
+        return _build_published(publish, publish_id, status)
     if status.status == "FAILED":
         return Ended(error=translate_failure(status.fail_reason))
     if upload is not None and status.status == "PROCESSING_UPLOAD":
-        return _interpret_upload(upload, status.uploaded_bytes, state, armed_at)
-    return state.to_pending(compute_pause(armed_at, time.time()))
+        return _interpret_upload(upload, status.uploaded_bytes, state, publish.armed_at)
+    return state.to_pending(compute_pause(publish.armed_at, time.time()))
 
 
 def is_delivered(draft: Draft, status: str) -> bool:
@@ -76,8 +75,8 @@ def is_delivered(draft: Draft, status: str) -> bool:
     return status == "SEND_TO_USER_INBOX" or (is_draft(draft) and status == "PUBLISH_COMPLETE")
 
 
-def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
-    """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
+def look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
+    """Return whether a creator's unarmed publish may be armed, without a request: nothing of it can be live."""
     ready, pending = state.to_ready(), state.to_pending()
     if draft.kind == "slideshow":
         return ready if is_draft(draft) or state.allowed is not None else pending
@@ -91,15 +90,27 @@ def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
     return Absent()  # the upload can no longer be completed: prepare from scratch
 
 
-def _build_creator_published(
-    draft: Draft, account: Account, state: Checkpoint, publish_id: str, status: PublishStatus
-) -> Published:
-    """Build the result. A post gets its own id once it is public and past moderation; others never get one."""
+def look_unarmed_business(draft: Draft, state: Checkpoint) -> LookResult:
+    """Return whether a business account's unarmed publish may be armed, without a request."""
+    if is_draft(draft) or (is_music_decided(draft, state) and state.allowed is not None):
+        return state.to_ready()
+    return state.to_pending()
+
+
+def _build_published(publish: Armed, publish_id: str, status: PublishStatus) -> Published:
+    """Build the result. A post gets its own id once it is public and past moderation; others never get one.
+
+    A business account's ids come up to three minutes later; with one, the chosen sound is confirmed.
+    """
     if not status.post_ids:
         return Published(remote_id=publish_id)
-    username = (state.allowed.username if state.allowed else None) or account.username
-    post_id = status.post_ids[0]
-    return Published(remote_id=post_id, url=payload.build_link(draft, username, post_id))
+    state, client, post_id = publish.state, publish.client, status.post_ids[0]
+    username = (state.allowed.username if state.allowed else None) or publish.account.username
+    link = payload.build_link(publish.draft, username, post_id)
+    if state.music is None or isinstance(client, CreatorClient):
+        return Published(remote_id=post_id, url=link)
+    is_confirmed = music.confirm_sound(client.http, client.www, link, state.music.id)
+    return Published(remote_id=post_id, url=link, notes={"music_confirmed": is_confirmed})
 
 
 def _interpret_upload(
@@ -117,145 +128,50 @@ def _interpret_upload(
     return Absent(checkpoint=state.replace(upload=resumed).to_dict())
 
 
-def _search_creator(
-    client: CreatorClient, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
-) -> LookResult:
-    if draft.kind == "video":
-        return CannotTell(reason=ID_LOST, is_final=True)
-    if not payload.is_public(draft):
-        return CannotTell(reason=NOT_LISTED, is_final=True)
+# --- among the public posts ------------------------------------------------------------------------------------------
+
+
+def _search(publish: Armed) -> LookResult:
+    client, draft = publish.client, publish.draft
+    is_upload = isinstance(client, CreatorClient) and draft.kind == "video"
+    if is_upload or not payload.is_public(draft):
+        return CannotTell(reason=ID_LOST if is_upload else NOT_LISTED, is_final=True)
+    refusals, reason = _UNREADABLE[type(client)]
     try:
-        items, listing = _read(client.list_videos, armed_at - CLOCK_SKEW)
-    except PermissionMissing:
-        return CannotTell(reason="the account's permissions do not let us read its posts (video.list)")
+        items, listing = _read(client, publish.armed_at - CLOCK_SKEW)
+    except refusals:
+        return CannotTell(reason=reason)
     if listing.asked is not Asked.ALL:
         return CannotTell(reason=listing.reason)
-    title, text, since = (
-        payload.build_title(draft),
-        payload.build_description(draft),
-        compute_earliest(armed_at),
-    )
-    matches = [item for item in items if is_same_photo_post(item, title, text, since)]
-    return choose_match(matches, draft, account, taken)
+    earliest = (publish.armed_at - CLOCK_SKEW).timestamp()
+    matches = [item for item in items if item.create_time >= earliest and _is_same(item, draft)]
+    return choose_match(matches, draft, publish.account, publish.taken)
 
 
-def list_creator_posts(client: CreatorClient, draft: Draft, account: Account, since: datetime) -> Listing:
-    """List a creator's public posts since *since*, compared with the draft."""
+def list_posts(client: AnyClient, draft: Draft, account: Account, since: datetime) -> Listing:
+    """List an account's public posts since *since*, compared with the draft."""
     if not payload.is_public(draft):
         return Listing(asked=Asked.NEVER, reason=NOT_LISTED)
-    items, listing = _read(client.list_videos, since - CLOCK_SKEW)
-    return fill(listing, [_compare_creator(item, draft, account) for item in items], CLOCK_SKEW)
+    items, listing = _read(client, since - CLOCK_SKEW)
+    return fill(listing, [_compare(item, draft, account) for item in items], CLOCK_SKEW)
 
 
-def _compare_creator(item: ListedVideo, draft: Draft, account: Account) -> ListedPost:
-    """Compare a listed post. Only a video has a length; how many pictures a post has is not shown."""
-    text, is_video = payload.build_description(draft), draft.kind == "video"
-    if is_video:
-        same_text = any(_is_whole(seen, text) for seen in (item.title, item.video_description) if seen)
+def _compare(item: ListedItem, draft: Draft, account: Account) -> ListedPost:
+    """Compare a listed post. How many pictures a post has is not shown; of a creator's, only a video has a length."""
+    is_video, same_text = draft.kind == "video", _is_same(item, draft)
+    if isinstance(item, BusinessItem):
+        same_text, same_kind = _has_same_caption(item, draft), _compare_kinds(item, draft)
+        same_media = same_kind if is_video or same_kind is False else None
     else:
-        same_text = is_same_photo_post(item, payload.build_title(draft), text, since=0)
+        same_kind = is_video if item.duration else None
+        same_media = compare_lengths(item.duration, draft.media[0].facts) if is_video else None
     return ListedPost(
         remote_id=item.id,
         url=_get_link(item, draft, account),
         created_at=_to_time(item.create_time),
         same_caption=same_text,
-        same_kind=is_video if item.duration else None,
-        same_media=compare_lengths(item.duration, draft.media[0].facts) if is_video else None,
-    )
-
-
-# --- business --------------------------------------------------------------------------------------------------------
-
-
-def look_business(
-    client: BusinessClient,
-    draft: Draft,
-    account: Account,
-    state: Checkpoint,
-    armed_at: datetime | None,
-    taken: Container[str],
-    confirm_sound: Callable[[str, str], bool | None],
-) -> LookResult:
-    """Return the state of a business account's publish. ``confirm_sound(link, sound_id)`` reads a post's sound."""
-    if armed_at is None:
-        return _look_unarmed_business(draft, state)
-    if state.publish_id is None:
-        return _search_business(client, draft, account, armed_at, taken)
-    try:
-        status = client.fetch_status(account.remote_id, state.publish_id)
-    except Rejected as refusal:
-        return CannotTell(reason=refusal.message)
-    if is_delivered(draft, status.status):
-        return Published(remote_id=state.publish_id, delivered_as="inbox_draft")
-    if status.status == "PUBLISH_COMPLETE":
-        return _build_business_published(draft, account, state, state.publish_id, status, confirm_sound)
-    if status.status == "FAILED":
-        return Ended(error=translate_failure(status.reason))
-    return state.to_pending(compute_pause(armed_at, time.time()))
-
-
-def _look_unarmed_business(draft: Draft, state: Checkpoint) -> LookResult:
-    """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
-    if is_draft(draft) or (is_music_decided(draft, state) and state.allowed is not None):
-        return state.to_ready()
-    return state.to_pending()
-
-
-def _build_business_published(
-    draft: Draft,
-    account: Account,
-    state: Checkpoint,
-    publish_id: str,
-    status: BusinessStatus,
-    confirm_sound: Callable[[str, str], bool | None],
-) -> Published:
-    """Build the result. Only public posts get ids, up to three minutes later; with one, the sound is confirmed."""
-    if not status.post_ids:
-        return Published(remote_id=publish_id)
-    post_id = status.post_ids[0]
-    link = payload.build_link(draft, account.username, post_id)
-    if state.music is None:
-        return Published(remote_id=post_id, url=link)
-    is_confirmed = confirm_sound(link, state.music.id)
-    return Published(remote_id=post_id, url=link, notes={"music_confirmed": is_confirmed})
-
-
-def _search_business(
-    client: BusinessClient, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
-) -> LookResult:
-    if not payload.is_public(draft):
-        return CannotTell(reason=NOT_LISTED, is_final=True)
-    try:
-        items, listing = _read(partial(client.list_videos, account.remote_id), armed_at - CLOCK_SKEW)
-    except (PermissionMissing, Rejected):
-        return CannotTell(reason="TikTok does not let us read the account's posts (video.list)")
-    if listing.asked is not Asked.ALL:
-        return CannotTell(reason=listing.reason)
-    caption, since = payload.build_description(draft), compute_earliest(armed_at)
-    is_video = draft.kind == "video"
-    matches = [item for item in items if is_same_business_post(item, caption, is_video=is_video, since=since)]
-    return choose_match(matches, draft, account, taken)
-
-
-def list_business_posts(client: BusinessClient, draft: Draft, account: Account, since: datetime) -> Listing:
-    """List a business account's public posts since *since*, compared with the draft."""
-    if not payload.is_public(draft):
-        return Listing(asked=Asked.NEVER, reason=NOT_LISTED)
-    items, listing = _read(partial(client.list_videos, account.remote_id), since - CLOCK_SKEW)
-    return fill(listing, [_compare_business(item, draft, account) for item in items], CLOCK_SKEW)
-
-
-def _compare_business(item: BusinessItem, draft: Draft, account: Account) -> ListedPost:
-    """Compare a listed post. A video is one file; how many pictures a post has is not shown."""
-    is_video = draft.kind == "video"
-    same_kind = ("video" in item.media_type.lower()) is is_video if item.media_type else None
-    return ListedPost(
-        remote_id=item.id,
-        url=_get_link(item, draft, account),
-        created_at=_to_time(item.create_time),
-        same_caption=(item.caption or "").strip() == payload.build_description(draft).strip(),
         same_kind=same_kind,
-        same_media=same_kind if is_video or same_kind is False else None,
+        same_media=same_media,
     )
 
 
@@ -268,20 +184,13 @@ def compute_pause(armed_at: datetime, now: float) -> timedelta:
     return min(max(timedelta(seconds=(now - armed_at.timestamp()) / 4), first), longest)
 
 
-def compute_earliest(armed_at: datetime) -> float:
-    """Return the earliest ``create_time`` that a post of this attempt can have."""
-    return (armed_at - CLOCK_SKEW).timestamp()
-
-
 def _to_time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _read(
-    list_videos: Callable[[int | None], VideoPage[Listed]], since: datetime
-) -> tuple[list[Listed], Listing]:
-    def read(cursor: int | None) -> tuple[Sequence[Listed], int | None]:
-        page = list_videos(cursor)
+def _read(client: AnyClient, since: datetime) -> tuple[list[ListedItem], Listing]:
+    def read(cursor: int | None) -> tuple[Sequence[ListedItem], int | None]:
+        page = client.list_videos(cursor)
         return page.videos, page.cursor if page.has_more else None
 
     return read_pages(read, lambda item: _to_time(item.create_time), since)
@@ -306,13 +215,25 @@ def choose_match(
     return CannotTell(reason="no public post of this account matches (yet); that proves nothing")
 
 
-def is_same_photo_post(item: ListedVideo, title: str, description: str, since: float) -> bool:
-    """Return True if a creator's listed post has the texts of the photo post."""
-    if item.create_time < since or not (item.title or item.video_description):
-        return False
-    return _is_title(item.title, title, description) and _is_description(
-        item.video_description, title, description
-    )
+def _is_same(item: ListedItem, draft: Draft) -> bool:
+    """Return True if a listed post has the draft's texts; a business account's its kind too, unless that is missing."""
+    if isinstance(item, BusinessItem):
+        return _has_same_caption(item, draft) and _compare_kinds(item, draft) is not False
+    seen, text = (item.title, item.video_description), payload.build_description(draft)
+    if draft.kind == "video":
+        return any(_is_whole(one, text) for one in seen if one)
+    title = payload.build_title(draft)
+    return any(seen) and _is_title(seen[0], title, text) and _is_description(seen[1], title, text)
+
+
+def _has_same_caption(item: BusinessItem, draft: Draft) -> bool:
+    return (item.caption or "").strip() == payload.build_description(draft).strip()
+
+
+def _compare_kinds(item: BusinessItem, draft: Draft) -> bool | None:
+    if not item.media_type:
+        return None
+    return ("video" in item.media_type.lower()) is (draft.kind == "video")
 
 
 def _is_title(seen: str | None, title: str, description: str) -> bool:
@@ -327,10 +248,3 @@ def _is_description(seen: str | None, title: str, description: str) -> bool:
 def _is_whole(seen: str, text: str) -> bool:
     is_prefix = len(seen) >= CUT_AT and text.strip().startswith(seen.strip().rstrip("….").rstrip())
     return is_prefix or seen.strip() == text.strip()
-
-
-def is_same_business_post(item: BusinessItem, caption: str, *, is_video: bool, since: float) -> bool:
-    """Return True if a business account's listed post has this caption and kind. A missing kind matches both."""
-    if item.create_time < since or (item.caption or "").strip() != caption.strip():
-        return False
-    return not item.media_type or ("video" in item.media_type.lower()) is is_video

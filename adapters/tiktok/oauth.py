@@ -11,15 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
-from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
+from adapters.base import BaseAdapter
+from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.error_table import Phase
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
-from adapters.http import HttpClient, Model
+from adapters.http import Model
 from adapters.oauth import (
     TokenResponse,
     build_code_form,
@@ -46,34 +46,18 @@ _DIGEST = 32
 _REVOKED, _RECONNECT = "TikTok no longer renews the account's tokens.", "Connect the TikTok account again."
 
 
-@dataclass(frozen=True)
-class Product:
-    """Where a product is called: *hosts* by their keys; *settings* name our app of each product."""
-
-    http: HttpClient
-    settings: PlatformSettings = field(repr=False)
-    hosts: Mapping[str, str]
-
-    def _build_consent_url(
-        self, app_id: str, scopes: Sequence[str], redirect_uri: str, state: str, **more: str
-    ) -> str:
-        """Return the URL of the consent page. ``client_key`` is TikTok's name for the app's id."""
-        address, app = f"{self.hosts['www']}/v2/auth/authorize/", {"client_key": app_id}
-        return build_consent_url(address, app, ",".join(scopes), redirect_uri, state, **more)
-
-
-class CreatorOAuth(Product):
+class CreatorOAuth(BaseAdapter):
     """Login Kit v2."""
 
-    def build_client(self, credentials: Credentials) -> CreatorClient:
+    def build_client(self, credentials: Credentials, _remote_id: str = "") -> CreatorClient:
         """Return the API with the token of *credentials*."""
-        token = credentials.access_token.get_secret_value()
-        return CreatorClient(http=self.http, api=self.hosts["api"], token=token)
+        return CreatorClient(self._http, self._settings, credentials.access_token)
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page, with PKCE if a challenge is given."""
         pkce = build_pkce(None if code_challenge is None else to_hex_challenge(code_challenge))
-        return self._build_consent_url(self.settings.app_id, CREATOR_SCOPES, redirect_uri, state, **pkce)
+        www, app_id = self._settings.hosts["www"], self._settings.app_id
+        return _build_consent_url(www, app_id, CREATOR_SCOPES, redirect_uri, state, **pkce)
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange a code for credentials; a code is valid for one try."""
@@ -90,7 +74,7 @@ class CreatorOAuth(Product):
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the account of the token. Its handle comes from creator_info: ``user/info`` needs another scope."""
         client = self.build_client(credentials)
-        user, settings = client.get_user_info().user, client.query_creator_info()
+        user, settings = client.get_user_info(), client.query_creator_info()
         username = settings.creator_username or ""
         return (
             RemoteAccount(
@@ -106,10 +90,10 @@ class CreatorOAuth(Product):
         return build_credentials(self._post("token", form, TokenResponse), old)
 
     def _post(self, endpoint: str, form: Mapping[str, str], model: type[Model]) -> Model:
-        secret = self.settings.app_secret.get_secret_value()
-        app = {"client_key": self.settings.app_id, "client_secret": secret}
-        url = f"{self.hosts['api']}/v2/oauth/{endpoint}/"
-        response = send(self.http, Request(method="POST", url=url, form={**app, **form}), Phase.PREPARE)
+        secret = self._settings.app_secret.get_secret_value()
+        app = {"client_key": self._settings.app_id, "client_secret": secret}
+        url = f"{self._settings.hosts['api']}/v2/oauth/{endpoint}/"
+        response = send(self._http, Request(method="POST", url=url, form={**app, **form}), Phase.PREPARE)
         error, parsed = response.parse(OAuthError), response.parse(model)
         if parsed is None or (error is not None and error.error):  # errors are flat, with any status
             raise translate_oauth_error(
@@ -118,22 +102,24 @@ class CreatorOAuth(Product):
         return parsed
 
 
-class BusinessOAuth(Product):
+class BusinessOAuth(BaseAdapter):
     """The TikTok account holder authorization of API for Business: JSON bodies, no PKCE."""
 
     @property
     def _app_id(self) -> str:
-        return str(self.settings.options.get("business_app_id", ""))
+        return str(self._settings.options.get("business_app_id", ""))
 
-    def build_client(self, credentials: Credentials) -> BusinessClient:
-        """Return the API with the token of *credentials*."""
-        token = credentials.access_token.get_secret_value()
-        return BusinessClient(http=self.http, api=self.hosts["business"], token=token)
+    def build_client(self, credentials: Credentials, remote_id: str = "") -> BusinessClient:
+        """Return the API with the token of *credentials*, for the business account *remote_id* where it is known."""
+        hosts, token = self._settings.hosts, credentials.access_token.get_secret_value()
+        return BusinessClient(
+            http=self._http, api=hosts["business"], www=hosts["www"], token=token, business_id=remote_id
+        )
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the consent page's URL. The redirect URI is https, ends in ``/``, has no query, fragment or port."""
-        address = _add_slash(redirect_uri)
-        return self._build_consent_url(self._app_id, BUSINESS_SCOPES, address, state, disable_auto_auth="1")
+        www, address = self._settings.hosts["www"], _add_slash(redirect_uri)
+        return _build_consent_url(www, self._app_id, BUSINESS_SCOPES, address, state, disable_auto_auth="1")
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange a code for credentials; a code lives ten minutes and is valid for one try."""
@@ -168,10 +154,9 @@ class BusinessOAuth(Product):
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the account of the token; ``creator_id`` is its ``business_id``, kept verbatim (may start with -)."""
-        client = self.build_client(credentials)
-        info = client.get_token_info(self._app_id)
+        info = self.build_client(credentials).get_token_info(self._app_id)
         try:
-            profile = client.get_profile(info.creator_id)
+            profile = self.build_client(credentials, info.creator_id).get_profile()
         except (
             PermissionMissing,
             Rejected,
@@ -191,11 +176,21 @@ class BusinessOAuth(Product):
         return self._post(path, body, TokenResponse)
 
     def _post(self, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
-        secret = self.settings.options.get("business_app_secret", "")
+        secret = self._settings.options.get("business_app_secret", "")
         secret = secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
         app = {"client_id": self._app_id, "client_secret": secret}
-        request = Request(method="POST", url=f"{self.hosts['business']}{path}", json={**app, **body})
-        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, model)
+        request = Request(
+            method="POST", url=f"{self._settings.hosts['business']}{path}", json={**app, **body}
+        )
+        return parse_business_response(send(self._http, request, Phase.PREPARE), Phase.PREPARE, model)
+
+
+def _build_consent_url(
+    www: str, app_id: str, scopes: Sequence[str], redirect_uri: str, state: str, **more: str
+) -> str:
+    """Return the URL of the consent page. ``client_key`` is TikTok's name for the app's id."""
+    address, app = f"{www}/v2/auth/authorize/", {"client_key": app_id}
+    return build_consent_url(address, app, ",".join(scopes), redirect_uri, state, **more)
 
 
 def to_hex_challenge(challenge: str) -> str:

@@ -79,12 +79,18 @@ class PublishStarted(Wire):
 
 
 class PublishStatus(Wire):
-    """``status/fetch``. TikTok misspells the key of the ids; the right spelling is accepted too."""
+    """``status/fetch``, and ``publish/status`` of business accounts.
+
+    TikTok misspells the key of a creator's ids; the right spelling is accepted too.
+    """
 
     status: str
-    fail_reason: str | None = None
+    fail_reason: str | None = Field(None, validation_alias=AliasChoices("fail_reason", "reason"))
     post_ids: Annotated[tuple[Id, ...], BeforeValidator(_list)] = Field(
-        default=(), validation_alias=AliasChoices("publicaly_available_post_id", "publicly_available_post_id")
+        default=(),
+        validation_alias=AliasChoices(
+            "publicaly_available_post_id", "publicly_available_post_id", "post_ids"
+        ),
     )
     uploaded_bytes: int | None = None
 
@@ -118,17 +124,11 @@ class VideoPage(Wire, Generic[Listed]):
     has_more: Flag = False
 
 
-class User(Wire):
-    """The owner of a creator token."""
-
-    open_id: str = Field(min_length=1)
-    display_name: str | None = None
-
-
 class UserInfo(Wire):
-    """``user/info``: the owner of a token."""
+    """``user/info``: the owner of a creator token."""
 
-    user: User
+    open_id: str = Field(min_length=1, validation_alias=AliasPath("user", "open_id"))
+    display_name: str | None = Field(None, validation_alias=AliasPath("user", "display_name"))
 
 
 class OAuthError(Wire):
@@ -153,14 +153,6 @@ class Shared(Wire):
     """``video/publish`` and ``photo/publish``. Code 0 without an id is not a success: the outcome is unknown."""
 
     share_id: str = Field(min_length=1)
-
-
-class BusinessStatus(Wire):
-    """``publish/status``: the state of a business publish."""
-
-    status: str
-    reason: str | None = None
-    post_ids: Annotated[tuple[Id, ...], BeforeValidator(_list)] = ()
 
 
 class BusinessItem(ListedItem):

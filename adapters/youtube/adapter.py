@@ -19,13 +19,14 @@ Read-only checks of a connected YouTube channel.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
+from adapters.base import Publish, PublishingAdapter
 from adapters.contract import (
     Account,
     Capabilities,
@@ -38,7 +39,6 @@ from adapters.contract import (
     Platform,
     PlatformSettings,
     PrepareResult,
-    Problem,
     Ready,
 )
 from adapters.error_table import Phase
@@ -55,8 +55,7 @@ from adapters.live_check import (
 )
 from adapters.post_options import PostOptions, at_most
 from adapters.transport import NO_RESPONSE
-from adapters.words import Words
-from adapters.youtube import limits, payload
+from adapters.youtube import limits, lookup, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import (
     Client,
@@ -70,13 +69,12 @@ from adapters.youtube.client import (
     is_server_error,
 )
 from adapters.youtube.errors import build_unclear_error, find_row, translate_error
-from adapters.youtube.lookup import find_upload, list_posts, probe_session, read_video
 from adapters.youtube.oauth import CONNECTION, MANAGE_SCOPE, READ_SCOPE, UPLOAD_SCOPE, OAuth
 from adapters.youtube.problems import find_problems
 
 
 def _check_channel(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
-    client = Client(http, settings.hosts["api"], account.credentials.access_token)
+    client = Client(http, settings, account.credentials.access_token)
     channels = client.list_own_channels("status")
     long_uploads = channels[0].status.long_uploads_status if channels else None
     longest = "12 hours" if long_uploads == "allowed" else f"15 minutes (long uploads: {long_uploads})"
@@ -138,21 +136,16 @@ class YouTubeOptions(PostOptions):
     )
 
 
-class YouTube(OAuth):
+class YouTube(OAuth, PublishingAdapter[Checkpoint, Client]):
     """Publishes videos to YouTube channels; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.YOUTUBE
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = YouTubeOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def write_words(self, draft: Draft) -> Words:
-        """Return the words that a publish of this draft sends."""
-        return payload.write_words(draft)
-
-    def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
-        """Return every limit that the draft is known to break, and what would be published differently."""
-        return find_problems(draft, account)
+    checkpoint_model = Checkpoint
+    find_problems = staticmethod(find_problems)
+    find_words = staticmethod(payload.write_words)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
@@ -160,7 +153,7 @@ class YouTube(OAuth):
         """Send one request: the session's start, a probe or the next chunk. Ready: only the last chunk is left."""
         if draft.kind != "video" or any(media.kind != "video" for media in draft.media):
             raise Unsupported("YouTube publishes videos only; it has no slideshows.")
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
+        state, client = self._open(account, checkpoint)
         match choose_next_step(state, time.time()):
             case Step.READY:
                 return state.to_ready()
@@ -176,12 +169,12 @@ class YouTube(OAuth):
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Send the last chunk; the ``look`` that follows reads the video's status."""
-        state = Checkpoint.model_validate(checkpoint)
+        state, client = self._open(account, checkpoint)
         if state.video_id is not None:  # a probe found the upload complete: there is nothing left to send
             return state.to_pending()
         if state.session is None or state.unsure or not state.is_last_chunk:
             raise Unavailable("The upload is not ready for its last part.", code="not_prepared")
-        match self._build_client(account.credentials).send_chunk(draft.media[0], state, Phase.FINALIZE):
+        match client.send_chunk(draft.media[0], state, Phase.FINALIZE):
             case Complete(video=video):
                 return state.replace(video_id=video.id).to_pending()
             case Incomplete(offset=offset) if (
@@ -197,30 +190,24 @@ class YouTube(OAuth):
             case Incomplete() | Gone() | Unreadable():
                 raise build_unclear_error(Phase.FINALIZE, platform_code="unclear_upload")
 
-    def look(
-        self,
-        draft: Draft,
-        account: Account,
-        checkpoint: CheckpointData,
-        armed_at: datetime | None,
-        taken: Container[str],
-    ) -> LookResult:
-        """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
-        if state.video_id is not None:
-            return read_video(client, draft, state, state.video_id, armed_at)
-        if armed_at is None:
-            return Ready(checkpoint=state.to_dict())
-        result = None if state.session is None else probe_session(client, draft, state, armed_at)
-        return result or find_upload(client, account.remote_id, draft, state, armed_at, taken)
+    def _look_unarmed(self, publish: Publish[Checkpoint, Client]) -> LookResult:
+        if publish.state.video_id is not None:
+            return lookup.read_video(publish, publish.state.video_id, None)
+        return Ready(checkpoint=publish.state.to_dict())
+
+    def _look_armed(self, publish: lookup.Armed) -> LookResult:
+        if publish.state.video_id is not None:
+            return lookup.read_video(publish, publish.state.video_id, publish.armed_at)
+        result = None if publish.state.session is None else lookup.probe_session(publish)
+        return result or lookup.find_upload(publish)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the channel's uploads since *since*, compared with the draft."""
-        return list_posts(self._build_client(account.credentials), account.remote_id, draft, since)
+        return lookup.list_posts(self._build_client(account), account.remote_id, draft, since)
 
     def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
         """Set a video's thumbnail; YouTube takes it only once the video exists."""
-        self._build_client(account.credentials).set_thumbnail(remote_id, cover)
+        self._build_client(account).set_thumbnail(remote_id, cover)
 
     def get_playlist(self, draft: Draft) -> str | None:
         """Return the playlist that the request names."""
@@ -229,9 +216,12 @@ class YouTube(OAuth):
 
     def add_to_playlist(self, account: Account, remote_id: str, playlist: str) -> None:
         """Insert the video into the playlist, unless a read finds it there."""
-        client = self._build_client(account.credentials)
+        client = self._build_client(account)
         if not client.is_in_playlist(playlist, remote_id):
             client.insert_into_playlist(playlist, remote_id)
+
+    def _build_client(self, account: Account) -> Client:
+        return Client(self._http, self._settings, account.credentials.access_token)
 
 
 # --- how prepare continues -------------------------------------------------------------------------------------------

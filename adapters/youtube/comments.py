@@ -61,10 +61,10 @@ class YouTubeComments(Comments, YouTube):
     clock_skew = limits.CLOCK_SKEW
 
     def _send(self, account: Account, post: str, text: str) -> str:
-        return self._open_client(account).insert(account.remote_id, post, text)
+        return self._build_client(account).insert(account.remote_id, post, text)
 
     def _open_lists(self, account: Account, post: str, since: datetime) -> Sequence[ReadPage]:  # noqa: ARG002
-        client = self._open_client(account)
+        client = self._build_client(account)
 
         def read(status: str, page: str | None) -> tuple[Sequence[ListedComment], str | None]:
             listed = client.list_threads(post, status, page)
@@ -72,8 +72,8 @@ class YouTubeComments(Comments, YouTube):
 
         return [partial(read, status) for status in STATUSES]
 
-    def _open_client(self, account: Account) -> CommentClient:
-        return CommentClient(self._http, self._settings.hosts["api"], account.credentials.access_token)
+    def _build_client(self, account: Account) -> CommentClient:
+        return CommentClient(self._http, self._settings, account.credentials.access_token)
 
 
 def _to_listed(thread: wire.CommentThread) -> ListedComment:

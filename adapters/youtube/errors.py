@@ -280,22 +280,15 @@ def find_row(response: Response) -> YouTubeErrorRow | None:
     return REASONS.get(parse_reason(response) or "")
 
 
-def translate_error(response: Response, phase: Phase) -> AdapterError:
-    """Return the error of a response that is not a success."""
+def _translate(reasons: Mapping[str, YouTubeErrorRow], response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a response that is not a success, by the reasons of one kind of call."""
     reason = parse_reason(response)
-    return translate_refusal(SERVICE, response, phase, reason, REASONS.get(reason or ""), reason)
+    return translate_refusal(SERVICE, response, phase, reason, reasons.get(reason or ""), reason)
 
 
-def translate_playlist_error(response: Response, phase: Phase) -> AdapterError:
-    """Return the error of a call about a playlist."""
-    reason = parse_reason(response)
-    return translate_refusal(SERVICE, response, phase, reason, PLAYLIST_REASONS.get(reason or ""), reason)
-
-
-def translate_comment_error(response: Response, phase: Phase) -> AdapterError:
-    """Return the error of a call about comments."""
-    reason = parse_reason(response)
-    return translate_refusal(SERVICE, response, phase, reason, COMMENT_REASONS.get(reason or ""), reason)
+translate_error = partial(_translate, REASONS)
+translate_playlist_error = partial(_translate, PLAYLIST_REASONS)
+translate_comment_error = partial(_translate, COMMENT_REASONS)
 
 
 def translate_oauth_error(response: Response) -> AdapterError:

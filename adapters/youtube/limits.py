@@ -59,36 +59,36 @@ SHORT_BUSY = timedelta(minutes=1)
 CHANNEL_DAY = timedelta(hours=24)
 
 LIMITS = (
-    Limit(of="text", rule="description (the caption)", most=DESCRIPTION_BYTES, unit="bytes"),
+    Limit("text", "description (the caption)", most=DESCRIPTION_BYTES, unit="bytes"),
     Limit(
-        of="text",
-        rule="title (the caption's first line; the rest is cut)",
+        "text",
+        "title (the caption's first line; the rest is cut)",
         most=TITLE_UNITS,
         unit="UTF-16 units",
         is_enforced=False,
     ),
     Limit(
-        of="text",
-        rule="tags in all (the caption's hashtags)",
+        "text",
+        "tags in all (the caption's hashtags)",
         most=TAGS_CHARACTERS,
         unit="characters",
         is_enforced=False,
     ),
-    Limit(of="text", rule="first comment", most=COMMENT_UNITS, unit="UTF-16 units"),
-    Limit(of="text", rule="characters that are replaced", values=tuple(FORBIDDEN), is_enforced=False),
-    Limit(of="image", rule="type of a cover", values=COVER_TYPES),
-    Limit(of="image", rule="size of a cover", most=COVER_BYTES, unit="bytes"),
-    Limit(of="video", rule="type", values=MEDIA_TYPES),
-    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
-    Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
+    Limit("text", "first comment", most=COMMENT_UNITS, unit="UTF-16 units"),
+    Limit("text", "characters that are replaced", values=tuple(FORBIDDEN), is_enforced=False),
+    Limit("image", "type of a cover", values=COVER_TYPES),
+    Limit("image", "size of a cover", most=COVER_BYTES, unit="bytes"),
+    Limit("video", "type", values=MEDIA_TYPES),
+    Limit("video", "size", most=VIDEO_BYTES, unit="bytes"),
+    Limit("video", "duration", most=VIDEO_SECONDS, unit="seconds"),
     Limit(
-        of="video",
-        rule="duration for channels without a verified phone",
+        "video",
+        "duration for channels without a verified phone",
         most=UNVERIFIED_SECONDS,
         unit="seconds",
         is_enforced=False,
     ),
-    Limit(of="video", rule="duration of a Short", most=SHORT_SECONDS, unit="seconds", is_enforced=False),
+    Limit("video", "duration of a Short", most=SHORT_SECONDS, unit="seconds", is_enforced=False),
 )
 """The table of the reference, for people."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
+from adapters.base import ArmedPublish, Publish
 from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Published
 from adapters.error_table import Phase
 from adapters.errors import AdapterError
@@ -25,8 +26,9 @@ from adapters.youtube.errors import (
     translate_error,
     translate_failure,
 )
-from adapters.youtube.wire import Channel, PlaylistItem, Video
+from adapters.youtube.wire import PlaylistItem, Video
 
+Armed: TypeAlias = ArmedPublish[Checkpoint, Client]
 NO_PLAYLIST = "the token's channel is not the account's, or lists no uploads"
 _NOT_LIVE = frozenset({"failed", "rejected", "deleted"})
 _PROCESSING_FAILED = frozenset({"failed", "terminated"})
@@ -35,11 +37,12 @@ _PROCESSING_FAILED = frozenset({"failed", "terminated"})
 # --- by session ------------------------------------------------------------------------------------------------------
 
 
-def probe_session(client: Client, draft: Draft, state: Checkpoint, armed_at: datetime) -> LookResult | None:
+def probe_session(publish: Armed) -> LookResult | None:
     """Return what the upload session proves; None if it is gone, or if its last response proves nothing."""
-    match client.probe_upload(state, Phase.LOOK):
+    state = publish.state
+    match publish.client.probe_upload(state, Phase.LOOK):
         case Complete(video=video):
-            return read_video(client, draft, state.replace(video_id=video.id), video.id, armed_at)
+            return read_video(publish, video.id, publish.armed_at)
         case Incomplete(session=session) if (
             session != state.session
         ):  # stored first: the old URI may be dead already
@@ -62,17 +65,15 @@ def probe_session(client: Client, draft: Draft, state: Checkpoint, armed_at: dat
 # --- by video --------------------------------------------------------------------------------------------------------
 
 
-def read_video(
-    client: Client, draft: Draft, state: Checkpoint, video_id: str, armed_at: datetime | None
-) -> LookResult:
+def read_video(publish: Publish[Checkpoint, Client], video_id: str, armed_at: datetime | None) -> LookResult:
     """Read the state of a completed upload. A failed read never unpublishes."""
     try:
-        videos = client.list_videos((video_id,), "status,processingDetails")
+        videos = publish.client.list_videos((video_id,), "status,processingDetails")
     except AdapterError as error:
-        return _build_published(draft, video_id, status_unread=error.code)
+        return _build_published(publish.draft, video_id, status_unread=error.code)
     if not videos:  # deleted since, or not listed yet: the upload was complete
-        return _build_published(draft, video_id, upload_status="not_listed")
-    return interpret_video(draft, state, videos[0], armed_at)
+        return _build_published(publish.draft, video_id, upload_status="not_listed")
+    return interpret_video(publish.draft, publish.state, videos[0], armed_at)
 
 
 def interpret_video(draft: Draft, state: Checkpoint, video: Video, armed_at: datetime | None) -> LookResult:
@@ -104,32 +105,26 @@ def _build_published(draft: Draft, video_id: str, **notes: Any) -> Published:
 # --- among the channel's uploads -------------------------------------------------------------------------------------
 
 
-def find_upload(
-    client: Client,
-    channel_id: str,
-    draft: Draft,
-    state: Checkpoint,
-    armed_at: datetime,
-    taken: Container[str],
-) -> LookResult:
+def find_upload(publish: Armed) -> LookResult:
     """Search the channel's uploads since the session's start for this delivery's video."""
-    playlist = _get_uploads_playlist(client.list_own_channels("contentDetails"), channel_id)
+    client, draft, state = publish.client, publish.draft, publish.state
+    playlist = _find_uploads_playlist(client, publish.account.remote_id)
     if playlist is None:
         return CannotTell(reason=NO_PLAYLIST)
-    since = _compute_earliest(state, armed_at)
+    since = _compute_earliest(state, publish.armed_at)
     videos, listing = _read_uploads(client, playlist, since)
     if listing.asked is not Asked.ALL:
         return CannotTell(reason=listing.reason)
-    video = _choose_upload(draft, state, [video for video in videos if video.id not in taken], since)
+    video = _choose_upload(draft, state, [video for video in videos if video.id not in publish.taken], since)
     if isinstance(video, CannotTell):
         return video
-    result = interpret_video(draft, state, video, armed_at)
+    result = interpret_video(draft, state, video, publish.armed_at)
     return replace(result, is_searched=True) if isinstance(result, Published) else result
 
 
 def list_posts(client: Client, channel_id: str, draft: Draft, since: datetime) -> Listing:
     """List the channel's uploads since *since*, compared with the draft; failed and rejected ones are not live."""
-    playlist = _get_uploads_playlist(client.list_own_channels("contentDetails"), channel_id)
+    playlist = _find_uploads_playlist(client, channel_id)
     if playlist is None:
         return Listing(asked=Asked.NOT, reason=NO_PLAYLIST)
     videos, listing = _read_uploads(client, playlist, since - limits.CLOCK_SKEW)
@@ -205,8 +200,8 @@ def _get_size(draft: Draft, state: Checkpoint) -> int | None:
     return state.size or (facts.bytes if facts else None)
 
 
-def _get_uploads_playlist(channels: Sequence[Channel], channel_id: str) -> str | None:
-    found = [channel for channel in channels if channel.id == channel_id]
+def _find_uploads_playlist(client: Client, channel_id: str) -> str | None:
+    found = [one for one in client.list_own_channels("contentDetails") if one.id == channel_id]
     return found[0].content_details.related_playlists.uploads if found else None
 
 

@@ -85,16 +85,14 @@ class OAuth(BaseAdapter):
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """List the channel that the user chose on the consent page; empty for an account without a channel."""
-        channels = self._build_client(credentials).list_own_channels("snippet,contentDetails,status")
+        client = Client(self._http, self._settings, credentials.access_token)
+        channels = client.list_own_channels("snippet,contentDetails,status")
         return tuple(_to_remote_account(channel, credentials) for channel in channels)
 
     def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
         form = {**build_app_form(self._settings), **form}
         request = Request(method="POST", url=f"{self._settings.hosts['oauth']}/token", form=form)
         return request_token(self._http, SERVICE, request, old, translate_oauth_error)
-
-    def _build_client(self, credentials: Credentials) -> Client:
-        return Client(self._http, self._settings.hosts["api"], credentials.access_token)
 
 
 def _to_remote_account(channel: Channel, credentials: Credentials) -> RemoteAccount:

@@ -105,7 +105,7 @@ def _describe_token(call: Call, app: str, found: Record) -> Record:
     is_user, owner = found["role"] == USER, call.find_token_owner(found)
     scopes = list(found["scopes"]) if owner is None else accounts.list_granted_scopes(found, owner)
     targets = found["pages"] if is_user else [found["remote_id"]]
-    facts: Record = fill(
+    facts = fill(
         TABLE["answers"]["debug_token"],
         app=app,
         type="USER" if is_user else "PAGE",
@@ -175,14 +175,13 @@ def _find_linked_instagram(context: SandboxContext, account: Record) -> Record |
 
 def _page_to_dict(call: Call, account: Record, token: str | None) -> Record:
     linked = _find_linked_instagram(call.context, account)
-    page: Record = fill(
+    return fill(
         TABLE["answers"]["page"],
         account=account,
         token=token,
         tasks=list(account["options"].get("tasks", post.TASKS)),
         instagram=linked and {"id": linked["remote_id"], "username": linked["username"]},
     )
-    return page
 
 
 def _list_own_pages(call: Call, user: Record) -> list[Record]:

@@ -7,9 +7,11 @@ no comments here: with the New Pages they belong to its post.
 from aiohttp import web
 
 from adapters.sandbox import comments, graph
+from adapters.sandbox.dialect import fill
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import post
 from adapters.sandbox.facebook.post import PLATFORM, ok, refuse
+from adapters.sandbox.graph import TABLE
 from adapters.sandbox.store import LivePost, Record
 
 _SCOPE = "pages_manage_engagement"
@@ -56,9 +58,4 @@ def _get_live(call: Call, account: Record) -> LivePost:
 
 
 def _to_dict(record: Record) -> Record:
-    return {
-        "id": record["key"],
-        "message": record["text"],
-        "created_time": graph.to_time(record["created"]),
-        "from": {"id": record["author"], "name": record["name"]},
-    }
+    return fill(TABLE["answers"]["comment"], record=record, created=graph.to_time(record["created"]))

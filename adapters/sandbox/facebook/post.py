@@ -193,7 +193,7 @@ def build_permalink(record: Record) -> str:
 
 def _to_dict(record: Record) -> Record:
     """Return every field of a post that a request can select."""
-    post: Record = fill(
+    post = fill(
         TABLE["answers"]["post"],
         record=record,
         message=record["message"] or None,

@@ -8,9 +8,11 @@ from aiohttp import web
 
 from adapters.sandbox import graph
 from adapters.sandbox.context import DAY
+from adapters.sandbox.dialect import fill
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import post, video
 from adapters.sandbox.facebook.post import ok, refuse
+from adapters.sandbox.graph import TABLE
 from adapters.sandbox.store import LivePost, Record
 
 _FIELDS = "post_id,status,creation_time,media_id,url"
@@ -67,12 +69,7 @@ async def list_stories(call: Call) -> web.Response:
 
 def _to_dict(call: Call, live: LivePost) -> Record:
     record = call.context.store.get(post.KIND, live.entry["extra"]["post_id"]) or {}
-    return {
-        "id": live.entry["remote_id"],
-        "post_id": live.entry["remote_id"],
-        # lower case, as it was seen: github.com/gitroomhq/postiz-app, issue 1920
-        "status": "published" if live.created_at >= call.context.clock.now() - DAY else "archived",
-        "creation_time": str(int(live.created_at)),
-        "media_id": record.get("video") or record["photos"][0],
-        "url": live.entry["url"],
-    }
+    # lower case, as it was seen: github.com/gitroomhq/postiz-app, issue 1920
+    status = "published" if live.created_at >= call.context.clock.now() - DAY else "archived"
+    media, created = record.get("video") or record["photos"][0], str(int(live.created_at))
+    return fill(TABLE["answers"]["story"], entry=live.entry, status=status, created=created, media=media)

@@ -4,7 +4,6 @@ The bytes of a reel go to rupload. States: uploading -> uploaded -> processing -
 finished within a day.
 """
 
-import os
 from dataclasses import asdict
 
 from aiohttp import web
@@ -80,8 +79,9 @@ def _get_upload(call: Call, account: Record, given: Record) -> Record:
 
 def _refuse_offset(record: Record) -> Refused:
     """Return the refusal with the expected offsets; facebook-business 26.0.3 (video_uploader.py) resumes from them."""
-    row = fill(TABLE["wrong_offset"], record=record)
-    return Refused(graph.error_response(*row, data=_get_offsets(record)))
+    code, subcode, message = TABLE["wrong_offset"]
+    said = message.format(record=record)
+    return Refused(graph.error_response(code, subcode, said, data=_get_offsets(record)))
 
 
 async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
@@ -94,9 +94,7 @@ async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
         raise _refuse_offset(record)
     if len(chunk) > min(_CHUNK, record["size"] - start):
         raise refuse("long_chunk")
-    descriptor = os.open(call.context.get_upload(record), os.O_RDWR | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "r+b") as file:
-        file.seek(start)
+    with uploads.open_at(call.context.get_upload(record), start) as file:
         file.write(chunk)
     record["received"] = start + len(chunk)
     if record["received"] == record["size"]:
@@ -306,7 +304,7 @@ def _status_to_dict(context: SandboxContext, record: Record) -> Record:
     """Return the status object of a video."""
     state, publishing = record["state"], "live" if record["post"] is not None else record["state"]
     received = "in_progress" if record["received"] else "not_started"
-    status: Record = fill(
+    return fill(
         {
             **TABLE["answers"]["status"],
             # As in the guide's sample: the status does not name the failure, only `error` does.
@@ -317,4 +315,3 @@ def _status_to_dict(context: SandboxContext, record: Record) -> Record:
         state="expired" if _is_expired(context, record) else TABLE["video_status"].get(state, state),
         uploading=received if state == "uploading" else "complete",
     )
-    return status

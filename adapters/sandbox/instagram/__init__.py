@@ -103,7 +103,7 @@ async def read_container(call: Call) -> web.Response:
 
 def _media_to_dict(live: LivePost) -> Record:
     entry = live.entry
-    media: Record = fill(
+    media = fill(
         TABLE["answers"]["media"],
         entry=entry,
         timestamp=graph.to_time(live.created_at),
@@ -232,14 +232,8 @@ def _get_commented(call: Call, account: Record) -> LivePost:
 
 def _comment_to_dict(record: Record) -> Record:
     scoped = str(int(hashlib.sha256(record["author"].encode()).hexdigest()[:12], 16))
-    return {
-        "id": record["key"],
-        "text": record["text"],
-        "timestamp": graph.to_time(record["created"]),
-        "username": record["name"],
-        "from": {"id": scoped, "username": record["name"]},
-        "hidden": False,
-    }
+    at = graph.to_time(record["created"])
+    return fill(TABLE["answers"]["comment"], record=record, created=at, author=scoped)
 
 
 _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")

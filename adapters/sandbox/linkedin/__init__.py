@@ -76,7 +76,7 @@ def _check_not_duplicate(call: Call, body: Record, duplicate_key: str) -> None:
 
 def _post_to_dict(live: LivePost) -> Record:
     body = live.entry["extra"]["body"]
-    post: Record = fill(TABLE["answers"]["post"], entry=live.entry, at=int(live.created_at * 1000))
+    post = fill(TABLE["answers"]["post"], entry=live.entry, at=int(live.created_at * 1000))
     return post | {name: body[name] for name in TABLE["shown"] if name in body}
 
 

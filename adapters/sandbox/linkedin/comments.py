@@ -54,7 +54,5 @@ def find_owner(call: Call) -> Record | None:
 
 def _to_dict(record: Record) -> Record:
     activity = f"urn:li:activity:{record['on'].rpartition(':')[2][::-1]}"
-    comment: Record = fill(
-        TABLE["answers"]["comment"], record=record, activity=activity, at=int(record["created"] * 1000)
-    )
-    return comment
+    at = int(record["created"] * 1000)
+    return fill(TABLE["answers"]["comment"], record=record, activity=activity, at=at)

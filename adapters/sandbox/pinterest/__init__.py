@@ -53,7 +53,7 @@ async def create(call: Call, account: Record) -> web.Response:
 
 def _pin_to_dict(account: Record, live: LivePost) -> Record:
     entry = live.entry
-    pin: Record = fill(
+    pin = fill(
         TABLE["answers"]["pin"],
         entry=entry,
         extra=entry["extra"],

@@ -142,10 +142,8 @@ def get_board(call: Call, account: Record, key: object) -> Record:
 
 
 def _board_to_dict(account: Record, board: Record) -> Record:
-    body: Record = fill(
-        TABLE["answers"]["board"], board=board, account=account, created=to_iso(board["created"])[:19]
-    )
-    return body
+    created = to_iso(board["created"])[:19]
+    return fill(TABLE["answers"]["board"], board=board, account=account, created=created)
 
 
 async def list_boards(call: Call, account: Record) -> web.Response:

@@ -135,7 +135,7 @@ def _clip_to_dict(clip_id: str | None, duration: int) -> Record:
 
 def _track_to_dict(rank: int, track: Record) -> Record:
     full = track.get("full")
-    shown: Record = fill(
+    shown = fill(
         TABLE["answers"]["track"], track=track, rank=str(rank), genre=_GENRE, duration=180 if full else 0
     )
     clips = {"full_duration_song_clip": (full, 180), "trending_song_clip": (track.get("trending"), 30)}

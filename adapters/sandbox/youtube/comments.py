@@ -61,7 +61,7 @@ def _get_video(call: Call, account: Record, key: str) -> LivePost:
 
 def _to_dict(account: Record, record: Record, parts: tuple[str, ...]) -> Record:
     """Return a thread; the text as it was sent is shown to its author only."""
-    thread: Record = fill(
+    thread = fill(
         TABLE["answers"]["thread"],
         record=record,
         channel=account["remote_id"],

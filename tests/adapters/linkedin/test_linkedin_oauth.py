@@ -126,5 +126,5 @@ def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
         ),
         repr(m.account()),
         repr(linkedin),
-        repr(linkedin._build_client(m.account().credentials)),
+        repr(linkedin._build_client(m.account())),
     )

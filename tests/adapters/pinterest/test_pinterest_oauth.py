@@ -70,5 +70,5 @@ def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None
         repr(Checkpoint(upload_url=m.SIGNATURE, upload_parameters={"s": m.SIGNATURE})),
         repr(m.account()),
         repr(pinterest),
-        repr(pinterest._build_client(m.account().credentials).__dict__),
+        repr(pinterest._build_client(m.account()).__dict__),
     )

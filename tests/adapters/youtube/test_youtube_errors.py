@@ -81,7 +81,7 @@ def test_values_that_hold_secrets_do_not_show_them(
     begun = youtube().prepare(video(bytes=BIG), account(), {})
     assert examples.UPLOAD_ID in begun.checkpoint["session"]
     assert isinstance(youtube(), OAuth)
-    assert isinstance(youtube()._build_client(account().credentials), Client)
+    assert isinstance(youtube()._build_client(account()), Client)
     clean(
         repr(begun),
         f"{begun.checkpoint}",
@@ -93,7 +93,7 @@ def test_values_that_hold_secrets_do_not_show_them(
         repr(Request(method="PUT", url=url, headers={"Authorization": TOKEN}, form={"s": APP_SECRET})),
         repr(account()),
         repr(youtube()),
-        repr(youtube()._build_client(account().credentials)),
+        repr(youtube()._build_client(account())),
     )
 
 
