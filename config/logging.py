@@ -20,10 +20,10 @@ from functools import lru_cache
 from threading import Event, Lock, Thread
 from typing import TextIO
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 
 from config.groups import Log
-from config.settings import Settings
+from config.settings import Settings, list_values
 
 REDACTED = "…"
 BATCH = 0.05
@@ -108,12 +108,8 @@ def set_up_logging(log: Log, secrets: Iterable[str] = (), *, in_batches: bool = 
 
 def list_secrets(settings: Settings) -> list[str]:
     """Return every secret among the settings, for `set_up_logging`."""
-    found = []
-    for group in settings.__dict__.values():
-        if isinstance(group, BaseModel):
-            secret = [v.get_secret_value() for v in group.__dict__.values() if isinstance(v, SecretStr)]
-            found += [part for value in secret for part in value.split(",")]
-    return found
+    secrets = [v for v in list_values(settings).values() if isinstance(v, SecretStr)]
+    return [part for secret in secrets for part in secret.get_secret_value().split(",")]
 
 
 Fields = Mapping[str, object]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from config.groups import Group
 
 
-class App(BaseModel):
+class App(Group):
     """Our app at a platform, from its developer portal."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     app_id: str = Field(default="", description="Client id (TikTok: client key) of our app.")
     app_secret: SecretStr = Field(default=SecretStr(""), description="Client secret of our app.")

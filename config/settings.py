@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -196,6 +197,12 @@ def describe_settings(group: type[BaseModel] = Settings, prefix: str = PREFIX) -
         else:
             found[name] = info.description or ""
     return found
+
+
+def list_values(settings: Settings) -> dict[str, Any]:
+    """Return environment variable -> value of every setting."""
+    paths = {name: name.removeprefix(PREFIX).lower().split("__") for name in describe_settings()}
+    return {name: attrgetter(".".join(path))(settings) for name, path in paths.items()}
 
 
 def load(environment: Mapping[str, str] | None = None, needed: tuple[str, ...] = ()) -> Settings:

@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, str] = {
     "live-post": "live_post:live_post",
     "mcp": "serve:mcp",
     "migrate": "serve:migrate",
-    "notice": "notice:command",
+    "notice": "webhook:notice",
     "pause": "steer:pause",
     "post": "post:command",
     "receipts": "audit:receipts",

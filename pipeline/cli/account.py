@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli import lazy_imports, runtime
 from pipeline.cli.connect import connect, discover, discover_accounts, import_, store_account
-from pipeline.cli.options import POSTING_TIMES, ZONE
+from pipeline.cli.options import PLATFORM, POSTING_TIMES, ZONE
 from pipeline.cli.output import Group, pick, print_fields, print_present, print_rows
 from pipeline.runtime.failpoint import failpoint
 
@@ -51,7 +52,7 @@ for _command in (connect, discover, import_):
 
 
 @command.command(epilog=TOKENS)
-@click.argument("platform")
+@click.argument("platform", type=PLATFORM)
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
     "--connection", required=True, help="The platform's product, e.g. creator, business, instagram_login."
@@ -62,36 +63,22 @@ for _command in (connect, discover, import_):
 @setting_option
 @unchecked_option
 def add(
-    platform: str,
-    *,
-    workspace: str,
-    connection: str,
-    remote_id: str,
-    username: str,
-    display_name: str | None,
-    settings: tuple[str, ...],
-    unchecked: bool,
+    platform: contract.Platform, *, workspace: str, settings: tuple[str, ...], unchecked: bool, **names: Any
 ) -> None:
     """Add an account with tokens from standard input. A known account gets the new tokens.
 
     Example:
       slipway account add tiktok --workspace Acme --connection creator --remote-id _000abc --username acme < tokens.json
     """
-    kind = runtime.parse_platform(platform)
-    remote = contract.RemoteAccount(
-        remote_id=remote_id,
-        username=username,
-        display_name=display_name or username,
-        connection=connection,
-        credentials=account_file.read_credentials(),
-        settings=dict(map(_parse_setting, settings)),
-    )
+    names["display_name"] = names["display_name"] or names["username"]
+    credentials, pairs = account_file.read_credentials(), dict(map(_parse_setting, settings))
+    remote = contract.RemoteAccount(**names, credentials=credentials, settings=pairs)
     with runtime.open_context() as context:
         if not unchecked:
-            _require_owner(context, kind, remote)
+            _require_owner(context, platform, remote)
         with context.database.begin() as c:
             owner = workspace_store.find_workspace(c, workspace)
-            print_fields(_add(c, context.vault, owner, kind, remote))
+            print_fields(_add(c, context.vault, owner, platform, remote))
 
 
 @command.command("add-sandbox")
@@ -138,15 +125,8 @@ def add_sandbox(
 def _add_sandbox(
     workspace: workspace_store.Workspace, platform: str, username: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    options = {str(kind): options for kind, options in sample_workspace.OPTIONS.items()}
-    asked = {"platform": platform, "username": username, "options": options.get(platform, {})}
-    created = runtime.call_sandbox("POST", "accounts", json=asked)
-    remote = contract.RemoteAccount(
-        **{name: created[name] for name in ("connection", "remote_id", "username")},
-        display_name=created["username"],
-        credentials=account_file.credentials_of_sandbox(created),
-        settings={**(created.get("settings") or {}), **settings},
-    )
+    created = sample_workspace.create_sandbox_account(runtime.call_sandbox, platform, username)
+    remote = replace(created, settings={**created.settings, **settings})
     kind = runtime.parse_platform(platform.partition("_")[0])
     with runtime.open_transaction() as c:
         return _add(c, runtime.load_vault(), workspace, kind, remote)
@@ -187,10 +167,8 @@ def reconnect(account: str, *, unchecked: bool) -> None:
     with runtime.open_context() as context:
         with context.database.begin() as c:
             known = runtime.require_account(c, account)
-        names = {
-            name: getattr(known, name) for name in ("remote_id", "username", "display_name", "connection")
-        }
-        remote = contract.RemoteAccount(**names, credentials=credentials, settings={})
+        names = pick(known, "remote_id username display_name connection")
+        remote = contract.RemoteAccount(**names, credentials=credentials)
         if not unchecked:
             _require_owner(context, known.platform, remote)
         with context.database.begin() as c:
@@ -242,17 +220,14 @@ def activate(account: str) -> None:
 @click.argument("times", type=POSTING_TIMES, required=False)
 @click.option("--time-zone", type=ZONE, help="Of the times, e.g. Europe/Berlin. Usual: the workspace's.")
 @click.option("--most-a-day", type=click.IntRange(1, 100), help="Posts that a day takes. Usual: one a time.")
-@click.option("--least-gap", type=click.IntRange(0, 10_080), help="Minutes between two posts. Usual: 60.")
+@click.option(
+    "--least-gap",
+    "least_gap_minutes",
+    type=click.IntRange(0, 10_080),
+    help="Minutes between two posts. Usual: 60.",
+)
 @click.option("--usual", is_flag=True, help="First drop everything that was set.")
-def times(
-    account: str,
-    times: dict[str, list[str]] | None,
-    *,
-    time_zone: str | None,
-    most_a_day: int | None,
-    least_gap: int | None,
-    usual: bool,
-) -> None:
+def times(account: str, *, usual: bool, **given: Any) -> None:
     """Show when ACCOUNT (id or username) posts, or set it; `auto` as a post's time takes the next that is free.
 
     TIMES are times of day by weekday, in the time zone; a day that is not named has none.
@@ -262,12 +237,6 @@ def times(
       slipway account times acme "mon-fri 09:00 18:00; sat 10:00" --time-zone Europe/Berlin --most-a-day 2
       slipway account times acme --usual
     """
-    given = {
-        "times": times,
-        "time_zone": time_zone,
-        "most_a_day": most_a_day,
-        "least_gap_minutes": least_gap,
-    }
     changes = {name: value for name, value in given.items() if usual or value is not None}
     with runtime.open_transaction() as c:
         known = runtime.require_account(c, account)

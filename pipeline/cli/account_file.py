@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from pydantic import (
 
 from adapters.contract import Credentials, Platform, RemoteAccount
 from adapters.platform_message import clean_message
-from pipeline.domain import posting_times
+from pipeline.domain.posting_times import LONGEST_GAP, MOST_A_DAY, parse_times
 from pipeline.domain.time_zone import find_zone
 
 CENTURY = 100 * 366 * 86_400
@@ -70,20 +71,11 @@ def read_credentials() -> Credentials:
     return _parse(sys.stdin.read(LARGEST_INPUT))
 
 
-def credentials_of_sandbox(answer: Mapping[str, Any]) -> Credentials:
-    """Return the tokens in an answer of the sandbox's control API."""
-    return Tokens.model_validate(
-        {name: answer[name] for name in Tokens.model_fields if name in answer}
-    ).to_credentials()
-
-
-def _parse(text: str) -> Credentials:
+def _parse(text: str, what: str = "The tokens on standard input") -> Credentials:
     try:
         return Tokens.model_validate_json(text).to_credentials()
     except ValidationError as error:
-        raise click.ClickException(
-            f"The tokens on standard input cannot be used: {_describe_first(error)}."
-        ) from None
+        raise click.ClickException(f"{what} cannot be used: {_describe_first(error)}.") from None
 
 
 def _prompt() -> Credentials:
@@ -100,10 +92,7 @@ def _prompt() -> Credentials:
         given["refresh_expires_in"] = ask(
             "Seconds until the refresh token ends (empty: never)", default="", hide=False
         )
-    try:
-        return Tokens.model_validate({name: value for name, value in given.items() if value}).to_credentials()
-    except ValidationError as error:
-        raise click.ClickException(f"These tokens cannot be used: {_describe_first(error)}.") from None
+    return _parse(json.dumps({name: value for name, value in given.items() if value}), "These tokens")
 
 
 def _describe_first(error: ValidationError) -> str:
@@ -141,10 +130,6 @@ def _require_printable(text: str) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_printable)]
 
 
-def _parse_times(text: str) -> Mapping[str, Sequence[str]]:
-    return posting_times.parse_times(text)
-
-
 def _parse_zone(text: str) -> str:
     return find_zone(text).key
 
@@ -158,12 +143,10 @@ class AccountFields(Tokens):
     username: Name
     display_name: Name | None = None
     workspace: Name
-    times: Annotated[Mapping[str, Sequence[str]] | None, BeforeValidator(_parse_times)] = None
+    times: Annotated[Mapping[str, Sequence[str]] | None, BeforeValidator(parse_times)] = None
     time_zone: Annotated[str | None, AfterValidator(_parse_zone)] = None
-    most_a_day: int | None = Field(default=None, ge=1, le=posting_times.MOST_A_DAY)
-    least_gap_minutes: int | None = Field(
-        default=None, ge=0, le=posting_times.LONGEST_GAP // timedelta(minutes=1)
-    )
+    most_a_day: int | None = Field(default=None, ge=1, le=MOST_A_DAY)
+    least_gap_minutes: int | None = Field(default=None, ge=0, le=LONGEST_GAP // timedelta(minutes=1))
 
     @property
     def posting_times(self) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,13 +12,14 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import PAST, PAST_OR_NOW, add_options, limit_option, workspace_filter
+from pipeline.cli.options import PAST, PAST_OR_NOW, Parsed, add_options, limit_option, workspace_filter
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows, require_one_format
 from pipeline.cli.runtime import find_workspace_id, open_database, open_transaction, read_pages
 
 with lazy_imports():
     from pipeline.domain import receipt
     from pipeline.imports import cells
+    from pipeline.imports import export as post_export
     from pipeline.store import audit as audit_store
     from pipeline.store import receipts as receipt_store
     from pipeline.store.auth import workspaces as workspace_store
@@ -89,7 +88,8 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
         with database.begin() as c:
             chosen = _read_filter(c, options)
         if form == "csv":
-            file.write(b"\xef\xbb\xbf" + _write_cells([[*audit_store.AuditRow.__dataclass_fields__]]))
+            header = [*audit_store.AuditRow.__dataclass_fields__]
+            file.write(post_export.UTF_8_MARK + post_export.write_rows([header]))
         read = partial(audit_store.list_changes, chosen=chosen)
         for page in read_pages(database.begin, read, PAGE, lambda row: (row.at, row.id)):
             file.write(write(page))
@@ -109,19 +109,14 @@ def _to_lines(page: Sequence[audit_store.AuditRow]) -> bytes:
 
 
 def _to_csv(page: Sequence[audit_store.AuditRow]) -> bytes:
-    return _write_cells([[cells.defuse(_to_cell(value)) for value in pick(one).values()] for one in page])
+    rows = (pick(one).values() for one in page)
+    return post_export.write_rows([cells.defuse(_to_cell(value)) for value in row] for row in rows)
 
 
 def _to_cell(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     return "" if value is None else str(value)
-
-
-def _write_cells(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
 
 
 def _summarize(one: audit_store.AuditRow) -> dict[str, Any]:
@@ -140,12 +135,7 @@ def _show(side: Any, name: str) -> str:
     return json.dumps(side[name], ensure_ascii=False) if name in side else "-"
 
 
-def read_head(text: str) -> receipt.Head:
-    """Parse a head given as NUMBER:HASH. Raises BadParameter."""
-    try:
-        return receipt.Head.parse(text)
-    except receipt.InvalidHead as error:
-        raise click.BadParameter(str(error)) from None
+HEAD = Parsed("head", lambda text: receipt.Head.parse(text))  # noqa: PLW0108 - the module is lazy
 
 
 @click.group(cls=Group)
@@ -164,7 +154,8 @@ def head(workspace: str | None) -> None:
     with open_transaction() as c:
         found = receipt_store.list_heads(c, find_workspace_id(c, workspace))
     if is_json():
-        print_rows([_to_row(h) for h in found])
+        row = "workspace id=workspace_id head issued_at"
+        print_rows([pick(h, row) for h in found])
         return
     for h in found:  # no table: it would wrap the hashes, which are to be copied
         click.echo(f"{h.head}  {h.workspace}")
@@ -200,11 +191,11 @@ def export_receipts(workspace: str, since: datetime | None) -> None:
 @receipts.command()
 @click.argument("file", type=click.File("rb"))
 @click.option(
-    "--head", "kept", type=read_head, metavar="NUMBER:HASH", help="A head you kept: FILE must contain it."
+    "--head", "kept", type=HEAD, metavar="NUMBER:HASH", help="A head you kept: FILE must contain it."
 )
 @click.option(
     "--after",
-    type=read_head,
+    type=HEAD,
     metavar="NUMBER:HASH",
     help="The head that FILE continues, if it does not begin at receipt 1.",
 )
@@ -217,16 +208,19 @@ def verify(file: BinaryIO, kept: receipt.Head | None, after: receipt.Head | None
       slipway receipts verify acme.jsonl
       slipway receipts verify acme.jsonl --head 1841:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     """
+    # cut where lines are longer than any receipt: a huge line must not fill memory
+    lines = iter(lambda: file.readline(receipt.MAX_LINE_BYTES + 1), b"")
     try:
-        found = receipt.verify(_read_lines(file), head=kept, after=after)
+        found = receipt.verify(lines, head=kept, after=after)
     except receipt.BrokenChain as broken:
-        _print_broken(broken)
+        if is_json():
+            print_fields(
+                {"holds": False, **{name: getattr(broken, name) for name in ("line", "flaw", "why")}}
+            )
+        else:
+            click.echo(f"Error: {broken}.", err=True)
         raise click.exceptions.Exit(1) from None
     _print_verified(found, kept, after)
-
-
-def _to_row(h: receipt_store.WorkspaceHead) -> dict[str, Any]:
-    return {**pick(h, "workspace id=workspace_id"), "head": str(h.head), **pick(h, "issued_at")}
 
 
 def _read_pages(opened: Database, workspace: UUID, first: int, last: int) -> Iterator[list[str]]:
@@ -235,18 +229,6 @@ def _read_pages(opened: Database, workspace: UUID, first: int, last: int) -> Ite
         with opened.begin() as c:
             page = receipt_store.list_lines(c, workspace, start, min(start + PAGE - 1, last))
         yield page
-
-
-def _read_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines, cut where they are longer than any receipt: a huge line must not fill memory."""
-    return iter(lambda: file.readline(receipt.MAX_LINE_BYTES + 1), b"")
-
-
-def _print_broken(broken: receipt.BrokenChain) -> None:
-    if is_json():
-        print_fields({"holds": False, "line": broken.line, "flaw": broken.flaw, "why": broken.why})
-    else:
-        click.echo(f"Error: {broken}.", err=True)
 
 
 def _print_verified(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
@@ -14,14 +15,14 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
+from pipeline.cli.options import PLATFORM
 from pipeline.cli.output import Command, pick, print_rows
-from pipeline.cli.runtime import find_actor, open_context, parse_platform, require_account
+from pipeline.cli.runtime import find_actor, open_context, require_account
 
 with lazy_imports():
     from adapters import contract, errors, live_check
     from pipeline.accounts import authorize, connected_account, posting_times
     from pipeline.cli import account_file
-    from pipeline.stages import post_request
     from pipeline.store.accounts import accounts as account_store
     from pipeline.store.accounts import oauth_sessions
     from pipeline.store.auth import workspaces as workspace_store
@@ -105,18 +106,13 @@ def _find_workspaces(
     context: Context, accounts: Sequence[account_file.AccountLine]
 ) -> tuple[dict[str, workspace_store.Workspace], list[account_file.Problem]]:
     found: dict[str, workspace_store.Workspace] = {}
-    refused: dict[str, str] = {}
     with context.database.begin() as c:
         for name in {one.fields.workspace for one in accounts}:
-            try:
+            with suppress(workspace_store.NoSuchWorkspace):
                 found[name] = workspace_store.find_workspace(c, name)
-            except workspace_store.NoSuchWorkspace:
-                refused[name] = "no workspace, or several, have this name or id: `slipway workspace list`"
-    return found, [
-        one.build_problem("workspace", refused[one.fields.workspace])
-        for one in accounts
-        if one.fields.workspace in refused
-    ]
+    rule = "no workspace, or several, have this name or id: `slipway workspace list`"
+    unknown = [one for one in accounts if one.fields.workspace not in found]
+    return found, [one.build_problem("workspace", rule) for one in unknown]
 
 
 def _check_connections(
@@ -139,17 +135,10 @@ def _ask_platforms(
 
 
 def _ask_platform(context: Context, one: account_file.AccountLine) -> list[account_file.Problem]:
-    given = one.fields
-    account = contract.Account(
-        id="",
-        platform=given.platform,
-        connection=given.connection,
-        remote_id=given.remote_id,
-        username=given.username,
-        credentials=given.to_credentials(),
-        settings=one.settings,
-    )
-    adapter, settings = context.adapters[given.platform], context.platform_settings[given.platform]
+    platform, remote = one.fields.platform, one.to_remote_account()
+    facts = pick(remote, "connection remote_id username credentials settings")
+    account = contract.Account(id="", platform=platform, **facts)
+    adapter, settings = context.adapters[platform], context.platform_settings[platform]
     limit = timedelta(seconds=context.settings.publish.call)
     found = list(live_check.check_account(adapter, settings, account, limit))
     bad = [f for f in found if f.result == "fail" and f.check in _OWNERSHIP]
@@ -217,7 +206,7 @@ def _describe_known(known: account_store.AccountRow | None) -> str:
 
 
 @click.command(cls=Command, epilog="Tokens are read from standard input, as by `slipway account add`.")
-@click.argument("platform")
+@click.argument("platform", type=PLATFORM)
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
     "--connection", help="The platform's product, e.g. organization. Default: the platform's usual one."
@@ -225,7 +214,7 @@ def _describe_known(known: account_store.AccountRow | None) -> str:
 @click.option("--only", multiple=True, metavar="ID", help="Store only this remote id; may be repeated.")
 @yes_option
 def discover(
-    platform: str,
+    platform: contract.Platform,
     *,
     workspace: str,
     connection: str | None,
@@ -239,11 +228,11 @@ def discover(
     Example:
       slipway account discover facebook --workspace Acme < tokens.json
     """
-    kind, credentials = parse_platform(platform), account_file.read_credentials()
+    credentials = account_file.read_credentials()
     with open_context() as context:
         with context.database.begin() as c:
             owner = workspace_store.find_workspace(c, workspace)
-        found = _discover(context, kind, connection, credentials)
+        found = _discover(context, platform, connection, credentials)
         if missing := set(only) - {one.remote_id for one in found}:
             raise click.ClickException(
                 f"This login has no {', '.join(sorted(missing))}; nothing was stored. "
@@ -251,7 +240,7 @@ def discover(
             )
         chosen = [one for one in found if not only or one.remote_id in only]
         with context.database.begin() as c:
-            rows = [store_account(c, context.vault, owner, kind, one, store=yes) for one in chosen]
+            rows = [store_account(c, context.vault, owner, platform, one, store=yes) for one in chosen]
     print_rows(rows)
     print_outcome(len(rows), stored=yes)
 
@@ -290,7 +279,7 @@ ANSWER_TIMEOUT = timedelta(minutes=2)
 
 
 @click.command(cls=Command)
-@click.argument("platform")
+@click.argument("platform", type=PLATFORM)
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
     "--connection",
@@ -304,7 +293,7 @@ ANSWER_TIMEOUT = timedelta(minutes=2)
     "--all", "everything", is_flag=True, help="Store all accounts found: the page asks only to confirm them."
 )
 def connect(
-    platform: str,
+    platform: contract.Platform,
     *,
     workspace: str,
     connection: str | None,
@@ -320,24 +309,20 @@ def connect(
     Example:
       slipway account connect linkedin --workspace Acme
     """
-    kind = parse_platform(platform)
     with open_context() as context:
         with context.database.begin() as c:
             workspace_id = workspace_store.find_workspace(c, workspace).id
             again = require_account(c, reconnect).id if reconnect else None
-        try:
-            opened = authorize.start_authorization(
-                context,
-                find_actor(),
-                workspace_id,
-                kind,
-                oauth_sessions.CLI,
-                connection=connection,
-                reconnect=again,
-                chosen=oauth_sessions.ALL if everything else only or None,
-            )
-        except post_request.Refusal as refusal:
-            raise click.ClickException(refusal.message) from None
+        opened = authorize.start_authorization(
+            context,
+            find_actor(),
+            workspace_id,
+            platform,
+            oauth_sessions.CLI,
+            connection=connection,
+            reconnect=again,
+            chosen=oauth_sessions.ALL if everything else only or None,
+        )
         _print_instructions(opened)
         rows = _require_accounts(_wait_for_result(context, opened))
     print_rows(rows)

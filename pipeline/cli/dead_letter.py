@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -12,6 +13,7 @@ from pipeline.cli.options import (
     DURATION,
     account_filter,
     add_options,
+    id_of,
     limit_option,
     platform_filter,
     read_filter,
@@ -39,6 +41,7 @@ filters = add_options(
     click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
 )
 """Options that select dead letters."""
+letters_argument = click.argument("letters", nargs=-1, type=id_of("dead-letter"))
 
 
 @click.group(cls=output.Group)
@@ -77,36 +80,35 @@ def causes(**chosen: Any) -> None:
 
 
 @command.command("show")
-@click.argument("letter")
-def show_letter(letter: str) -> None:
+@click.argument("letter", type=id_of("dead-letter"))
+def show_letter(letter: UUID) -> None:
     """Show one dead letter: cause, crashes, every move and attempt, and earlier discards.
 
     Example:
       slipway dead-letter show 0199c0de-0000-7000-8000-000000000000
     """
-    identity = runtime.parse_id(letter, "dead-letter")
     with runtime.open_transaction() as c:
-        found = dead_letters.find_dead_letter(c, identity, ownership.OPERATOR)
+        found = dead_letters.find_dead_letter(c, letter, ownership.OPERATOR)
         if found is None:
             raise click.ClickException(
-                f"{identity} is not a dead letter: `slipway delivery show {identity}` shows its state."
+                f"{letter} is not a dead letter: `slipway delivery show {letter}` shows its state."
             )
-        facts = {**_to_row(found), "crashes": dead_letters.count_crashes(c, identity), "spent": found.spent}
+        facts = {**_to_row(found), "crashes": dead_letters.count_crashes(c, letter), "spent": found.spent}
         evidence = {
-            "moves": [output.pick(m) for m in history.list_moves(c, identity)],
-            "attempts": [output.pick(a) for a in history.list_attempts(c, identity)],
-            "discards": [output.pick(d) for d in dead_letters.list_discards(c, identity)],
+            "moves": [output.pick(m) for m in history.list_moves(c, letter)],
+            "attempts": [output.pick(a) for a in history.list_attempts(c, letter)],
+            "discards": [output.pick(d) for d in dead_letters.list_discards(c, letter)],
         }
     if output.is_json():
         output.print_fields({**facts, "error": found.error, **evidence})
         return
     output.print_present(facts)
     output.print_tables(evidence, without=("generation", "fence", "error", "late"))
-    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {identity}")
+    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {letter}")
 
 
 @command.command()
-@click.argument("letters", nargs=-1)
+@letters_argument
 @filters
 @click.option(
     "--per-minute",
@@ -116,7 +118,7 @@ def show_letter(letter: str) -> None:
 @click.option(
     "--yes", is_flag=True, help="Replay them. Without it the selected dead letters are only counted."
 )
-def replay(letters: tuple[str, ...], per_minute: float | None, *, yes: bool, **chosen: Any) -> None:
+def replay(letters: tuple[UUID, ...], per_minute: float | None, *, yes: bool, **chosen: Any) -> None:
     """Publish dead letters again, one after the other. A delivery that may be live is skipped.
 
     Examples:
@@ -128,13 +130,13 @@ def replay(letters: tuple[str, ...], per_minute: float | None, *, yes: bool, **c
 
 
 @command.command()
-@click.argument("letters", nargs=-1)
+@letters_argument
 @filters
 @click.option("--why", required=True, help="The reason, for the record.")
 @click.option(
     "--yes", is_flag=True, help="Discard them. Without it the selected dead letters are only counted."
 )
-def discard(letters: tuple[str, ...], why: str, *, yes: bool, **chosen: Any) -> None:
+def discard(letters: tuple[UUID, ...], why: str, *, yes: bool, **chosen: Any) -> None:
     """Discard dead letters: a failed one stays failed, a blocked one is cancelled. Moves and attempts are kept.
 
     Examples:
@@ -148,7 +150,7 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, **chosen: Any) -> 
 
 
 def _process(
-    letters: Sequence[str],
+    letters: tuple[UUID, ...],
     chosen: dict[str, Any],
     verb: steering_domain.Verb,
     arguments: steering_domain.Arguments,
@@ -159,14 +161,9 @@ def _process(
     """Process named dead letters at once; dead letters that options select only with --yes, else print their counts."""
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
-    with runtime.report_refusals(), runtime.open_context() as context:
-        if letters:
-            which = selection.ListFilter(
-                deliveries=tuple(runtime.parse_id(one, "dead-letter") for one in letters)
-            )
-        else:
-            with context.database.begin() as c:
-                which = read_filter(c, chosen)
+    with runtime.open_context() as context:
+        with context.database.begin() as c:
+            which = selection.ListFilter(deliveries=letters) if letters else read_filter(c, chosen)
         if not letters and not yes:
             _print_count(dead_letter_actions.count_letters(context, verb, which), done)
             return

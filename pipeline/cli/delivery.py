@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
 from pipeline.cli import lazy_imports, output
-from pipeline.cli.options import list_options, read_filter, read_page
-from pipeline.cli.runtime import find_actor, open_context, open_transaction, parse_id
+from pipeline.cli.options import id_of, list_options, read_filter, read_page
+from pipeline.cli.runtime import find_actor, open_context, open_transaction
 
 with lazy_imports():
     from pipeline.actions import explain as explain_actions
@@ -22,11 +23,12 @@ with lazy_imports():
 
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
+
+
+delivery_argument = click.argument("delivery", type=id_of("delivery"))
 
 
 @click.group(cls=output.Group)
@@ -58,21 +60,22 @@ def list_(**options: Any) -> None:
 
 
 @command.command("show")
-@click.argument("delivery")
-def show_delivery(delivery: str) -> None:
+@delivery_argument
+def show_delivery(delivery: UUID) -> None:
     """Show one delivery with every change of state and every attempt.
 
     Example:
       slipway delivery show 0199c0de-0000-7000-8000-000000000000
     """
-    target = parse_id(delivery, "delivery")
     with open_transaction() as c:
-        found = selection.find_delivery(c, target)
+        found = selection.find_delivery(c, delivery)
         if found is None:
-            raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
-        evidence = history.read_evidence(c, found.post_id)[target]
-        moves = [output.pick(move, _MOVE) for move in history.list_moves(c, target)]
-        attempts = [output.pick(attempt, _ATTEMPT) for attempt in history.list_attempts(c, target)]
+            raise click.ClickException(
+                f"There is no delivery {delivery}: `slipway delivery list` shows them."
+            )
+        evidence = history.read_evidence(c, found.post_id)[delivery]
+        moves = [output.pick(move, _MOVE) for move in history.list_moves(c, delivery)]
+        attempts = [output.pick(attempt, _ATTEMPT) for attempt in history.list_attempts(c, delivery)]
     facts = output.pick(found, _DELIVERY)
     if output.is_json():
         output.print_fields({**facts, "moves": moves, "attempts": attempts})
@@ -85,10 +88,10 @@ def show_delivery(delivery: str) -> None:
 
 
 @command.command()
-@click.argument("delivery")
+@delivery_argument
 @click.option("--live", metavar="URL", help="It is live, at this address: mark it published.")
 @click.option("--again", is_flag=True, help="It is not live: publish it again, from the start.")
-def decide(delivery: str, live: str | None, *, again: bool) -> None:
+def decide(delivery: UUID, live: str | None, *, again: bool) -> None:
     """Decide whether an unknown or blocked delivery is live. Look at the account on the platform first.
 
     --again publishes twice if the post is live after all. It is refused while the lost call may still take effect.
@@ -99,35 +102,35 @@ def decide(delivery: str, live: str | None, *, again: bool) -> None:
     """
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
-    with _open_for_decision(delivery) as (context, target):
+    with _open_for_decision(delivery) as context:
         if live is not None:
-            resolve.confirm_live(context, find_actor(), target, live)
+            resolve.confirm_live(context, find_actor(), delivery, live)
         else:
-            resolve.publish_again(context, find_actor(), target)
+            resolve.publish_again(context, find_actor(), delivery)
 
 
 @command.command()
-@click.argument("delivery")
-def resume(delivery: str) -> None:
+@delivery_argument
+def resume(delivery: UUID) -> None:
     """Resume a blocked delivery. One that was armed is looked up on the platform, never sent again.
 
     Example:
       slipway delivery resume 0199c0de-0000-7000-8000-000000000000
     """
-    with _open_for_decision(delivery) as (context, target):
-        resolve.resume(context, find_actor(), target)
+    with _open_for_decision(delivery) as context:
+        resolve.resume(context, find_actor(), delivery)
 
 
 @command.command()
-@click.argument("delivery")
-def look(delivery: str) -> None:
+@delivery_argument
+def look(delivery: UUID) -> None:
     """Look now at the platform for a delivery whose outcome is not known yet, instead of at the time of its next look.
 
     Example:
       slipway delivery look 0199c0de-0000-7000-8000-000000000000
     """
-    with _open_for_decision(delivery) as (context, target):
-        resolve.look_now(context, find_actor(), target)
+    with _open_for_decision(delivery) as context:
+        resolve.look_now(context, find_actor(), delivery)
 
 
 _DELIVERY = (
@@ -152,14 +155,13 @@ def _explain(d: selection.DeliveryFacts, evidence: history.Evidence) -> str:
 
 
 @contextmanager
-def _open_for_decision(delivery: str) -> Iterator[tuple[Context, UUID]]:
-    """The context and the delivery, whose state is printed at the end; a refused decision becomes ClickException."""
-    target = parse_id(delivery, "delivery")
+def _open_for_decision(delivery: UUID) -> Iterator[Context]:
+    """The context; at the end the delivery's state is printed. A refused decision becomes ClickException."""
     try:
         with open_context() as context:
-            yield context, target
+            yield context
             with context.database.begin() as c:
-                found = selection.find_delivery(c, target)
+                found = selection.find_delivery(c, delivery)
             if found is not None:
                 output.print_fields({"id": str(found.id), "state": found.state, "url": found.url})
     except resolve.CannotResolve as error:
@@ -167,8 +169,8 @@ def _open_for_decision(delivery: str) -> Iterator[tuple[Context, UUID]]:
 
 
 @click.command(cls=output.Command)
-@click.argument("identity", metavar="ID")
-def explain(identity: str) -> None:
+@click.argument("identity", metavar="ID", type=id_of("post"))
+def explain(identity: UUID) -> None:
     """Explain a post (or one delivery): where it stands at each account and since when, whose turn it is, what is next.
 
     --json has the evidence: pauses, checks, limits, the grant, the last attempt and error.
@@ -179,7 +181,7 @@ def explain(identity: str) -> None:
     """
     with open_context() as context:
         with context.database.begin() as c:
-            workspace, post, delivery = _find(c, parse_id(identity, "post"))
+            workspace, post, delivery = _find(c, identity)
         found = explain_actions.explain_post(context, workspace, post)
     if found is None:
         raise click.ClickException(f"The post {post} is deleted.")

@@ -87,7 +87,7 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool) -> None:
         return
     # SIGINT too: a shell script starts what it puts in the background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, demo_stack.INTERRUPT.handle)
+        signal.signal(number, demo_stack.interrupt)
     began = time.monotonic()
     console = Console(stderr=is_json())
     with report_errors(), demo_stack.open_stack(demo_stack.get_printer(console)) as stack:
@@ -128,7 +128,7 @@ def _run(
             lambda post: demo_stack.call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console
         )
         compared, differences = demo_stack.compare(
-            demo_stack.list_ours(stack, posts), demo_stack.list_theirs(stack), marker
+            demo_stack.list_ours(stack, posts), demo_stack.control_sandbox(stack, "GET", "ledger"), marker
         )
     left = {} if stack.is_temporary else leave_for_dashboard(stack, marker)
     return compared, differences, {**left, "posts": [*waiting, *left["posts"]]} if left else {}
@@ -242,7 +242,9 @@ def publish_and_lose_answer(stack: demo_stack.Stack) -> None:
     call_sandbox("POST", "faults", json=LOSE_ANSWER)
     post = _post(stack, f"Slipway {marker}: its answer is lost", [account])
     delivery = _wait_until_unknown(stack, post)
-    entries = [entry for entry in demo_stack.list_theirs(stack) if marker in entry["caption"]]
+    entries = [
+        entry for entry in demo_stack.control_sandbox(stack, "GET", "ledger") if marker in entry["caption"]
+    ]
     if delivery["state"] != State.UNKNOWN or len(entries) != 1:
         raise click.ClickException(
             f"The delivery is {delivery['state']} and live {len(entries)} times, not unknown and live once: "

@@ -19,7 +19,7 @@ import click
 
 from config.settings import FILE_VARIABLE, PREFIX
 from pipeline.cli import lazy_imports
-from pipeline.cli.demo_stack import call_api, control_sandbox, list_ours, list_theirs, open_tables
+from pipeline.cli.demo_stack import call_api, control_sandbox, list_ours, open_tables
 from pipeline.cli.progress import POLL_SECONDS, Progress, show_progress
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.embedded.services import slipway_command
@@ -303,7 +303,7 @@ def _compare(
     By the ids at the platforms: some adapters build another form of the URL that the ledger has.
     """
     ours = [replace(one, url=None) for one in list_ours(stack, posts)]
-    ledger = [e for e in list_theirs(stack) if marker in e["caption"]]
+    ledger = [e for e in control_sandbox(stack, "GET", "ledger") if marker in e["caption"]]
     _, differences = demo_stack.compare(ours, ledger, marker)
     published = sum(one.state == "published" for one in ours)
     cancelled = result.get("canceled", 0)

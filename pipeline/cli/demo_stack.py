@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
@@ -22,6 +23,7 @@ import click
 
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
 from pipeline.cli import lazy_imports
+from pipeline.cli.output import pick
 from pipeline.embedded.process import Child, Program, wait_until
 from pipeline.embedded.services import slipway_command
 from pipeline.embedded.summary import Summary, build_summary
@@ -175,34 +177,25 @@ def _free_ports(number: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-@dataclass
-class Interrupt:
-    """A flag that the demo was asked to end.
+INTERRUPTED = Event()
+"""Set once the demo was asked to end.
 
-    A KeyboardInterrupt is lost if it is raised in a finalizer or in a callback of a library, so calls look here too.
-    """
-
-    came: bool = False
-
-    def handle(self, *_: object) -> NoReturn:
-        """End as on Ctrl-C, so that the temporary stack is stopped and the pause lifted."""
-        self.came = True
-        raise KeyboardInterrupt
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if one came."""
-        if self.came:
-            raise KeyboardInterrupt
+A KeyboardInterrupt is lost if it is raised in a finalizer or in a callback of a library, so calls look here too.
+"""
 
 
-INTERRUPT = Interrupt()
+def interrupt(*_: object) -> NoReturn:
+    """End as on Ctrl-C, so that the temporary stack is stopped and the pause lifted."""
+    INTERRUPTED.set()
+    raise KeyboardInterrupt
 
 
 def call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any]:
     """Send one request to the API, as any client does, and return its data. Raises ClickException."""
     import requests
 
-    INTERRUPT.check()
+    if INTERRUPTED.is_set():
+        raise KeyboardInterrupt
     try:
         answer = requests.request(
             method,
@@ -221,12 +214,6 @@ def call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any
     return data
 
 
-def list_theirs(stack: Stack) -> list[dict[str, Any]]:
-    """Return what went live, from the sandbox's own ledger."""
-    found: list[dict[str, Any]] = control_sandbox(stack, "GET", "ledger")
-    return found
-
-
 def control_sandbox(stack: Stack, method: str, path: str, **sent: Any) -> Any:
     """Send one request to the control API of the stack's sandbox. Raises ClickException."""
     try:
@@ -243,15 +230,11 @@ def list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
         views = {name: post_views.read_post(c, workspace, UUID(post)) for name, post in posts.items()}
     return [
         OurDelivery(
+            **pick(d, "platform username state remote_id url"),
             post=name,
             caption=view.caption,
-            platform=d.platform,
-            username=d.username,
             account=remote[d.account_id],
-            state=d.state,
             due_at=d.due_at,
-            remote_id=d.remote_id,
-            url=d.url,
             error=None if d.error is None else d.error["message"],
             hold=_describe_hold(d.held_for, d.next_at),
         )
@@ -307,11 +290,25 @@ class OurDelivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """One delivery with its ledger entries. ``difference`` is empty if it is live exactly once, as our tables say."""
+    """One delivery with its ledger entries."""
 
     ours: OurDelivery
     entries: Sequence[Entry]
-    difference: str
+
+    @property
+    def difference(self) -> str:
+        """How our tables differ from the ledger; empty if it is live exactly once, as they say."""
+        ours, entries, why = self.ours, self.entries, self.ours.hold or self.ours.error
+        reason = f" ({why})" if why else ""
+        if len(entries) != 1:
+            return f"live {len(entries)} times, not once; we say {ours.state}{reason}."
+        if ours.state != "published":
+            return f"it is live, and we say {ours.state}{reason}."
+        if ours.remote_id not in {entries[0]["remote_id"], entries[0]["handle"]}:
+            return f"we say it is {ours.remote_id}, the ledger says {entries[0]['remote_id']}."
+        if ours.url and ours.url != entries[0]["url"]:
+            return f"we say it is at {ours.url}, the ledger says {entries[0]['url']}."
+        return ""
 
     @property
     def late(self) -> float | None:
@@ -347,7 +344,7 @@ def compare(
     ``marker``: a word that only the captions of this run contain.
     """
     entries = [entry for entry in ledger if marker in entry["caption"]]
-    compared = [_compare_one(o, [e for e in entries if _belongs_to(e, o)]) for o in ours]
+    compared = [Comparison(ours=o, entries=[e for e in entries if _belongs_to(e, o)]) for o in ours]
     differences = [f"{c.ours.post} on {c.ours.platform}: {c.difference}" for c in compared if c.difference]
     unexpected = [e for e in entries if not any(_belongs_to(e, o) for o in ours)]
     differences += [
@@ -361,21 +358,3 @@ def _belongs_to(entry: Entry, ours: OurDelivery) -> bool:
     return (entry["platform"], entry["account"]) == (ours.platform, ours.account) and ours.caption in entry[
         "caption"
     ]
-
-
-def _compare_one(ours: OurDelivery, entries: Sequence[Entry]) -> Comparison:
-    return Comparison(ours=ours, entries=entries, difference=_find_difference(ours, entries))
-
-
-def _find_difference(ours: OurDelivery, entries: Sequence[Entry]) -> str:
-    why = ours.hold or ours.error
-    reason = f" ({why})" if why else ""
-    if len(entries) != 1:
-        return f"live {len(entries)} times, not once; we say {ours.state}{reason}."
-    if ours.state != "published":
-        return f"it is live, and we say {ours.state}{reason}."
-    if ours.remote_id not in {entries[0]["remote_id"], entries[0]["handle"]}:
-        return f"we say it is {ours.remote_id}, the ledger says {entries[0]['remote_id']}."
-    if ours.url and ours.url != entries[0]["url"]:
-        return f"we say it is at {ours.url}, the ledger says {entries[0]['url']}."
-    return ""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import lazy_imports, runtime
-from pipeline.cli.output import Command, is_json, pick, print_rows, stream_rows
+from pipeline.cli.options import PLATFORM
+from pipeline.cli.output import Command, is_json, pick, print_fields, print_rows, stream_rows
 
 with lazy_imports():
     from adapters import live_check as live_checks
@@ -25,6 +26,7 @@ with lazy_imports():
     from pipeline.actions import activity as activities
     from pipeline.actions import attention as attention_items
     from pipeline.actions import diagnose
+    from pipeline.cli import top_table
     from pipeline.domain import account as account_domain
     from pipeline.store import health, vault
     from pipeline.store.accounts import accounts as account_store
@@ -110,9 +112,9 @@ def _finding_to_row(finding: diagnose.Finding) -> dict[str, str]:
 
 
 @click.command("live-check", cls=Command)
-@click.argument("platform", required=False)
+@click.argument("platform", required=False, type=PLATFORM)
 @click.option("--account", help="Id or username; default every account that is in use.")
-def live_check(platform: str | None, account: str | None) -> None:
+def live_check(platform: Platform | None, account: str | None) -> None:
     """Check by reads only whether the next post of PLATFORM's accounts would go out; exit 1 when one would not.
 
     Without PLATFORM, the accounts of all platforms are checked. Rows with the result `unknown` are what only a live
@@ -121,11 +123,10 @@ def live_check(platform: str | None, account: str | None) -> None:
     Example:
       slipway live-check tiktok --account acme
     """
-    selected = None if platform is None else runtime.parse_platform(platform)
     with runtime.open_context() as context:
-        accounts = _select_accounts(context, selected, account)
+        accounts = _select_accounts(context, platform, account)
         rows: list[dict[str, Any]] = []
-        for one in _list_platforms(context, selected, accounts if account else None):
+        for one in _list_platforms(context, platform, accounts if account else None):
             rows += _check_platform(context, one, [row for row in accounts if row.platform is one])
     print_rows(rows)
     if any(row["result"] == "fail" for row in rows):
@@ -215,17 +216,12 @@ def top(*, once: bool) -> None:
     """
     with runtime.open_database() as database:
         if is_json():
-            import json
-
-            from pipeline.cli.top_table import to_dict
-
-            click.echo(json.dumps(to_dict(_read(database)), indent=2))
+            print_fields(top_table.to_dict(_read(database)))
         elif once or not sys.stdout.isatty():
             from rich.console import Console
 
-            from pipeline.cli.top_table import render
-
-            Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(render(_read(database)))
+            width = None if sys.stdout.isatty() else PIPE_WIDTH
+            Console(width=width).print(top_table.render(_read(database)))
         else:
             _refresh(database)
 
@@ -239,8 +235,6 @@ def _refresh(database: Database) -> None:
     """Show the activity on the terminal's alternate screen until q or Ctrl-C."""
     from rich.live import Live
 
-    from pipeline.cli.top_table import render
-
     readings, errors = deque[tuple[float, "activities.Activity"]](), list[Exception]()
     with watch_keys() as wait_for_quit, Live(auto_refresh=False, screen=True) as live:
         # a thread, so that a database that does not answer keeps no key waiting
@@ -253,7 +247,7 @@ def _refresh(database: Database) -> None:
                 shown_at, activity = readings[-1]
                 while readings[0][0] < shown_at - SPAN_SECONDS:
                     readings.popleft()
-                live.update(render(activity, readings[0][1]), refresh=True)
+                live.update(top_table.render(activity, readings[0][1]), refresh=True)
 
 
 def _read_on(

@@ -16,10 +16,10 @@ from uuid import UUID
 import click
 
 from pipeline.cli import import_source, lazy_imports, runtime
-from pipeline.cli.follow_import import follow_import
 from pipeline.cli.forecast import csv_option, print_accounts
-from pipeline.cli.options import FUTURE, limit_option
+from pipeline.cli.options import FUTURE, id_of, limit_option
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
+from pipeline.cli.progress import follow_import
 
 with lazy_imports():
     from config import settings as config
@@ -27,13 +27,11 @@ with lazy_imports():
     from pipeline.api.imports import downloads as row_writers
     from pipeline.api.imports import models
     from pipeline.api.posts import schema
-    from pipeline.cli import media_folder
     from pipeline.domain import bulk_import
     from pipeline.imports import columns as file_columns
     from pipeline.imports import control, presets, upload
     from pipeline.imports import export as post_export
     from pipeline.imports import forecast as forecasts
-    from pipeline.store import jobs as job_store
     from pipeline.store.imports import imports
     from pipeline.store.imports import rows as row_store
 
@@ -45,8 +43,7 @@ if TYPE_CHECKING:
     from pipeline.store.auth.keys import Caller
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
-PIECE = 1024 * 1024
-import_argument = click.argument("import_id", metavar="IMPORT")
+import_argument = click.argument("import_id", metavar="IMPORT", type=id_of("import"))
 wait_option = click.option("--no-wait", is_flag=True, help="Return at once; workers go on.")
 
 
@@ -137,7 +134,7 @@ def plan(
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
     saved, options = import_source.read_options(name, form, given)
     chosen = file_columns.Format(form or "ndjson") if form or saved else None
-    with runtime.report_refusals(), runtime.open_context() as context, TemporaryDirectory() as folder:
+    with runtime.open_context() as context, TemporaryDirectory() as folder:
         with context.database.begin() as c:
             caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         auth.require_plan(caller)
@@ -149,17 +146,11 @@ def plan(
             copy = Path(folder, "file")
             with copy.open("wb") as target:
                 copyfileobj(file, target)
-            options = media_folder.send_media(context, caller, media, copy, chosen, options)
+            options = import_source.send_media(context, caller, media, copy, chosen, options)
             file = copy.open("rb")
-        pieces = iter(lambda: file.read(PIECE), b"")
-        job = upload.store_file(
-            context,
-            caller,
-            options,
-            file_columns.build_columns(schema.PostBody),
-            pieces,
-            chosen,
-        )
+        columns = file_columns.build_columns(schema.PostBody)
+        pieces = iter(lambda: file.read(import_source.PIECE), b"")
+        job = upload.store_file(context, caller, options, columns, pieces, chosen)
         _show(context, caller, job, wait=not no_wait)
 
 
@@ -173,15 +164,10 @@ def presets_(workspace: str | None) -> None:
     """
     with runtime.open_transaction() as c:
         found = presets.list_presets(c, runtime.choose_workspace(c, workspace).id)
-    rows = [
-        {"name": p.name, "source": p.source, "columns": dict(p.columns) if is_json() else _join_pairs(p)}
-        for p in found
-    ]
+    rows = [pick(preset, "name source columns") for preset in found]
+    for row in () if is_json() else rows:
+        row["columns"] = ", ".join(f"{cell}={name}" for cell, name in row["columns"].items() if name)
     print_rows(rows, empty="No presets.")
-
-
-def _join_pairs(preset: presets.Preset) -> str:
-    return ", ".join(f"{cell}={name}" for cell, name in preset.columns.items() if name)
 
 
 @command.command()
@@ -194,13 +180,13 @@ def _join_pairs(preset: presets.Preset) -> str:
     help="The plan, by its hash: `slipway import plan` printed it.",
 )
 @wait_option
-def apply(import_id: str, plan_hash: str, *, no_wait: bool) -> None:
+def apply(import_id: UUID, plan_hash: str, *, no_wait: bool) -> None:
     """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed.
 
     Example:
       slipway import apply 0199c0de-0000-7000-8000-000000000000 --plan $HASH
     """
-    with runtime.report_refusals(), _open_import(import_id) as (context, caller, job):
+    with _open_import(import_id) as (context, caller, job):
         auth.require_plan(caller)
         moved = control.apply(context, caller, job.id, plan_hash)
         _say(moved)
@@ -217,9 +203,8 @@ def list_(workspace: str | None, limit: int) -> None:
       slipway import list --workspace Acme
     """
     with runtime.open_transaction() as c:
-        found = imports.list_imports(
-            c, runtime.build_caller(runtime.choose_workspace(c, workspace)), limit=limit
-        )
+        caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
+        found = imports.list_imports(c, caller, limit=limit)
     rows = [pick(job, "id name state rows accepted duplicate rejected done") for job in found]
     print_rows(rows, empty="No imports.")
 
@@ -227,7 +212,7 @@ def list_(workspace: str | None, limit: int) -> None:
 @command.command()
 @import_argument
 @click.option("--wait", is_flag=True, help="Follow it until it rests.")
-def show(import_id: str, *, wait: bool) -> None:
+def show(import_id: UUID, *, wait: bool) -> None:
     """Show IMPORT: its state, its counts, its plan with the hash, and what was done.
 
     Example:
@@ -240,7 +225,7 @@ def show(import_id: str, *, wait: bool) -> None:
 @command.command()
 @import_argument
 @csv_option
-def forecast(import_id: str, *, as_csv: bool) -> None:
+def forecast(import_id: UUID, *, as_csv: bool) -> None:
     """Show what the plan of IMPORT adds to each account and day, what is on time, and conflicts with quotas and grants.
 
     Examples:
@@ -273,7 +258,7 @@ def _forecast(context: Context, job: imports.Import) -> dict[str, Any]:
 @click.option(
     "--verdict", type=click.Choice(["accepted", "duplicate", "rejected"]), help="Only rows of this verdict."
 )
-def rows(import_id: str, verdict: str | None) -> None:
+def rows(import_id: UUID, verdict: str | None) -> None:
     """Write the rows of IMPORT: a table with its own columns and the error; as JSON, a receipt on each line.
 
     Example:
@@ -297,9 +282,9 @@ def rows(import_id: str, verdict: str | None) -> None:
 def _add_action(name: str, sentence: str, *, waits: bool) -> None:
     @command.command(name, help=f"{sentence}\n\nExample:\n  slipway import {name} {EXAMPLE_ID}")
     @import_argument
-    def act(import_id: str) -> None:
+    def act(import_id: UUID) -> None:
         action: Callable[..., imports.Import] = getattr(control, name)
-        with runtime.report_refusals(), _open_import(import_id) as (context, caller, job):
+        with _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
             _say(moved)
             _show(context, caller, moved, wait=waits)
@@ -321,18 +306,15 @@ _add_action(
 # --- what the commands share -----------------------------------------------------------------------------------------
 
 
-def _open_import(import_id: str) -> runtime.Opened[imports.Import]:
+def _open_import(import_id: UUID) -> runtime.Opened[imports.Import]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-
-    def find_workspace_of(c: Connection, job: UUID) -> UUID | None:
-        return job_store.find_workspace_of_job(c, imports.JOBS, job)
 
     def find(c: Connection, caller: Caller, identity: UUID) -> imports.Import:
         if (job := imports.find_import(c, caller, identity)) is None:
             raise click.ClickException(f"The file of import {identity} is still being uploaded.")
         return job
 
-    return runtime.open_for("import", import_id, find_workspace_of, find)
+    return runtime.open_job("import", imports.JOBS, import_id, find)
 
 
 def _say(job: imports.Import) -> None:

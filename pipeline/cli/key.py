@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -22,7 +23,6 @@ from pipeline.cli.runtime import (
     find_workspace_id,
     open_context,
     open_transaction,
-    report_refusals,
     require_account_of,
 )
 from pipeline.domain.account import (
@@ -60,7 +60,12 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ("--music-required", _parse_word, "yes|no", "Refuse posts whose music cannot be attached."),
         ("--lead-minutes", _parse_number(MAX_LEAD_MINUTES), "N", "It writes no post that is due sooner."),
         ("--ahead-days", _parse_number(MAX_AHEAD_DAYS), "N", "It writes no post that is due later."),
-        ("--kinds", _parse_kinds, "KIND,…", f"The only kinds of posts that it sends: {', '.join(KINDS)}."),
+        (
+            "--kinds",
+            partial(_split, KINDS),
+            "KIND,…",
+            f"The only kinds of posts that it sends: {', '.join(KINDS)}.",
+        ),
         (
             "--needs-approval",
             _parse_word,
@@ -73,7 +78,7 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for name, parse, values, meaning in reversed(options):
         command = click.option(
             name,
-            type=Parsed(values, parse),
+            type=Parsed(values, partial(_parse, parse)),
             metavar=f"{values}|{DEFAULT}",
             help=f"{meaning} {DEFAULT}: the server's setting, or no limit.",
         )(command)
@@ -85,44 +90,43 @@ def read_limits(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value == DEFAULT else value for name, value in options.items() if value is not None}
 
 
+def _parse(parse: Callable[[str], object], text: str) -> object:
+    """Return `DEFAULT` as it is, another text as *parse* does. Raises ValueError."""
+    return text if text == DEFAULT else parse(text)
+
+
 def _parse_number(most: int) -> Callable[[str], object]:
     def parse(text: str) -> object:
-        if text == DEFAULT:
-            return text
         try:
             return parse_limit(text, most)
         except ValueError as error:
-            raise click.BadParameter(f"{str(error)[:-1]}, or `{DEFAULT}`.") from None
+            raise ValueError(f"{str(error)[:-1]}, or `{DEFAULT}`.") from None
 
     return parse
 
 
-def _parse_kinds(text: str) -> object:
-    return text if text == DEFAULT else _split(text, KINDS)
-
-
 def _parse_options(text: str) -> object:
-    if text in (DEFAULT, NOTHING):
-        return text if text == DEFAULT else ()
+    if text == NOTHING:
+        return ()
     models = wiring.list_post_options()
     own = [f"{platform}.{name}" for platform, model in models.items() for name in model.model_fields]
-    return _split(text, [*mandate.POST_WIDE, *own])
+    return _split([*mandate.POST_WIDE, *own], text)
 
 
-def _split(text: str, known: Sequence[str]) -> tuple[str, ...]:
+def _split(known: Sequence[str], text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split(",")))
     for name in names:
         if name not in known:
             near = validation_issue.find_near(name, known)
             meant = f"did you mean {near}?" if near else f"it is one of {', '.join(known)}."
-            raise click.BadParameter(f"{name!r} is not known: {meant}")
+            raise ValueError(f"{name!r} is not known: {meant}")
     return names
 
 
 def _parse_word(text: str) -> object:
-    if text != DEFAULT and text not in _WORDS:
-        raise click.BadParameter(f"{text!r} is not yes, no or `{DEFAULT}`.")
-    return _WORDS.get(text, text)
+    if text not in _WORDS:
+        raise ValueError(f"{text!r} is not yes, no or `{DEFAULT}`.")
+    return _WORDS[text]
 
 
 def _refuse_both(limits: Mapping[str, Any]) -> None:
@@ -132,6 +136,7 @@ def _refuse_both(limits: Mapping[str, Any]) -> None:
         )
 
 
+key_argument = click.argument("shown", metavar="ID", type=Parsed("id", lambda text: text.partition(".")[0]))
 SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
 
 
@@ -202,7 +207,7 @@ def create(
 
 
 @command.command()
-@click.argument("public_id", metavar="ID")
+@key_argument
 @click.option(
     "--overlap",
     type=DURATION,
@@ -211,7 +216,7 @@ def create(
     metavar="DURATION",
     help="How long the old secret works in addition to the new one; 0s: not at all.",
 )
-def rotate(public_id: str, overlap: timedelta) -> None:
+def rotate(shown: str, overlap: timedelta) -> None:
     """Give key ID (the half before the dot) a new secret, shown only now. Its permissions stay.
 
     The old secret works until the overlap ends; one from an earlier rotation stops at once.
@@ -219,7 +224,6 @@ def rotate(public_id: str, overlap: timedelta) -> None:
     Example:
       slipway key rotate slw_live_0123456789abcdef --overlap 24h
     """
-    shown = public_id.partition(".")[0]
     with open_transaction() as c:
         key = key_store.rotate_key(c, shown, overlap)
         if key is None:
@@ -232,9 +236,9 @@ def rotate(public_id: str, overlap: timedelta) -> None:
 
 
 @command.command("set")
-@click.argument("public_id", metavar="ID")
+@key_argument
 @limit_options
-def set_limits(public_id: str, **options: Any) -> None:
+def set_limits(shown: str, **options: Any) -> None:
     """Change the limits of key ID; those not named stay. Requests follow the new ones within a second.
 
     Posts that it has scheduled, and that it might not write now, are paused by a steering job. With --needs-approval
@@ -248,8 +252,7 @@ def set_limits(public_id: str, **options: Any) -> None:
     given = read_limits(options)
     if not given:
         raise click.ClickException("Nothing to change: name a limit, such as --posts-per-minute 600.")
-    shown = public_id.partition(".")[0]
-    with report_refusals(), open_context() as context:
+    with open_context() as context:
         with context.database.begin() as c:
             key = next((k for k in key_store.list_keys(c) if k.public_id == shown), None)
             _refuse_both({**(asdict(key.limits) if key else {}), **given})
@@ -284,14 +287,13 @@ def list_(workspace: str | None) -> None:
 
 
 @command.command()
-@click.argument("public_id", metavar="ID")
-def revoke(public_id: str) -> None:
+@key_argument
+def revoke(shown: str) -> None:
     """Revoke key ID for good. Requests that use it are refused within a second.
 
     Example:
       slipway key revoke slw_live_0123456789abcdef
     """
-    shown = public_id.partition(".")[0]
     with open_transaction() as c:
         if not keys.revoke_key(c, find_actor(), shown):
             raise _not_found(shown)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from pipeline.cli import lazy_imports, media_folder, runtime
+from pipeline.cli import import_source, lazy_imports, runtime
 from pipeline.cli.output import Command, print_rows
 
 with lazy_imports():
@@ -110,7 +110,8 @@ def live_post(account: str, form: str | None, *, yes: bool, record: Path | None)
                 facts = {"form": form, "record": path.name}
                 runtime.record(c, "live post", "account", known.id, known.workspace_id, {}, facts)
             click.echo(f"Publishing {plan}; {path} has every request.", err=True)
-            rows = LivePost(context=context, known=known, draft=draft, record=written).run()
+            adapter, its_account = _open_adapter(context, known, written)
+            rows = LivePost(adapter=adapter, account=its_account, draft=draft, record=written).run()
     print_rows(rows)
     if any(row["result"] != "ok" for row in rows):
         raise SystemExit(1)
@@ -146,8 +147,8 @@ def _build_draft(
     """Return the draft of a clip that is uploaded and checked as any. Raises ClickException for what rules it out."""
     with TemporaryDirectory() as folder:
         sandbox.write_video(Path(folder, CLIP))
-        with media_folder.open_media(Path(folder)) as files:
-            [url] = media_folder.upload_media(context, caller, files, {CLIP}).values()
+        with import_source.open_media(Path(folder)) as files:
+            [url] = import_source.upload_media(context, caller, files, {CLIP}).values()
     link: media_checks.Link = (0, "video", url)
     with context.database.begin() as c:
         opened = media_checks.open_checks(context, c, caller.workspace_id, [link])
@@ -170,72 +171,72 @@ def _build_draft(
     return draft
 
 
+def _open_adapter(
+    context: Context, known: account_store.AccountRow, record: Record
+) -> tuple[contract.Adapter, contract.Account]:
+    """Return the adapter, whose requests are recorded, and the account with tokens that are valid for a while."""
+    with context.database.begin() as c:
+        account, version, _ = account_store.read_account(c, context.vault, known.id)
+    ends = account.credentials.expires_at
+    if ends is not None and ends <= datetime.now(UTC) + timedelta(minutes=5):
+        if error := refresh.refresh(context, known.id, version):
+            raise click.ClickException(f"The tokens have expired and were not renewed: {error}")
+        with context.database.begin() as c:
+            account, *_ = account_store.read_account(c, context.vault, known.id)
+    client = http.HttpClient(limit=timedelta(seconds=context.settings.publish.call), trace=record.trace)
+    return context.adapter(known.platform, client), account
+
+
 @dataclass(kw_only=True, slots=True)
 class LivePost:
     """One publish by an adapter, step by step."""
 
-    context: Context
-    known: account_store.AccountRow
+    adapter: contract.Adapter
+    account: contract.Account
     draft: contract.Draft
     record: Record
     armed_at: datetime | None = None
 
     def run(self) -> list[dict[str, str]]:
         """Publish, look for the post, and return what was expected and what came, each a row."""
-        adapter, account = self._open_adapter()
+        says = "not live within the time allowed"
         try:
-            published = self._publish(adapter, account)
+            published = self._publish()
         except errors.AdapterError as error:
             self.record.write("ends", error=error.code, platform_code=error.platform_code, says=str(error))
-            return [*self._check_requests(), _row("publish", is_met=False, says=f"{error.code}: {error}")]
+            published, says = None, f"{error.code}: {error}"
         if published is None:
-            return [
-                *self._check_requests(),
-                _row("publish", is_met=False, says="not live within the time allowed"),
-            ]
+            return [*self._check_requests(), _row("publish", is_met=False, says=says)]
         found = [_row("publish", says=f"live as {published.remote_id}")]
         found.append(_row("address", says=published.url or "the platform gave none, which it may"))
         return [*self._check_requests(), *found]
 
-    def _open_adapter(self) -> tuple[contract.Adapter, contract.Account]:
-        with self.context.database.begin() as c:
-            account, version, _ = account_store.read_account(c, self.context.vault, self.known.id)
-        ends = account.credentials.expires_at
-        if ends is not None and ends <= datetime.now(UTC) + timedelta(minutes=5):
-            if error := refresh.refresh(self.context, self.known.id, version):
-                raise click.ClickException(f"The tokens have expired and were not renewed: {error}")
-            with self.context.database.begin() as c:
-                account, *_ = account_store.read_account(c, self.context.vault, self.known.id)
-        limit = timedelta(seconds=self.context.settings.publish.call)
-        client = http.HttpClient(limit=limit, trace=self.record.trace)
-        return self.context.adapter(self.known.platform, client), account
-
-    def _publish(self, adapter: contract.Adapter, account: contract.Account) -> contract.Published | None:
+    def _publish(self) -> contract.Published | None:
         """Prepare, make the visible call once, then look until it is live; None: it is not within the limit."""
-        prepared = self._prepare(adapter, account)
+        prepared = self._prepare()
         self.armed_at = datetime.now(UTC)
         self.record.write("arms")
         try:
-            result: Any = adapter.finalize(self.draft, account, prepared.checkpoint)
+            result: Any = self.adapter.finalize(self.draft, self.account, prepared.checkpoint)
         except errors.OutcomeUnknown as error:
             self.record.write("unknown", says=str(error))
             result = contract.Pending(checkpoint=prepared.checkpoint)
         self.record.write("finalize", result=type(result).__name__)
         if isinstance(result, contract.Published):
             return result
-        return self._look_until(adapter, account, result.checkpoint, contract.Published)
+        return self._look_until(result.checkpoint, contract.Published)
 
-    def _prepare(self, adapter: contract.Adapter, account: contract.Account) -> contract.Ready:
+    def _prepare(self) -> contract.Ready:
         """Take every invisible step. Raises AdapterError, ClickException when they never end."""
         checkpoint: contract.CheckpointData = {}
         for _ in range(STEPS):
-            result = adapter.prepare(self.draft, account, checkpoint)
+            result = self.adapter.prepare(self.draft, self.account, checkpoint)
             self.record.write("prepare", result=type(result).__name__)
             checkpoint = result.checkpoint
             if isinstance(result, contract.Ready):
                 return result
             if result.wait > timedelta(0):
-                seen = self._look_until(adapter, account, checkpoint, contract.Ready)
+                seen = self._look_until(checkpoint, contract.Ready)
                 if seen is None:
                     break
                 checkpoint = seen.checkpoint
@@ -243,19 +244,13 @@ class LivePost:
             "The platform was not ready within the time allowed; nothing was published."
         )
 
-    def _look_until(
-        self,
-        adapter: contract.Adapter,
-        account: contract.Account,
-        checkpoint: contract.CheckpointData,
-        expected: type[Seen],
-    ) -> Seen | None:
+    def _look_until(self, checkpoint: contract.CheckpointData, expected: type[Seen]) -> Seen | None:
         """Look at the platform's pace until it is as *expected*; None: not within its limit. Raises AdapterError."""
-        first, longest = adapter.capabilities.look_every
-        end, pause = time.monotonic() + adapter.capabilities.look_limit.total_seconds(), first
+        pause, longest = self.adapter.capabilities.look_every
+        end = time.monotonic() + self.adapter.capabilities.look_limit.total_seconds()
         while True:
             time.sleep(pause.total_seconds())
-            seen = adapter.look(self.draft, account, checkpoint, self.armed_at, ())
+            seen = self.adapter.look(self.draft, self.account, checkpoint, self.armed_at, ())
             self.record.write("look", result=type(seen).__name__)
             if isinstance(seen, contract.Ended):
                 raise seen.error
@@ -270,17 +265,12 @@ class LivePost:
     def _check_requests(self) -> Iterator[dict[str, str]]:
         """Yield whether every request was answered as one that succeeds, and one and only one was visible."""
         made = self.record.requests
-        bad = [
-            f"{r['method']} {r['url']}: {r['status'] or 'no response'}" for r in made if not _is_success(r)
-        ]
+        failed = [r for r in made if not 200 <= (r["status"] or 0) < 400]  # noqa: PLR2004
+        bad = [f"{r['method']} {r['url']}: {r['status'] or 'no response'}" for r in failed]
         says = "; ".join(bad) or f"{len(made)} requests, all answered with success"
         yield _row("requests", is_met=not bad, says=says)
         visible = [r for r in made if r["visible"]]
         yield _row("visible", is_met=len(visible) == 1, says=f"{len(visible)} visible requests; 1 expected")
-
-
-def _is_success(made: dict[str, Any]) -> bool:
-    return made["status"] is not None and 200 <= made["status"] < 400  # noqa: PLR2004
 
 
 def _row(step: str, *, says: str, is_met: bool = True) -> dict[str, str]:

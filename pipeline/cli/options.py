@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.api.http.timestamp import DURATION as DURATION_SHAPE
-from pipeline.api.http.timestamp import InvalidDuration, InvalidTimestamp, parse, parse_duration
+from pipeline.api.http.timestamp import InvalidTimestamp, parse, parse_duration
 from pipeline.cli import lazy_imports, runtime
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
-from pipeline.domain.posting_times import AUTO, InvalidPostingTimes, parse_times
+from pipeline.domain.posting_times import AUTO, parse_times
 from pipeline.domain.time_zone import UnknownZone, find_zone
 
 with lazy_imports():
@@ -29,53 +29,45 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def _parse_duration(text: str) -> timedelta:
-    """A whole number and s, m, h, d or w. Raises BadParameter."""
-    try:
-        return parse_duration(text)
-    except InvalidDuration as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def _parse_instant(text: str, sign: int, hint: str, shown: str = "") -> datetime:
-    """A time, or a duration after now or before it, as *sign* says. Raises BadParameter."""
+    """A time, or a duration after now or before it, as *sign* says. Raises ValueError."""
     if DURATION_SHAPE.fullmatch(text):
-        return datetime.now(UTC) + sign * _parse_duration(text)
+        return datetime.now(UTC) + sign * parse_duration(text)
     try:
         return parse(text)
     except InvalidTimestamp as error:
-        raise click.BadParameter(f"{shown or text!r}: {error} Or give a duration {hint}.") from None
+        raise ValueError(f"{shown or text!r}: {error} Or give a duration {hint}.") from None
 
 
 def _parse_future(text: str) -> datetime:
-    """A time after now, in UTC. Raises BadParameter."""
+    """A time after now, in UTC. Raises ValueError."""
     found = _parse_instant(text, 1, "from now: 90d")
     if found <= datetime.now(UTC):
-        raise click.BadParameter(f"{text} is in the past.")
+        raise ValueError(f"{text} is in the past.")
     return found
 
 
 def _parse_future_or_now(text: str) -> datetime | str:
-    """As `_parse_future`; `now`, and `auto` with what follows it, are returned as they are. Raises BadParameter."""
+    """As `_parse_future`; `now`, and `auto` with what follows it, are returned as they are. Raises ValueError."""
     return text if text == "now" or text.split()[:1] == [AUTO] else _parse_future(text)
 
 
 def _parse_past(text: str) -> datetime:
-    """A time, or a duration before now, in UTC. Raises BadParameter."""
+    """A time, or a duration before now, in UTC. Raises ValueError."""
     return _parse_instant(text, -1, "before now: 30d")
 
 
 def _parse_past_or_now(text: str) -> datetime:
-    """As `_parse_past`, or `now`; a time in the future is refused. Raises BadParameter."""
+    """As `_parse_past`, or `now`; a time in the future is refused. Raises ValueError."""
     now = datetime.now(UTC)
     found = now if text == "now" else _parse_past(text)
     if found > now:
-        raise click.BadParameter(f"{text} is in the future.")
+        raise ValueError(f"{text} is in the future.")
     return found
 
 
 def _parse_span(text: str) -> tuple[datetime | None, datetime | None]:
-    """A day in UTC, or FROM..TO, where either may be empty. Raises BadParameter."""
+    """A day in UTC, or FROM..TO, where either may be empty. Raises ValueError."""
     start, dots, end = text.partition("..")
     if dots:
         span = _parse_bound(start, text), _parse_bound(end, text)
@@ -83,7 +75,7 @@ def _parse_span(text: str) -> tuple[datetime | None, datetime | None]:
         day = _parse_day(text)
         span = day, day + timedelta(days=1)
     if span == (None, None) or (span[0] and span[1] and span[0] >= span[1]):
-        raise click.BadParameter(f"{text!r} is empty: give FROM..TO, where FROM is earlier.")
+        raise ValueError(f"{text!r} is empty: give FROM..TO, where FROM is earlier.")
     return span
 
 
@@ -99,13 +91,11 @@ def _parse_day(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not a day such as 2027-01-31, nor a span such as -2h..now."
-        ) from None
+        raise ValueError(f"{text!r} is not a day such as 2027-01-31, nor a span such as -2h..now.") from None
 
 
 class Parsed(click.ParamType[object]):
-    """An option's type: a name for --help and a function that parses."""
+    """An option's type: a name for --help and a function that parses. Its ValueError has a sentence for the user."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name = name
@@ -113,44 +103,47 @@ class Parsed(click.ParamType[object]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:  # noqa: ARG002 - click's signature
         """Parse the text. Raises BadParameter."""
-        return self._parse(value)
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
 
 
 def _parse_zone(text: str) -> str:
-    """The name of a time zone, in any case. Raises BadParameter."""
+    """The name of a time zone, in any case. Raises ValueError."""
     try:
         return find_zone(text).key
     except UnknownZone as error:
-        raise click.BadParameter(f"{text!r}: {error}") from None
+        raise ValueError(f"{text!r}: {error}") from None
 
 
-def _parse_times(text: str) -> dict[str, list[str]]:
-    """Posting times by day. Raises BadParameter."""
-    try:
-        return parse_times(text)
-    except InvalidPostingTimes as error:
-        raise click.BadParameter(str(error)) from None
+def id_of(noun: str, command: str = "") -> Parsed:
+    """Return the type of the id of a thing; *command*: of which ``list`` shows them."""
+    return Parsed(noun, partial(runtime.parse_id, noun=noun, command=command))
 
 
-DURATION = Parsed("duration", _parse_duration)
+PLATFORM = Parsed("text", runtime.parse_platform)
+DURATION = Parsed("duration", parse_duration)
 FUTURE = Parsed("when", _parse_future)
 FUTURE_OR_NOW = Parsed("when", _parse_future_or_now)
 SPAN = Parsed("span", _parse_span)
 PAST = Parsed("when", _parse_past)
 PAST_OR_NOW = Parsed("when", _parse_past_or_now)
 ZONE = Parsed("zone", _parse_zone)
-POSTING_TIMES = Parsed("times", _parse_times)
+POSTING_TIMES = Parsed("times", parse_times)
 
 
 limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 workspace_filter = click.option("--workspace", help="Only of this workspace (name or id).")
-platform_filter = click.option("--platform", help="Only of this platform.")
+platform_filter = click.option("--platform", type=PLATFORM, help="Only of this platform.")
 account_filter = click.option("--account", help="Only of this account (id or username).")
 _FILTERS = (
     workspace_filter,
     platform_filter,
     account_filter,
-    click.option("--import", "import_id", metavar="IMPORT", help="Only of posts that this import created."),
+    click.option(
+        "--import", "import_id", type=id_of("import"), help="Only of posts that this import created."
+    ),
     click.option(
         "--status", type=click.Choice([s.value for s in PostStatus]), help="Only of posts of this status."
     ),
@@ -225,12 +218,6 @@ read_options = add_options(*_FILTERS, *_READS)
 list_options = add_options(*_FILTERS, *_READS, *_PAGING)
 
 
-_AS_GIVEN = frozenset(
-    {"status", "state", "reason", "held_for", "error_class", "code", "older", "younger", "text"}
-)
-"""Options that the filter takes as they are."""
-
-
 def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     """Return the filter that the options describe. Raises ClickException and NoSuchWorkspace."""
     workspace, account = options["workspace"], options["account"]
@@ -240,24 +227,12 @@ def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
             runtime.require_account_of(c, within, account) if within else runtime.require_account(c, account)
         )
         account = known.id
-    given = options.get("import_id")
-    due_from, due_until = options.get("due") or (None, None)
-    late_from, late_until = options.get("late") or (None, None)
-    created_from, created_until = options.get("created") or (None, None)
-    return selection.ListFilter(
-        workspace=within,
-        platform=runtime.parse_platform(options["platform"]).value if options["platform"] else None,
-        account=account,
-        import_id=runtime.parse_id(given, "import") if given else None,
-        posts=_find_posts(c, None if within is None else [within], options),
-        created_from=created_from,
-        created_until=created_until,
-        due_from=due_from,
-        due_until=due_until,
-        late_from=late_from,
-        late_until=late_until,
-        **{name: value for name, value in options.items() if name in _AS_GIVEN},
-    )
+    chosen = {name: options[name] for name in selection.ListFilter.__dataclass_fields__ if name in options}
+    chosen |= {"workspace": within, "account": account}
+    chosen["posts"] = _find_posts(c, None if within is None else [within], options)
+    for name in ("created", "due", "late"):
+        chosen[f"{name}_from"], chosen[f"{name}_until"] = options.get(name) or (None, None)
+    return selection.ListFilter(**chosen)
 
 
 def _find_posts(

@@ -10,10 +10,8 @@ from uuid import UUID
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import lazy_imports, output, runtime
-from pipeline.cli.approve import approval, approval_link, approve, send_back
-from pipeline.cli.options import list_options, read_filter, read_options, read_page
-from pipeline.cli.post_requests import NO_POST, create, edit, group_by_workspace, schedule, validate
+from pipeline.cli import lazy_imports, output, post_requests, runtime
+from pipeline.cli.options import id_of, list_options, read_filter, read_options, read_page
 
 with lazy_imports():
     from adapters import contract
@@ -42,7 +40,7 @@ def command() -> None:
     """Posts: create and change them, and see the state of each of their deliveries."""
 
 
-for _verb in (create, validate, edit, schedule, approval, approve, send_back, approval_link):
+for _verb in post_requests.COMMANDS:
     command.add_command(_verb)
 
 
@@ -54,13 +52,13 @@ Action = Callable[
 accounts_option = click.option(
     "--account", "accounts", multiple=True, help="Only at this account (id or username); may be repeated."
 )
-posts_argument = click.argument("posts", nargs=-1, required=True, metavar="POST...")
+posts_argument = click.argument("posts", nargs=-1, required=True, metavar="POST...", type=id_of("post"))
 
 
 @command.command()
 @posts_argument
 @accounts_option
-def cancel(posts: tuple[str, ...], accounts: tuple[str, ...]) -> None:
+def cancel(posts: tuple[UUID, ...], accounts: tuple[str, ...]) -> None:
     """Cancel posts where they were not sent yet. One with a delivery that is being sent stays unchanged.
 
     Example:
@@ -72,7 +70,7 @@ def cancel(posts: tuple[str, ...], accounts: tuple[str, ...]) -> None:
 @command.command()
 @posts_argument
 @accounts_option
-def retry(posts: tuple[str, ...], accounts: tuple[str, ...]) -> None:
+def retry(posts: tuple[UUID, ...], accounts: tuple[str, ...]) -> None:
     """Retry posts at accounts where they failed, never where one is or may be live.
 
     Example:
@@ -83,7 +81,7 @@ def retry(posts: tuple[str, ...], accounts: tuple[str, ...]) -> None:
 
 @command.command()
 @posts_argument
-def delete(posts: tuple[str, ...]) -> None:
+def delete(posts: tuple[UUID, ...]) -> None:
     """Cancel and hide posts. One that is published, canceled or being sent stays.
 
     Example:
@@ -97,27 +95,26 @@ def _delete(
 ) -> cancel_delete_retry.ActionResult:
     deleted = cancel_delete_retry.delete(context, caller, ids)
     blocked = {post: f"The post is {status}: it stays." for post, status in deleted.blocked}
-    errors = {**dict.fromkeys(deleted.skipped, NO_POST), **blocked, **deleted.errors}
+    errors = {**dict.fromkeys(deleted.skipped, post_requests.NO_POST), **blocked, **deleted.errors}
     return cancel_delete_retry.ActionResult(ids=deleted.ids, errors=errors)
 
 
 def _change_posts(
-    posts: Sequence[str], accounts: Sequence[str], act: Action, done: str, *, needs_plan: bool = False
+    posts: Sequence[UUID], accounts: Sequence[str], act: Action, done: str, *, needs_plan: bool = False
 ) -> None:
     """Apply an action to the posts, workspace by workspace; exit 1 if one of them stays as it is."""
-    requested = [runtime.parse_id(post, "post") for post in posts]
     changed: list[UUID] = []
     errors: dict[UUID, str] = {}
-    with runtime.report_refusals(), runtime.open_context() as context:
+    with runtime.open_context() as context:
         with context.database.begin() as c:
             at = [runtime.require_account(c, name).id for name in accounts] or None
-        for caller, ids in group_by_workspace(context, requested):
+        for caller, ids in post_requests.group_by_workspace(context, posts):
             if needs_plan:
                 auth.require_plan(caller)
             result = act(context, caller, ids, at)
             changed += result.ids
             errors |= result.errors
-    errors |= dict.fromkeys(set(requested) - set(changed) - set(errors), NO_POST)
+    errors |= dict.fromkeys(set(posts) - set(changed) - set(errors), post_requests.NO_POST)
     output.print_outcome(done, changed, errors, "unchanged", key="errors")
     if errors:
         raise click.exceptions.Exit(1)
@@ -196,19 +193,18 @@ def list_(**options: Any) -> None:
 
 
 @command.command("show")
-@click.argument("post")
-def show_post(post: str) -> None:
+@post_requests.post_argument
+def show_post(post: UUID) -> None:
     """Show one post: its deliveries, their states, addresses and errors.
 
     Example:
       slipway post show 0199c0de-0000-7000-8000-000000000000 --json
     """
-    identity = runtime.parse_id(post, "post")
     with runtime.open_transaction() as c:
-        workspace = post_views.find_workspace_of_post(c, identity)
-        found = post_views.read_post(c, workspace, identity) if workspace else None
+        workspace = post_views.find_workspace_of_post(c, post)
+        found = post_views.read_post(c, workspace, post) if workspace else None
     if found is None or workspace is None:
-        raise click.ClickException(f"There is no post {identity}: `slipway post list` shows them.")
+        raise click.ClickException(f"There is no post {post}: `slipway post list` shows them.")
     facts = {"id": str(found.id), "workspace_id": str(workspace), **_post_to_dict(found)}
     deliveries = [_delivery_to_dict(d, found.now) for d in found.deliveries]
     if output.is_json():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -14,9 +14,7 @@ from pipeline.cli.options import FUTURE_OR_NOW, add_options
 
 with lazy_imports():
     from pipeline.api.http import dependencies
-    from pipeline.api.posts import (
-        batch,
-    )
+    from pipeline.api.posts import batch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,7 +91,8 @@ body_options = add_options(*_OPTIONS)
 
 def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> Any:
     """Return the body that the options describe. Raises ClickException, and Refusal for a file that is not JSON."""
-    body = _read_file(options["body"])
+    file = options["body"]
+    body = {} if file is None else dependencies.parse_json(file.read(), batch.MAX_PARTS)
     if not isinstance(body, dict):
         return body  # the schema says what is wrong
     _set_media(body, options)
@@ -125,18 +124,11 @@ def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
         body["media"] = {"type": "text"}
     if options["document"]:
         body["media"] = {"type": "document", "url": options["document"]}
-    if options["title"] is not None:
-        _change_media(body, "title", options["title"])
-    if options["alt_texts"]:
-        _change_media(body, "alt_texts", [text or None for text in options["alt_texts"]])
-    if options["cover"] is not None:
-        _change_media(body, "cover", _parse_cover(options["cover"]))
-    if options["fit"] is not None:
-        _change_media(body, "fit", options["fit"])
-
-
-def _read_file(file: BinaryIO | None) -> Any:
-    return {} if file is None else dependencies.parse_json(file.read(), batch.MAX_PARTS)
+    details = {name: options[name] for name in ("title", "cover", "fit")}
+    details["alt_texts"] = [text or None for text in options["alt_texts"]] or None
+    for key, value in details.items():
+        if value is not None:
+            _change_media(body, key, _parse_cover(value) if key == "cover" else value)
 
 
 def _set_option(body: dict[str, Any], option: str) -> None:

@@ -33,6 +33,7 @@ with lazy_imports():
     from pipeline.store import audit as audit_store
     from pipeline.store import database as db
     from pipeline.store import health, schema_version, vault
+    from pipeline.store import jobs as job_store
     from pipeline.store.accounts import accounts as account_store
     from pipeline.store.accounts import grants
     from pipeline.store.auth import keys as key_store
@@ -140,7 +141,7 @@ def report_errors() -> Iterator[None]:
 
 
 def _explain(error: Exception) -> str | None:
-    """The error as a sentence with the next step; None for a bug."""
+    """The error as a sentence with the next step, a refusal with all that is wrong; None for a bug."""
     match error:
         case db.TimedOut():
             return (
@@ -157,6 +158,9 @@ def _explain(error: Exception) -> str | None:
             return str(error)
         case vault.VaultError():
             return f"{error} `slipway settings list` shows where it is set."
+        case post_request.Refusal():
+            issues = [f"{issue['path'] or 'body'}: {issue['message']}" for issue in error.issues]
+            return " ".join(issues) if len(issues) > 1 else error.message
         case UnicodeEncodeError():
             return "An argument is not valid UTF-8: type it again."
         case _:
@@ -273,14 +277,13 @@ def list_account_names(workspace: str | None, names: Sequence[str]) -> list[str]
 
 def find_actor() -> Actor:
     """Return the account of this process at this machine; under sudo, named by the account that called it."""
-    account = _find_account()
+    account = find_user_name(os.getuid())
     name = os.environ.get("SUDO_USER") or account
     return Actor(kind="command line", name=name, address=f"{account}@{socket.gethostname()}")
 
 
-def _find_account() -> str:
-    """Return the account's name, or its number where it has none, as in a container."""
-    number = os.getuid()
+def find_user_name(number: int) -> str:
+    """Return the name of a user of this machine, or the number where it has none, as in a container."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -303,19 +306,33 @@ def build_caller(workspace: workspace_store.Workspace) -> key_store.Caller:
     )
 
 
+def open_job(
+    noun: str,
+    table: job_store.JobTable[Any],
+    identity: UUID,
+    find: Callable[[Connection, key_store.Caller, UUID], Found | None],
+    command: str = "",
+) -> Opened[Found]:
+    """As `open_for`, a job of a table."""
+
+    def find_workspace_of(c: Connection, job: UUID) -> UUID | None:
+        return job_store.find_workspace_of_job(c, table, job)
+
+    return open_for(noun, identity, find_workspace_of, find, command)
+
+
 @contextmanager
 def open_for(
     noun: str,
-    text: str,
+    identity: UUID,
     find_workspace_of: Callable[[Connection, UUID], UUID | None],
     find: Callable[[Connection, key_store.Caller, UUID], Found | None],
     command: str = "",
 ) -> Iterator[tuple[Context, key_store.Caller, Found]]:
-    """Open the context, the operator as a caller of the workspace of the thing whose id is *text*, and the thing.
+    """Open the context, the operator as a caller of the workspace of a thing, and the thing. Raises ClickException.
 
-    Raises ClickException.
+    *command*: of which ``list`` shows them, where that is not the *noun*.
     """
-    identity = parse_id(text, noun, command)
     with open_context() as context:
         with context.database.begin() as c:
             workspace = find_workspace_of(c, identity)
@@ -326,13 +343,3 @@ def open_for(
                 f"There is no {noun} {identity}: `slipway {command or noun} list` shows them."
             )
         yield context, caller, found
-
-
-@contextmanager
-def report_refusals() -> Iterator[None]:
-    """Turn a refusal of the API's rules into ClickException, with everything that is wrong in one sentence each."""
-    try:
-        yield
-    except post_request.Refusal as refusal:
-        issues = [f"{issue['path'] or 'body'}: {issue['message']}" for issue in refusal.issues]
-        raise click.ClickException(" ".join(issues) if len(issues) > 1 else refusal.message) from None

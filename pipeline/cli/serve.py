@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -325,9 +325,9 @@ def ledger(platform: str | None, account: str | None) -> None:
       slipway sandbox ledger --platform tiktok
     """
     entries = call_sandbox("GET", "ledger", params={"platform": platform, "account": account})
-    print_rows(
-        [_shorten(entry) for entry in entries] if not is_json() else entries, empty="Nothing went live."
-    )
+    shown = ("at", "platform", "kind", "remote_id", "caption", "url")  # what fits a terminal
+    rows = entries if is_json() else [{name: entry[name] for name in shown} for entry in entries]
+    print_rows(rows, empty="Nothing went live.")
 
 
 @sandbox.command()
@@ -354,8 +354,3 @@ def pace(pace: str, *, quotas: bool | None) -> None:
     """
     now = call_sandbox("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
     answer(now, f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
-
-
-def _shorten(entry: dict[str, Any]) -> dict[str, Any]:
-    """Keep the columns that fit a terminal; `--json` has all."""
-    return {name: entry[name] for name in ("at", "platform", "kind", "remote_id", "caption", "url")}

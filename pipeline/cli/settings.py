@@ -122,9 +122,9 @@ def example() -> None:
         click.echo(f"# {meanings[name]}\n#{name}='{defaults[name]}'")
 
 
-def _flatten(settings: Any, *, plain: bool = False, prefix: str = "") -> dict[str, str]:
+def _flatten(settings: config.Settings, *, plain: bool = False) -> dict[str, str]:
     """Return variable -> value of every setting; a secret only as "(set)", unless ``plain``."""
-    from pydantic import BaseModel, SecretStr
+    from pydantic import SecretStr
 
     def to_text(value: Any) -> str:
         if isinstance(value, SecretStr):
@@ -132,14 +132,7 @@ def _flatten(settings: Any, *, plain: bool = False, prefix: str = "") -> dict[st
             return secret if plain or not secret else "(set)"
         return str(value)
 
-    found: dict[str, str] = {}
-    for field in type(settings).model_fields:
-        value, name = getattr(settings, field), f"{prefix or config.PREFIX}{field}".upper()
-        if isinstance(value, BaseModel):
-            found |= _flatten(value, plain=plain, prefix=f"{name}__")
-        else:
-            found[name] = to_text(value)
-    return found
+    return {name: to_text(value) for name, value in config.list_values(settings).items()}
 
 
 @click.group(cls=Group)

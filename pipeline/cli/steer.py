@@ -11,7 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports, runtime
-from pipeline.cli.options import DURATION, SPAN, add_options, filter_options, limit_option, read_filter
+from pipeline.cli.options import DURATION, SPAN, add_options, filter_options, id_of, limit_option, read_filter
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_page, print_present, print_rows
 from pipeline.cli.progress import Progress, is_interactive, show_progress
 from pipeline.domain.hold import BREAKER, SCOPES
@@ -23,8 +23,6 @@ with lazy_imports():
     from pipeline.api.http import auth
     from pipeline.api.posts import steer as steer_schema
     from pipeline.domain import steering as steering_domain
-    from pipeline.store import jobs as job_store
-    from pipeline.store.auth import workspaces as workspace_store
     from pipeline.store.deliveries import pauses, platform_health
     from pipeline.store.steering import jobs
     from pipeline.store.steering import receipts as steering_receipts
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.store.auth.keys import Caller
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
-job_argument = click.argument("job_id", metavar="JOB")
+job_argument = click.argument("job_id", metavar="JOB", type=id_of("steering job", "steer"))
 wait_option = click.option(
     "--wait",
     is_flag=True,
@@ -57,7 +55,7 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
 
     if options["wait"] and not options["yes"]:
         raise click.UsageError("--wait follows a job: give --yes too.")
-    with runtime.report_refusals(), runtime.open_context() as context:
+    with runtime.open_context() as context:
         with context.database.begin() as c:
             workspace = runtime.choose_workspace(c, options["workspace"])
             chosen = replace(read_filter(c, {**options, "workspace": str(workspace.id)}), workspace=None)
@@ -163,7 +161,7 @@ _add_verb(
 @steer.command()
 @job_argument
 @wait_option
-def show(job_id: str, *, wait: bool) -> None:
+def show(job_id: UUID, *, wait: bool) -> None:
     """Show JOB: its verb, its filter, how much is done, and the earlier jobs that it waits for.
 
     Example:
@@ -176,16 +174,20 @@ def show(job_id: str, *, wait: bool) -> None:
 @steer.command("list")
 @runtime.workspace_option
 @limit_option
-@click.option("--after", metavar="ID", help="The next page: what comes after this job.")
-def list_(workspace: str | None, limit: int, after: str | None) -> None:
+@click.option(
+    "--after",
+    type=id_of("steering job", "steer"),
+    metavar="ID",
+    help="The next page: what comes after this job.",
+)
+def list_(workspace: str | None, limit: int, after: UUID | None) -> None:
     """List jobs, newest first: what each does, how much is done, and what it waits for.
 
     Example:
       slipway steer list --workspace Acme
     """
-    last = runtime.parse_id(after, "steering job", "steer") if after else None
     with runtime.open_transaction() as c:
-        found = jobs.list_jobs(c, [runtime.choose_workspace(c, workspace).id], after=last, limit=limit)
+        found = jobs.list_jobs(c, [runtime.choose_workspace(c, workspace).id], after=after, limit=limit)
     rows = [steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
     print_page(rows, limit, empty="No steering jobs.", columns=_LISTED)
 
@@ -195,20 +197,20 @@ _LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "
 
 @steer.command()
 @job_argument
-def stop(job_id: str) -> None:
+def stop(job_id: UUID) -> None:
     """Stop JOB after the post in progress. What it did stays; a job that has ended stays as it is.
 
     Example:
       slipway steer stop 0199c0de-0000-7000-8000-000000000000
     """
-    with runtime.report_refusals(), _open_job(job_id) as (context, caller, job):
+    with _open_job(job_id) as (context, caller, job):
         _print_job(steering.stop(context, caller, job.id))
 
 
 @steer.command()
 @job_argument
 @wait_option
-def undo(job_id: str, *, wait: bool) -> None:
+def undo(job_id: UUID, *, wait: bool) -> None:
     """Undo JOB, a cancel, reschedule, pause or resume, within ten minutes after its end. Nothing becomes due by it.
 
     What was sent or changed since is left as it is, and what would be due by now: the receipts say why.
@@ -216,7 +218,7 @@ def undo(job_id: str, *, wait: bool) -> None:
     Example:
       slipway steer undo 0199c0de-0000-7000-8000-000000000000
     """
-    with runtime.report_refusals(), _open_job(job_id) as (context, caller, job):
+    with _open_job(job_id) as (context, caller, job):
         if job.verb is not steering_domain.Verb.RESUME:
             auth.require_plan(caller)
         made = undo_actions.undo_job(context, caller, job.id)
@@ -227,27 +229,24 @@ def undo(job_id: str, *, wait: bool) -> None:
 @job_argument
 @click.option("--outcome", type=click.Choice(["done", "skipped"]), help="Only of this outcome.")
 @limit_option
-@click.option("--after", metavar="ID", help="The next page: what comes after this delivery.")
-def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) -> None:
+@click.option(
+    "--after", type=id_of("delivery"), metavar="ID", help="The next page: what comes after this delivery."
+)
+def receipts(job_id: UUID, **page: Any) -> None:
     """List what became of each delivery of JOB.
 
     Example:
       slipway steer receipts 0199c0de-0000-7000-8000-000000000000 --outcome skipped
     """
-    last = runtime.parse_id(after, "delivery") if after else None
     with _open_job(job_id) as (context, _, job), context.database.begin() as c:
-        found = steering_receipts.list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
+        found = steering_receipts.list_receipts(c, job.id, **page)
     rows = [steer_schema.SteeringReceipt.model_validate(one).model_dump(mode="json") for one in found]
-    print_page(rows, limit, empty="No such receipt.", key="delivery_id")
+    print_page(rows, page["limit"], empty="No such receipt.", key="delivery_id")
 
 
-def _open_job(job_id: str) -> runtime.Opened[jobs.SteeringJob]:
+def _open_job(job_id: UUID) -> runtime.Opened[jobs.SteeringJob]:
     """Open the context, the operator as a caller of the job's workspace, and the job. Raises ClickException."""
-
-    def find_workspace_of(c: Connection, job: UUID) -> UUID | None:
-        return job_store.find_workspace_of_job(c, jobs.JOBS, job)
-
-    return runtime.open_for("steering job", job_id, find_workspace_of, jobs.find_job, "steer")
+    return runtime.open_job("steering job", jobs.JOBS, job_id, jobs.find_job, "steer")
 
 
 def _print_counted(found: steering.Counted) -> None:
@@ -360,7 +359,7 @@ def _resolve_platform(_: Connection, text: str) -> str:
 
 
 def _resolve_workspace(c: Connection, text: str) -> str:
-    return str(workspace_store.find_workspace(c, text).id)
+    return str(runtime.find_workspace_id(c, text))
 
 
 def _resolve_account(c: Connection, text: str) -> str:

@@ -1,22 +1,27 @@
-"""`slipway webhook`: where events are sent; create, change, pause, test, rotate, see its events, send them again."""
+"""`slipway webhook`: where events are sent; create, change, pause, test, rotate, see its events, send them again.
+
+`slipway notice`: the targets at which an operator is told what needs one; add, list, remove and test them.
+"""
 
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
 from pipeline.cli import lazy_imports, runtime
-from pipeline.cli.options import PAST, limit_option
+from pipeline.cli.options import PAST, id_of, limit_option
 from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
+from pipeline.domain.attention import Kind
+from pipeline.domain.notice import KINDS, Form
 
 with lazy_imports():
     from pipeline.api import webhooks as models
     from pipeline.domain import webhook as webhook_domain
     from pipeline.store.webhooks import events as event_store
+    from pipeline.store.webhooks import notices as target_store
     from pipeline.store.webhooks import webhooks as webhook_store
 
 
@@ -26,11 +31,12 @@ if TYPE_CHECKING:
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
 
-webhook_argument = click.argument("webhook_id", metavar="WEBHOOK")
+webhook_argument = click.argument("webhook_id", metavar="WEBHOOK", type=id_of("webhook"))
 event_option = click.option(
     "--event", "types", multiple=True, help="A type to send; may be repeated. Default: all."
 )
 STATES = click.Choice(["pending", "delivered", "failed"])
+KIND = click.Choice([one.value for one in Kind])
 PATIENCE = 20.0
 """Seconds in which the result of a test is awaited."""
 POLL_SECONDS = 0.2
@@ -55,7 +61,7 @@ def create(url: str, workspace: str | None, types: tuple[str, ...], description:
     """
     from pipeline.webhooks import webhooks
 
-    with runtime.report_refusals(), runtime.open_context() as context:
+    with runtime.open_context() as context:
         with context.database.begin() as c:
             caller = runtime.build_caller(runtime.choose_workspace(c, workspace))
         made, secret = webhooks.create(
@@ -94,7 +100,7 @@ def list_(workspace: str | None, *, paused: bool) -> None:
 
 @command.command()
 @webhook_argument
-def show(webhook_id: str) -> None:
+def show(webhook_id: UUID) -> None:
     """Show WEBHOOK: its URL, its types of events, and whether it is paused.
 
     Example:
@@ -113,15 +119,7 @@ def show(webhook_id: str) -> None:
 @click.option(
     "--pause/--resume", "paused", default=None, help="Keep events and send none; send what waits, in order."
 )
-def update(
-    webhook_id: str,
-    url: str | None,
-    types: tuple[str, ...],
-    description: str | None,
-    *,
-    all_events: bool,
-    paused: bool | None,
-) -> None:
+def update(webhook_id: UUID, types: tuple[str, ...], *, all_events: bool, **given: Any) -> None:
     """Change WEBHOOK, pause it, or resume it.
 
     Examples:
@@ -130,21 +128,21 @@ def update(
     """
     from pipeline.webhooks import webhooks
 
-    changes: dict[str, Any] = {"url": url, "types": _check_types(types), "description": description}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    given["types"] = _check_types(types)
+    changes = {name: value for name, value in given.items() if value is not None}
     if all_events:
         changes["types"] = None
-    if not changes and paused is None:
+    if not changes:
         raise click.ClickException(
             "Give at least one of --url, --event, --all-events, --description, --pause, --resume."
         )
-    with runtime.report_refusals(), _open_webhook(webhook_id) as (context, caller, found):
-        _print(webhooks.change(context, caller, found.id, paused=paused, **changes))
+    with _open_webhook(webhook_id) as (context, caller, found):
+        _print(webhooks.change(context, caller, found.id, **{"paused": None, **changes}))
 
 
 @command.command()
 @webhook_argument
-def rotate(webhook_id: str) -> None:
+def rotate(webhook_id: UUID) -> None:
     """Give WEBHOOK a new secret. For a day both sign; a second rotation ends the oldest.
 
     Example:
@@ -158,7 +156,7 @@ def rotate(webhook_id: str) -> None:
 
 @command.command()
 @webhook_argument
-def test(webhook_id: str) -> None:
+def test(webhook_id: UUID) -> None:
     """Send a test event to WEBHOOK, and wait up to 20 seconds for what becomes of it. Exit 1 unless it arrived.
 
     Example:
@@ -168,9 +166,8 @@ def test(webhook_id: str) -> None:
 
     with _open_webhook(webhook_id) as (context, caller, found):
         event = webhooks.test(context, caller, found.id, None)
-        ended = models.WebhookEvent.from_event(wait_for_try(context, found.id, event.id)).model_dump(
-            mode="json"
-        )
+        tried = _wait_for_try(context, found.id, event.id)
+        ended = models.WebhookEvent.from_event(tried).model_dump(mode="json")
     print_present(ended if is_json() else _summarize(ended))
     if found.paused_at is not None:
         click.echo("The webhook is paused: the test waits until it is resumed.", err=True)
@@ -183,7 +180,7 @@ def test(webhook_id: str) -> None:
 @click.option("--state", type=STATES, help="Only of this state.")
 @click.option("--type", "kind", help="Only of this type.")
 @limit_option
-def events(webhook_id: str, state: str | None, kind: str | None, limit: int) -> None:
+def events(webhook_id: UUID, state: str | None, kind: str | None, limit: int) -> None:
     """List the events of WEBHOOK with their last try, newest first; as JSON with their payload and all tries.
 
     Examples:
@@ -199,13 +196,13 @@ def events(webhook_id: str, state: str | None, kind: str | None, limit: int) -> 
 
 @command.command()
 @webhook_argument
-@click.option("--id", "ids", multiple=True, help="An event; may be repeated.")
+@click.option(
+    "--id", "ids", metavar="TEXT", multiple=True, type=id_of("event"), help="An event; may be repeated."
+)
 @click.option("--since", type=PAST, help="Made at this time or later: 24h, or ISO 8601.")
 @click.option("--until", type=PAST, help="Made before this time.")
 @click.option("--state", type=STATES, help="Of a span, only those of this state.")
-def replay(
-    webhook_id: str, ids: tuple[str, ...], since: datetime | None, until: datetime | None, state: str | None
-) -> None:
+def replay(webhook_id: UUID, ids: tuple[UUID, ...], state: str | None, **span: Any) -> None:
     """Send events of WEBHOOK again under the same ids: some, or all of a span. In order in each post.
 
     Examples:
@@ -214,14 +211,10 @@ def replay(
     """
     from pipeline.webhooks import webhooks
 
-    if bool(ids) == (since is not None) or (ids and (until or state)):
+    if bool(ids) == (span["since"] is not None) or (ids and (span["until"] or state)):
         raise click.ClickException("Give --id, or --since with --until and --state; not both.")
-    chosen = event_store.Replay(
-        ids=[runtime.parse_id(one, "event") for one in ids] or None,
-        since=since,
-        until=until,
-        state=None if state is None else webhook_domain.EventState(state),
-    )
+    chosen_state = None if state is None else webhook_domain.EventState(state)
+    chosen = event_store.Replay(ids=list(ids) or None, state=chosen_state, **span)
     with _open_webhook(webhook_id) as (context, caller, found):
         total = webhooks.replay_all(context, caller, found.id, chosen)
     print_fields({"replayed": total})
@@ -229,7 +222,7 @@ def replay(
 
 @command.command()
 @webhook_argument
-def delete(webhook_id: str) -> None:
+def delete(webhook_id: UUID) -> None:
     """Delete WEBHOOK and its events.
 
     Example:
@@ -245,7 +238,7 @@ def delete(webhook_id: str) -> None:
 # --- what the commands share -----------------------------------------------------------------------------------------
 
 
-def _open_webhook(webhook_id: str) -> runtime.Opened[webhook_store.Webhook]:
+def _open_webhook(webhook_id: UUID) -> runtime.Opened[webhook_store.Webhook]:
     """Open the context, the operator as a caller of the webhook's workspace, and the webhook. Raises ClickException."""
 
     def find(c: Connection, caller: Caller, identity: UUID) -> webhook_store.Webhook | None:
@@ -261,7 +254,7 @@ def _check_types(types: tuple[str, ...]) -> list[str] | None:
     return [*types] or None
 
 
-def wait_for_try(context: Context, webhook: UUID, event: UUID) -> event_store.StoredEvent:
+def _wait_for_try(context: Context, webhook: UUID, event: UUID) -> event_store.StoredEvent:
     """Return an event once its first try has ended, or as it is after ``PATIENCE`` seconds."""
     until = time.monotonic() + PATIENCE
     while True:
@@ -291,3 +284,91 @@ def _print(found: webhook_store.Webhook, secret: str = "") -> None:
     print_present(fields)
     if secret:
         click.echo("\nKeep the secret: it is not shown again.")
+
+
+# --- notices ---------------------------------------------------------------------------------------------------------
+
+target_argument = click.argument("target_id", metavar="TARGET", type=id_of("target", "notice"))
+
+
+@click.group(cls=Group)
+def notice() -> None:
+    """Notices: what `slipway attention` lists, told once per cause and once when it ends."""
+
+
+@notice.command()
+@click.argument("workspace", required=False)
+@click.option("--slack", metavar="URL", help="An incoming webhook of Slack.")
+@click.option("--discord", metavar="URL", help="A webhook of a Discord channel.")
+@click.option("--email", metavar="ADDRESS", help="A mailbox, by the server of SLIPWAY_SMTP__HOST.")
+@click.option("--kind", "kinds", multiple=True, type=KIND, help="Only this; may be repeated.")
+def add(workspace: str | None, kinds: tuple[str, ...], **addresses: str | None) -> None:
+    """Tell one address what needs a person in WORKSPACE, or in all. It is sealed, and not shown whole again.
+
+    Examples:
+      slipway notice add Acme --slack https://hooks.slack.com/services/T000/B000/XXXX --kind reconnect
+      slipway notice add --email ops@example.com
+    """
+    from pipeline.webhooks import notices
+
+    given = {Form(name): value for name, value in addresses.items() if value is not None}
+    if len(given) != 1:
+        raise click.UsageError("Give one of --slack, --discord and --email.")
+    with runtime.open_context() as context:
+        with context.database.begin() as c:
+            chosen = runtime.find_workspace_id(c, workspace)
+        [(form, address)] = given.items()
+        added = notices.add(context, runtime.find_actor(), chosen, form, address, kinds or KINDS)
+    print_present(_describe_target(added))
+
+
+@notice.command("list")
+@click.option("--workspace", help="Only of this one; name or id.")
+def list_targets(workspace: str | None) -> None:
+    """List targets, oldest first; one whose server takes nothing is paused, and `slipway notice test` resumes it.
+
+    Example:
+      slipway notice list --workspace Acme
+    """
+    with runtime.open_transaction() as c:
+        found = target_store.list_targets(c, runtime.find_workspace_id(c, workspace))
+    print_rows([_describe_target(one) for one in found], empty="No targets of notices.")
+
+
+@notice.command()
+@target_argument
+def remove(target_id: UUID) -> None:
+    """Remove TARGET: nothing is told there any more.
+
+    Example:
+      slipway notice remove 0199c0de-0000-7000-8000-000000000000
+    """
+    from pipeline.webhooks import notices
+
+    with runtime.open_context() as context:
+        notices.remove(context, runtime.find_actor(), target_id)
+    print_fields({"id": target_id, "removed": True})
+
+
+@notice.command("test")
+@target_argument
+def test_target(target_id: UUID) -> None:
+    """Send a test to TARGET and wait up to 20 seconds for what its server answers. Exit 1 unless it took it.
+
+    Example:
+      slipway notice test 0199c0de-0000-7000-8000-000000000000
+    """
+    from pipeline.webhooks import notices
+
+    with runtime.open_context() as context:
+        event = notices.test(context, runtime.find_actor(), target_id)
+        found = _wait_for_try(context, target_id, event)
+    last = found.attempts[0] if found.attempts else {}
+    print_present({"id": event, "state": found.state, **last})
+    if found.state != "delivered":
+        raise click.exceptions.Exit(1)
+
+
+def _describe_target(target: webhook_store.Webhook) -> dict[str, object]:
+    facts = pick(target, "id workspace=scope form address=url paused=paused_why failing_since")
+    return {**facts, "kinds": " ".join(target.types or ())}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import re
 import secrets
 import stat
@@ -20,6 +19,7 @@ from typing import IO
 from cryptography.fernet import Fernet
 
 from config.settings import FILE_VARIABLE, PREFIX, SettingsError, read_settings_file
+from pipeline.cli.runtime import find_user_name
 
 SOCKET_PATH_LIMIT = 107
 """Bytes of a unix socket's path, without the final NUL (unix(7))."""
@@ -64,8 +64,9 @@ def explain_errors(folder: Path) -> Iterator[None]:
         if not error.filename or error.strerror is None:
             raise  # of a socket, or one that names no file
         raise FolderError(
-            f"{os.fsdecode(error.filename)}: {error.strerror}. User {_find_user_name()} must be able to write the data "
-            f"folder {folder.absolute()} and all in it. Give it to that user, or set SLIPWAY_FOLDER to another folder."
+            f"{os.fsdecode(error.filename)}: {error.strerror}. User {find_user_name(os.geteuid())} must be able to "
+            f"write the data folder {folder.absolute()} and all in it. Give it to that user, or set SLIPWAY_FOLDER to "
+            "another folder."
         ) from None
 
 
@@ -113,14 +114,6 @@ def is_suitable_for_sockets(folder: Path) -> bool:
 def _open_lock(folder: Path) -> IO[str]:
     with explain_errors(folder):
         return (folder / "lock").open("a+")
-
-
-def _find_user_name() -> str:
-    """Return the name of this process's user, or its number if it has none."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _is_ours(folder: Path) -> bool:

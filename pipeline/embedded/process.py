@@ -34,7 +34,7 @@ from typing import ClassVar, Self
 
 import psutil
 
-from pipeline.embedded.data_folder import ensure_private
+from pipeline.embedded.data_folder import ensure_private, write_private
 
 SAME_USER = "-"
 """The server's user when Slipway does not run as root."""
@@ -257,7 +257,9 @@ class Child:
             )
         self.pid = self._popen.pid
         self._start_id = read_start_id(self.pid)
-        _write_record(self._record, {"pid": self.pid, "born": self._start_id, "stop": int(program.stop)})
+        # atomically: a torn record would hide a process
+        facts = {"pid": self.pid, "born": self._start_id, "stop": int(program.stop)}
+        write_private(self._record, json.dumps(facts))
 
     def exit_status(self) -> int | None:
         """Return the exit status (minus the signal that killed it), or None while it runs."""
@@ -374,10 +376,3 @@ def wait_until(holds: Callable[[], bool], wait: float) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
-
-
-def _write_record(record: Path, value: Mapping[str, object]) -> None:
-    """Write atomically: a torn record would hide a process."""
-    fresh = record.with_suffix(".new")
-    fresh.write_text(json.dumps(value))
-    fresh.replace(record)

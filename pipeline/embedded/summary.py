@@ -53,31 +53,21 @@ def ensure_login(s: Settings, file: Path) -> None:
     password = kept["password"] or generate_password()
     url = s.store.url.get_secret_value()
     with closing(Database(url, pool=1)) as database, database.begin() as c:
-        is_known = _is_known(c)
-        if not is_known:
+        try:
+            find_user(c, LOGIN)
+        except NoSuchUser:
             _write(file, password)
             _create(c, hash_password(password))
-        elif not _opens(c, kept["password"]):
+            return
+        stored = read_password(c, LOGIN)
+        if not verify_password(stored.password_hash if stored else None, kept["password"]):
             _write(file, "")
-
-
-def _is_known(c: Connection) -> bool:
-    try:
-        find_user(c, LOGIN)
-    except NoSuchUser:
-        return False
-    return True
 
 
 def _create(c: Connection, password_hash: str) -> None:
     identity = create_user(c, LOGIN, password_hash)
     set_role(c, identity, None, Role.ADMIN)
     record_change(c, ACTOR, "create", "user", identity, after={"login": LOGIN, "role": Role.ADMIN.value})
-
-
-def _opens(c: Connection, password: str) -> bool:
-    stored = read_password(c, LOGIN)
-    return verify_password(stored.password_hash if stored else None, password)
 
 
 def _write(file: Path, password: str) -> None:

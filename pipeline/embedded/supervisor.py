@@ -73,18 +73,15 @@ class WorkerReadiness:
         ages = [silences[queue].total_seconds() for queue in WORKER_GROUPS[group] if queue in silences]
         is_served = any(age < elapsed for age in ages)
         if is_served and REACHABILITY in WORKER_GROUPS[group]:
-            self._record_reachability()
+            # requests may wait for checks at once: the tick that records this may wait behind a backlog
+            with suppress(redis.RedisError):
+                QueueLiveness(self._broker).record_beat(REACHABILITY)
         return is_served
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
         self._broker.close()
-
-    def _record_reachability(self) -> None:
-        """Let requests wait for checks at once: the tick that records this may wait behind a backlog."""
-        with suppress(redis.RedisError):
-            QueueLiveness(self._broker).record_beat(REACHABILITY)
 
 
 POLL_SECONDS = 0.25

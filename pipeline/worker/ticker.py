@@ -42,13 +42,36 @@ SEND_TIMEOUT = 2
 
 
 class Ticker:
-    """Sends its ticks that no other process has sent in this interval. Used by one thread."""
+    """Sends its ticks that no other process has sent in this interval. Used by one thread.
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, ticks: Sequence[Tick]) -> None:
-        self._database, self._dispatcher = database, dispatcher
+    It outlives errors: it logs an outage of the database once, and any other error each time.
+    """
+
+    def __init__(
+        self, database: Database, dispatcher: Dispatcher, ticks: Sequence[Tick], record: Callable[[], None]
+    ) -> None:
+        """``record`` is called after each run: it records that this process is alive."""
+        self._database, self._dispatcher, self._record = database, dispatcher, record
         self._ticks = {tick.name: tick for tick in ticks}
+        self._is_reachable = True
 
     def run_once(self) -> float:
+        """Run once. Return the seconds until the next run."""
+        try:
+            pause = self._send_due()
+            self._record()
+        except Unreachable as error:
+            if self._is_reachable:
+                log.warning("no periodic task is sent while the database is unreachable (%s)", error)
+            self._is_reachable = False
+            return MAX_PAUSE
+        except Exception:
+            log.exception("sending the periodic tasks failed; the next run tries again")
+            return MAX_PAUSE
+        self._is_reachable = True
+        return pause
+
+    def _send_due(self) -> float:
         """Claim the due ticks, send them, and record that. Return the seconds until the next run. Raises Unreachable.
 
         No connection is held while sending. A tick that was not sent is claimed again, by any process, after ``LEASE``.
@@ -65,35 +88,10 @@ class Ticker:
         return min(max(claim.wait.total_seconds(), MIN_PAUSE), MAX_PAUSE) if claim.wait else MIN_PAUSE
 
 
-class SafeTicker:
-    """A ticker that outlives errors: it logs an outage of the database once, and any other error each time."""
-
-    def __init__(self, ticker: Ticker, record: Callable[[], None]) -> None:
-        """``record`` is called after each run: it records that this process is alive."""
-        self._ticker, self._record = ticker, record
-        self._is_reachable = True
-
-    def run_once(self) -> float:
-        """Run once. Return the seconds until the next run."""
-        try:
-            pause = self._ticker.run_once()
-            self._record()
-        except Unreachable as error:
-            if self._is_reachable:
-                log.warning("no periodic task is sent while the database is unreachable (%s)", error)
-            self._is_reachable = False
-            return MAX_PAUSE
-        except Exception:
-            log.exception("sending the periodic tasks failed; the next run tries again")
-            return MAX_PAUSE
-        self._is_reachable = True
-        return pause
-
-
 class TickerThread(threading.Thread):
     """Runs a ticker in a worker, outside the pool and the consumer's loop."""
 
-    def __init__(self, ticker: SafeTicker) -> None:
+    def __init__(self, ticker: Ticker) -> None:
         super().__init__(name="ticker", daemon=True)
         self._ticker = ticker
         self._stopped = threading.Event()
@@ -111,10 +109,10 @@ class TickerThread(threading.Thread):
 
 def create_ticker(
     s: Settings, database: Database, ticks: Sequence[Tick], record: Callable[[], None]
-) -> SafeTicker:
+) -> Ticker:
     """Return a ticker with a broker connection of its own, whose timeouts are short."""
     app = create_celery_app(s, retry_broker=False, socket_timeout=SEND_TIMEOUT)
-    return SafeTicker(Ticker(database, Dispatcher(app), ticks), record)
+    return Ticker(database, Dispatcher(app), ticks, record)
 
 
 class TickScheduler(Scheduler):

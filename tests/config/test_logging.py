@@ -84,10 +84,15 @@ def test_an_ordinary_line_is_left_alone(line: str) -> None:
 
 def test_the_secrets_among_the_settings_are_hidden_whatever_they_look_like() -> None:
     settings = load(
-        {"SLIPWAY_FLOWER__PASSWORD": "correct horse battery", "SLIPWAY_VAULT__KEYS": f"{KEY},other-key-value"}
+        {
+            "SLIPWAY_FLOWER__PASSWORD": "correct horse battery",
+            "SLIPWAY_VAULT__KEYS": f"{KEY},other-key-value",
+            "SLIPWAY_DASHBOARD__OIDC__CLIENT_SECRET": "of a group in a group",
+        }
     )
     redact = Redactor(list_secrets(settings))
     assert redact("said correct horse battery and other-key-value") == "said … and …"
+    assert redact("said it of a group in a group") == "said it …"
 
 
 def test_a_json_line_is_one_object_with_what_was_given_beside_the_message() -> None:

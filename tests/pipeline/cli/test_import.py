@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from PIL import Image
 
-from pipeline.cli import follow_import
+from pipeline.cli import progress
 from pipeline.cli.progress import Progress, show_progress
 from pipeline.domain.bulk_import import ImportState
 from pipeline.store.canaries import record_consumed
@@ -236,8 +236,8 @@ def test_a_worker_is_asked_for_only_where_none_takes_imports(
     ended = SimpleNamespace(state=ImportState.PLANNED, **known)
     readings = iter([stuck, stuck, ended])
     monkeypatch.setattr("pipeline.store.imports.imports.find_import", lambda *_: next(readings))
-    monkeypatch.setattr(follow_import, "PATIENCE_SECONDS", 0)
-    follow_import.follow_import(core.context, cast("Any", None), cast("Any", stuck))
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0)
+    progress.follow_import(core.context, cast("Any", None), cast("Any", stuck))
     said = capsys.readouterr().err
     assert ("slipway worker upkeep" in said, "waits for its turn" in said) == (asks, not asks)
 
