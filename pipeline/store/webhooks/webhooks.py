@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from pipeline.store.database import find_value, insert, new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.rollups.settled_counts import ALL_WORKSPACES
 from pipeline.store.selection import where, where_given
-from pipeline.store.vault import Vault
+from pipeline.store.vault import Vault, VaultError
 
 SECRET_BYTES = 32
 """Bytes of entropy; the specification asks for 24 to 64."""
@@ -175,21 +176,23 @@ def delete_webhook(c: Connection, identity: UUID) -> None:
 
 
 def rotate_secret(c: Connection, vault: Vault, identity: UUID, overlap: timedelta) -> tuple[Webhook, str]:
-    """Give a locked webhook a new secret; the one before signs too for *overlap*. Return the webhook and the secret."""
+    """Give a locked webhook a new secret; the one before signs too for *overlap*. Return the webhook and the secret.
+
+    One that no key of the vault opens signs no more.
+    """
     [known] = rows(c, "SELECT secrets FROM webhooks WHERE id = :id", id=identity)
-    fresh = _new_secret()
-    sealed = vault.seal(
-        {"current": fresh, "earlier": vault.open(known.secrets, identity)["current"]}, identity
-    )
+    fresh = {"current": _new_secret()}
+    with suppress(VaultError):
+        fresh["earlier"] = vault.open(known.secrets, identity)["current"]
     found = row(
         c,
         f"""UPDATE webhooks SET secrets = :sealed, earlier_until = now() + :overlap WHERE id = :id
             RETURNING {COLUMNS}""",
         id=identity,
-        sealed=sealed,
+        sealed=vault.seal(fresh, identity),
         overlap=overlap,
     )
-    return to_webhook(found), fresh
+    return to_webhook(found), fresh["current"]
 
 
 def open_secrets(vault: Vault, identity: UUID, sealed: bytes, *, with_earlier: bool) -> list[str]:
