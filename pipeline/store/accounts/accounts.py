@@ -177,17 +177,6 @@ def list_accounts(c: Connection) -> list[AccountRow]:
     ]
 
 
-def list_sealed_samples(c: Connection, limit: int = 50) -> list[tuple[UUID, bytes]]:
-    """Return the sealed credentials of the oldest and of the newest accounts in use, up to *limit* of each."""
-    found = rows(
-        c,
-        """(SELECT id, credentials FROM accounts WHERE status <> 'inactive' ORDER BY id LIMIT :n) UNION
-           (SELECT id, credentials FROM accounts WHERE status <> 'inactive' ORDER BY id DESC LIMIT :n)""",
-        n=limit,
-    )
-    return [(r.id, r.credentials) for r in found]
-
-
 def to_account_row(r: Any) -> AccountRow:
     """Turn a row of ACCOUNT_FIELDS into an AccountRow."""
     values = {name: r._mapping[name] for name in AccountRow.__dataclass_fields__}
@@ -196,10 +185,13 @@ def to_account_row(r: Any) -> AccountRow:
     )
 
 
-def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
-    """Return the account of a joined row (ACCOUNT_COLUMNS) with its credentials opened, as adapters take it."""
+def open_account(r: Any, vault: Vault | None, prefix: str = "account_") -> Account:
+    """Return the account of a joined row (ACCOUNT_COLUMNS) with its credentials opened, as adapters take it.
+
+    *vault* None: without credentials. Raises VaultError.
+    """
     m = r._mapping
-    plain = vault.open(m[prefix + "credentials"], m[prefix + "id"])
+    plain = None if vault is None else vault.open(m[prefix + "credentials"], m[prefix + "id"])
     return Account(
         id=str(m[prefix + "id"]),
         platform=Platform(m[prefix + "platform"]),
@@ -207,7 +199,7 @@ def open_account(r: Any, vault: Vault, prefix: str = "account_") -> Account:
         remote_id=m[prefix + "remote_id"],
         username=m[prefix + "username"],
         settings=m[prefix + "settings"],
-        credentials=credentials_from_dict(plain),
+        credentials=_NO_CREDENTIALS if plain is None else credentials_from_dict(plain),
     )
 
 
