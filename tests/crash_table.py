@@ -163,6 +163,12 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "deletion.erased",
         "deletion.ended",
     ),
+    f"{_PIPELINE}/test_lock.py::test_a_lock_that_dies_has_done_all_or_nothing": (
+        "lock.keys-revoked",
+        "lock.recorded",
+        "lock.committed",
+        "lock.lifted",
+    ),
     f"{_PIPELINE}/test_crashes.py::test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it": (
         "publish.disarmed",
     ),

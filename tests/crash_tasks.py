@@ -14,6 +14,7 @@ from adapters.errors import CredentialsExpired
 from pipeline.accounts import authorize as connect
 from pipeline.accounts import refresh as credentials
 from pipeline.actions import cancel_delete_retry as steer
+from pipeline.actions import lock_workspace
 from pipeline.actions.delete_workspace import close
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
@@ -57,6 +58,14 @@ def delete_scripted() -> None:
 def close_scripted(workspace: str) -> None:
     """Begin the deletion of a workspace."""
     close(get_context(), TESTER, UUID(workspace))
+
+
+def lock_or_unlock(workspace: str, verb: str) -> None:
+    """Lock a workspace, or unlock it."""
+    if verb == "lock":
+        lock_workspace.lock(get_context(), TESTER, UUID(workspace), "leaked")
+    else:
+        lock_workspace.unlock(get_context(), TESTER, UUID(workspace))
 
 
 def rebuild() -> None:

@@ -29,6 +29,7 @@ from pipeline.store.accounts.grants import RefreshHistory, read_refresh_history
 from pipeline.store.database import Unreachable
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.credentials")
 
@@ -85,7 +86,10 @@ def refresh(context: Context, account_id: UUID, version: int, *, ahead: bool = F
     be refreshed then stays connected until they do.
     """
     with context.database.begin() as c:
-        account, current, _ = store.read_account(c, context.vault, account_id)
+        try:
+            account, current, _ = store.read_account(c, context.vault, account_id)
+        except VaultError:
+            return Unavailable("No key of the vault opens the credentials of this account.")
         if current != version:
             return None
         if not store.claim_refresh(c, account_id, version, timedelta(seconds=context.settings.publish.lease)):

@@ -24,14 +24,13 @@ from pipeline.domain.restore import EpochMatch
 from pipeline.media.guarded_http import run_with_timeout
 from pipeline.media.spool import find_existing, list_disk_faults
 from pipeline.runtime.context import Context
-from pipeline.store.accounts.accounts import list_sealed_samples
 from pipeline.store.accounts.grants import list_endangered
 from pipeline.store.canaries import HOST_KEPT, Host, list_hosts
 from pipeline.store.database import TimedOut, Unreachable
 from pipeline.store.health import CHECK_SECONDS, database_now
 from pipeline.store.recovery import epoch
 from pipeline.store.schema_version import IncompatibleSchema, OutdatedTables, require_compatible
-from pipeline.store.vault import VaultError
+from pipeline.store.vault import SEALED_COLUMNS, count_unopened
 
 MAX_SKEW = timedelta(seconds=2)
 """Difference between two clocks from which due times and signatures go wrong."""
@@ -158,21 +157,26 @@ def _check_epoch(context: Context) -> Iterator[Finding]:
         yield Finding(part="epoch", result="ok", says="Posts may be sent.")
 
 
+_IF_LOST: Mapping[str, str] = {
+    "credentials": "connect their accounts again; `slipway account list` names them",
+    "second factors": "people log in with a recovery code, or after `slipway user reset LOGIN`",
+    "webhook secrets": "`slipway webhook rotate WEBHOOK` makes a new one for each receiver",
+}
+"""Values that no key opens -> what to do if their key is lost."""
+
+
 def _check_vault(context: Context) -> Iterator[Finding]:
-    with context.database.begin_read(CHECK_SECONDS) as c:
-        samples = list_sealed_samples(c)
-    closed = 0
-    for account, sealed in samples:
-        try:
-            context.vault.open(sealed, account)
-        except VaultError:
-            closed += 1
-    if closed:
-        says = f"The credentials of {closed} of {len(samples)} accounts that were tried do not open with these keys"
-        mend = ": add the key that they were sealed with to SLIPWAY_VAULT__KEYS."
-        yield Finding(part="vault", result="fail", says=says + mend)
-    else:
-        yield Finding(part="vault", result="ok", says=f"{len(samples)} accounts' credentials were opened.")
+    for column in (one for one in SEALED_COLUMNS if one.used):
+        with context.database.begin_read(CHECK_SECONDS) as c:
+            tried, closed = count_unopened(c, context.vault, column)
+        if closed:
+            says = (
+                f"{closed} of {tried} {column.what} that were tried do not open with these keys: add the key"
+            )
+            mend = f"they were sealed with to SLIPWAY_VAULT__KEYS. If it is lost: {_IF_LOST[column.what]}."
+            yield Finding(part="vault", result="fail", says=f"{says} {mend}")
+        else:
+            yield Finding(part="vault", result="ok", says=f"{tried} {column.what} were opened.")
 
 
 def _check_queues(context: Context) -> Iterator[Finding]:

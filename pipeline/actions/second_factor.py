@@ -20,7 +20,7 @@ from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
 from pipeline.store.auth import second_factors as store
 from pipeline.store.auth.sessions import count_try, end_other_sessions, forget_tries, name_login
-from pipeline.store.vault import Vault
+from pipeline.store.vault import Vault, VaultError
 
 RECOVERY_CODES = 10
 _STEP = 30
@@ -40,7 +40,7 @@ def begin(context: Context, user: UUID) -> None:
 def read_secret(c: Connection, vault: Vault, user: UUID) -> str | None:
     """Return the secret while it is being turned on; None after, and without one."""
     found = store.find_factor(c, user)
-    return None if found is None or found.confirmed_at else str(vault.open(found.secret, user)["secret"])
+    return None if found is None or found.confirmed_at else _open(vault, found.secret, user)
 
 
 def build_uri(secret: str, login: str) -> str:
@@ -74,11 +74,20 @@ def take_code(c: Connection, vault: Vault, user: UUID, code: str) -> bool:
     given, found = "".join(code.split()).lower(), store.find_factor(c, user)
     if found is None or not given.isascii():
         return False
-    codes, now = pyotp.TOTP(vault.open(found.secret, user)["secret"]), int(time.time()) // _STEP
+    now, secret = int(time.time()) // _STEP, _open(vault, found.secret, user)
+    codes = pyotp.TOTP(secret) if secret else None
     for step in (now - 1, now, now + 1):
-        if hmac.compare_digest(codes.generate_otp(step), given):
+        if codes and hmac.compare_digest(codes.generate_otp(step), given):
             return store.take_step(c, user, step)
     return store.take_recovery(c, user, given)
+
+
+def _open(vault: Vault, sealed: bytes, user: UUID) -> str | None:
+    """Return a secret; None if no key of the vault opens it: then a recovery code helps, or a reset of the user."""
+    try:
+        return str(vault.open(sealed, user)["secret"])
+    except VaultError:
+        return None
 
 
 def _require_code(context: Context, actor: Actor, user: UUID, code: str) -> None:

@@ -123,7 +123,8 @@ class WebhookPause(ResponseModel):
 
     why: Annotated[str, one_of([*PauseReason])] = Field(
         description="person; gone: its server answered 410; dead: no try succeeded for three days; key_revoked: the "
-        "restricted key that made it is revoked or has expired."
+        "restricted key that made it is revoked or has expired; locked: its workspace was, and a rotation gives a "
+        "new secret and resumes it."
     )
     since: Timestamp
 

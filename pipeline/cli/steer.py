@@ -299,8 +299,12 @@ def add(scope: Scope, target: str | None, why: str) -> None:
         raise click.ClickException("--why is empty: give the reason.")
     with runtime.open_transaction() as c:
         found = TARGETS[scope](c, target or "")
-        pause_actions.pause(c, runtime.find_actor(), scope, found, why)
+        if pause_actions.pause(c, runtime.find_actor(), scope, found, why) is None:
+            raise click.ClickException("It is locked, which stays: `slipway pause list` says why.")
     print_fields({"scope": scope, "target": found, "paused": True, "why": why})
+
+
+_PAUSES = "scope target name since holds locked=is_lock who why"
 
 
 @pause.command("list")
@@ -311,10 +315,11 @@ def list_pauses_() -> None:
       slipway pause list --json
     """
     with runtime.open_transaction() as c:
-        rows = [pick(p, "scope target name since holds who why") for p in pauses.list_pauses(c)] + [
+        rows = [pick(p, _PAUSES) for p in pauses.list_pauses(c)] + [
             {
                 "scope": BREAKER,
                 **pick(b, "target=platform name=platform since=opened_at holds"),
+                "locked": False,
                 "who": "system",
                 "why": f"{b.why}; the next probe is at {format_timestamp(b.probe_at)}",
             }
@@ -341,7 +346,9 @@ def lift(scope: LiftedScope, target: str | None) -> None:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
         if not pause_actions.lift_and_release(context, runtime.find_actor(), scope, found):
-            raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
+            raise click.ClickException(
+                "No pause to lift: `slipway pause list` shows what there is, and locks."
+            )
     print_fields({"scope": scope, "target": found, "paused": False})
 
 

@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli import lazy_imports
 from pipeline.cli.delete_workspace import delete
+from pipeline.cli.lock_workspace import lock, unlock
 from pipeline.cli.options import DURATION, ZONE
 from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_context, open_transaction, record
@@ -145,7 +146,8 @@ def set_approval(workspace: str, needed: str, *, by_author: bool) -> None:
     print_fields({**pick(changed, "id name needs_approval self_approval"), "waiting": waiting})
 
 
-workspace.add_command(delete)
+for one in (delete, lock, unlock):
+    workspace.add_command(one)
 _FIELDS = "id name kind owner_user_id plan subscription time_zone needs_approval self_approval"
 SHOWN_ONCE = "This password is shown only once: pass it on now. It is stored as a hash."
 

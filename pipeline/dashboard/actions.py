@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.dashboard.words import Standing
-from pipeline.domain import explanation_rules
+from pipeline.domain import explanation_action
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, Reason, State, may_be_changed
 from pipeline.domain.hold import DerivedHold, Hold
@@ -159,7 +159,7 @@ def list_buttons(delivery: DeliveryView, *, is_paused: bool, role: Role) -> list
     return [b for b in BUTTONS if b.role <= role and b.fits(delivery, is_paused)]
 
 
-def find_next(action: explanation_rules.Action | None, verbs: Collection[str]) -> str | None:
+def find_next(action: explanation_action.Action | None, verbs: Collection[str]) -> str | None:
     """Return the verb that has a button, or the page, that is the explanation's next action."""
     if action is None:
         return None

@@ -172,7 +172,11 @@ def find_verb(matter: Matter, now: datetime) -> Link | None:
         return Link(label=label, address=f"/dashboard/posts/{only}", role=role)
     if cause == Kind.ALARM:
         return Link(label="Show what to do", address="/runbooks#slipwayalarm")
-    return Link(label="Show pauses", address="/dashboard/pauses") if matter.reason == Hold.PAUSED else None
+    return (
+        Link(label="Show pauses", address="/dashboard/pauses")
+        if matter.reason in {Hold.LOCKED, Hold.PAUSED}
+        else None
+    )
 
 
 def build_query(matter: Matter, now: datetime) -> dict[str, str]:

@@ -63,6 +63,7 @@ REASONS: Mapping[str, Word] = {
     Reason.PERSON_NEEDED: STATES[State.BLOCKED],
 }
 PAUSED = Word("Paused", "grey", "pause", 7)
+LOCKED = Word("Locked", "amber", "ban", 7)
 UNAPPROVED = Word("Needs approval", "violet", "clock", 5)
 DRAFT = Word("Draft", "grey", "pencil", 1, has_fill=False)
 INBOX = Word("In the TikTok inbox", "green", "inbox", 0)
@@ -88,8 +89,10 @@ HOLDS: Mapping[Hold, str] = {
     Hold.SLOW_MEDIA: "Its files come slowly",
     Hold.CONVERTING: "Fitting its pictures",
     Hold.STORAGE: "Storage is away",
+    Hold.VAULT: "Its access cannot be read",
     Hold.NEWER_WORKER: "Waits for an upgrade",
     Hold.CHECKING: "Checking files",
+    Hold.LOCKED: "Locked",
     Hold.PAUSED: "Paused",
     Hold.APPROVAL: "Waits for an approval",
 }
@@ -136,6 +139,8 @@ def name_state(one: Standing) -> Word:
     """Return the word for one account of a post."""
     if one.due_at >= NO_TIME and one.state in (State.ACCEPTED, State.SCHEDULED):
         return DRAFT
+    if one.held_for is Hold.LOCKED:
+        return LOCKED
     if one.held_for is Hold.PAUSED:
         return PAUSED
     if one.held_for is Hold.APPROVAL:

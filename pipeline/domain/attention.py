@@ -53,7 +53,7 @@ class Matter:
     platform: str | None = None
     state: str | None = None
     reason: str | None = None
-    """The reason of blocked deliveries, the hold of late ones; the name of a queue, the scope of pauses; the kind of
+    """The reason of blocked deliveries, the hold of late ones; a queue, the scope of pauses or ``lock``; the kind of
     alarms, and of what could not be read.
 
     For webhooks, why they are paused, or ``NOTICES``.
@@ -118,6 +118,7 @@ def _may_help(matter: Matter) -> bool:
     return matter.fault != "customer" or matter.code in MEDIA_FAULTS | NOT_TRIED
 
 
+_STOPPED = (Hold.LOCKED, Hold.PAUSED, Hold.BREAKER)
 _LATE_OPTIONS = ("state", "held_for", "platform")
 _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.UNREAD, None): ("slipway attention", ()),
@@ -141,9 +142,10 @@ _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.HELD, None): ("slipway delivery list --late ..-1d", _LATE_OPTIONS),
     (Kind.OVERDUE, None): ("slipway delivery list --late -1d..-1m", _LATE_OPTIONS),
     **dict.fromkeys(
-        [(kind, hold) for kind in (Kind.HELD, Kind.OVERDUE) for hold in (Hold.PAUSED, Hold.BREAKER)],
+        [(kind, hold) for kind in (Kind.HELD, Kind.OVERDUE) for hold in _STOPPED],
         ("slipway pause list", ()),
     ),
+    **dict.fromkeys([(Kind.HELD, Hold.VAULT), (Kind.OVERDUE, Hold.VAULT)], ("slipway doctor", ())),
     **dict.fromkeys([(Kind.HELD, Hold.EPOCH), (Kind.OVERDUE, Hold.EPOCH)], ("slipway restore status", ())),
     (Kind.DEAD_LETTERS, None): ("slipway dead-letter list", ("platform", "error_class", "code")),
     (Kind.GRANT_ENDING, None): ("slipway account list", ()),

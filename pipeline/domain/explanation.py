@@ -15,7 +15,8 @@ from pipeline.domain import explanation_rules as rules
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State, may_retry
 from pipeline.domain.delivery_error import MEDIA_FAULTS, NOT_TRIED
-from pipeline.domain.explanation_rules import RULES, Action, Call, Detail, Rule, Turn
+from pipeline.domain.explanation_action import Action, Call, Turn
+from pipeline.domain.explanation_rules import RULES, Detail, Rule
 from pipeline.domain.hold import DerivedHold, Hold
 
 _UNUSABLE: Mapping[str, Detail] = {
@@ -151,6 +152,7 @@ def _list_words(found: Situation, holding: DerivedHold | None) -> dict[str, str]
         "platform": found.platform,
         "why": holding.why if holding else "",
         "scope": scope,
+        "target": holding.target if holding else "",
         "look": found.last_look,
         "seen": found.media_seen or "",
         "url": found.url or "its address is not known yet",

@@ -7,55 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
 
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.explanation_action import Action, Call, Right, Turn
 from pipeline.domain.hold import Hold
-
-
-class Turn(StrEnum):
-    """Whose turn it is."""
-
-    PLATFORM = "platform"
-    CUSTOMER = "customer"
-    OPERATOR = "operator"
-    US = "us"
-
-
-class Right(StrEnum):
-    """The right that a key needs."""
-
-    READ = "read"
-    WRITE = "write"
-    PUBLISH = "publish"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request of the HTTP API. ``body`` None: there is none, or its content is for the caller to say."""
-
-    method: str
-    path: str
-    body: Mapping[str, Any] | None = None
-    right: Right = Right.PUBLISH
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Action:
-    """The one thing to do, as each caller can do it.
-
-    The command line has ``command``. A page has the first of ``steps`` that is a button of the delivery (by its verb)
-    or a page (by its path). A key has ``call``; if there is none for keys, ``ask`` says whom to ask, or is empty where
-    a key has nothing to do.
-    """
-
-    says: str
-    command: str
-    steps: tuple[str, ...] = ()
-    call: Call | None = None
-    ask: str = ""
-
 
 Detail = Reason | Hold | str | None
 """A reason, a hold, a fault, ``SEEN``, or None."""
@@ -133,6 +88,12 @@ LIFT = Action(
     steps=("/dashboard/pauses",),
     ask="Ask the operator of this server to lift the pause.",
 )
+_UNLOCK = Action(
+    says="Unlock the workspace, or cancel what it holds.",
+    command="slipway workspace unlock {target}",
+    steps=("/dashboard/pauses",),
+    ask="Ask the operator of this server: only they can unlock the workspace.",
+)
 LIFT_OWN = Action(
     says="Resume it; the answer counts what that goes on with, and has the token that confirms it.",
     command="slipway steer resume --account {account}",
@@ -184,7 +145,19 @@ _HELD: Mapping[Hold, Rule] = {
             ask="Ask the operator of this server to look after its storage.",
         ),
     ),
+    Hold.VAULT: Rule(
+        Turn.OPERATOR,
+        "No key of this installation's vault opens the credentials of {name}: `slipway doctor` says more.",
+        "It goes on when the key is back, or once the account is connected again. No try is spent.",
+        RECONNECT,
+    ),
     Hold.SHUTDOWN: Rule(Turn.US, "Its worker had to end; nothing was sent.", "Another worker takes it."),
+    Hold.LOCKED: Rule(
+        Turn.OPERATOR,
+        "The workspace is locked: {why}",
+        "It goes on when the workspace is unlocked, and not before its time.",
+        _UNLOCK,
+    ),
     Hold.PAUSED: Rule(
         Turn.OPERATOR,
         "A pause holds it: {why}",
@@ -347,6 +320,10 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         (state, Hold.RATE): replace(
             rule, next_step=f"{rule.next_step} The platform's limit of calls puts that off."
         )
+        for state, rule in _LOOKED_AT.items()
+    },
+    **{
+        (state, Hold.VAULT): replace(_HELD[Hold.VAULT], summary=f"{rule.summary} {_HELD[Hold.VAULT].summary}")
         for state, rule in _LOOKED_AT.items()
     },
     **{

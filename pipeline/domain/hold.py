@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 from uuid import UUID
@@ -23,6 +23,8 @@ BREAKER: Final = "breaker"
 LiftedScope = Scope | Literal["breaker"]
 EVERYWHERE: Final = frozenset({"all", "platform", BREAKER})
 """Scopes that concern every workspace."""
+VAULT_PAUSE = timedelta(minutes=1)
+"""How long a delivery waits whose secrets do not open; then they are tried once more."""
 
 
 class Hold(StrEnum):
@@ -35,9 +37,11 @@ class Hold(StrEnum):
     SLOW_MEDIA = "slow_media"  #: too many media files of the workspace come too slowly
     CONVERTING = "converting"  #: its images wait for memory to be made to fit the platform
     STORAGE = "storage"  #: our own storage of files cannot be used
+    VAULT = "vault"  #: no key of the vault opens the credentials of its account
     SHUTDOWN = "shutdown"  #: its worker had to end
     CHECKING = "checking"  #: its media or music are being checked
     EPOCH = "epoch"  #: nothing may be sent: the epoch is not confirmed
+    LOCKED = "locked"  #: its workspace is locked, for a leaked key: a pause that only an unlock lifts
     PAUSED = "paused"  #: a pause holds it
     APPROVAL = "approval"  #: it was not approved as it is now
     NEWER_WORKER = "newer_worker"  #: no running worker understands all of its post (``level.py``)
@@ -54,21 +58,22 @@ STORED = frozenset(
         Hold.SLOW_MEDIA,
         Hold.CONVERTING,
         Hold.STORAGE,
+        Hold.VAULT,
         Hold.SHUTDOWN,
     }
 )
 """Holds that are decided on a claimed delivery and kept in its ``held_for``."""
 LIMITS = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP})
 """Limits of a platform. They end by themselves."""
-INTENDED = LIMITS | {Hold.PAUSED, Hold.APPROVAL}
+INTENDED = LIMITS | {Hold.LOCKED, Hold.PAUSED, Hold.APPROVAL}
 """Holds whose delay is intended, by an operator, an approver or the limits of a platform. It is no lateness of ours."""
-DERIVED = frozenset({Hold.PAUSED, Hold.APPROVAL, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
+DERIVED = frozenset({Hold.LOCKED, Hold.PAUSED, Hold.APPROVAL, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
 """Holds of a ``DerivedHold``: none of them has a time at which it ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DerivedHold:
-    """A pause, the lack of an approval or of a newer worker, an open circuit breaker, or an epoch not confirmed.
+    """A pause or lock, the lack of an approval or of a newer worker, an open breaker, or an epoch not confirmed.
 
     It holds every delivery of its scope.
     """

@@ -23,7 +23,8 @@ _INTRODUCED: Mapping[int, str] = {
         media.type media.type.video media.type.slideshow
         media.url media.urls media.duration_sec media.bytes media.width media.height media.mime_type
         hold.prepared_early hold.rate hold.daily_quota hold.min_gap hold.slow_media hold.converting hold.shutdown
-        hold.checking hold.storage hold.epoch hold.paused hold.newer_worker hold.breaker hold.backlog
+        hold.checking hold.storage hold.vault hold.epoch hold.paused hold.locked hold.newer_worker
+        hold.breaker hold.backlog
         tiktok.title tiktok.description tiktok.post_mode tiktok.privacy_level tiktok.disable_comment
         tiktok.disable_duet tiktok.disable_stitch tiktok.auto_add_music tiktok.is_commercial
         tiktok.is_branded_content tiktok.user_consent tiktok.is_your_brand
@@ -33,7 +34,7 @@ _INTRODUCED: Mapping[int, str] = {
         filter.platform filter.account filter.import_id filter.status filter.state filter.reason filter.held_for
         filter.error_class filter.code filter.discarded filter.deliveries filter.posts filter.unsent filter.is_open
         filter.text filter.due_from filter.due_until filter.late_from filter.late_until filter.older filter.younger
-    """,
+    """,  # a lock is stored as the pause of a workspace, which older code keeps
     2: """
         media.alt_texts media.fit
         youtube.title youtube.tags youtube.privacy youtube.made_for_kids youtube.category

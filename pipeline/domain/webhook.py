@@ -53,6 +53,7 @@ class PauseReason(StrEnum):
     GONE = "gone"  #: its server answered 410
     DEAD = "dead"  #: no try succeeded for three days
     KEY_REVOKED = "key_revoked"  #: the restricted key that made it is revoked or has expired
+    LOCKED = "locked"  #: a lock of its workspace ended its secret: a rotation gives a new one and resumes it
 
 
 class AttemptOutcome(StrEnum):

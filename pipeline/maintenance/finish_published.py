@@ -35,8 +35,11 @@ def _fill(context: Context, claimed: ClaimedDelivery) -> bool:
     adapter = context.adapter(claimed.account.platform, context.client())
     taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
     try:
-        seen = adapter.look(
-            build_draft(context, claimed), claimed.account, claimed.checkpoint, claimed.armed_at, taken
+        draft = build_draft(context, claimed)
+        seen = (
+            None
+            if claimed.unopened
+            else adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
         )
     except Exception as error:  # a delivery whose look fails must not stop the others
         if not isinstance(error, AdapterError):

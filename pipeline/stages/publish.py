@@ -21,7 +21,7 @@ from pipeline.accounts.refresh import refresh_expired
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
-from pipeline.domain.hold import Hold
+from pipeline.domain.hold import VAULT_PAUSE, Hold
 from pipeline.domain.verdict import Verdict, hold
 from pipeline.media.probe.probe import NoRoom
 from pipeline.runtime import tracing
@@ -202,6 +202,8 @@ class PublishSlice:
             return hold(Hold.SHUTDOWN, state=State.QUEUED)
         if self.claimed.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
+        if self.claimed.unopened == "credentials":  # what only the checkpoint says is prepared once more
+            return hold(Hold.VAULT, VAULT_PAUSE)
         if wait := self.context.transfers.get_wait(self.claimed.workspace_id):
             return hold(Hold.SLOW_MEDIA, wait)
         if self.claimed.needs_approval and not is_approved(self.context.database, self.claimed.post_id):

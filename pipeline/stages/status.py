@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from adapters.contract import Absent, Adapter, Draft, LookResult, Pending, Published, Ready
+from adapters.contract import Absent, Adapter, CannotTell, Draft, LookResult, Pending, Published, Ready
 from adapters.errors import AdapterError, Permanent, PermissionMissing
 from adapters.listing import Asked, Listing
 from pipeline.accounts.refresh import refresh_expired
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.hold import Hold
+from pipeline.domain.hold import VAULT_PAUSE, Hold
 from pipeline.domain.restore import evaluate_listing
 from pipeline.domain.verdict import RetryState, Verdict, hold
 from pipeline.runtime import tracing
@@ -85,6 +85,7 @@ def _list_posts(adapter: Adapter, draft: Draft, claimed: ClaimedDelivery, since:
 
 log = logging.getLogger("slipway.status")
 
+LOST_HANDLE = "No key of the vault opens the handle under which it was sent."
 MAX_UNSTORED = timedelta(seconds=1)
 """How long a result may wait for the next look of its message before it is stored."""
 
@@ -166,6 +167,8 @@ def _evaluate(context: Context, claimed: ClaimedDelivery, state: RetryState) -> 
     client = context.client()
     adapter = context.adapter(claimed.account.platform, client, comments=claimed.is_comment)
     policy = build_retry_policy(context.settings, adapter.capabilities)
+    if claimed.unopened == "credentials":
+        return hold(Hold.VAULT, VAULT_PAUSE, state=claimed.state), claimed.absent_at is not None
     if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
         return hold(Hold.RATE, wait, state=claimed.state), claimed.absent_at is not None
     try:
@@ -192,6 +195,8 @@ def _look_at_platform(
     taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
     if claimed.in_doubt and not claimed.is_comment:
         return look_unresolved(context, claimed, adapter, draft, taken, is_past_limit=is_past_limit)
+    if claimed.unopened:
+        return CannotTell(reason=LOST_HANDLE, is_final=True) if claimed.armed_at else Absent()
     return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
 
 

@@ -173,7 +173,7 @@ FROM sample d WHERE ends_at <= now() + CAST(:ending AS interval) AND {_OWN}
 GROUP BY 1{_ACCOUNT} ORDER BY 2 DESC, 3, 1{_ACCOUNT}{_MOST}
 """
 _PAUSES = f"""
-SELECT scope AS reason, count(*) AS count, min(since) AS oldest FROM pauses p
+SELECT CASE WHEN is_lock THEN 'lock' ELSE scope END AS reason, count(*) AS count, min(since) AS oldest FROM pauses p
 WHERE {{concerns}} GROUP BY 1
 UNION ALL
 SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN post_deliveries d ON d.id = h.delivery_id

@@ -80,19 +80,20 @@ class Vault:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedColumn:
-    """A column of sealed values. ``what``: as the report names them."""
+    """A column of sealed values. ``what``: as the report names them; ``used``: those that are tried by ``doctor``."""
 
     what: str
     table: str
     column: str
+    used: str = ""
 
 
 SEALED_COLUMNS = (
-    SealedColumn(what="credentials", table="accounts", column="credentials"),
+    SealedColumn(what="credentials", table="accounts", column="credentials", used="status <> 'inactive'"),
     SealedColumn(what="checkpoints", table="deliveries", column="checkpoint"),
     SealedColumn(what="old handles", table="old_handles", column="handle"),
-    SealedColumn(what="second factors", table="second_factors", column="secret"),
-    SealedColumn(what="webhook secrets", table="webhooks", column="secrets"),
+    SealedColumn(what="second factors", table="second_factors", column="secret", used="true"),
+    SealedColumn(what="webhook secrets", table="webhooks", column="secrets", used="deleted_at IS NULL"),
 )
 _FIRST = UUID(int=0)
 
@@ -160,6 +161,13 @@ def _rotate_column(
         failpoint("rotation.sealed")
         after = found[-1].id
         report(count)
+
+
+def count_unopened(c: Connection, vault: Vault, column: SealedColumn, limit: int = 50) -> tuple[int, int]:
+    """Return how many of the oldest and the newest values in use were tried, up to *limit* of each, and do not open."""
+    sql = f"SELECT id, {column.column} AS sealed FROM {column.table} WHERE {column.used} ORDER BY id"
+    found = rows(c, f"({sql} LIMIT :n) UNION ({sql} DESC LIMIT :n)", n=limit)
+    return len(found), sum(not _can_open(vault, r.sealed, r.id) for r in found)
 
 
 def _lock_batch(c: Connection, column: SealedColumn, after: UUID, limit: int) -> list[Any]:

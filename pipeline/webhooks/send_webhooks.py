@@ -18,6 +18,7 @@ from functools import cache, partial
 
 from standardwebhooks import Webhook as Signer
 
+from pipeline.domain.hold import VAULT_PAUSE
 from pipeline.domain.notice import Form, build_body
 from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import (
@@ -35,6 +36,7 @@ from pipeline.media.url_policy import Refused, Unanswered
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import Deadline
+from pipeline.store.vault import VaultError
 from pipeline.store.webhooks import rounds
 from pipeline.store.webhooks.rounds import ArmedEvent, ClaimedWebhook, Settled
 from pipeline.store.webhooks.webhooks import open_secrets
@@ -110,6 +112,13 @@ def _serve(context: Context, claimed: ClaimedWebhook, until: float) -> int:
 
 def _do_round(context: Context, claimed: ClaimedWebhook, pool: ThreadPoolExecutor) -> int:
     deadline = Deadline(LEASE / 2)  # taken before the claim is extended
+    try:
+        post = _choose_sender(context, claimed)
+    except VaultError:
+        log.exception("the secret of webhook %s does not open", claimed.id)
+        with context.database.begin() as c:
+            rounds.hold_webhook(c, claimed, VAULT_PAUSE)
+        return 0
     with context.database.begin() as c:
         if rounds.has_lost_key(c, claimed):
             pause(c, claimed.id, PauseReason.KEY_REVOKED)
@@ -118,7 +127,6 @@ def _do_round(context: Context, claimed: ClaimedWebhook, pool: ThreadPoolExecuto
     if not armed:
         return 0
     failpoint("webhooks.armed", claimed.id)
-    post = _choose_sender(context, claimed)
     results = [*pool.map(lambda event: _send(claimed, post, event, deadline), armed)]
     failpoint("webhooks.sent", claimed.id)
     with context.database.begin() as c:

@@ -99,13 +99,16 @@ def delete(context: Context, caller: Caller, identity: UUID) -> None:
 def rotate(
     context: Context, caller: Caller, identity: UUID, key: IdempotencyKey | None = None
 ) -> tuple[Webhook, str]:
-    """Give a webhook a new secret; for a day both sign. A second rotation ends the oldest.
+    """Give a webhook a new secret; for a day both sign. A second rotation ends the oldest. A locked one goes on.
 
     Raises Refusal 404, and as ``claim_key``.
     """
     with context.database.begin() as c:
         claim_key(c, key, identity)
-        rotated = store.rotate_secret(c, context.vault, _lock(c, caller, identity).id, OVERLAP)
+        found = _lock(c, caller, identity)
+        if found.paused_why is PauseReason.LOCKED:
+            store.resume_webhook(c, found.id)
+        rotated = store.rotate_secret(c, context.vault, found.id, OVERLAP)
         _record(c, caller, "rotate", rotated[0])
         return rotated
 

@@ -18,7 +18,7 @@ from pipeline.api.http.rate_limit import Window
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.openapi.introduction import SCOPE
 from pipeline.api.openapi.operation import Routes
-from pipeline.domain.explanation_rules import Right
+from pipeline.domain.explanation_action import Right
 from pipeline.store.auth.keys import Caller, Key, list_keys
 
 

@@ -19,7 +19,7 @@ from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.api.http.request_headers import find_address, get_header
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.domain.audit import Actor
-from pipeline.domain.explanation_rules import Right
+from pipeline.domain.explanation_action import Right
 from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import Caller, find_caller, touch_key
 from pipeline.store.database import Unreachable

@@ -16,12 +16,12 @@ from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.response_models import AccountState, DeliveryError, Post
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason
-from pipeline.domain.explanation_rules import Action, Right, Turn
+from pipeline.domain.explanation_action import Action, Right, Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 
 StandingKind = TypeAliasType(
-    "StandingKind", Literal["paused", "approval", "newer_worker", "breaker", "epoch"]
+    "StandingKind", Literal["locked", "paused", "approval", "newer_worker", "breaker", "epoch"]
 )
 
 

@@ -174,25 +174,18 @@ def list_accounts(c: Connection) -> list[AccountRow]:
     return select(c, AccountRow, "accounts", Where(), by="workspace_id, created_at")
 
 
-def list_sealed_samples(c: Connection, limit: int = 50) -> list[tuple[UUID, bytes]]:
-    """Return the sealed credentials of the oldest and of the newest accounts in use, up to *limit* of each."""
-    found = rows(
-        c,
-        """(SELECT id, credentials FROM accounts WHERE status <> 'inactive' ORDER BY id LIMIT :n) UNION
-           (SELECT id, credentials FROM accounts WHERE status <> 'inactive' ORDER BY id DESC LIMIT :n)""",
-        n=limit,
-    )
-    return [(r.id, r.credentials) for r in found]
-
-
 _OPENED = ("id", "platform", "connection", "remote_id", "username", "settings", "credentials")
 ACCOUNT_COLUMNS = ", ".join(f"a.{name} AS account_{name}" for name in _OPENED)
 
 
-def open_account(r: Any, vault: Vault) -> Account:
-    """Return the account of a joined row (ACCOUNT_COLUMNS) with its credentials opened, as adapters take it."""
+def open_account(r: Any, vault: Vault | None) -> Account:
+    """Return the account of a joined row (ACCOUNT_COLUMNS) with its credentials opened, as adapters take it.
+
+    *vault* None: without credentials. Raises VaultError.
+    """
     m = {name: r._mapping[f"account_{name}"] for name in _OPENED}
-    credentials = credentials_from_dict(vault.open(m["credentials"], m["id"]))
+    plain = None if vault is None else vault.open(m["credentials"], m["id"])
+    credentials = _NO_CREDENTIALS if plain is None else credentials_from_dict(plain)
     return Account(
         **{**m, "id": str(m["id"]), "platform": Platform(m["platform"]), "credentials": credentials}
     )

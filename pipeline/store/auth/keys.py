@@ -175,7 +175,8 @@ _CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspa
              w.self_approval, w.closed_at IS NOT NULL AS is_closed, """ + ", ".join(
     f"k.{name}" for name in _LIMITS
 )
-_VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
+VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
+"""Condition on a key ``k``: it works."""
 
 
 class OutsideWorkspace(Exception):
@@ -233,7 +234,7 @@ def find_caller(c: Connection, token: str) -> Caller | None:
         c,
         f"""SELECT {_CALLER}, k.secret_sha256,
                    CASE WHEN k.earlier_until > now() THEN k.earlier_sha256 END AS earlier_sha256
-            FROM keys k JOIN workspaces w ON w.id = k.workspace_id WHERE k.public_id = :public AND {_VALID}""",
+            FROM keys k JOIN workspaces w ON w.id = k.workspace_id WHERE k.public_id = :public AND {VALID}""",
         public=public,
     )
     if found is None or not _matches(secret, found.secret_sha256, found.earlier_sha256):
@@ -252,7 +253,7 @@ def read_caller(
         c,
         f"""SELECT {_CALLER} FROM workspaces w LEFT JOIN keys k ON k.workspace_id = w.id AND k.id = :key
             WHERE w.id = :w AND (:closed OR w.closed_at IS NULL)
-              AND (CAST(:key AS uuid) IS NULL OR (k.id IS NOT NULL AND {_VALID}))""",
+              AND (CAST(:key AS uuid) IS NULL OR (k.id IS NOT NULL AND {VALID}))""",
         w=workspace,
         key=key_id,
         closed=closed,

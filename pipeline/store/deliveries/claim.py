@@ -30,6 +30,7 @@ from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 from pipeline.store.vault import Vault, VaultError
 
 log = logging.getLogger("slipway.store")
+Unopened = Literal["credentials", "checkpoint"] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +87,8 @@ class ClaimedDelivery:
     """The id of the request that made the post."""
     needs_approval: bool
     """It is a post that is sent only with an approval."""
+    unopened: Unopened
+    """What no key of the vault opens; the other one is empty then, or was opened."""
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
 
@@ -121,17 +124,18 @@ _NOTHING = OwnContent()
 
 
 def to_claimed(found: Any, vault: Vault) -> ClaimedDelivery:
-    """Turn a row of CLAIMED_COLUMNS into a delivery. Raises VaultError when a secret does not open."""
+    """Turn a row of CLAIMED_COLUMNS into a delivery. What does not open is empty, and named in ``unopened``."""
     m = gather_options(found._mapping)
-    account = open_account(found, vault)
+    account, checkpoint, unopened = _open(found, vault)
     plain = {name: m[name] for name in ClaimedDelivery.__dataclass_fields__ if name in m}
-    sealed, own = m["checkpoint"], (OwnContent.from_dict(m["own"]) or _NOTHING) if m["own"] else _NOTHING
+    own = (OwnContent.from_dict(m["own"]) or _NOTHING) if m["own"] else _NOTHING
     return ClaimedDelivery(
         **{
             **plain,
             "state": State(m["state"]),
             "prepares": m["prepares_today"],
-            "checkpoint": vault.open(sealed, m["id"]) if sealed else {},
+            "checkpoint": checkpoint,
+            "unopened": unopened,
             "caption": own.caption or m["caption"],
             "media": own.media or m["media"],
             "options": {**m["options"], **own.options}.get(account.platform, {}),
@@ -143,21 +147,24 @@ def to_claimed(found: Any, vault: Vault) -> ClaimedDelivery:
     )
 
 
+def _open(found: Any, vault: Vault) -> tuple[Account, CheckpointData, Unopened]:
+    """Return what the secrets of a row say, and which does not open; the lost key of a vault opens neither."""
+    sealed = found._mapping["checkpoint"]
+    try:
+        account = open_account(found, vault)
+        return account, vault.open(sealed, found.id) if sealed else {}, None
+    except VaultError as error:
+        log.warning("delivery %s: %s", found.id, error)
+    try:
+        return open_account(found, vault), {}, "checkpoint"
+    except VaultError:
+        return open_account(found, None), {}, "credentials"
+
+
 def _read_streaks(m: Mapping[str, Any]) -> Streaks:
     stored = m["unavailable_since"] or {}
     streaks = {party: datetime.fromisoformat(since) for party, since in stored.items()}
     return shift_streaks(streaks, m["now"] - m["next_at"])
-
-
-def to_claimed_batch(found: Sequence[Any], vault: Vault) -> list[ClaimedDelivery]:
-    """Return the deliveries whose secrets open. The others are rescued when their lease expires, then blocked."""
-    claimed: list[ClaimedDelivery] = []
-    for one in found:
-        try:
-            claimed.append(to_claimed(one, vault))
-        except VaultError:
-            log.exception("secrets of delivery %s do not open", one.id)
-    return claimed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +249,7 @@ def claim_batch(
     found = rows(c, sql, ids=ids, generations=generations, lease=lease, single=single, level=level)
     if len(found) < len(items):
         _return_newer(c, level, ids)
-    return to_claimed_batch(found, vault)
+    return [to_claimed(one, vault) for one in found]
 
 
 def claim_look(
@@ -266,7 +273,7 @@ def claim_looks(
     found = rows(c, _CLAIM_LOOK, ids=ids, generations=generations, fences=fences, lease=lease, level=level)
     if len(found) < len(items):
         _return_newer(c, level, ids, fences)
-    return to_claimed_batch(found, vault)
+    return [to_claimed(one, vault) for one in found]
 
 
 def _return_newer(c: Connection, level: int, ids: Sequence[UUID], fences: Sequence[int] = ()) -> None:

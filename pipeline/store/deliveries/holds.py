@@ -33,11 +33,15 @@ IS_PAUSED = """(EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.
         SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
             ('workspace', d.workspace_id::text), ('account', d.account_id::text))))"""
 """Whether a pause holds the delivery ``d``."""
+IS_LOCKED = """EXISTS (SELECT FROM pauses u
+        WHERE u.is_lock AND u.scope = 'workspace' AND u.target = d.workspace_id::text)"""
+"""Whether the workspace of the delivery ``d`` is locked."""
 IS_UNAPPROVED = "EXISTS (SELECT FROM approvals v WHERE v.post_id = d.post_id AND v.digest IS NULL)"
 """Whether the post of the delivery ``d`` waits for an approval."""
 HELD_FOR = f"""CASE
     WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
     WHEN d.state NOT IN ({_CLAIMABLE}, {_LOOKED_AT}) THEN NULL
+    WHEN d.state IN ({_CLAIMABLE}) AND {IS_LOCKED} THEN '{Hold.LOCKED}'
     WHEN d.state IN ({_CLAIMABLE}) AND {IS_PAUSED} THEN '{Hold.PAUSED}'
     WHEN d.state IN ({_CLAIMABLE}) AND {IS_UNAPPROVED} THEN '{Hold.APPROVAL}'
     WHEN {TOO_NEW} THEN '{Hold.NEWER_WORKER}'
@@ -60,7 +64,8 @@ HOLD_COLUMNS = f"""d.id, d.state, d.platform, d.account_id, d.due_at, {HELD_FOR}
 """The columns that ``read_holds`` needs of a delivery ``d``."""
 
 _DERIVED = f"""
-SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
+SELECT CASE WHEN p.is_lock THEN 'locked' ELSE 'paused' END AS hold, p.scope, p.target, p.why, p.since,
+       CAST(NULL AS timestamptz) AS next_at
 FROM pauses p JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS asked (scope, target)
   ON p.scope = asked.scope AND p.target = asked.target
 UNION ALL

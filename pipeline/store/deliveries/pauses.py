@@ -37,16 +37,21 @@ class Pause:
     since: datetime
     holds: int
     """Deliveries that it holds, due or not."""
+    is_lock: bool = False
 
 
 def pause(
     c: Connection, scope: Scope, target: str, why: str, who: str | None = None, *, only_new: bool = False
 ) -> bool:
-    """Pause a target; pausing it again changes only the reason and who gave it, or with *only_new* nothing: False."""
+    """Pause a target; pausing it again changes only the reason and who gave it, or with *only_new* nothing: False.
+
+    A lock stays as it is.
+    """
     return has_row(
         c,
         """INSERT INTO pauses (scope, target, why, who) VALUES (:scope, :target, :why, :who)
-           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who WHERE NOT :only_new
+           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who
+           WHERE NOT :only_new AND NOT pauses.is_lock
            RETURNING scope""",
         scope=scope,
         target=target,
@@ -57,8 +62,9 @@ def pause(
 
 
 def find_reason(c: Connection, scope: Scope, target: str, *, lock: bool = False) -> str | None:
-    """Return why a target is paused; None: it is not. *lock*: nobody else changes it in the caller's transaction."""
-    sql = f"SELECT why FROM pauses WHERE scope = :scope AND target = :target {'FOR UPDATE' if lock else ''}"
+    """Return why a target is paused; None: it is not, but for a lock. *lock*: it stays so in the transaction."""
+    of = "scope = :scope AND target = :target AND NOT is_lock"
+    sql = f"SELECT why FROM pauses WHERE {of} {'FOR UPDATE' if lock else ''}"
     return find_value(c, str, sql, scope=scope, target=target)
 
 
@@ -73,17 +79,51 @@ def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
 def lift(c: Connection, scope: Scope, target: str, only: str | None = None) -> bool:
     """Remove a pause; False when there was none, or it has another reason than *only*. Other pauses stay.
 
-    That of a workspace that is being deleted stays until the workspace is gone: nothing may go out for it.
+    A lock stays, and that of a workspace that is being deleted until the workspace is gone: nothing may go out for it.
 
     The streaks of unavailability of what it held start from zero. The caller holds a transaction.
     """
     sql = """DELETE FROM pauses WHERE scope = :scope AND target = :target
-             AND (CAST(:only AS text) IS NULL OR why = :only)
+             AND (CAST(:only AS text) IS NULL OR why = :only) AND NOT is_lock
              AND NOT (scope = 'workspace' AND EXISTS (
                  SELECT FROM workspaces w WHERE w.id::text = :target AND w.closed_at IS NOT NULL)) RETURNING scope"""
     if row(c, sql, scope=scope, target=target, only=only) is None:
         return False
     restart_streaks(c, scope, target)
+    return True
+
+
+def lock_workspace(c: Connection, workspace: UUID, why: str, who: str) -> bool:
+    """Pause a workspace until it is unlocked; False if it is locked already. A pause that was there comes back then."""
+    return has_row(
+        c,
+        """INSERT INTO pauses (scope, target, why, who, is_lock) VALUES ('workspace', :w, :why, :who, true)
+           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who, since = now(),
+               is_lock = true, earlier = jsonb_build_object('why', pauses.why, 'who', pauses.who, 'since', pauses.since)
+           WHERE NOT pauses.is_lock RETURNING scope""",
+        w=str(workspace),
+        why=why,
+        who=who,
+    )
+
+
+def is_locked(c: Connection, workspace: UUID) -> bool:
+    """Return True if a workspace is locked."""
+    return has_row(c, "SELECT 1 AS one FROM pauses WHERE is_lock AND target = :w", w=str(workspace))
+
+
+def unlock_workspace(c: Connection, workspace: UUID) -> bool:
+    """End the lock of a workspace; False when there is none. The caller holds a transaction."""
+    locked = "scope = 'workspace' AND target = :w AND is_lock"
+    earlier = "why = earlier ->> 'why', who = earlier ->> 'who', since = (earlier ->> 'since')::timestamptz"
+    back = (
+        f"UPDATE pauses SET is_lock = false, {earlier}, earlier = NULL WHERE {locked} AND earlier IS NOT NULL"
+    )
+    if has_row(c, f"{back} RETURNING scope", w=str(workspace)):
+        return True
+    if not has_row(c, f"DELETE FROM pauses WHERE {locked} RETURNING scope", w=str(workspace)):
+        return False
+    restart_streaks(c, "workspace", str(workspace))
     return True
 
 
@@ -114,7 +154,7 @@ WITH RECURSIVE jobs AS (
     SELECT (SELECT p.job_id FROM paused_deliveries p WHERE p.job_id > j.id ORDER BY p.job_id LIMIT 1)
     FROM jobs j WHERE j.id IS NOT NULL
 ), shown AS (
-    SELECT p.scope, p.target, p.why, p.who, p.since, coalesce(w.id, a.workspace_id) AS workspace_id,
+    SELECT p.scope, p.target, p.why, p.who, p.since, p.is_lock, coalesce(w.id, a.workspace_id) AS workspace_id,
            coalesce(w.name, a.platform || ' ' || a.username, p.target) AS name
     FROM pauses p
     LEFT JOIN workspaces w ON w.id = CAST(CASE p.scope WHEN 'workspace' THEN p.target END AS uuid)
@@ -122,7 +162,7 @@ WITH RECURSIVE jobs AS (
     WHERE CAST(:mine AS uuid[]) IS NULL OR p.scope IN ('all', 'platform')
        OR coalesce(w.id, a.workspace_id) = ANY(CAST(:mine AS uuid[]))
 )
-SELECT s.scope, s.target, s.name, s.workspace_id, s.why, s.who, s.since, held.n AS holds
+SELECT s.scope, s.target, s.name, s.workspace_id, s.why, s.who, s.since, held.n AS holds, s.is_lock
 FROM shown s, LATERAL (SELECT count(*) AS n FROM (SELECT d.id FROM (
     SELECT w.* FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
         SELECT * FROM post_deliveries
@@ -144,12 +184,12 @@ FROM shown s, LATERAL (SELECT count(*) AS n FROM (SELECT d.id FROM (
     SELECT * FROM post_deliveries q WHERE state = 'queued' AND (s.scope, s.target) IN (('all', ''),
         ('platform', q.platform), ('workspace', q.workspace_id::text), ('account', q.account_id::text))
 ) d WHERE (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
-      AND {HELD_FOR} = '{Hold.PAUSED}' LIMIT :cap) x) held
+      AND {HELD_FOR} IN ('{Hold.LOCKED}', '{Hold.PAUSED}') LIMIT :cap) x) held
 UNION ALL
 SELECT 'delivery', j.id::text, count(*) || ' deliveries', h.workspace_id, h.why,
        (SELECT a.actor_kind || ' ' || a.actor_name FROM audit a
         WHERE a.subject = j.id::text AND a.kind = 'steering job' ORDER BY a.at, a.id LIMIT 1), min(h.since),
-       count(*) FILTER (WHERE h.held_for = '{Hold.PAUSED}')
+       count(*) FILTER (WHERE h.held_for IN ('{Hold.LOCKED}', '{Hold.PAUSED}')), false
 FROM jobs j
 CROSS JOIN LATERAL (
     SELECT p.why, p.since, d.workspace_id, {HELD_FOR} AS held_for

@@ -23,7 +23,6 @@ from pipeline.store.deliveries.claim import (
     CLAIMED_JOIN,
     ClaimedDelivery,
     to_claimed,
-    to_claimed_batch,
 )
 from pipeline.store.vault import Vault
 
@@ -85,11 +84,11 @@ def claim_follow_ups(c: Connection, vault: Vault, limit: int) -> list[DueFollowU
         f"SELECT {CLAIMED_COLUMNS} FROM post_deliveries d {CLAIMED_JOIN} WHERE d.id = ANY(CAST(:ids AS uuid[]))",
         ids=list({r.delivery_id for r in due}),
     )
-    claimed = {one.id: one for one in to_claimed_batch(found, vault)}
+    claimed = {one.id: one for one in (to_claimed(r, vault) for r in found)}
     return [
         DueFollowUp(claimed=claimed[r.delivery_id], kind=r.kind, what=r.what, is_last=r.is_last)
         for r in due
-        if r.delivery_id in claimed
+        if r.delivery_id in claimed and claimed[r.delivery_id].unopened != "credentials"
     ]
 
 

@@ -127,6 +127,12 @@ def has_lost_key(c: Connection, claimed: ClaimedWebhook) -> bool:
     )
 
 
+def hold_webhook(c: Connection, claimed: ClaimedWebhook, wait: timedelta) -> None:
+    """Send nothing to a claimed webhook for a while."""
+    sql = "UPDATE webhooks SET hold_until = now() + :wait WHERE id = :id AND fence = :fence RETURNING id"
+    row(c, sql, id=claimed.id, fence=claimed.fence, wait=wait)
+
+
 def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: int) -> list[ArmedEvent]:
     """Arm the next events of a claimed webhook and extend the claim; none if it is lost, held or paused by now."""
     failures = find_value(c, int, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=False)

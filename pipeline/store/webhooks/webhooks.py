@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +32,7 @@ from pipeline.store.database import (
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.rollups.settled_counts import ALL_WORKSPACES
 from pipeline.store.selection import Where, among, where, where_given
-from pipeline.store.vault import Vault
+from pipeline.store.vault import Vault, VaultError
 
 SECRET_BYTES = 32
 """Bytes of entropy; the specification asks for 24 to 64."""
@@ -172,15 +173,19 @@ def delete_webhook(c: Connection, identity: UUID) -> None:
 
 
 def rotate_secret(c: Connection, vault: Vault, identity: UUID, overlap: timedelta) -> tuple[Webhook, str]:
-    """Give a locked webhook a new secret; the one before signs too for *overlap*. Return the webhook and the secret."""
+    """Give a locked webhook a new secret; the one before signs too for *overlap*. Return the webhook and the secret.
+
+    One that no key of the vault opens signs no more.
+    """
     sql = "SELECT secrets FROM webhooks WHERE id = :id"
     known = require_value(c, bytes, f"There is no webhook {identity}.", sql, id=identity)
-    fresh, earlier = _new_secret(), vault.open(known, identity)["current"]
+    fresh = {"current": _new_secret()}
+    with suppress(VaultError):
+        fresh["earlier"] = vault.open(known, identity)["current"]
     sql = f"""UPDATE webhooks SET secrets = :sealed, earlier_until = now() + :overlap WHERE id = :id
               RETURNING {COLUMNS}"""
-    sealed = vault.seal({"current": fresh, "earlier": earlier}, identity)
-    [rotated] = read_all(c, Webhook, sql, id=identity, sealed=sealed, overlap=overlap)
-    return rotated, fresh
+    [rotated] = read_all(c, Webhook, sql, id=identity, sealed=vault.seal(fresh, identity), overlap=overlap)
+    return rotated, fresh["current"]
 
 
 def open_secrets(vault: Vault, identity: UUID, sealed: bytes, *, with_earlier: bool) -> list[str]:

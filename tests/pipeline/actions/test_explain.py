@@ -11,7 +11,7 @@ from adapters.errors import Rejected
 from adapters.limit import Rate
 from pipeline.actions.explain import ExplainedDelivery, explain_post
 from pipeline.domain.delivery import State
-from pipeline.domain.explanation_rules import Turn
+from pipeline.domain.explanation_action import Turn
 from pipeline.domain.hold import Hold
 from pipeline.runtime.context import Context
 from pipeline.stages.publish import publish

@@ -139,6 +139,11 @@ class Scene:
         made: str = self.terminal.json("notice add", self.workspace, "--slack", HOOK)["id"]
         return made
 
+    def locked(self) -> str:
+        name: str = self.terminal.json("workspace create", new_id().hex)["id"]
+        self.terminal.json("workspace lock", name, "--yes")
+        return name
+
     def paused(self) -> str:
         account = self.account()
         self.terminal.text("pause add account", account, "--why", "checking")
@@ -271,6 +276,8 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
         "--yes",
         other,
     ),
+    "workspace lock": lambda s: (s.terminal.json("workspace create", new_id().hex)["id"], "--yes"),
+    "workspace unlock": lambda s: (s.locked(), "--yes"),
     "workspace set-late": lambda s: (s.workspace, "hold", "--after", "2h"),
     "workspace set-plan": lambda s: (s.workspace, "professional"),
 }

@@ -21,7 +21,7 @@ from pipeline.store.attention import read_matters
 from pipeline.store.canaries import record_consumed
 from pipeline.store.counters.gauges import RETRY, list_overdue
 from pipeline.store.database import new_id, row
-from pipeline.store.deliveries.pauses import pause
+from pipeline.store.deliveries.pauses import lock_workspace, pause
 from pipeline.store.recovery import epoch
 from pipeline.store.steering.receipts import pause_deliveries
 from tests.fork_server_client import ForkServer
@@ -39,6 +39,7 @@ HOLDS: Mapping[str, Seen] = {
     "all": PAUSED,
     "platform": PAUSED,
     "workspace": PAUSED,
+    "lock": dict.fromkeys(ALL, Hold.LOCKED),
     "account": PAUSED,
     "delivery": PAUSED,
     "newer_worker": dict.fromkeys(ALL, Hold.NEWER_WORKER),
@@ -121,6 +122,8 @@ def standing(scene: Scene, what: str) -> Iterator[None]:
     deliveries = [post.deliveries[0] for post in scene.posts.values()]
     with scene.ledger.database.begin() as c:
         match what:
+            case "lock":
+                assert lock_workspace(c, scene.workspace, "looking into it", "tests")
             case "delivery":
                 pause_deliveries(c, deliveries, new_id(), "looking into it")
             case "newer_worker":

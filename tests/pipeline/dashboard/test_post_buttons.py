@@ -14,7 +14,8 @@ from pipeline.dashboard.actions import BY_VERB, find_next, list_buttons, list_ve
 from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import LOOKED_AT, Reason, State
-from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action
+from pipeline.domain.explanation_action import Action
+from pipeline.domain.explanation_rules import LIFT_OWN, RULES
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.deliveries.queue_posts import read_queued_posts
 from pipeline.store.posts.views import DeliveryView

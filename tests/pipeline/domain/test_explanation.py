@@ -13,7 +13,8 @@ import pytest
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Situation, explain, find_detail
-from pipeline.domain.explanation_rules import RULES, SEEN, Turn
+from pipeline.domain.explanation_action import Turn
+from pipeline.domain.explanation_rules import RULES, SEEN
 from pipeline.domain.hold import DerivedHold, Hold
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -74,7 +75,7 @@ def every_situation() -> Iterator[Situation]:
             continue
         holds: list[Hold | None] = [None]
         holds += list(Hold) if state in {*WAITING, State.QUEUED} else []
-        holds += [Hold.RATE, Hold.NEWER_WORKER] if state in LOOKED_AT else []
+        holds += [Hold.RATE, Hold.NEWER_WORKER, Hold.VAULT] if state in LOOKED_AT else []
         for hold in holds:
             if hold is not Hold.CHECKING:
                 yield from (

@@ -20,7 +20,7 @@ from pipeline.actions.explain import explain_post
 from pipeline.domain.delivery import State
 from pipeline.domain.delivery_error import PLATFORM, STORAGE
 from pipeline.domain.explanation import Explanation
-from pipeline.domain.explanation_rules import Turn
+from pipeline.domain.explanation_action import Turn
 from pipeline.domain.hold import Hold
 from pipeline.maintenance.finish_published import follow_up
 from pipeline.runtime.context import Context

@@ -702,7 +702,10 @@ CREATE TABLE pauses (
     why text NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
     who text,
-    PRIMARY KEY (scope, target)
+    is_lock boolean NOT NULL DEFAULT false,  -- of a workspace: only an unlock lifts it
+    earlier jsonb,  -- the pause that a lock found: its why, who and since
+    PRIMARY KEY (scope, target),
+    CONSTRAINT workspaces_are_locked CHECK (CASE WHEN is_lock THEN scope = 'workspace' ELSE earlier IS NULL END)
 );
 
 -- arm and release respect it; an armed delivery continues
@@ -965,7 +968,7 @@ CREATE TABLE webhooks (
     earlier_until timestamptz,  -- until then the secret of before the last rotation signs too
     created_at timestamptz NOT NULL DEFAULT now(),
     paused_at timestamptz,
-    paused_why text CHECK (paused_why IN ('person', 'gone', 'dead', 'key_revoked')),
+    paused_why text CHECK (paused_why IN ('person', 'gone', 'dead', 'key_revoked', 'locked')),
     deleted_at timestamptz,  -- a maintenance job deletes its events, then the row
     failing_since timestamptz,  -- the first failed try since one succeeded
     failures integer NOT NULL DEFAULT 0,  -- rounds without a success since then

@@ -13,7 +13,8 @@ import pytest
 from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action, Right
+from pipeline.domain.explanation_action import Action, Right
+from pipeline.domain.explanation_rules import LIFT_OWN, RULES
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks.checks import postpone_check
 from pipeline.store.database import row
