@@ -105,6 +105,10 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "files.finished",
         "files.removed",
     ),
+    f"{_PIPELINE}/cli/test_backup.py::"
+    "test_a_restore_that_dies_before_its_commit_leaves_an_empty_database_and_is_run_again": (
+        "restore.loaded",
+    ),
     f"{_PIPELINE}/recovery/test_restore.py::"
     "test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same": (
         "restore.begun",

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "api": "serve:api",
     "attention": "health:attention",
     "audit": "audit:audit",
+    "backup": "backup:backup",
     "beat": "serve:beat",
     "broker": "settings:broker",
     "dead-letter": "dead_letter:command",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import lazy_imports, output
+from pipeline.cli import backup, lazy_imports, output
 from pipeline.cli.options import PAST_OR_NOW
 from pipeline.cli.runtime import find_actor, open_context, open_transaction
 from pipeline.domain.delivery_error import describe_last_look
@@ -43,6 +43,7 @@ WHY = {
     "(Or SLIPWAY_MARK__FOLDER belongs to another installation.)",
     "lost": "There was an epoch file, and SLIPWAY_MARK__FOLDER does not contain it any more.",
     "declared": "An operator declared it with `slipway restore declare`.",
+    "backup": "`slipway restore FOLDER` has put a backup into this database.",
 }
 STEPS = {
     "restored": "`slipway restore list` shows them. Then run `slipway restore accept`: they become unknown and are "
@@ -50,12 +51,27 @@ STEPS = {
     "lost": "Put the epoch file back. If it is lost and the database is not restored: `slipway restore accept "
     "--nothing-sent 'only the epoch file was lost'`.\n"
     "If the database was restored as well: `slipway restore accept --until TIME`.",
+    "backup": "`slipway restore list` shows them. Then `slipway restore accept`; if the end of the time in doubt is "
+    "not known, with --until TIME: when the installation that was backed up has stopped.",
 }
 
 
-@click.group(cls=output.Group)
+class RestoreGroup(output.Group):
+    """The commands, and `slipway restore FOLDER`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; what is no command is the folder of a backup."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["apply", *args])
+
+
+@click.group(cls=RestoreGroup)
 def command() -> None:
-    """After the database was restored from a backup: what may have been sent since, and how to resume sending."""
+    """Restore a backup (`slipway restore FOLDER`); list what may have been sent since it was made; resume sending."""
+
+
+command.add_command(backup.apply)
 
 
 @command.command()

@@ -55,7 +55,7 @@ def list_() -> None:
       slipway settings list --json
     """
     meanings = config.describe_settings()
-    defaults, values = _flatten(config.Settings()), _flatten(config.load())
+    defaults, values = flatten(config.Settings()), flatten(config.load())
     rows = [
         {"setting": name, "value": values[name], "default": defaults[name], "meaning": meanings[name]}
         for name in meanings
@@ -96,7 +96,7 @@ def example() -> None:
     Example:
       slipway settings example > config/.env.example
     """
-    meanings, defaults = config.describe_settings(), _flatten(config.Settings(), plain=True)
+    meanings, defaults = config.describe_settings(), flatten(config.Settings(), plain=True)
     if is_json():
         names = [*REQUIRED, *(name for name in meanings if name not in REQUIRED)]
         rows = [
@@ -122,7 +122,7 @@ def example() -> None:
         click.echo(f"# {meanings[name]}\n#{name}='{defaults[name]}'")
 
 
-def _flatten(settings: config.Settings, *, plain: bool = False) -> dict[str, str]:
+def flatten(settings: config.Settings, *, plain: bool = False) -> dict[str, str]:
     """Return variable -> value of every setting; a secret only as "(set)", unless ``plain``."""
     from pydantic import SecretStr
 

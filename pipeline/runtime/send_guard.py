@@ -146,9 +146,7 @@ class SendGuard:
             )
             return
         until = None if in_file is None else in_file.until
-        if state.doubt is None or (
-            until is not None and state.doubt.until is not None and state.doubt.until < until
-        ):
+        if state.doubt is None or (in_file is not None and _extends(in_file, state, state.doubt)):
             store.hold(c, match, since=state.confirmed_at, until=until)
         self._log_once(
             log.critical,
@@ -160,3 +158,8 @@ class SendGuard:
         if self._logs and sentence != self._last_logged:
             log_at(sentence)
             self._last_logged = sentence
+
+
+def _extends(in_file: Epoch, state: EpochState, doubt: Doubt) -> bool:
+    """Return True if the file says that posts were sent later than the hold knows; another epoch's cannot know it."""
+    return in_file.id == state.stored.id if doubt.until is None else doubt.until < in_file.until

@@ -59,11 +59,11 @@ def require_own_schema(c: Connection) -> None:
         "The database was made by another commit of Slipway, with other tables "
         f"({tables}, schema {digest[:12] or 'unknown'}; this code has {find_code_revision()}, schema {own[:12]}), and "
         "before the first release there is no upgrade. Nothing in it was changed. To save its posts, run `slipway post "
-        f"export` with the code that made it. Then {_describe_removal(c)}, and start this code again."
+        f"export` with the code that made it. Then {describe_removal(c)}, and start this code again."
     )
 
 
-def _describe_removal(c: Connection) -> str:
+def describe_removal(c: Connection) -> str:
     """Return the advice to remove the database, or an embedded server's data folder (``embedded/postgres.py``)."""
     found = row(c, "SELECT current_database() AS name, current_setting('slipway.folder', true) AS folder")
     if found is not None and found.folder:

@@ -13,7 +13,7 @@ from tests.mutation.sql_mutants import list_sql_mutants
 from tests.mutation.sql_statements import STORE, Statement, find_statements, list_conjuncts, parse_module
 
 ROOT = Path(__file__).parents[2]
-TEXT_ONLY = {"Connection", "Engine", "create_engine", "event", "text"}
+TEXT_ONLY = {"Connection", "Engine", "create_engine", "event", "make_url", "text"}
 """What the store imports of SQLAlchemy: nothing that builds a statement."""
 
 

@@ -134,11 +134,11 @@ def has_brought_forward(c: Connection) -> bool:
 
 
 def hold(c: Connection, why: str, *, since: datetime | None, until: datetime | None) -> None:
-    """Hold all sending from now on. Another hold only extends the span of doubt; a declared one stays declared."""
+    """Hold all sending from now on. Another hold only extends the span of doubt; one by a command stays what it is."""
     row(
         c,
         f"""UPDATE mark SET writer = {_STAYS_MINE},
-                  held_why = CASE WHEN held_why = 'declared' THEN held_why ELSE :why END,
+                  held_why = CASE WHEN held_why IN ('declared', 'backup') THEN held_why ELSE :why END,
                   held_at = coalesce(held_at, now()),
                   doubt_since = CASE WHEN held_at IS NULL THEN CAST(:since AS timestamptz)
                                      WHEN doubt_since IS NULL OR CAST(:since AS timestamptz) IS NULL THEN NULL

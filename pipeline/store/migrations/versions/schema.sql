@@ -1290,7 +1290,7 @@ CREATE TABLE mark (
     writer xid,
     -- a mismatch was found: nothing is sent until an operator has accepted it
     held_at timestamptz,
-    held_why text CHECK (held_why IN ('restored', 'lost', 'declared')),
+    held_why text CHECK (held_why IN ('restored', 'lost', 'declared', 'backup')),
     doubt_since timestamptz,  -- NULL: from the beginning
     doubt_until timestamptz,  -- NULL: the operator has to give it
     CHECK ((held_at IS NULL) = (held_why IS NULL))

@@ -1,0 +1,184 @@
+"""The drill: back up while posts go out, lose everything, restore on an empty host, and send nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import requests
+
+from pipeline.embedded.postgres import Postgres
+from pipeline.store.canaries import read_silences
+from pipeline.store.database import rows
+from tests.flow.ledger import caption, delivery, slideshow
+from tests.flow.test_files import sample, upload
+from tests.flow.test_restore import PARTS, WAIT, _patch, _pause, _read_ready, _slipway, _start, _unpause
+from tests.stack import Stack, until
+
+T = TypeVar("T")
+REFUSED = 503
+
+
+class Clock:
+    """Prints how long each step of the drill takes."""
+
+    def measure(self, step: str, work: Callable[[], T]) -> T:
+        start = time.monotonic()
+        found = work()
+        print(f"\n{time.monotonic() - start:7.2f} s  {step}", flush=True)
+        return found
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def old(stack: Stack) -> Iterator[Stack]:
+    """The installation that is lost; its parts run again after the test, for the others of this folder."""
+    yield stack
+    for part in PARTS:
+        if stack.parts[part].poll() is not None:
+            _start(stack, part)
+
+
+@pytest.fixture
+def host(tmp_path: Path, old: Stack, broker_url: str) -> Iterator[Callable[[], Stack]]:
+    """Starts an installation of its own folder, broker and PostgreSQL, on the addresses of the lost one."""
+    with ExitStack() as started:
+
+        def start() -> Stack:
+            server = started.enter_context(Postgres(tmp_path / "new"))
+            environment = environment_of_host(old, tmp_path / "new")
+            environment |= {"SLIPWAY_STORE__URL": server.url, "SLIPWAY_BROKER__URL": broker_url}
+            made = Stack(environment=environment, folder=tmp_path / "logs", ports=old.ports, forks=True)
+            started.callback(made.stop)
+            made.key, made.accounts, made.workspace = old.key, old.accounts, old.workspace
+            for part in PARTS:
+                _start(made, part)
+            return made
+
+        (tmp_path / "logs").mkdir()
+        yield start
+
+
+def environment_of_host(old: Stack, folder: Path) -> dict[str, str]:
+    """Return the settings of the old installation on a host with this data folder, which names no database."""
+    settings = {name: value for name, value in old.environment.items() if name != "SLIPWAY_STORE__URL"}
+    return settings | {"SLIPWAY_FOLDER": str(folder)}
+
+
+@pytest.mark.parametrize("epoch_file", ["kept", "lost"])
+def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends_nothing_twice(
+    old: Stack, host: Callable[[], Stack], tmp_path: Path, clock: Clock, epoch_file: str
+) -> None:
+    texts = {
+        name: caption() for name in ("before", "unknown", "found", "forward", "later", "lost", "due", "new")
+    }
+    hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    bytes_ = sample(old, "sample.mp4")
+    url = upload(old, "video/mp4", bytes_)
+    _pause(old, "pinterest")
+    old.fault("linkedin", "finalize", "effect-then-drop")
+    media = {"type": "video", "url": url}
+    posts = {
+        "before": old.create_post(texts["before"], "tiktok"),
+        "unknown": old.create_post(texts["unknown"], "linkedin", media=slideshow(old)),
+        "found": old.create_post(texts["found"], "pinterest", media=slideshow(old)),
+        "forward": old.create_post(texts["forward"], "linkedin", media=slideshow(old), scheduled_at=hour),
+        "later": old.create_post(texts["later"], "tiktok", media=media, scheduled_at=hour),
+    }
+    old.await_status(posts["before"], "posted", WAIT)
+    old.await_state(posts["unknown"], "blocked", "linkedin", WAIT)
+    during = [caption() for _ in range(6)]
+    for text in during:
+        old.create_post(text, "tiktok")
+    made = clock.measure(
+        "back up, while six posts go out", lambda: _slipway(old, "backup", str(tmp_path / "backup"))
+    )
+    assert made["missing files"] == "none"
+
+    _unpause(old, "pinterest")
+    _patch(old, posts["forward"], {"scheduled_at": None})
+    old.create_post(texts["lost"], "tiktok")
+    went_out = [texts[name] for name in ("before", "unknown", "found", "forward", "lost")] + during
+    until(lambda: all(old.live(text) for text in went_out), WAIT)
+    for part in PARTS:
+        old.kill(part)
+    if epoch_file == "kept":
+        shutil.copytree(Path(old.environment["SLIPWAY_FOLDER"]) / "mark", tmp_path / "new" / "mark")
+
+    restored = clock.measure("restore", lambda: _restore(old, tmp_path))
+    assert [one.partition(":")[0] for one in restored["missing"]] == ["the epoch file"] * (
+        epoch_file == "lost"
+    )
+    new = clock.measure("start everything", host)
+    clock.measure("ready to say what is in doubt", lambda: until(lambda: _read_ready(new, REFUSED), WAIT))
+    new.create_post(texts["due"], "tiktok")
+    sent = len(new.ledger())
+    _await_canaries(new)
+    assert len(new.ledger()) == sent, "nothing is sent before `accept`"
+    download = requests.get(url, timeout=60)
+    assert hashlib.sha256(download.content).digest() == hashlib.sha256(bytes_).digest()
+
+    until_word = () if epoch_file == "kept" else ("--until", "now")
+    doubted = {one["id"] for one in _slipway(new, "restore", "list", *until_word)}
+    expected = {"unknown", "found", *(["forward"] if epoch_file == "kept" else [])}
+    assert {name for name, post in posts.items() if delivery(new, post) in doubted} == expected
+    clock.measure("accept", lambda: _slipway(new, "restore", "accept", *until_word))
+    until(lambda: _read_ready(new, 200), WAIT)
+    new.await_state(posts["found"], "published", "pinterest", WAIT)
+    if epoch_file == "lost":  # nothing says that it was brought forward: `restore` names this
+        _slipway(new, "post", "cancel", posts["forward"])
+    _patch(new, posts["later"], {"scheduled_at": None})
+    post = new.create_post(texts["new"], "tiktok")
+    for identity in (posts["later"], post):
+        new.await_status(identity, "posted", WAIT)
+    clock.measure("look for what is in doubt", lambda: until(lambda: not _list_unknown(new), 2 * WAIT))
+    counts = {text: len(new.live(text)) for text in (*texts.values(), *during)}
+    assert counts == {**dict.fromkeys(counts, 1), texts["due"]: 0}
+
+
+def _restore(old: Stack, tmp_path: Path) -> Any:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "restore", str(tmp_path / "backup"), "--json"],
+        env=environment_of_host(old, tmp_path / "new"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def _await_canaries(stack: Stack) -> None:
+    """Wait until a worker has taken a message of each of these queues that was sent after this call."""
+    start = time.monotonic()
+
+    def are_taken() -> bool:
+        with stack.context.database.begin() as c:
+            silences = read_silences(c)
+        elapsed = time.monotonic() - start
+        return all(
+            queue in silences and silences[queue].total_seconds() < elapsed - 1
+            for queue in ("delay", "publish.tiktok", "status")
+        )
+
+    until(are_taken, 2 * WAIT)
+
+
+def _list_unknown(stack: Stack) -> list[Any]:
+    with stack.context.database.begin() as c:
+        return rows(c, "SELECT id FROM deliveries WHERE state NOT IN ('published', 'blocked', 'cancelled')")
