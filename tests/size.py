@@ -23,10 +23,10 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 73_047,
-    "Python files of the product": 606,
-    "Markdown words": 33_999,
-    "lines of tests": 119_161,
+    "code lines of the product": 70_668,
+    "Python files of the product": 592,
+    "Markdown words": 33_991,
+    "lines of tests": 120_084,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

@@ -28,6 +28,7 @@ with lazy_imports():
     from pipeline.api.posts import schema
     from pipeline.imports import columns as file_columns
     from pipeline.imports import convert, local_time, presets, read, saved_lists, upload, validate
+    from pipeline.imports import plan as plans
     from pipeline.media import uploads
     from pipeline.stages import file_upload, post_request
     from pipeline.store import audit, database

@@ -8,7 +8,7 @@ import click
 
 from pipeline.cli import lazy_imports
 from pipeline.cli.output import Command, is_json, print_fields
-from pipeline.cli.runtime import build_caller, find_actor, open_context, report_refusals
+from pipeline.cli.runtime import build_caller, find_actor, open_context
 
 with lazy_imports():
     from pipeline.actions import lock_workspace
@@ -65,7 +65,7 @@ def unlock(workspace: str, *, cancel: bool, yes: bool) -> None:
       slipway workspace unlock Acme
       slipway workspace unlock Acme --cancel --yes
     """
-    with report_refusals(), open_context() as context:
+    with open_context() as context:
         with context.database.begin() as c:
             found = workspace_store.find_workspace(c, workspace)
             held = access.count_access(c, found.id)["deliveries"]

@@ -22,13 +22,9 @@ from pipeline.dashboard.ledger import READ_SECONDS, act, find_caller, get_state,
 from pipeline.dashboard.page import find_client, page, parse_id, require_found
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
-<<<<<<< HEAD:pipeline/dashboard/uploads.py
-from pipeline.stages.file_upload import PART_BYTES
-=======
 from pipeline.media.storage import StorageUnavailable
 from pipeline.runtime.context import Context
-from pipeline.stages.part_upload import PART_BYTES
->>>>>>> r-web:pipeline/dashboard/media.py
+from pipeline.stages.file_upload import PART_BYTES
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files.files import Content

@@ -30,7 +30,7 @@ from pipeline.api.http.validation import Body, Query, build_invalid_payload, val
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor
-from pipeline.domain.explanation_rules import Right
+from pipeline.domain.explanation_action import Right
 from pipeline.domain.validation_issue import build_issue
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import OPERATOR, Scope

@@ -38,7 +38,7 @@ from pipeline.api.posts.routes import describe_accepted
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.account import KeyLimits
-from pipeline.domain.explanation_rules import Right
+from pipeline.domain.explanation_action import Right
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchRefused, Entry, Result, ingest_bulk

@@ -33,7 +33,7 @@ from pipeline.api.posts.pagination import PostQuery
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
-from pipeline.domain.explanation_rules import Right
+from pipeline.domain.explanation_action import Right
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.ingest import accept, finish

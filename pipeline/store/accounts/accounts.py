@@ -28,7 +28,6 @@ from pipeline.store.database import (
     new_id,
     require_row,
     require_value,
-    rows,
 )
 from pipeline.store.selection import Where, among, equal, find, select
 from pipeline.store.vault import Vault
