@@ -73,6 +73,8 @@ def cancel_held(context: Context, caller: Caller) -> int:
     with context.database.begin() as c:
         left = access.count_access(c, caller.workspace_id)["deliveries"]
     if left:
-        message = f"{left} deliveries are at a worker or came meanwhile, and stay locked. Try again."
+        message = (
+            f"{left} deliveries are being sent or came meanwhile: not canceled, they stay locked. Try again."
+        )
         raise Refusal(409, "post_in_flight", message)
     return sum(why is None for why in done.values())

@@ -41,10 +41,12 @@ _APPROVALS = (
 )
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py",)
+_LOCK = ("tests/pipeline/test_lock.py",)
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
 _KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintenance/test_expire_audit.py")
 
 GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
+    _LOCK: ("deliveries.pauses.lock_workspace", "deliveries.pauses.unlock_workspace*"),
     _DELIVERIES: (
         "deliveries.arm._ARM",
         "posts.actions.close_attempt_as_decided",
@@ -172,7 +174,7 @@ EXCUSED: Mapping[str, str] = {
     "deletions.*": "a switch that a user sets once, and what waits for it",
     "erase.*": "deletes what is over: all of it has settled, and a pause keeps the rest",
     "selection.delete_oldest": "deletes what is over",
-    "deliveries.pauses.find_reason": "the lock of a switch that a user sets",
+    "deliveries.pauses.find_reason*": "the lock of a switch that a user sets",
     "deliveries.pauses.pause": "a switch that a user sets",
     "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",
     "files.*": "uploads and their removal: nothing is sent by them",

@@ -186,22 +186,29 @@ def test_a_lock_ends_the_access_of_its_workspace_alone_and_holds_until_it_is_unl
     rotated, secret = webhooks.rotate(context, owner, scene.webhook)
     assert (rotated.paused_why, secret != scene.secret) == (None, True)
 
+    assert lock_workspace.lock(context, TESTER, scene.other.workspace, "leaked")
     assert lock_workspace.unlock(context, TESTER, core.workspace)
     assert not lock_workspace.unlock(context, TESTER, core.workspace)
+    with context.database.begin() as c:
+        assert pauses.is_locked(c, scene.other.workspace)
     assert scene.held(fresh.id) in {None, Hold.BACKLOG, Hold.CHECKING}
     delay.release_due(context)
     assert core.ledger.states(scene.due) == [State.QUEUED]
 
 
 def test_a_pause_that_a_lock_found_is_back_after_it(scene: Scene) -> None:
-    context, workspace = scene.core.context, scene.core.workspace
+    context, workspace, other = scene.core.context, scene.core.workspace, scene.other.workspace
     with context.database.begin() as c:
-        pauses.pause(c, "workspace", str(workspace), "under review", "user ann")
+        for one in (workspace, other):
+            pauses.pause(c, "workspace", str(one), "under review", "user ann")
         [before] = pauses.list_pauses(c, [workspace])
     scene.lock()
-    lock_workspace.unlock(context, TESTER, workspace)
+    lock_workspace.lock(context, TESTER, other, "leaked")
+    assert lock_workspace.unlock(context, TESTER, workspace)
+    assert not lock_workspace.unlock(context, TESTER, workspace), "what is left is a pause"
     with context.database.begin() as c:
         assert pauses.list_pauses(c, [workspace]) == [before]
+        assert pauses.is_locked(c, other)
     assert scene.held(scene.due.id) is Hold.PAUSED
 
 
@@ -216,7 +223,7 @@ def test_what_is_held_is_canceled_instead_and_drafts_stay(scene: Scene) -> None:
     assert core.deliveries(checked.id)[0].state == State.CANCELLED
     assert core.ledger.states(scene.draft) == [State.SCHEDULED]
     core.ledger.claimed(core.ledger.post([core.accounts["one"]], due=-HOUR))
-    with pytest.raises(Refusal, match="1 deliveries are at a worker"):
+    with pytest.raises(Refusal, match="1 deliveries are being sent"):
         lock_workspace.cancel_held(core.context, owner)
 
 

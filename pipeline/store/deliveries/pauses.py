@@ -114,14 +114,11 @@ def is_locked(c: Connection, workspace: UUID) -> bool:
 
 def unlock_workspace(c: Connection, workspace: UUID) -> bool:
     """End the lock of a workspace; False when there is none. The caller holds a transaction."""
-    locked = "scope = 'workspace' AND target = :w AND is_lock"
     earlier = "why = earlier ->> 'why', who = earlier ->> 'who', since = (earlier ->> 'since')::timestamptz"
-    back = (
-        f"UPDATE pauses SET is_lock = false, {earlier}, earlier = NULL WHERE {locked} AND earlier IS NOT NULL"
-    )
+    back = f"UPDATE pauses SET is_lock = false, {earlier}, earlier = NULL WHERE target = :w AND earlier IS NOT NULL"
     if has_row(c, f"{back} RETURNING scope", w=str(workspace)):
         return True
-    if not has_row(c, f"DELETE FROM pauses WHERE {locked} RETURNING scope", w=str(workspace)):
+    if not has_row(c, "DELETE FROM pauses WHERE target = :w AND is_lock RETURNING scope", w=str(workspace)):
         return False
     restart_streaks(c, "workspace", str(workspace))
     return True

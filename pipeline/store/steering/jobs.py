@@ -24,7 +24,7 @@ from pipeline.store.database import build, execute, find_value, jsonb, new_id, r
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.jobs import JobTable
-from pipeline.store.selection import Keyset, among
+from pipeline.store.selection import Keyset, among, where
 
 _FILTERS = TypeAdapter(ListFilter)
 
@@ -189,15 +189,19 @@ def list_jobs(
     within: Collection[UUID],
     *,
     ids: Collection[UUID] | None = None,
+    caller: Caller | None = None,
+    verbs: Collection[Verb] = tuple(Verb),
     after: UUID | None = None,
     limit: int,
 ) -> list[SteeringJob]:
     """Return a page of the jobs of these workspaces, newest first. Ended ones are kept for a while only.
 
-    *ids*: only these; *after*: the last one of the page before.
+    *ids*: only these; *caller*: only jobs it may see; *after*: the last one of the page before.
     """
     own = among("workspace_id", within) & among("id", ids, "ids")
-    chosen = own & _NEWEST.start_after(None if after is None else [after])
+    own = own if caller is None else own & restrict_files(caller)
+    chosen = own & where("verb = ANY (CAST(:verbs AS text[]))", verbs=list(verbs))
+    chosen = chosen & _NEWEST.start_after(None if after is None else [after])
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE {chosen} ORDER BY {_NEWEST.order} LIMIT :n"
     return [*map(_to_job, rows(c, sql, n=limit, **chosen.values))]
 

@@ -137,13 +137,20 @@ def list_events(
     webhook: UUID,
     *,
     limit: int,
+    before: int | None = None,
     state: EventState | None = None,
     kind: str | None = None,
     identity: UUID | None = None,
 ) -> list[StoredEvent]:
-    """Return a page of a webhook's events with their tries, newest first."""
+    """Return a page of a webhook's events with their tries, newest first; *before*: the last one of the page before."""
     asked = where_given(
-        {"state": "e.state = :state", "kind": "e.type = :kind", "id": "e.id = :id"},
+        {
+            "before": "e.n < :before",
+            "state": "e.state = :state",
+            "kind": "e.type = :kind",
+            "id": "e.id = :id",
+        },
+        before=before,
         state=state,
         kind=kind,
         id=identity,

@@ -123,9 +123,12 @@ def list_webhooks(
     return list_chosen(c, own, lock="FOR NO KEY UPDATE" if lock else "")
 
 
-def list_webhooks_of(c: Connection, workspaces: Collection[UUID]) -> list[Webhook]:
-    """Return the webhooks of these workspaces, oldest first."""
-    return list_chosen(c, among("workspace_id", workspaces) & LISTENING)
+def list_webhooks_of(
+    c: Connection, workspaces: Collection[UUID], identity: UUID | None = None
+) -> list[Webhook]:
+    """Return the webhooks of these workspaces, oldest first, or the one of this id."""
+    own = where_given({"id": "id = :id"}, id=identity)
+    return list_chosen(c, among("workspace_id", workspaces) & own & LISTENING)
 
 
 def list_chosen(c: Connection, chosen: Where, *, by: str = "created_at, id", lock: str = "") -> list[Webhook]:
