@@ -23,10 +23,10 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 70_668,
-    "Python files of the product": 592,
-    "Markdown words": 33_991,
-    "lines of tests": 120_084,
+    "code lines of the product": 70_536,
+    "Python files of the product": 590,
+    "Markdown words": 33_965,
+    "lines of tests": 120_092,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

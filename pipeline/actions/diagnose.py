@@ -64,7 +64,7 @@ def diagnose(context: Context) -> Iterator[Finding]:
         for part, check in _CHECKS.items():
             try:
                 # a check that takes longer goes on in its thread, which no exit waits for
-                yield from run_with_timeout(partial(list, check(context)), MAX_CHECK)
+                yield from run_with_timeout(partial(_find_all, check, context), MAX_CHECK)
             except (TimeoutError, TimedOut) as error:
                 says = f"This check took longer than {CHECK_SECONDS:.0f} s: a lock, a disk or an engine holds it up."
                 yield Finding(part=part, result="fail", says=says)
@@ -77,6 +77,10 @@ def diagnose(context: Context) -> Iterator[Finding]:
     except IncompatibleSchema as error:
         command = "slipway migrate" if isinstance(error, OutdatedTables) else None
         yield Finding(part="tables", result="fail", says=str(error), command=command)
+
+
+def _find_all(check: Check, context: Context) -> Sequence[Finding]:
+    return list(check(context))
 
 
 def _check_settings(context: Context) -> Iterator[Finding]:

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from pipeline.actions.diagnose import list_retirements
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
-from pipeline.api.http.body import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit, DeadlineReading
 from pipeline.api.http.cursor_seal import CursorSeal
 from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
+from pipeline.api.http.request import BodyBudget
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.domain.account import KeyLimits

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
-from pipeline.api.http.request_headers import find_address
+from pipeline.api.http.request import find_address
 from pipeline.dashboard.live_feed import LiveFeed
 from pipeline.domain.audit import Actor
 from pipeline.imports.validate import PostFormat

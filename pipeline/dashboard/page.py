@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.api.http.body import read_body
+from pipeline.api.http.request import read_body
 from pipeline.dashboard.ledger import get_state
 from pipeline.dashboard.render import render_error
 from pipeline.dashboard.visitor import (

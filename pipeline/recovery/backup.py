@@ -26,12 +26,11 @@ from pipeline.media.storage import FolderStorage, ObjectMissing, Storage, Storag
 from pipeline.runtime.context import Context
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.store.audit import record_change
-from pipeline.store.database import row
 from pipeline.store.recovery import dumps
 from pipeline.store.recovery.dumps import BackupError, Programs, StoredObject
 from pipeline.store.revision import compute_schema_digest
 from pipeline.store.schema_version import describe_removal
-from pipeline.store.vault import VaultError
+from pipeline.store.vault import CREDENTIALS, count_unopened
 
 DUMP, SETTINGS, FILES, MANIFEST = "database.dump", "settings.json", "files/", "backup.json"
 ERASED = "erased meanwhile"
@@ -231,11 +230,8 @@ def list_missing(context: Context, found: Manifest) -> list[str]:
             "backup is not known."
         )
     with context.database.once() as c:
-        sealed = row(c, "SELECT id, credentials FROM accounts LIMIT 1")
-    try:
-        if sealed is not None:
-            context.vault.open(sealed.credentials, sealed.id)
-    except VaultError:
+        tried, closed = count_unopened(c, context.vault, CREDENTIALS)
+    if tried and tried == closed:
         missing.append("the vault's keys: set SLIPWAY_VAULT__KEYS to those of then; this opens no credential")
     return missing
 

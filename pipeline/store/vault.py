@@ -88,8 +88,11 @@ class SealedColumn:
     used: str = ""
 
 
+CREDENTIALS = SealedColumn(
+    what="credentials", table="accounts", column="credentials", used="status <> 'inactive'"
+)
 SEALED_COLUMNS = (
-    SealedColumn(what="credentials", table="accounts", column="credentials", used="status <> 'inactive'"),
+    CREDENTIALS,
     SealedColumn(what="checkpoints", table="deliveries", column="checkpoint"),
     SealedColumn(what="old handles", table="old_handles", column="handle"),
     SealedColumn(what="second factors", table="second_factors", column="secret", used="true"),

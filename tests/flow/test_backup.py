@@ -79,9 +79,8 @@ def environment_of_host(old: Stack, folder: Path) -> dict[str, str]:
     return settings | {"SLIPWAY_FOLDER": str(folder)}
 
 
-@pytest.mark.parametrize("epoch_file", ["kept", "lost"])
 def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends_nothing_twice(
-    old: Stack, host: Callable[[], Stack], tmp_path: Path, clock: Clock, epoch_file: str
+    old: Stack, host: Callable[[], Stack], tmp_path: Path, clock: Clock
 ) -> None:
     texts = {
         name: caption() for name in ("before", "unknown", "found", "forward", "later", "lost", "due", "new")
@@ -116,13 +115,10 @@ def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends
     until(lambda: all(old.live(text) for text in went_out), WAIT)
     for part in PARTS:
         old.kill(part)
-    if epoch_file == "kept":
-        shutil.copytree(Path(old.environment["SLIPWAY_FOLDER"]) / "mark", tmp_path / "new" / "mark")
+    shutil.copytree(Path(old.environment["SLIPWAY_FOLDER"]) / "mark", tmp_path / "new" / "mark")
 
     restored = clock.measure("restore", lambda: _restore(old, tmp_path))
-    assert [one.partition(":")[0] for one in restored["missing"]] == ["the epoch file"] * (
-        epoch_file == "lost"
-    )
+    assert restored["missing"] == []
     new = clock.measure("start everything", host)
     clock.measure("ready to say what is in doubt", lambda: until(lambda: _read_ready(new, REFUSED), WAIT))
     new.create_post(texts["due"], "tiktok")
@@ -132,15 +128,12 @@ def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends
     download = requests.get(url, timeout=60)
     assert hashlib.sha256(download.content).digest() == hashlib.sha256(bytes_).digest()
 
-    until_word = () if epoch_file == "kept" else ("--until", "now")
-    doubted = {one["id"] for one in _slipway(new, "restore", "list", *until_word)}
-    expected = {"unknown", "found", *(["forward"] if epoch_file == "kept" else [])}
-    assert {name for name, post in posts.items() if delivery(new, post) in doubted} == expected
-    clock.measure("accept", lambda: _slipway(new, "restore", "accept", *until_word))
+    doubted = {one["id"] for one in _slipway(new, "restore", "list")}
+    in_doubt = {name for name, post in posts.items() if delivery(new, post) in doubted}
+    assert in_doubt == {"unknown", "found", "forward"}
+    clock.measure("accept", lambda: _slipway(new, "restore", "accept"))
     until(lambda: _read_ready(new, 200), WAIT)
     new.await_state(posts["found"], "published", "pinterest", WAIT)
-    if epoch_file == "lost":  # nothing says that it was brought forward: `restore` names this
-        _slipway(new, "post", "cancel", posts["forward"])
     _patch(new, posts["later"], {"scheduled_at": None})
     post = new.create_post(texts["new"], "tiktok")
     for identity in (posts["later"], post):

@@ -34,12 +34,12 @@ from pipeline.api.accounts.oauth_routes import ConnectBody
 from pipeline.api.files import download
 from pipeline.api.files.routes import FileBody, FileQuery
 from pipeline.api.files.upload import get_declared_size
-from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
+from pipeline.api.http import request as http_request
 from pipeline.api.http.dependencies import parse_id, parse_json
 from pipeline.api.http.envelope import JsonResponse
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
-from pipeline.api.http.request_headers import choose_address
+from pipeline.api.http.request import choose_address
 from pipeline.api.http.validation import is_safe_text, name_ignored, validate_body
 from pipeline.api.imports.models import ApplyBody, RowQuery, UploadQuery
 from pipeline.api.operator import models as operator_models
@@ -323,7 +323,7 @@ def read_headers(data: bytes) -> None:
     choose_address("10.0.0.1", text, _PROXIES)
     parse_retry_after(text, datetime(2027, 1, 1, tzinfo=UTC))
     middleware._choose_request_id(data, text)
-    http_body._is_json(text)
+    http_request._is_json(text)
     get_declared_size(cast("Any", type("Request", (), {"headers": {"content-length": text}})))
     download._parse_range(Headers({"range": text}), '"a"', 1000)
     with suppress(Refusal):

@@ -28,7 +28,6 @@ from pipeline.accounts.oauth_flow import parse_callback
 from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.routes import AuthorizationLink
 from pipeline.api.http.auth import insufficient_scope
-from pipeline.api.http.body import read_body
 from pipeline.api.http.dependencies import Writer
 from pipeline.api.http.envelope import (
     HttpRefusal,
@@ -37,6 +36,7 @@ from pipeline.api.http.envelope import (
     render_unreachable,
     success,
 )
+from pipeline.api.http.request import read_body
 from pipeline.api.http.validation import Body
 from pipeline.api.openapi.introduction import CONNECT
 from pipeline.api.openapi.operation import (

@@ -14,8 +14,8 @@ from starlette.requests import Request
 
 from pipeline.api.files.routes import FileBody, open_upload
 from pipeline.api.files.upload import copy_body, fill_file, find_file, get_declared_size
-from pipeline.api.http.body import read_body
 from pipeline.api.http.dependencies import parse_json
+from pipeline.api.http.request import read_body
 from pipeline.api.http.validation import validate_body
 from pipeline.api.state import AppState
 from pipeline.media.uploads import UploadIntake

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.api.http.request_headers import find_address, get_header
+from pipeline.api.http.request import find_address, get_header
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.domain.audit import Actor
 from pipeline.domain.explanation_action import Right

@@ -22,9 +22,8 @@ from pydantic_core import to_jsonable_python
 from starlette.requests import Request
 
 from pipeline.api.http.auth import require_right
-from pipeline.api.http.body import read_body, require_json
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, refuse_unknown, success
-from pipeline.api.http.request_headers import get_header
+from pipeline.api.http.request import get_header, read_body, require_json
 from pipeline.api.http.response_models import DataT
 from pipeline.api.http.validation import Body, Query, build_invalid_payload, validate_body
 from pipeline.api.state import AppState, get_app_state

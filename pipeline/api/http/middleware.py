@@ -21,10 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.logging import log_event
 from config.settings import settings
-from pipeline.api.http.body import release_reservation
 from pipeline.api.http.envelope import JsonResponse, render_internal_error, render_stopping
 from pipeline.api.http.rate_limit import RATE_HEADERS
-from pipeline.api.http.request_headers import find_address, index_headers
+from pipeline.api.http.request import find_address, index_headers, release_reservation
 from pipeline.api.http.request_metrics import CLIENT_LEFT, find_route, record_request
 from pipeline.api.http.validation import IGNORED_HEADER, name_ignored
 from pipeline.runtime.tracing import start_request

@@ -16,7 +16,7 @@ from pipeline.api.http.auth import list_rights
 from pipeline.api.http.dependencies import Call, Reader, parse_json, path_id, read_json_body
 from pipeline.api.http.envelope import SuccessResponse, refuse_unknown, success
 from pipeline.api.http.middleware import REQUEST_ID, note_posts
-from pipeline.api.http.request_headers import get_header
+from pipeline.api.http.request import get_header
 from pipeline.api.http.validation import build_invalid_payload, is_safe_text
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (

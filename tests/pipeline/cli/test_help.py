@@ -109,7 +109,8 @@ SUGGESTED = sorted(
     {
         action.command.partition(" <")[0]
         for one in SITUATIONS
-        if (action := explain(one).action) and not (one.hold is Hold.PAUSED and not one.derived)
+        if (action := explain(one).action)
+        and not (one.hold in (Hold.LOCKED, Hold.PAUSED) and not one.derived)
     }
 )
 

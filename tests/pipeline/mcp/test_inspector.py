@@ -24,6 +24,8 @@ pytestmark = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")),
     reason="SKIPPED: the MCP Inspector: node or npm is not here (apt install nodejs npm)",
 )
+PATIENT = ("--connect-timeout", "120000")
+"""Milliseconds: on a busy machine our process takes its time to start."""
 Inspect = Callable[..., Any]
 
 
@@ -51,7 +53,7 @@ def inspect(tmp_path_factory: pytest.TempPathFactory) -> Inspect:
         run("npm", "ci", "--omit=optional", cwd=FOLDER, environment=environment)
 
     def ask(*words: str) -> Any:
-        return json.loads(run(PROGRAM, "--cli", *words, cwd=home, environment=environment))
+        return json.loads(run(PROGRAM, "--cli", *words, *PATIENT, cwd=home, environment=environment))
 
     return ask
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.api.http.body import SHARES, BodyBudget, release_reservation
+from pipeline.api.http.request import SHARES, BodyBudget, release_reservation
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import create_key
 from tests.pipeline.api.running_server import BASE, Server, Tenant, code, until, video

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from config.settings import SettingsError, load
-from pipeline.api.http.request_headers import choose_address
+from pipeline.api.http.request import choose_address
 from pipeline.store.auth.sessions import name_address
 
 PROXIES = tuple(map(ip_network, ("10.0.0.0/8", "fd00::/8", "192.0.2.1")))

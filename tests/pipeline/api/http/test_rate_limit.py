@@ -19,10 +19,10 @@ from redis import Redis
 from sqlalchemy import text
 
 from config.settings import load
-from pipeline.api.http.body import BodyBudget
 from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit
+from pipeline.api.http.request import BodyBudget
 from pipeline.api.state import build_app_state
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.broker.queues import REACHABILITY, REACHABILITY_BULK

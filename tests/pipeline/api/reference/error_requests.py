@@ -10,8 +10,8 @@ from uuid import UUID
 import requests
 from sqlalchemy import text
 
-from pipeline.api.http.body import BODY_SECONDS
 from pipeline.api.http.envelope import failure, render_internal_error, render_refusal, render_unreachable
+from pipeline.api.http.request import BODY_SECONDS
 from pipeline.api.server.http_protocol import HEAD_BYTES
 from pipeline.domain.account import KeyLimits, Plan, Subscription
 from pipeline.domain.level import LEVEL

@@ -42,7 +42,7 @@ def test_each_delivery_has_its_moves_attempts_and_receipts_oldest_first(shared: 
     assert [attempt.n for attempt in found[first].attempts] == [1]
     [line] = found[first].receipts
     assert (json.loads(line)["delivery"], json.loads(line)["outcome"]) == (str(first), "published")
-    assert (len(found[second].attempts), found[second].receipts) == (1, ())
+    assert (len(found[second].attempts), found[second].receipts) == (1, [])
 
 
 def test_the_newest_moves_are_read_however_many_there_are(shared: Ledger) -> None:

@@ -34,10 +34,10 @@ def test_a_file_is_seen_by_the_bound_key_that_brought_it_and_by_who_is_bound_to_
     with shared.database.begin() as c:
         caller = read_caller(c, workspace, None)
     assert caller is not None
-    assert restrict_files(caller).values == {"w": workspace}
+    assert restrict_files(caller).values == {"workspace_id": workspace}
     bound = restrict_files(replace(caller, key_id=key, accounts=[]))
-    assert str(bound) == "workspace_id = :w AND key_id = :holder"
-    assert bound.values == {"w": workspace, "holder": key}
+    assert str(bound) == "workspace_id = :workspace_id AND key_id = :holder"
+    assert bound.values == {"workspace_id": workspace, "holder": key}
 
 
 def test_who_is_bound_may_name_his_accounts_only() -> None:

@@ -1,4 +1,6 @@
-"""Read request bodies: bounded in size, time and sum, JSON only.
+"""Read requests: headers by name, the client's network address, and bodies bounded in size, time and sum, JSON only.
+
+Looking a header up in ASGI's list, as Starlette does, goes through all of them each time.
 
 The sum bounds the bytes of JSON bodies that a server process holds, in all and per key. A body counts from its
 announcement until its request is answered. Uploaded files and imports do not count: they are streams, and never lie in
@@ -8,15 +10,17 @@ memory as a whole.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from email.message import Message
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from uuid import UUID
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
 from pipeline.api.http.envelope import HttpRefusal, refuse_too_many
-from pipeline.api.http.request_headers import get_header
 from pipeline.api.server.http_protocol import BODY_COMPLETE
 
 BODY_SECONDS = 30.0
@@ -161,3 +165,57 @@ def release_reservation(scope: Scope) -> None:
     """Give back what the request of this ASGI scope holds, if it has read a body."""
     if reservation := scope.get(_RESERVATION):
         reservation.release()
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+UNKNOWN = "unknown"
+
+
+def find_address(scope: Scope, proxies: Collection[IPv4Network | IPv6Network]) -> str:
+    """Return the address that the request came from. X-Forwarded-For counts only as far as named proxies wrote it."""
+    peer: str = scope["client"][0] if scope.get("client") else UNKNOWN
+    if not proxies:
+        return peer
+    return choose_address(peer, ",".join(Headers(scope=scope).getlist("x-forwarded-for")), proxies)
+
+
+def choose_address(peer: str, forwarded: str, proxies: Collection[IPv4Network | IPv6Network]) -> str:
+    """Return the last address of the way that is no proxy of ours; an invalid one ends the way before it."""
+    found = peer
+    for hop in reversed([part.strip() for part in forwarded.split(",")]):
+        if not (_is_in(found, proxies) and _is_address(hop)):
+            break
+        found = hop
+    return found
+
+
+def _is_in(text: str, networks: Collection[IPv4Network | IPv6Network]) -> bool:
+    return _is_address(text) and any(ip_address(text) in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_HEADERS = "slipway.headers"
+"""The key of the headers in a request's scope."""
+
+
+def index_headers(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers by name, in lower case as ASGI sends them; of several with one name the first."""
+    found: Mapping[bytes, bytes] | None = scope.get(_HEADERS)
+    if found is None:
+        found = scope[_HEADERS] = dict(reversed(scope["headers"]))
+    return found
+
+
+def get_header(request: Request, name: bytes) -> str | None:
+    """Return the header of this name, which is in lower case."""
+    scope = request.scope
+    value = (scope.get(_HEADERS) or index_headers(scope)).get(name)
+    return None if value is None else value.decode("latin-1")
