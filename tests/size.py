@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 70_536,
     "Python files of the product": 590,
     "Markdown words": 33_965,
-    "lines of tests": 120_092,
+    "lines of tests": 120_093,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

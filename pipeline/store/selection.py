@@ -55,7 +55,7 @@ def equal(**values: Any) -> Where:
 
 
 def among(column: str, ids: Collection[UUID] | None, name: str = "within") -> Where:
-    """Return the condition that a column is one of these ids, which are bound by a name; None: on no row."""
+    """Return the condition that a column is one of these ids, which are bound by a name; None: no condition."""
     given = None if ids is None else list(ids)
     return where_given({name: f"{column} = ANY (CAST(:{name} AS uuid[]))"}, **{name: given})
 

@@ -23,6 +23,7 @@ def test_the_empty_pages_lead_from_the_login_to_a_live_post(stack: Stack, chromi
         workspace = create_workspace(c, name=f"Client of {stack.owner}")
         set_role(c, create_user(c, login, hash_password(PASSWORD)), workspace, Role.ADMIN)
     with chromium.new_context(base_url=stack.api, viewport={"width": 1440, "height": 900}) as context:
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.goto("/dashboard/")
         page.get_by_label("Name").fill(login)
