@@ -23,8 +23,8 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 70_536,
-    "Python files of the product": 590,
+    "code lines of the product": 70_676,
+    "Python files of the product": 591,
     "Markdown words": 33_965,
     "lines of tests": 120_093,
 }
