@@ -129,7 +129,7 @@ def _describe(account: AccountRow | None) -> Mapping[str, Any]:
 
 @contextmanager
 def refuse_unusable(platform: Platform, what: str) -> Iterator[None]:
-    """Raise Refusal, and say to the log why, if the block cannot use a session. *what*: it wants to do."""
+    """Raise Refusal, and log the reason, if the block cannot use a session. *what*: the step, for the log."""
     try:
         yield
     except SessionRefused as error:

@@ -265,7 +265,7 @@ def _refuse_no_move(change: Change, times: Sequence[datetime | None]) -> None:
 def _fix_times(c: Connection, caller: Caller, post: LockedPost, change: Change) -> Change:
     """Return the change with the times that are free now. Raises Refusal if an account has none within a year.
 
-    What the post itself has taken is free for it, and for nobody else until the commit.
+    Times that the post itself has taken are free for it, and for no other post until the commit.
     """
     own = {p.account_id: p.own for p in post.deliveries if p.own is not None}
     own = dict(change.own) if "accounts" in change.given else own

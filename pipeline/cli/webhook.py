@@ -1,6 +1,6 @@
 """`slipway webhook`: where events are sent; create, change, pause, test, rotate, see its events, send them again.
 
-`slipway notice`: the targets at which an operator is told what needs one; add, list, remove and test them.
+`slipway notice`: the targets of an operator's notices; add, list, remove and test them.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ async def show_times(request: Request, visitor: Visitor) -> Response:
 
 @page("/accounts/{account_id}/times", CHANGE, "POST")
 async def change_times(request: Request, visitor: Visitor) -> Response:
-    """Save the week, or show beside each field what is wrong with it."""
+    """Save the posting times of a week, or show the refusals beside their fields."""
     account, _ = await _find(request, visitor)
     visitor.require(account.workspace_id, CHANGE)
     form = read_times(request.state.form)

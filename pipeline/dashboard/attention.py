@@ -1,6 +1,6 @@
 """The first page: today by hour, and everything that needs somebody, by cause and account, each with what helps.
 
-Also the sidebar's counts: what goes out now and in the next hour, what is late, failed today, and needs somebody.
+Also the sidebar's counts: what goes out now and in the next hour, what is late, failed today, and needs attention.
 
 It is the list of ``slipway attention`` by account. Each line is dealt with by a page, a form, or a command for the
 operator at the server.
@@ -263,9 +263,9 @@ def count_now(
 
 
 def list_items(c: Connection, silent: timedelta, within: Within) -> tuple[list[AttentionItem], bool]:
-    """Return what needs somebody in these workspaces, line by line, and whether there may be more.
+    """Return what needs attention in these workspaces, line by line, and whether there may be more.
 
-    Pauses, which were made on purpose, need nobody.
+    Pauses are left out: they were made on purpose.
     """
     listed = read_attention(c, silent, within, by_account=True)
     found = [one for one in listed if one.matter.kind is not Kind.PAUSED]

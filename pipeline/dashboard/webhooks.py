@@ -1,7 +1,7 @@
 """The pages of webhooks: where a client's events go, each with its tries; made with a secret that is shown once.
 
 They do what the API does, by the same functions, for admins of the client.
-Also notices: where people hear of what needs one. An address is sealed, and only its beginning is shown again.
+Also the targets of notices. An address is sealed, and only its beginning is shown again.
 """
 
 from __future__ import annotations
