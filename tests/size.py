@@ -23,7 +23,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 70_676,
+    "code lines of the product": 70_678,
     "Python files of the product": 591,
     "Markdown words": 33_965,
     "lines of tests": 120_093,

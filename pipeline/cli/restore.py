@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,8 +63,9 @@ class RestoreGroup(output.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; what is no command is the folder of a backup."""
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["apply", *args])
+        """As click does; what is no command, and there, is the folder of a backup: a misspelt command is none."""
+        is_folder = args[0] not in self.commands and Path(args[0]).exists()
+        return super().resolve_command(ctx, ["apply", *args] if is_folder else args)
 
 
 @click.group(cls=RestoreGroup)

@@ -95,7 +95,7 @@ def back_up(
     lost = _copy_all(context.files.storage, FolderStorage(folder / FILES), objects, work)
     with context.database.once() as c:
         named = {one.object for one in dumps.list_objects(c)} if lost else set()
-    work.begin("hash the dump", (folder / DUMP).stat().st_size)
+    work.begin("hash the dump", sum((folder / name).stat().st_size for name in (DUMP, SETTINGS)))
     hashes = {name: _hash(folder / name, work) for name in (DUMP, SETTINGS)}
     manifest = Manifest(
         version=version("slipway"),
