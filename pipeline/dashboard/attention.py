@@ -23,7 +23,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pipeline.actions.attention import AttentionItem, read_attention
+from pipeline.dashboard import words
 from pipeline.dashboard.actions import ACTIONS, DECIDE
+from pipeline.dashboard.approval_queue import PATH as APPROVAL
 from pipeline.dashboard.clock import find_page_zone, keep_zone, split_days, split_hours
 from pipeline.dashboard.filter import MOST, build_when, format_time, get_within
 from pipeline.dashboard.ledger import get_state, read
@@ -32,7 +34,7 @@ from pipeline.dashboard.pauses import choose_mine
 from pipeline.dashboard.queue import PATH as QUEUE
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.dashboard.words import REASONS, STATES, name_hold, quote_platform
+from pipeline.dashboard.words import STATES, name_hold, quote_platform
 from pipeline.domain.account import Role
 from pipeline.domain.attention import (
     AT_THE_SERVER,
@@ -93,8 +95,9 @@ async def show_attention(request: Request, visitor: Visitor) -> Response:
     """List what needs somebody in the visitor's workspaces, under the posts of today."""
     silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
     found = await read(request, _read, silent, visitor, find_page_zone(request))
-    words: dict[str, Any] = {"cards": CARDS, "states": STATES, "reasons": REASONS}
-    return render(request, "attention.html", **words, overdue=OVERDUE, here=HOME, **found)
+    return render(
+        request, "attention.html", cards=CARDS, words=words.CARDS, overdue=OVERDUE, here=HOME, **found
+    )
 
 
 def _read(c: Connection, silent: timedelta, visitor: Visitor, zone: ZoneInfo) -> dict[str, Any]:
@@ -124,7 +127,7 @@ def build_row(
     matter = item.matter
     account = accounts.get(matter.account_id) if matter.account_id else None
     verb = find_verb(matter, now)
-    query = {} if matter.kind in AT_THE_SERVER | {Kind.GRANT_ENDING} else build_query(matter, now)
+    query = {} if matter.kind in _NOT_QUEUED else build_query(matter, now)
     return Row(
         matter=matter,
         account=account,
@@ -170,13 +173,9 @@ def find_verb(matter: Matter, now: datetime) -> Link | None:
     if cause in _OF_ONE and only:
         label, role = _OF_ONE[cause]
         return Link(label=label, address=f"/dashboard/posts/{only}", role=role)
-    if cause == Kind.ALARM:
-        return Link(label="Show what to do", address="/runbooks#slipwayalarm")
-    return (
-        Link(label="Show pauses", address="/dashboard/pauses")
-        if matter.reason in {Hold.LOCKED, Hold.PAUSED}
-        else None
-    )
+    if matter.reason in {Hold.LOCKED, Hold.PAUSED}:
+        return Link(label="Show pauses", address="/dashboard/pauses")
+    return _PAGES.get(cause)
 
 
 def build_query(matter: Matter, now: datetime) -> dict[str, str]:
@@ -189,8 +188,6 @@ def build_query(matter: Matter, now: datetime) -> dict[str, str]:
     }
     if matter.kind is Kind.RECONNECT:
         return {"account": str(matter.account_id), "when": "open"}
-    if matter.kind is Kind.APPROVAL:
-        return {"reason": Hold.APPROVAL}
     if matter.kind in {Kind.BLOCKED, Kind.DEAD_LETTERS}:
         found |= {
             "error_class": matter.error_class or NO_ERROR,
@@ -214,6 +211,13 @@ _OF_ONE: Mapping[str, tuple[str, Role]] = {
     Reason.IS_IT_LIVE: ("Decide", DECIDE),
 }
 """Cause of a single delivery -> the button that leads to its post, and who needs it."""
+_NOT_QUEUED = AT_THE_SERVER | {Kind.GRANT_ENDING, Kind.APPROVAL}
+"""Matters that the queue has no filter for: what waits for an approval may be paused as well."""
+_PAGES: Mapping[str, Link] = {
+    Kind.ALARM: Link(label="Show what to do", address="/runbooks#slipwayalarm"),
+    Kind.APPROVAL: Link(label="Show posts", address=APPROVAL),
+}
+"""Cause -> the page where it is dealt with."""
 
 
 # --- the sidebar ------------------------------------------------------------------------------------------------------

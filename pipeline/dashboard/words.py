@@ -96,6 +96,49 @@ HOLDS: Mapping[Hold, str] = {
     Hold.PAUSED: "Paused",
     Hold.APPROVAL: "Waits for an approval",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a card of Attention says under its title."""
+
+    note: str
+    icon: str
+    colour: str
+
+
+CARDS: Mapping[str, Card] = {
+    "Nothing goes out": Card(
+        "The operator at the server has to help. Posts wait; nothing is lost.", "ban", "red"
+    ),
+    "Access withdrawn": Card(
+        "Someone signed Slipway out, or changed the password. Posts wait; nothing is lost.", "plug", "amber"
+    ),
+    "Refused by the platform": Card("The same post would be refused again. Mend it, then retry.", "x", "red"),
+    "Did not come through": Card("Nothing was published. Another try can help.", "rotate-cw", "red"),
+    "Not sure yet": Card(
+        "The answer was lost. Slipway looks again, and never sends twice.",
+        STATES[State.UNKNOWN].icon,
+        STATES[State.UNKNOWN].colour,
+    ),
+    "Is it live?": Card(
+        "The platform cannot say. Look at the account, then decide.",
+        REASONS[Reason.IS_IT_LIVE].icon,
+        REASONS[Reason.IS_IT_LIVE].colour,
+    ),
+    "Needs you": Card(
+        "Tried as often as is sensible. Mend the cause, then try again.",
+        REASONS[Reason.PERSON_NEEDED].icon,
+        REASONS[Reason.PERSON_NEEDED].colour,
+    ),
+    "Waits for an approval": Card(
+        "They are sent only once another person has approved them.", "circle-check", "amber"
+    ),
+    "Late": Card("Their time has come, and they are not sent.", "clock", "amber"),
+    "Access ends soon": Card("Connect again before it ends, and no post waits.", "plug", "grey"),
+    "For the operator at the server": Card("Posts go out all the same.", "settings", "grey"),
+}
+"""Title of a card -> what stands under it."""
 IMPORTS: Mapping[ImportState, Word] = {
     ImportState.UPLOADED: Word("Waits to be read", "sea", "clock", 0),
     ImportState.READING: Word("Being read", "sea", "refresh-cw", 0),

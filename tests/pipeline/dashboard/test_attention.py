@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.dashboard import words
 from pipeline.dashboard.attention import build_query, list_items
 from pipeline.domain.account import Role
 from pipeline.domain.attention import CARDS, REFUSED, Kind
@@ -23,6 +24,7 @@ from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.health import database_now
+from pipeline.store.posts.approvals import demand_of
 from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.numbers_scene import HOSTILE
 from tests.pipeline.dashboard.site import HOME, Client, Site
@@ -196,6 +198,21 @@ def test_posts_on_their_way_are_counted_and_named(site: Site, ledger: Ledger) ->
     assert {*re.findall(r'id="row-([0-9a-f-]+)"', shown)} == {str(sending.id), str(just_due.id)}
 
 
+def test_posts_for_an_approval_lead_to_the_page_that_lists_them(site: Site, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    posts = ledger.posts(2, [ledger.account(workspace)], due=HOUR)
+    with ledger.database.begin() as c:
+        demand_of(c, [one.id for one in posts], "key 1")
+        pause(c, "workspace", str(workspace), "a paused post waits for its approval too")
+    with site.log_in(site.add_user({workspace: Role.VIEWER})) as http:
+        page = show(http)
+        [line] = list_lines(page)
+        assert "<strong>2 posts</strong>" in line
+        assert 'href="/dashboard/approval"' in line
+        assert "another person has approved them" in page
+        assert http.get("/dashboard/approval").text.count('class="row waiting') == 2
+
+
 def test_pauses_are_one_grey_line_and_count_for_nothing(site: Site, ledger: Ledger) -> None:
     workspace = name(ledger, ledger.workspace(), "Nordlys Yoga")
     with ledger.database.begin() as c:
@@ -236,7 +253,8 @@ def test_today_is_counted_by_hour_of_the_sessions_clock(site: Site, ledger: Ledg
     assert f"Today, {now:%A} {now.day} {now:%b}" in page
 
 
-def test_every_kind_and_reason_is_in_one_card() -> None:
+def test_every_kind_and_reason_is_in_one_card_that_has_its_words() -> None:
+    assert [*words.CARDS] == [*CARDS]
     causes = [cause for card in CARDS.values() for cause in card]
     assert len(causes) == len(set(causes))
     assert set(causes) == {REFUSED, *Reason, *Kind} - {Kind.BLOCKED, Kind.PAUSED}
