@@ -7,8 +7,6 @@ used end a command with exit status 2 and one sentence for each.
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+
+from pipeline.runtime.interpreter import collect_rarely
 
 COMMANDS: Mapping[str, str] = {
     "account": "account:command",
@@ -143,10 +143,7 @@ def use_running_stack() -> None:
 
 def main() -> None:
     """The console script. Settings that cannot be used are printed as sentences, not as a traceback."""
-    # Most of a command's processor time is imports and the end of the interpreter. In both, the collector would visit
-    # every imported object for nothing: a tenth of the time in the first, a quarter in the second (2026-11-27).
-    gc.set_threshold(50_000)
-    atexit.register(gc.freeze)
+    collect_rarely()
     try:
         cli()
     except Exception as error:

@@ -10,9 +10,10 @@ from celery.signals import setup_logging, worker_ready
 from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline.broker.celery_app import create_celery_app
-from pipeline.runtime.interpreter import freeze_modules, limit_arenas
+from pipeline.runtime.interpreter import collect_rarely, freeze_modules, limit_arenas
 
 limit_arenas()
+collect_rarely()
 app = create_celery_app(settings())
 
 

@@ -29,6 +29,7 @@ from uvicorn.config import STARTUP_FAILURE
 from config.logging import list_secrets, set_up_logging
 from config.settings import Settings, settings
 from pipeline.api.http.request_metrics import FOLDER as METRICS_FOLDER
+from pipeline.runtime.interpreter import collect_rarely
 
 POLL = 0.1
 """Seconds between two looks at the processes."""
@@ -133,6 +134,7 @@ def bind(host: str, port: int, *, is_shared: bool) -> socket.socket:
 def main(app: str, role: str = "") -> None:
     """Serve until a signal ends it. *role* is `PROCESS` in one of several processes."""
     signal.signal(signal.SIGTERM, _exit)
+    collect_rarely()
     s = settings()
     set_up_logging(s.log, list_secrets(s))
     if s.api.processes == 1:
