@@ -13,6 +13,7 @@ from uuid import UUID
 from pipeline.actions.steer_step import run_at_once
 from pipeline.actions.steering import Steering
 from pipeline.domain.audit import Actor
+from pipeline.domain.delivery import Mover, State
 from pipeline.domain.post import NO_TIME
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.domain.webhook import PauseReason
@@ -23,6 +24,7 @@ from pipeline.store.audit import record_change
 from pipeline.store.auth import access
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries import pauses
+from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.webhooks import webhooks
 
@@ -64,12 +66,15 @@ def unlock(context: Context, actor: Actor, workspace: UUID) -> bool:
 
 
 def cancel_held(context: Context, caller: Caller) -> int:
-    """Cancel what a locked workspace would send, drafts left out, by a steering job; return how many deliveries.
+    """Cancel what a locked workspace would send, drafts left out: posts by a steering job, then first comments.
+
+    Return how many deliveries.
 
     Raises Refusal: 409 post_in_flight if some are left; and as ``steer``.
     """
     chosen = ListFilter(unsent=True, due_until=NO_TIME)
     done = run_at_once(context, caller, Steering(verb=Verb.CANCEL, filter=chosen, arguments=Arguments()))
+    comments = _cancel_comments(context, caller.workspace_id)
     with context.database.begin() as c:
         left = access.count_access(c, caller.workspace_id)["deliveries"]
     if left:
@@ -77,4 +82,23 @@ def cancel_held(context: Context, caller: Caller) -> int:
             f"{left} deliveries are being sent or came meanwhile: not canceled, they stay locked. Try again."
         )
         raise Refusal(409, "post_in_flight", message)
-    return sum(why is None for why in done.values())
+    return comments + sum(why is None for why in done.values())
+
+
+def _cancel_comments(context: Context, workspace: UUID) -> int:
+    with context.database.begin() as c:
+        found = access.cancel_comments(c, workspace)
+    canceled = 0
+    for one in found:
+        with context.database.begin() as c:  # one each: it locks the comment's post
+            canceled += move(
+                c,
+                delivery=one.id,
+                post=one.post_id,
+                origin=State(one.state),
+                target=State.CANCELLED,
+                mover=Mover.CANCEL,
+                generation=one.generation,
+                why=access.CANCELED,
+            )
+    return canceled

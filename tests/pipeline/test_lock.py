@@ -18,14 +18,16 @@ from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import NO_TIME
+from pipeline.maintenance import finish_published
 from pipeline.stages import delay
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish
 from pipeline.store.attention import read_matters
-from pipeline.store.auth import sessions, users
+from pipeline.store.auth import access, sessions, users
 from pipeline.store.auth.keys import create_key, find_caller, read_caller
 from pipeline.store.database import new_id, rows
 from pipeline.store.deliveries import pauses
+from pipeline.store.deliveries.published import record_follow_ups
 from pipeline.store.posts import approvals
 from pipeline.store.vault import Vault
 from pipeline.store.webhooks import webhooks as webhook_store
@@ -225,6 +227,30 @@ def test_what_is_held_is_canceled_instead_and_drafts_stay(scene: Scene) -> None:
     core.ledger.claimed(core.ledger.post([core.accounts["one"]], due=-HOUR))
     with pytest.raises(Refusal, match="1 deliveries are being sent"):
         lock_workspace.cancel_held(core.context, owner)
+
+
+def test_first_comments_that_are_not_sent_are_canceled_too(scene: Scene) -> None:
+    core = scene.core
+    waiting, late, others = (add_live(one) for one in (core, core, scene.other))
+    core.run("UPDATE follow_ups SET next_at = now() + interval '1 hour' WHERE delivery_id <> :id", id=waiting)
+    assert finish_published.follow_up(core.context) == 1, "its comment is a delivery now"
+    scene.lock()
+    owner = replace(core.caller, key_id=UUID(int=0), actor=TESTER)
+    assert lock_workspace.cancel_held(core.context, owner) == 2, "the post that is due, and the comment"
+    assert scene.read("SELECT state FROM deliveries WHERE workspace_id = :w AND is_comment") == [
+        ("cancelled",)
+    ]
+    followed = "SELECT delivery_id, error FROM follow_ups WHERE done_at IS NULL ORDER BY error"
+    assert scene.read(followed) == [(late, access.CANCELED), (others, None)]
+
+
+def add_live(core: CoreFixture) -> UUID:
+    """Add a live post whose first comment is due; return its delivery."""
+    [delivery] = core.ledger.post([core.accounts["one"]], State.PUBLISHED).deliveries
+    core.run("UPDATE deliveries SET remote_id = id::text WHERE id = :id", id=delivery)
+    with core.context.database.begin() as c:
+        record_follow_ups(c, delivery, {"comment": {"text": "Links below"}})
+    return delivery
 
 
 def test_a_lock_that_dies_has_done_all_or_nothing(

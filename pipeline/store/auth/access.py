@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.store.auth.keys import VALID
-from pipeline.store.database import find_value, rows
+from pipeline.store.database import execute, find_value, rows
+from pipeline.store.deliveries.holds import quote
+from pipeline.store.deliveries.selection import TO_SEND
 
 _UNSENT = " + ".join(
-    f"""(SELECT count(*) FROM accounts a JOIN post_deliveries d ON d.account_id = a.id
+    f"""(SELECT count(*) FROM accounts a JOIN deliveries d ON d.account_id = a.id
     WHERE a.workspace_id = :w AND d.state IN ({part}) AND d.armed_at IS NULL AND d.due_at < '9999-01-01Z')"""
     for part in ("'accepted', 'scheduled', 'retrying'", "'queued', 'publishing'", "'preparing'")
 )
@@ -35,7 +38,7 @@ UPDATE keys k SET revoked_at = now() WHERE workspace_id = :w AND {VALID} RETURNI
 
 
 def count_access(c: Connection, workspace: UUID) -> Mapping[str, int]:
-    """Count what a lock of a workspace ends, and the deliveries with a time that are not armed, which it holds."""
+    """Count what a lock of a workspace ends, and the deliveries that it holds: all with a time that are not armed."""
     return find_value(c, dict, _COUNT, w=workspace) or {}
 
 
@@ -45,3 +48,24 @@ def end_access(c: Connection, workspace: UUID) -> list[str]:
     Sessions are those of all who have a role in it by name, also if they work in other workspaces.
     """
     return [r.public_id for r in rows(c, _END, w=workspace)]
+
+
+CANCELED = "Canceled before it was sent: its workspace was locked."
+
+
+def cancel_comments(c: Connection, workspace: UUID) -> Sequence[Any]:
+    """Cancel the first comments of a workspace that have no delivery yet; return the deliveries that are not armed."""
+    execute(
+        c,
+        """UPDATE follow_ups f SET failed_at = now(), error = :why FROM deliveries d
+           WHERE d.id = f.delivery_id AND d.workspace_id = :w
+             AND f.kind = 'comment' AND f.done_at IS NULL AND f.failed_at IS NULL""",
+        w=workspace,
+        why=CANCELED,
+    )
+    return rows(
+        c,
+        f"""SELECT d.id, d.post_id, d.state, d.generation FROM accounts a JOIN deliveries d ON d.account_id = a.id
+            WHERE a.workspace_id = :w AND d.is_comment AND d.state IN ({quote(TO_SEND)}) AND d.armed_at IS NULL""",
+        w=workspace,
+    )
