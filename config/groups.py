@@ -35,6 +35,11 @@ class Store(Group):
     wait: float = Field(
         default=5, gt=0, description="Seconds to wait for a free connection before answering 503."
     )
+    archive: str = Field(
+        default="",
+        description="Folder, on another disk, to which `slipway up` archives its database's write-ahead log, for "
+        "`slipway archive restore`. Empty: none.",
+    )
 
 
 class Broker(Group):

@@ -28,7 +28,7 @@ from pipeline.store.accounts.grants import list_endangered
 from pipeline.store.canaries import HOST_KEPT, Host, list_hosts
 from pipeline.store.database import TimedOut, Unreachable
 from pipeline.store.health import CHECK_SECONDS, database_now
-from pipeline.store.recovery import epoch
+from pipeline.store.recovery import epoch, log_slot
 from pipeline.store.schema_version import IncompatibleSchema, OutdatedTables, require_compatible
 from pipeline.store.vault import SEALED_COLUMNS, count_unopened
 
@@ -260,6 +260,19 @@ def _check_grants(context: Context) -> Iterator[Finding]:
         yield Finding(part="grants", result="ok", says="No account has to be connected again soon.")
 
 
+def _check_archive(context: Context) -> Iterator[Finding]:
+    if not context.settings.store.archive:
+        return
+    with context.database.begin_read(CHECK_SECONDS) as c:
+        slot = log_slot.read_slot(c)
+    if slot.is_active:
+        says = f"The log is archived; {slot.behind:,} bytes are not there yet."
+        yield Finding(part="archive", result="ok", says=says)
+        return
+    says = "Nothing archives the log: a restore ends where the archive does. Start `slipway up` again; its log says why"
+    yield Finding(part="archive", result="fail", says=f"{says} (logs/archive.log).")
+
+
 _CHECKS: Mapping[str, Check] = {
     "settings": _check_settings,
     "disk": _check_disk,
@@ -268,6 +281,7 @@ _CHECKS: Mapping[str, Check] = {
     "database": _check_database,
     "tables": _check_tables,
     "epoch": _check_epoch,
+    "archive": _check_archive,
     "vault": _check_vault,
     "queues": _check_queues,
     "workers": _check_levels,

@@ -25,6 +25,7 @@ from pipeline.runtime.interpreter import collect_rarely
 COMMANDS: Mapping[str, str] = {
     "account": "account:command",
     "api": "serve:api",
+    "archive": "archive:command",
     "attention": "health:attention",
     "audit": "audit:audit",
     "backup": "backup:backup",

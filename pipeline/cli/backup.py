@@ -45,9 +45,9 @@ def backup(folder: Path) -> None:
     Example:
       slipway backup /backups/2027-02-01
     """
-    with _report(), open_context(warn=False) as context:
+    with report_failures(), open_context(warn=False) as context:
         s = context.settings
-        found = _follow(partial(backups.back_up, context, postgres.find_program, _list_settings(s), folder))
+        found = follow(partial(backups.back_up, context, postgres.find_program, _list_settings(s), folder))
     output.print_fields(
         {
             "backup": str(folder),
@@ -73,12 +73,13 @@ def apply(folder: Path) -> None:
     Example:
       slipway restore apply /backups/2027-02-01
     """
-    with _report(), _open_target():
+    with report_failures(), _open_target():
         s = config.settings()
         context = wiring.build_context(s, keeps_epoch_file=False, needs_vault=False)
         with closing(context.database):
             work = partial(backups.restore, context, postgres.find_program, find_actor(), folder)
-            missing = backups.list_missing(context, found := _follow(work))
+            found = follow(work)
+            missing = backups.list_missing(context, found.epoch, found.missing)
     there, here = json.loads((folder / backups.SETTINGS).read_text()), flatten(s)
     other = {name: value for name, value in there.items() if value != here.get(name)}
     facts = {"restored": format_timestamp(found.at), **found.counts}
@@ -95,9 +96,7 @@ def apply(folder: Path) -> None:
 @contextmanager
 def _open_target() -> Iterator[None]:
     """The settings name a database to restore into; that of `slipway up` runs as long as the block does."""
-    folder = Path(os.environ.get("SLIPWAY_FOLDER") or ".slipway")
-    if config.FILE_VARIABLE not in os.environ and (own := folder / "settings.env").is_file():
-        os.environ[config.FILE_VARIABLE] = str(own)
+    folder = use_own_settings()
     if "url" in config.load().store.model_fields_set:
         yield
         return
@@ -106,7 +105,15 @@ def _open_target() -> Iterator[None]:
         yield
 
 
-def _follow(work: Callable[[backups.Work], Done]) -> Done:
+def use_own_settings() -> Path:
+    """Use the settings file of `slipway up`, unless the environment names one; return its data folder."""
+    folder = Path(os.environ.get("SLIPWAY_FOLDER") or ".slipway")
+    if config.FILE_VARIABLE not in os.environ and (own := folder / "settings.env").is_file():
+        os.environ[config.FILE_VARIABLE] = str(own)
+    return folder
+
+
+def follow(work: Callable[[backups.Work], Done]) -> Done:
     """Do the work, and show how far it is; Ctrl-C stops it."""
     seen = backups.Work()
     with ThreadPoolExecutor(1) as pool:
@@ -123,7 +130,7 @@ def _follow(work: Callable[[backups.Work], Done]) -> Done:
 
 
 @contextmanager
-def _report() -> Iterator[None]:
+def report_failures() -> Iterator[None]:
     """Turn what an operator can act on into ClickException."""
     errors = (dumps.BackupError, data_folder.FolderError, process.EngineError, storage.StorageUnavailable)
     try:

@@ -44,7 +44,7 @@ WHY = {
     "(Or SLIPWAY_MARK__FOLDER belongs to another installation.)",
     "lost": "There was an epoch file, and SLIPWAY_MARK__FOLDER does not contain it any more.",
     "declared": "An operator declared it with `slipway restore declare`.",
-    "backup": "`slipway restore FOLDER` has put a backup into this database.",
+    "backup": "`slipway restore FOLDER` or `slipway archive restore` has put a backup into this database.",
 }
 STEPS = {
     "restored": "`slipway restore list` shows them. Then run `slipway restore accept`: they become unknown and are "

@@ -177,6 +177,8 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "logging_collector": "off",
+    # of the log that an archive has not taken: a disk that is full stops everything
+    "max_slot_wal_keep_size": "4GB",
     "log_line_prefix": "%m [%p] ",
 }
 STOP_TIMEOUT = 20.0

@@ -26,6 +26,7 @@ from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import Dispatcher
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.broker.queues import REACHABILITY, WORKER_GROUPS, list_ticks
+from pipeline.embedded.archive import build_archive_service
 from pipeline.embedded.data_folder import build_settings, explain_errors, find_place, write_settings_file
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.process import EngineError, rotate, stop_leftovers, wait_until
@@ -46,6 +47,7 @@ from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import NEXT_STEP, SendGuard
 from pipeline.store.canaries import read_silences
 from pipeline.store.database import Database, Unreachable
+from pipeline.store.recovery.log_slot import drop_slot
 
 
 class WorkerReadiness:
@@ -141,6 +143,8 @@ class Supervisor:
             )
         s, environment = self._write_settings(given)
         self._run("migrate", [*slipway_command(), "migrate"], environment)
+        if archive := self._find_archive(s):
+            self._start_services([archive])
         if sandbox := sandbox_service(s, environment):
             self._start_services([sandbox])
             self._create_samples(environment)
@@ -194,6 +198,17 @@ class Supervisor:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment = {**plain, FILE_VARIABLE: str(file), "PYTHONUNBUFFERED": "1"}
         return load(values), environment
+
+    def _find_archive(self, s: Settings) -> Service | None:
+        """Return the service that archives the database's log, if the settings name a folder."""
+        with closing(Database(s.store.url.get_secret_value(), pool=1)) as database, database.begin() as c:
+            if not s.store.archive:
+                drop_slot(c)
+                return None
+            try:
+                return build_archive_service(self._postgres, c, Path(s.store.archive).absolute())
+            except OSError as error:
+                raise StartError(f"SLIPWAY_STORE__ARCHIVE, {s.store.archive}: {error}") from None
 
     def _create_samples(self, environment: Mapping[str, str]) -> None:
         file = self._folder / "seed.json"

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -26,7 +27,7 @@ from pipeline.media.storage import FolderStorage, ObjectMissing, Storage, Storag
 from pipeline.runtime.context import Context
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.store.audit import record_change
-from pipeline.store.recovery import dumps
+from pipeline.store.recovery import dumps, epoch, log_slot
 from pipeline.store.recovery.dumps import BackupError, Programs, StoredObject
 from pipeline.store.revision import compute_schema_digest
 from pipeline.store.schema_version import describe_removal
@@ -196,9 +197,7 @@ def restore(context: Context, programs: Programs, actor: Actor, folder: Path, wo
                 f"The database is not empty: it has {tables[0]} and {len(tables) - 1} more tables. If they are of a "
                 f"restore, `slipway restore status` shows it. To begin again, {describe_removal(c)}."
             )
-    in_file = EpochFile(context.settings.mark_folder).read()
-    # another epoch's file says nothing about until when the installation that was backed up has sent
-    until = in_file.until if in_file and in_file.id == found.epoch else None
+    until = _find_end(context, found.epoch)
     objects = [
         StoredObject(
             object=name.removeprefix(FILES), size=(folder / name).stat().st_size, sha256=bytes.fromhex(sha)
@@ -219,11 +218,45 @@ def restore(context: Context, programs: Programs, actor: Actor, folder: Path, wo
     return found
 
 
-def list_missing(context: Context, found: Manifest) -> list[str]:
-    """Return what a restored installation lacks, with the next step. Raises Unreachable, OSError."""
-    missing = [f"file {key}: {why}" for key, why in found.missing.items()]
+def hold_replayed(context: Context, actor: Actor, base_at: datetime) -> datetime:
+    """Hold all sending of a database whose log was replayed; return until when it was. Raises Unreachable, OSError."""
+    with context.database.begin() as c:
+        at = log_slot.read_end_of_replay(c) or base_at
+        stored = epoch.read(c).stored.id
+        dumps.hold_sending(c, at, _find_end(context, stored))
+        record_change(c, actor, "restore", "restore", stored, after={"at": at.isoformat()})
+    return at
+
+
+def _find_end(context: Context, stored: UUID | None) -> datetime | None:
+    """Return until when posts of this epoch may have been sent; another epoch's file says nothing about that."""
+    in_file = EpochFile(context.settings.mark_folder).read()
+    return in_file.until if in_file and in_file.id == stored else None
+
+
+def find_lost(context: Context) -> tuple[UUID | None, dict[str, str]]:
+    """Return the epoch, and the files that the ledger names and the storage lacks, each with the reason.
+
+    Raises Unreachable, StorageUnavailable.
+    """
+    with context.database.once() as c:
+        stored, objects, lost = epoch.read(c).stored.id, dumps.list_objects(c), {}
+    for one in objects:
+        try:
+            context.files.storage.open(one.object, 0, one.size).close()
+        except ObjectMissing as error:
+            lost[one.object] = str(error)
+    return stored, lost
+
+
+def list_missing(context: Context, stored: UUID | None, lost: Mapping[str, str]) -> list[str]:
+    """Return what a restored installation lacks, with the next step. Raises Unreachable, OSError.
+
+    *stored*: its epoch. *lost*: the files that it lacks, and why.
+    """
+    missing = [f"file {key}: {why}" for key, why in lost.items()]
     in_file = (epoch_file := EpochFile(context.settings.mark_folder)).read()
-    if in_file is None or in_file.id != found.epoch:
+    if in_file is None or in_file.id != stored:
         missing.append(
             f"the epoch file: it is not in {epoch_file.folder}. If it is not lost, put its folder there before "
             "anything starts. Without it `accept` needs --until, and what was brought forward or deleted since the "

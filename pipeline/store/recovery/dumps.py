@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, make_url
 
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store.database import Database, read_all, read_number, require_row, rows
+from pipeline.store.database import Database, execute, read_all, read_number, require_row, rows
 
 COUNTED = ("workspaces", "accounts", "posts", "deliveries", "files")
 PIECE = 1 << 20
@@ -85,7 +85,7 @@ def open_snapshot(database: Database) -> Iterator[tuple[Connection, Any]]:
 
 def dump_database(url: str, program: Path, snapshot: str, file: Path, report: Callable[[int], None]) -> None:
     """Dump a snapshot in the custom format, flushed to disk. *report* gets its bytes so far. Raises BackupError."""
-    with _run(program, url, "--format=custom", f"--snapshot={snapshot}", f"--file={file}") as dump:
+    with run_program(program, url, "--format=custom", f"--snapshot={snapshot}", f"--file={file}") as dump:
         while dump.poll() is None:
             report(file.stat().st_size if file.exists() else 0)
             with suppress(subprocess.TimeoutExpired):
@@ -97,6 +97,16 @@ UPDATE public.mark SET held_at = coalesce(held_at, now()), held_why = 'backup', 
     doubt_since = CASE WHEN held_at IS NULL THEN CAST({since} AS timestamptz) ELSE doubt_since END;
 """
 """``relation``: no table has this oid, so the row is never taken for the one that the send guard wrote."""
+
+
+def hold_sending(c: Connection, since: datetime, until: datetime | None) -> None:
+    """Hold all sending of a restored database until an operator accepts it; *since*, *until*: the time in doubt."""
+    execute(c, _write_hold(since, until))
+
+
+def _write_hold(*span: datetime | None) -> str:
+    since, until = (f"'{at.isoformat()}'" if at else "NULL" for at in span)
+    return _HOLD.format(since=since, until=until)
 
 
 def restore_dump(
@@ -112,19 +122,18 @@ def restore_dump(
     and psql. *span*: the time in doubt; without its end, an operator has to say until when posts were sent. *report*
     gets the bytes read so far.
     """
-    since, until = (f"'{at.isoformat()}'" if at else "NULL" for at in span)
     words = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--output={os.devnull}")
     with (
         file.open("rb") as archive,
-        _run(programs[0], None, "--file=-", "--no-owner", "--no-acl", stdin=archive) as reader,
-        _run(programs[1], url, *words, stdin=subprocess.PIPE) as writer,
+        run_program(programs[0], None, "--file=-", "--no-owner", "--no-acl", stdin=archive) as reader,
+        run_program(programs[1], url, *words, stdin=subprocess.PIPE) as writer,
     ):
         writer.stdin.write(b"BEGIN;\n")
         while piece := reader.stdout.read(PIECE):
             writer.stdin.write(piece)
             report(os.lseek(archive.fileno(), 0, os.SEEK_CUR))  # pg_restore reads by the same position
         _require_success(reader)
-        writer.stdin.write(_HOLD.format(since=since, until=until).encode())
+        writer.stdin.write(_write_hold(*span).encode())
         writer.stdin.flush()
         failpoint("restore.loaded")
         writer.stdin.write(b"COMMIT;\nANALYZE;\n")
@@ -132,7 +141,7 @@ def restore_dump(
 
 
 @contextmanager
-def _run(program: Path, url: str | None, *words: str, **streams: Any) -> Iterator[Any]:
+def run_program(program: Path, url: str | None, *words: str, **streams: Any) -> Iterator[Any]:
     """Run a program on a database; an error in the block kills it. Raises BackupError if the program fails."""
     parsed = make_url(url or "postgresql+psycopg://")
     options = dict(parsed.get_dialect()().create_connect_args(parsed)[1])
