@@ -18,17 +18,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection
 
 from pipeline.embedded.data_folder import ensure_private
-from pipeline.embedded.postgres import ROLE, Postgres, find_binary
+from pipeline.embedded.postgres import Postgres, find_binary
 from pipeline.embedded.process import Program, give_to
 from pipeline.embedded.services import Service
 from pipeline.recovery.backup import Work
 from pipeline.store.database import Database
 from pipeline.store.recovery import log_slot
-from pipeline.store.recovery.dumps import BackupError, Programs, read_server_major, run_program
+from pipeline.store.recovery.dumps import (
+    BackupError,
+    Programs,
+    build_conninfo,
+    read_server_major,
+    run_program,
+)
 
 NAME_OF_TIME = "%Y%m%dT%H%M%SZ"
 BASE, WAL = "base-", "wal"
@@ -54,7 +59,7 @@ def build_archive_service(server: Postgres, c: Connection, archive: Path) -> Ser
         argv=[
             str(find_binary("pg_receivewal")),
             *("--slot", log_slot.SLOT, "--synchronous", "--no-password", "--directory", str(wal)),
-            *("--dbname", make_conninfo(host=str(server.sockets), user=ROLE)),
+            *("--dbname", build_conninfo(server.url)[0]),
         ],
         environment={"LC_ALL": "C", "PATH": os.defpath},
     )

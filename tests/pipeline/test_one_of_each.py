@@ -75,6 +75,7 @@ EXCUSED: dict[str, dict[str, str]] = {
     },
     "a filter of deliveries": {"audit.py": "of audit rows"},
     "a delivery that is a comment, sent and looked at": {
+        "auth/access.py": "a lock holds and cancels comments too",
         "deletions.py": "what of a deleted workspace has to settle first, comments too",
         "erase.py": "all of a deleted workspace goes",
         "moves.py": "an open page shows what becomes of a comment",

@@ -140,13 +140,20 @@ def restore_dump(
         writer.stdin.close()
 
 
+def build_conninfo(url: str) -> tuple[str, str]:
+    """Return a SQLAlchemy URL as PostgreSQL's own programs take it, without the password, and the password."""
+    parsed = make_url(url)
+    options = dict(parsed.get_dialect()().create_connect_args(parsed)[1])
+    password = options.pop("password", "")
+    return make_conninfo(**options), password
+
+
 @contextmanager
 def run_program(program: Path, url: str | None, *words: str, **streams: Any) -> Iterator[Any]:
     """Run a program on a database; an error in the block kills it. Raises BackupError if the program fails."""
-    parsed = make_url(url or "postgresql+psycopg://")
-    options = dict(parsed.get_dialect()().create_connect_args(parsed)[1])
-    environment = {**os.environ, "PGPASSWORD": options.pop("password", "")}
-    target = ["--no-password", f"--dbname={make_conninfo(**options)}"] if url else []
+    place, password = build_conninfo(url) if url else ("", "")
+    environment = {**os.environ, "PGPASSWORD": password}
+    target = ["--no-password", f"--dbname={place}"] if url else []
     with subprocess.Popen(  # noqa: S603  PostgreSQL's own programs
         [str(program), *target, *words],
         env=environment,
