@@ -251,7 +251,7 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/actions/test_undo_jobs.py::test_an_undo_is_done_though_the_process_died_that_stored_it": (
         "undo.stored",
     ),
-    f"{_PIPELINE}/actions/test_letter_jobs.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
+    f"{_PIPELINE}/actions/test_dead_letters.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
         "steering.working",
         "steering.worked",
     ),

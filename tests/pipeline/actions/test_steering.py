@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,13 +9,9 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from config.settings import load
-from pipeline.actions.edit import edit
-from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Counted, Steering, steer
 from pipeline.broker.queues import IMPORTS
-from pipeline.domain.delivery import State
 from pipeline.domain.steering import WORKING, Arguments, Verb
 from pipeline.maintenance.rescue_expired_leases import redispatch_steering
 from pipeline.stages.post_request import Refusal
@@ -29,32 +24,16 @@ from pipeline.store.deliveries.release import release
 from pipeline.store.deliveries.selection import ListFilter, list_deliveries
 from pipeline.store.steering.jobs import SteeringJob, find_job
 from pipeline.store.steering.receipts import list_receipts
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from tests.crash_table import Crashes, get_points
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import Ledger
+from tests.pipeline.core_fixture import CoreFixture
 
 DAY = timedelta(days=1)
 REJECTED = """error = '{"class": "Rejected", "code": "no", "message": "No."}'"""
 
 
-def build_core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    """Make a workspace with two accounts on a database of the test's own."""
-    context = build_context(load(environment))
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    made.account("two")
-    made.decided()
-    yield made
-    ledger.database.close()
-    context.database.close()
-
-
 @pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    yield from build_core(environment, vault_key)
+def core(alone: CoreFixture) -> CoreFixture:
+    return alone
 
 
 def accept(core: CoreFixture, *accounts: str, due: timedelta = DAY) -> UUID:
@@ -188,21 +167,6 @@ def test_what_is_armed_is_not_touched(core: CoreFixture) -> None:
         assert {**after, "now": None} == {**before, "now": None}
 
 
-def test_what_changed_meanwhile_is_skipped_with_its_reason(core: CoreFixture) -> None:
-    edited, gone, published, kept = (accept(core) for _ in range(4))
-    job = ask(core, Verb.CANCEL, of(core), confirm=True).job
-    assert job is not None
-    late = accept(core)
-    edit(core.context, core.caller, edited, Change(given=frozenset({"caption"}), caption="another"))
-    execute(core, "UPDATE posts SET deleted_at = now() WHERE id = :id", id=gone)
-    change(core, published, "state = 'published', published_at = now(), remote_id = '1'")
-    done = work(core, job.id)
-    assert (done.selected, done.done, done.skipped) == (4, 1, 3)
-    [a], [b], [c_], [d] = ([x.id for x in core.deliveries(p)] for p in (edited, gone, published, kept))
-    assert words(core, done) == {a: "changed", b: "not_found", c_: "changed", d: None}
-    assert (state(core, edited), state(core, late)) == (["scheduled"], ["scheduled"])
-
-
 def test_failed_deliveries_are_retried_and_others_of_the_post_are_not(core: CoreFixture) -> None:
     post = accept(core, "one", "two")
     change(core, post, f"state = 'failed', {REJECTED}")
@@ -210,18 +174,6 @@ def test_failed_deliveries_are_retried_and_others_of_the_post_are_not(core: Core
     assert (job.done, job.skipped) == (1, 0)
     states = {d.account_id: d.state for d in core.deliveries(post)}
     assert states == {core.accounts["one"]: "scheduled", core.accounts["two"]: "failed"}
-
-
-def test_one_that_is_proven_live_is_not_retried(core: CoreFixture) -> None:
-    post = core.ledger.post([core.accounts["one"]])
-    core.ledger.armed(post)
-    core.run("""UPDATE attempts SET closed_at = now(), outcome = 'failed', late = '[{"remote_id": "1"}]'""")
-    core.ledger.change(
-        post.deliveries[0], f"state = 'failed', armed_at = NULL, armed_deadline = NULL, {REJECTED}"
-    )
-    job = do(core, Verb.RETRY, of(core))
-    assert words(core, job) == {post.deliveries[0]: "post_in_flight"}
-    assert core.ledger.state(post.deliveries[0]) is State.FAILED
 
 
 def test_posts_are_shifted(core: CoreFixture) -> None:
@@ -328,13 +280,13 @@ def test_a_key_that_is_bound_to_accounts_steers_no_others(core: CoreFixture) -> 
 
 @pytest.mark.parametrize("point", get_points("test_a_job_whose_worker_dies_goes_on_and_acts_once"))
 def test_a_job_whose_worker_dies_goes_on_and_acts_once(
-    core: CoreFixture, environment: dict[str, str], crashes: Crashes, point: str
+    core: CoreFixture, module_environment: dict[str, str], crashes: Crashes, point: str
 ) -> None:
     posts = [accept(core, due=n * DAY) for n in (1, 2, 3)]
     before = [due(core, post) for post in posts]
     job = ask(core, Verb.RESCHEDULE, of(core), confirm=True, shift=DAY).job
     assert job is not None
-    crashes.crash(environment, point, "step_steering", str(job.id))
+    crashes.crash(module_environment, point, "step_steering", str(job.id))
     core.run("UPDATE steering_jobs SET lease_until = NULL, touched_at = now() - interval '1 minute'")
     queued = core.messages(IMPORTS)
     assert redispatch_steering(core.context) == 1
@@ -345,12 +297,12 @@ def test_a_job_whose_worker_dies_goes_on_and_acts_once(
 
 
 def test_a_confirmed_job_is_done_though_the_process_died(
-    core: CoreFixture, environment: dict[str, str], crashes: Crashes
+    core: CoreFixture, module_environment: dict[str, str], crashes: Crashes
 ) -> None:
     post = accept(core)
     with core.context.database.begin() as c:
         key = create_key(c, core.workspace, "dies")
-    crashes.crash(environment, "steering.stored", "cancel_by_account", key, str(core.accounts["one"]))
+    crashes.crash(module_environment, "steering.stored", "cancel_by_account", key, str(core.accounts["one"]))
     with core.context.database.begin() as c:
         [job] = rows(c, "SELECT id FROM steering_jobs")
         c.exec_driver_sql("UPDATE steering_jobs SET touched_at = now() - interval '1 minute'")
