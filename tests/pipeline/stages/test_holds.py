@@ -14,12 +14,10 @@ from config.consistency import SETTLE_TIME
 from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
-from pipeline.media.relay import Transfers
 from pipeline.runtime.context import ShutdownSignal
 from pipeline.stages import delay
 from pipeline.stages.post_state import compute_version, is_current
 from pipeline.stages.publish import publish
-from pipeline.stages.status import look
 from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import lift, pause
 from pipeline.store.posts.views import PostView, read_post
@@ -67,13 +65,6 @@ def fill(core: CoreFixture, step: Any, post: Post) -> Script:
 # --- decided on a claimed delivery -----------------------------------------------------------------------------------
 
 
-def test_prepared_early(core: CoreFixture) -> None:
-    post = core.ledger.post([core.account("one")], State.QUEUED, due=HOUR)
-    assert send(core, post, Script()) is State.SCHEDULED
-    is_held(core, post, Hold.PREPARED_EARLY)
-    assert view(core, post).deliveries[0].next_at == view(core, post).due_at
-
-
 @pytest.mark.parametrize(("step", "hold"), [("prepare", Hold.RATE), ("finalize", Hold.MIN_GAP)])
 def test_a_bucket_and_the_next_claim_clears_it(core: CoreFixture, post: Post, step: str, hold: Hold) -> None:
     fill(core, step, post)
@@ -104,19 +95,12 @@ def test_a_full_day_says_when_there_is_room(
         publish_another()
     script = Script(can=can, prepare=prepare) if fills_while_preparing else Script(can=can)
     assert send(core, post, script) is State.SCHEDULED
+    assert script.made("prepare") == int(fills_while_preparing)
     is_held(core, post, Hold.DAILY_QUOTA)
     seen = view(core, post)
     next_at = seen.deliveries[0].next_at
     assert next_at is not None
     assert timedelta(hours=23) < next_at - seen.now <= timedelta(days=1)
-
-
-def test_slow_media_of_its_workspace(core: CoreFixture, post: Post) -> None:
-    transfers = Transfers(4)
-    transfers.record(core.workspace, is_slow=True)
-    full = replace(core, context=replace(core.context, transfers=transfers))
-    assert send(full, post, Script()) is State.SCHEDULED
-    is_held(core, post, Hold.SLOW_MEDIA)
 
 
 @pytest.mark.parametrize("ends_while_preparing", [False, True])
@@ -133,19 +117,6 @@ def test_the_end_of_its_worker(core: CoreFixture, post: Post, *, ends_while_prep
     assert send(ending, post, Script(prepare=prepare)) is State.QUEUED
     is_held(core, post, Hold.SHUTDOWN)
     assert send(core, post, Script()) is State.PUBLISHED
-
-
-def test_a_look_waits_for_the_limit_of_calls_and_moves_nothing(core: CoreFixture) -> None:
-    account = core.account("one")
-    script = Script(can=replace(CAPABILITIES, rates=(Rate(step="look", count=1, per=MINUTE),)))
-    context = with_script(core.context, script)
-    assert context.rate_buckets.take(str(account), "look", script.can.rates) == timedelta(0)
-    post = core.ledger.post([account], State.PROCESSING)
-    [delivery] = post.deliveries
-    moves = core.ledger.moves(delivery)
-    assert look(context, delivery, 0, 1) is State.PROCESSING
-    assert core.ledger.moves(delivery) == moves
-    assert view(core, post).deliveries[0].held_for is Hold.RATE
 
 
 def test_a_cancel_clears_it(core: CoreFixture, post: Post) -> None:
