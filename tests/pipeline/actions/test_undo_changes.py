@@ -206,25 +206,21 @@ def test_a_canceled_account_is_scheduled_again_and_the_others_are_not_touched(co
     )
 
 
-def test_a_canceled_post_is_brought_back_while_another_part_of_it_is_sent(core: CoreFixture) -> None:
+@pytest.mark.parametrize("since", [State.PUBLISHING, State.PUBLISHED])
+def test_a_canceled_part_is_brought_back_though_another_is_sent_or_was_published_since(
+    core: CoreFixture, since: State
+) -> None:
     post = stored(core, accounts=2)
     cancel(core.context, core.caller, [post.id], [core.ledger.delivery(post.deliveries[1]).account_id])
-    core.ledger.change(post.deliveries[0], "due_at = now()")
-    core.ledger.armed(post)
+    if since is State.PUBLISHING:
+        core.ledger.change(post.deliveries[0], "due_at = now()")
+        core.ledger.armed(post)
+    else:
+        settle(core, post.deliveries[0], since)
+        core.run("UPDATE posts SET status = 'partial' WHERE id = :id", id=post.id)
     undo(core, post.id)
-    assert core.ledger.states(post) == [State.PUBLISHING, State.SCHEDULED]
-
-
-def test_a_canceled_part_is_brought_back_though_another_was_published_since(core: CoreFixture) -> None:
-    post = stored(core, accounts=2)
-    cancel(core.context, core.caller, [post.id], [core.ledger.delivery(post.deliveries[1]).account_id])
-    settle(core, post.deliveries[0], State.PUBLISHED)
-    core.run("UPDATE posts SET status = 'partial' WHERE id = :id", id=post.id)
-    undo(core, post.id)
-    assert (core.ledger.states(post), core.status(post.id)) == (
-        [State.PUBLISHED, State.SCHEDULED],
-        "scheduled",
-    )
+    assert core.ledger.states(post) == [since, State.SCHEDULED]
+    assert core.status(post.id) == ("scheduled" if since is State.PUBLISHED else "pending")
 
 
 def test_a_canceled_post_whose_media_have_to_be_checked_again_waits_for_that(core: CoreFixture) -> None:

@@ -1,4 +1,4 @@
-"""Why a delivery waits: written by a worker that puts it back, derived from what stands now, and read by everyone."""
+"""Why a delivery waits: written by a worker that puts it back, cleared by the next one, and read by everyone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from pipeline.runtime.context import ShutdownSignal
 from pipeline.stages import delay
 from pipeline.stages.post_state import compute_version, is_current
 from pipeline.stages.publish import publish
-from pipeline.store.database import row
-from pipeline.store.deliveries.pauses import lift, pause
+from pipeline.store.deliveries.pauses import pause
 from pipeline.store.posts.views import PostView, read_post
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import CAPABILITIES, Script, with_script
@@ -125,31 +124,7 @@ def test_a_cancel_clears_it(core: CoreFixture, post: Post) -> None:
     assert core.ledger.delivery(post.deliveries[0]).held_for is None
 
 
-# --- derived ---------------------------------------------------------------------------------------------------------
-
-
-def test_what_touches_no_row_is_derived_while_it_stands(core: CoreFixture) -> None:
-    post = core.ledger.post([core.account("one")], due=-HOUR)
-    before = core.ledger.delivery(post.deliveries[0])
-
-    def now() -> Hold | None:
-        return view(core, post).deliveries[0].held_for
-
-    assert now() is Hold.BACKLOG
-    core.run("""INSERT INTO platform_health (platform, opened_at, probe_at, why) VALUES ('tiktok', now(), now(), 'w')
-               ON CONFLICT (platform) DO UPDATE SET opened_at = now(), probe_at = now(), why = 'w'
-              """)
-    assert now() is Hold.BREAKER
-    with core.context.database.begin() as c:
-        pause(c, "account", str(core.accounts["one"]), "checking")
-    assert now() is Hold.PAUSED
-    with core.context.database.begin() as c:
-        lift(c, "account", str(core.accounts["one"]))
-        row(c, "DELETE FROM platform_health WHERE platform = 'tiktok' RETURNING platform")
-    assert now() is Hold.BACKLOG
-    assert core.ledger.delivery(post.deliveries[0])._replace(now=before.now) == before
-    other = core.ledger.post([core.accounts["one"]], State.ACCEPTED)
-    assert view(core, other).deliveries[0].held_for is Hold.CHECKING
+# --- what readers see ------------------------------------------------------------------------------------------------
 
 
 def test_the_tag_of_a_post_changes_with_its_hold_and_an_edit_does_not_need_it(core: CoreFixture) -> None:
