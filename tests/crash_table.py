@@ -238,11 +238,11 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "steering.working",
         "steering.worked",
     ),
-    f"{_PIPELINE}/actions/test_steering_order.py::test_the_order_holds_though_the_worker_dies": (
+    f"{_PIPELINE}/actions/test_steering.py::test_the_order_holds_though_the_worker_dies": (
         "steering.working",
         "steering.worked",
     ),
-    f"{_PIPELINE}/actions/test_steering_order.py::"
+    f"{_PIPELINE}/actions/test_steering.py::"
     "test_what_waited_goes_on_though_the_worker_died_before_it_dispatched_it": ("steering.ended",),
     f"{_PIPELINE}/actions/test_undo_jobs.py::test_an_undo_whose_worker_dies_goes_on_and_undoes_once": (
         "steering.working",

@@ -39,16 +39,17 @@ from tests.pipeline.actions.test_steering import (
     accept,
     ask,
     change,
+    confirm,
     do,
     due,
     execute,
     of,
     read,
     state,
+    step,
     words,
     work,
 )
-from tests.pipeline.actions.test_steering_order import confirm, step
 from tests.pipeline.core_fixture import CoreFixture
 
 HOUR = timedelta(hours=1)
