@@ -238,11 +238,11 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "steering.working",
         "steering.worked",
     ),
-    f"{_PIPELINE}/actions/test_steering_order.py::test_the_order_holds_though_the_worker_dies": (
+    f"{_PIPELINE}/actions/test_steering.py::test_the_order_holds_though_the_worker_dies": (
         "steering.working",
         "steering.worked",
     ),
-    f"{_PIPELINE}/actions/test_steering_order.py::"
+    f"{_PIPELINE}/actions/test_steering.py::"
     "test_what_waited_goes_on_though_the_worker_died_before_it_dispatched_it": ("steering.ended",),
     f"{_PIPELINE}/actions/test_undo_jobs.py::test_an_undo_whose_worker_dies_goes_on_and_undoes_once": (
         "steering.working",
@@ -251,7 +251,7 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/actions/test_undo_jobs.py::test_an_undo_is_done_though_the_process_died_that_stored_it": (
         "undo.stored",
     ),
-    f"{_PIPELINE}/actions/test_letter_jobs.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
+    f"{_PIPELINE}/actions/test_dead_letters.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
         "steering.working",
         "steering.worked",
     ),

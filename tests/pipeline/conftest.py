@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.settings import load
+from config.settings import Settings, load
 from pipeline.runtime.context import Context
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
@@ -45,6 +45,31 @@ def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
 def core(context: Context, ledger: Ledger) -> CoreFixture:
     """A workspace of this test."""
     return make_core(context, ledger)
+
+
+@pytest.fixture
+def own(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
+    """A workspace with an account, on a database and a broker of this test's own."""
+    context = build_context(settings)
+    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
+    made = make_core(context, ledger)
+    made.account("one")
+    yield made
+    ledger.database.close()
+    context.database.close()
+
+
+@pytest.fixture
+def alone(context: Context, ledger: Ledger) -> CoreFixture:
+    """A workspace that is alone in its module's database, with two accounts, and media with a fresh good check."""
+    with context.database.begin() as c:
+        c.exec_driver_sql("SET LOCAL session_replication_role = replica")  # else some tables refuse it
+        c.exec_driver_sql("TRUNCATE workspaces, pauses, paused_deliveries, undo_log CASCADE")
+    made = make_core(context, ledger)
+    made.account("one")
+    made.account("two")
+    made.decided()
+    return made
 
 
 @pytest.fixture

@@ -1,22 +1,28 @@
-"""Dead letters: which deliveries they are, replayed one after the other and never twice, or discarded."""
+"""Dead letters: which deliveries they are; each is replayed or discarded once, or left with why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
 
 from adapters.contract import Platform
+from pipeline.actions.cancel_delete_retry import retry
+from pipeline.actions.edit import edit
+from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_letters import DeadLetterResult, steer_letters
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.steering import Arguments, Verb
+from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.runtime.context import Context
 from pipeline.stages import delay
-from pipeline.store.database import jsonb, new_id, row
+from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.deliveries.dead_letters import (
     count_causes,
     count_crashes,
@@ -25,7 +31,11 @@ from pipeline.store.deliveries.dead_letters import (
 )
 from pipeline.store.deliveries.ownership import OPERATOR, Scope
 from pipeline.store.deliveries.selection import ListFilter
+from pipeline.store.steering.jobs import SteeringJob, list_jobs
+from pipeline.store.steering.receipts import list_receipts
 from tests.actors import TESTER
+from tests.crash_table import Crashes, get_points
+from tests.pipeline.actions.test_steering import ask, of, read, work
 from tests.pipeline.core_fixture import VIDEO, CoreFixture, make_core
 from tests.pipeline.store.ledger import Post, together
 
@@ -87,23 +97,11 @@ def discard(core: CoreFixture, letters: Sequence[UUID]) -> DeadLetterResult:
 # --- what is one -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_failed_and_person_needed_are_dead_and_nothing_else_is(ready: CoreFixture, state: State) -> None:
-    post = dead(ready, state)
-    assert (ids(post)[0] in listed(ready)) is (state in {State.FAILED, State.BLOCKED})
-
-
 @pytest.mark.parametrize("reason", [Reason.RECONNECT, Reason.IS_IT_LIVE])
 def test_what_waits_for_its_account_or_for_a_look_is_not_dead(ready: CoreFixture, reason: Reason) -> None:
     post = ready.ledger.post([ready.accounts["one"]])
     ready.ledger.put(post, State.BLOCKED, reason=reason, armed=reason is Reason.IS_IT_LIVE)
     assert ids(post)[0] not in listed(ready)
-
-
-def test_a_deleted_posts_letter_is_gone(ready: CoreFixture) -> None:
-    post = dead(ready)
-    ready.ledger.update("posts", post.id, "deleted_at = now()")
-    assert listed(ready) == []
 
 
 def test_they_are_counted_by_what_they_died_of(ready: CoreFixture) -> None:
@@ -197,8 +195,9 @@ def test_they_go_out_one_after_the_other_over_all_replays_there_are(ready: CoreF
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.BLOCKED}))
-def test_nothing_but_a_dead_letter_is_replayed_or_discarded(ready: CoreFixture, state: State) -> None:
+def test_nothing_but_a_dead_letter_is_listed_replayed_or_discarded(ready: CoreFixture, state: State) -> None:
     post = dead(ready, state)
+    assert listed(ready) == []
     before = ready.ledger.delivery(ids(post)[0])
     assert replay(ready, ids(post)).done == []
     assert discard(ready, ids(post)).done == []
@@ -224,6 +223,7 @@ def test_a_discarded_one_is_gone_from_the_list_with_who_and_why(
     ready: CoreFixture, state: State, after: State, status: str
 ) -> None:
     post = dead(ready, state)
+    assert listed(ready) == ids(post)
     assert discard(ready, ids(post)).done == ids(post)
     assert listed(ready) == []
     assert (ready.ledger.states(post), ready.status(post.id)) == ([after], status)
@@ -242,3 +242,116 @@ def test_a_discarded_one_that_its_author_retries_may_die_again(ready: CoreFixtur
     assert retry(ready.context, ready.caller, [post.id]).ids == [post.id]
     ready.ledger.change(ids(post)[0], "state = 'failed'")
     assert listed(ready) == ids(post)
+
+
+# --- jobs of dead letters --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(core: CoreFixture) -> CoreFixture:
+    """A workspace whose caller is a person."""
+    core.account("one")
+    core.decided()
+    core.caller = replace(core.caller, actor=TESTER)
+    return core
+
+
+def read_reasons(home: CoreFixture, job: SteeringJob) -> dict[UUID, str | None]:
+    with home.context.database.begin() as c:
+        return {one.delivery_id: one.why for one in list_receipts(c, job.id, limit=1000)}
+
+
+def count_audited(home: CoreFixture, verb: Verb, subject: UUID) -> int:
+    """Count the audit rows of a person's verb on this post or job."""
+    sql = "SELECT id FROM audit WHERE verb = :verb AND subject = :id AND actor_name = :who AND address = :address"
+    with home.context.database.begin() as c:
+        return len(rows(c, sql, verb=verb, id=str(subject), who=TESTER.name, address=TESTER.address))
+
+
+def test_each_letter_of_a_post_has_a_turn_of_its_own(home: CoreFixture) -> None:
+    accounts = [home.accounts["one"], home.account("three"), home.account("four")]
+    post = home.ledger.post(accounts, checks={0: checked(home)})
+    home.ledger.put(post, State.FAILED)
+    chosen = ListFilter(deliveries=tuple(post.deliveries[:2]))
+    job = ask(home, Verb.REPLAY, chosen, confirm=True).job
+    assert job is not None
+    for done in (0, 1):
+        assert read(home, job.id).done == done
+        run_steering_step(home.context, job.id)
+    assert (work(home, job.id).done, home.ledger.state(post.deliveries[2])) == (2, State.FAILED)
+    assert State.FAILED not in home.ledger.states(post)[:2]
+
+
+def test_a_letter_that_changed_since_it_was_counted_is_left(home: CoreFixture) -> None:
+    edited, retried, deleted, kept = (dead(home) for _ in range(4))
+    job = ask(home, Verb.REPLAY, of(home), confirm=True).job
+    assert job is not None
+    edit(home.context, home.caller, edited.id, Change(given=frozenset({"caption"}), caption="another"))
+    assert retry(home.context, home.caller, [retried.id]).errors == {}
+    home.ledger.put(retried, State.FAILED)
+    home.ledger.update("posts", deleted.id, "deleted_at = now()")
+    before = [home.ledger.delivery(d).generation for d in ids(edited, retried)]
+    done = work(home, job.id)
+    assert (done.done, done.skipped) == (1, 3)
+    reasons = read_reasons(home, done)
+    assert reasons.pop(kept.deliveries[0]) is None
+    assert all("no such dead letter" in (why or "") for why in reasons.values()), reasons
+    assert [home.ledger.delivery(d).generation for d in ids(edited, retried)] == before
+
+
+def test_all_letters_of_a_scope_are_one_job_which_leaves_what_an_earlier_one_has(home: CoreFixture) -> None:
+    taken = dead(home)
+    earlier = ask(home, Verb.REPLAY, of(home), confirm=True).job
+    assert earlier is not None
+    rest = [dead(home) for _ in range(2)]
+    asked = ListFilter(workspace=home.workspace)
+    left = steer_letters(
+        home.context, Steering(verb=Verb.DISCARD, filter=asked, arguments=Arguments()), TESTER
+    )
+    assert (left.done, [*left.skipped]) == ([], ids(taken, *rest))
+    assert all("after an earlier one" in why for why in left.skipped.values())
+    work(home, earlier.id)
+    with home.context.database.begin() as c:
+        [waiting, _] = list_jobs(c, [home.workspace], limit=9)
+    assert (work(home, waiting.id).done, listed(home)) == (2, [])
+
+
+def test_a_command_that_is_interrupted_stops_its_job(
+    home: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = ids(dead(home), dead(home))
+    monkeypatch.setattr("pipeline.actions.steer_step.dispatch_first", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        discard(home, letters)
+    with home.context.database.begin() as c:
+        [job] = list_jobs(c, [home.workspace], limit=9)
+    assert (job.state, job.done, listed(home)) == (SteeringState.STOPPED, 1, letters[1:])
+
+
+def test_two_jobs_of_the_same_letters_replay_each_once(home: CoreFixture) -> None:
+    letters = [dead(home) for _ in range(3)]
+    first, second = (ask(home, Verb.REPLAY, of(home), confirm=True).job for _ in range(2))
+    assert first is not None
+    assert second is not None
+    for job in (first, second, first, second):
+        run_steering_step(home.context, job.id)
+    assert (work(home, first.id).done, work(home, second.id).skipped) == (3, 3)
+    assert [home.ledger.delivery(d).generation for d in ids(*letters)] == [1] * 3
+
+
+@pytest.mark.parametrize("verb", [Verb.REPLAY, Verb.DISCARD])
+@pytest.mark.parametrize("point", get_points("test_a_worker_that_dies_at_a_letter_deals_with_each_once"))
+def test_a_worker_that_dies_at_a_letter_deals_with_each_once(
+    home: CoreFixture, module_environment: dict[str, str], crashes: Crashes, point: str, verb: Verb
+) -> None:
+    letters = [dead(home) for _ in range(3)]
+    job = ask(home, verb, of(home), confirm=True, why="over" if verb is Verb.DISCARD else None).job
+    assert job is not None
+    crashes.crash(module_environment, point, "step_steering", str(job.id))
+    home.ledger.update("steering_jobs", job.id, "lease_until = NULL")
+    done = work(home, job.id)
+    assert (done.done, done.skipped) == (3, 0), "no receipt says that one was skipped which was done"
+    assert set(read_reasons(home, done).values()) == {None}
+    assert [count_audited(home, verb, post.id) for post in letters] == [1] * 3
+    if verb is Verb.REPLAY:
+        assert [home.ledger.delivery(d).generation for d in ids(*letters)] == [1] * 3

@@ -58,13 +58,3 @@ def test_a_lift_in_that_time_is_not_repeated(core: CoreFixture, account: str) ->
     with during, core.context.database.begin() as c:
         assert lift(c, ACTOR, "account", account)
     assert read_reason(core, account) is None
-
-
-def test_both_are_recorded_once(core: CoreFixture, account: str) -> None:
-    with pause_during(core.context.database.begin, ACTOR, "account", account, OURS):
-        pass
-    with core.context.database.begin() as c:
-        found = c.exec_driver_sql(
-            "SELECT verb FROM audit WHERE subject = %s ORDER BY at", (f"account {account}",)
-        )
-        assert found.scalars().all() == ["pause", "lift"]

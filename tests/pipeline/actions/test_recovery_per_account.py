@@ -192,23 +192,25 @@ def test_what_a_count_promises_is_what_is_done(core: CoreFixture) -> None:
     core.account("one")
     core.account("two")
     check = core.decided()
-    posts = [dead_beside(core, check) for _ in range(4)]
+    posts = [dead_beside(core, check) for _ in range(5)]
     attempt(core, posts[2].deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')
     core.ledger.put(part(posts[3], 0), State.BLOCKED, reason=Reason.PERSON_NEEDED, armed=True)
+    core.ledger.change(posts[4].deliveries[0], "armed_at = now()")
     chosen = ListFilter(scope=Scope(workspace=core.workspace))
     letters = [p.deliveries[0] for p in posts]
 
     promised = dead_letters.count_letters(core.context, Verb.REPLAY, chosen)
-    assert (promised.letters, promised.skipped) == (2, {LIVE: 1, dead_letters.MAY_BE_LIVE: 1})
+    assert (promised.letters, promised.skipped) == (2, {LIVE: 1, dead_letters.MAY_BE_LIVE: 2})
     assert [(x.platform, x.code, x.letters) for x in promised.causes] == [("tiktok", "unavailable", 2)]
     discardable = dead_letters.count_letters(core.context, Verb.DISCARD, chosen)
-    assert (discardable.letters, discardable.skipped) == (3, {dead_letters.MAY_BE_LIVE: 1})
+    assert (discardable.letters, discardable.skipped) == (3, {dead_letters.MAY_BE_LIVE: 2})
 
     done = act(core.context, Verb.REPLAY, chosen.scope, letters, per_minute=6000)
     assert done.done == letters[:2]
-    assert done.skipped == {letters[2]: LIVE, letters[3]: dead_letters.MAY_BE_LIVE}
+    armed = dict.fromkeys(letters[3:], dead_letters.MAY_BE_LIVE)
+    assert done.skipped == {letters[2]: LIVE, **armed}
     gone = act(core.context, Verb.DISCARD, chosen.scope, letters[2:], why="over")
-    assert (gone.done, gone.skipped) == ([letters[2]], {letters[3]: dead_letters.MAY_BE_LIVE})
+    assert (gone.done, gone.skipped) == ([letters[2]], armed)
 
 
 def test_while_a_restore_is_not_accepted_the_count_is_zero_with_the_reason(core: CoreFixture) -> None:

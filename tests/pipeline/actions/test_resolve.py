@@ -90,30 +90,20 @@ def test_what_may_still_appear_is_not_published_again(core: CoreFixture, state: 
     assert core.ledger.state(delivery) is State.RETRYING
 
 
+@pytest.mark.parametrize("handle", [{"media": ["m"]}, {}], ids=["a handle", "none"])
 def test_the_platform_may_recognise_the_repetition(
-    core: CoreFixture, monkeypatch: pytest.MonkeyPatch
+    core: CoreFixture, monkeypatch: pytest.MonkeyPatch, handle: dict[str, list[str]]
 ) -> None:
     adapter = core.context.adapters[Platform.TIKTOK]
     monkeypatch.setattr(adapter, "capabilities", replace(adapter.capabilities, keeps=("media",)))
     post = standing(core, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
     [delivery] = post.deliveries
-    sealed = core.context.vault.seal({"media": ["m"], "polls": 3}, delivery)
+    sealed = core.context.vault.seal({**handle, "polls": 3}, delivery) if handle else None
     core.ledger.change(
         delivery, "armed_deadline = now() - :long, checkpoint = :sealed", long=LONG, sealed=sealed
     )
     decide.publish_again(core.context, TESTER, delivery)
-    assert core.ledger.read_claimed(delivery).checkpoint == {"media": ["m"], "armed_before": True}
-
-
-def test_the_platform_may_recognise_the_repetition_of_a_post_without_a_handle(
-    core: CoreFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapter = core.context.adapters[Platform.TIKTOK]
-    monkeypatch.setattr(adapter, "capabilities", replace(adapter.capabilities, keeps=("media",)))
-    [delivery] = standing(core, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE).deliveries
-    core.ledger.change(delivery, "armed_deadline = now() - :long, checkpoint = NULL", long=LONG)
-    decide.publish_again(core.context, TESTER, delivery)
-    assert core.ledger.read_claimed(delivery).checkpoint == {"armed_before": True}
+    assert core.ledger.read_claimed(delivery).checkpoint == {**handle, "armed_before": True}
 
 
 @pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,9 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from pipeline.actions.cancel_delete_retry import cancel, delete, retry
+from pipeline.actions.cancel_delete_retry import cancel, retry
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
-from pipeline.actions.resolve import publish_again
 from pipeline.actions.undo import undo_change
 from pipeline.domain.delivery import State
 from pipeline.domain.level import LEVEL
@@ -27,17 +25,17 @@ from pipeline.store.database import new_id, rows
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.posts.undo_log import KEEP, find_change, find_last_changes, keep_tokens
 from tests.pipeline.actions.test_edit import OTHER, change, seen, stored
-from tests.pipeline.actions.test_steering import DAY, build_core, do, due, execute
+from tests.pipeline.actions.test_steering import DAY, do, due, execute
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.store.ledger import HOUR, Post, together
+from tests.pipeline.store.ledger import HOUR, together
 
 SIGNED = {"type": "video", "url": "https://media.example/v.mp4?signature=hush"}
 OPTIONS = {Platform.TIKTOK: {"title": "Mug", "privacy_level": "PUBLIC_TO_EVERYONE"}}
 
 
 @pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    yield from build_core(environment, vault_key)
+def core(alone: CoreFixture) -> CoreFixture:
+    return alone
 
 
 def audit(core: CoreFixture, post: UUID) -> AuditRow:
@@ -208,25 +206,21 @@ def test_a_canceled_account_is_scheduled_again_and_the_others_are_not_touched(co
     )
 
 
-def test_a_canceled_post_is_brought_back_while_another_part_of_it_is_sent(core: CoreFixture) -> None:
+@pytest.mark.parametrize("since", [State.PUBLISHING, State.PUBLISHED])
+def test_a_canceled_part_is_brought_back_though_another_is_sent_or_was_published_since(
+    core: CoreFixture, since: State
+) -> None:
     post = stored(core, accounts=2)
     cancel(core.context, core.caller, [post.id], [core.ledger.delivery(post.deliveries[1]).account_id])
-    core.ledger.change(post.deliveries[0], "due_at = now()")
-    core.ledger.armed(post)
+    if since is State.PUBLISHING:
+        core.ledger.change(post.deliveries[0], "due_at = now()")
+        core.ledger.armed(post)
+    else:
+        settle(core, post.deliveries[0], since)
+        core.run("UPDATE posts SET status = 'partial' WHERE id = :id", id=post.id)
     undo(core, post.id)
-    assert core.ledger.states(post) == [State.PUBLISHING, State.SCHEDULED]
-
-
-def test_a_canceled_part_is_brought_back_though_another_was_published_since(core: CoreFixture) -> None:
-    post = stored(core, accounts=2)
-    cancel(core.context, core.caller, [post.id], [core.ledger.delivery(post.deliveries[1]).account_id])
-    settle(core, post.deliveries[0], State.PUBLISHED)
-    core.run("UPDATE posts SET status = 'partial' WHERE id = :id", id=post.id)
-    undo(core, post.id)
-    assert (core.ledger.states(post), core.status(post.id)) == (
-        [State.PUBLISHED, State.SCHEDULED],
-        "scheduled",
-    )
+    assert core.ledger.states(post) == [since, State.SCHEDULED]
+    assert core.status(post.id) == ("scheduled" if since is State.PUBLISHED else "pending")
 
 
 def test_a_canceled_post_whose_media_have_to_be_checked_again_waits_for_that(core: CoreFixture) -> None:
@@ -240,8 +234,6 @@ def test_a_canceled_post_whose_media_have_to_be_checked_again_waits_for_that(cor
 
 
 def test_equal_bodies_are_one_post_again(core: CoreFixture) -> None:
-    core.account("one")
-    core.decided()
     at = core.now() + DAY
     made = core.accept(scheduled_at=at).id
     cancel(core.context, core.caller, [made])
@@ -253,12 +245,12 @@ def test_equal_bodies_are_one_post_again(core: CoreFixture) -> None:
 def test_a_canceled_post_stays_so_if_another_has_taken_its_place(
     core: CoreFixture, external_id: str | None
 ) -> None:
-    core.account("one")
-    core.decided()
-    made = core.accept(scheduled_at=core.now() + DAY, external_id=external_id).id
+    at = core.now() + DAY
+    made = core.accept(scheduled_at=at, external_id=external_id).id
     cancel(core.context, core.caller, [made])
-    other = core.accept(scheduled_at=core.now() + 2 * DAY).id
-    execute(core, "UPDATE replays SET post_id = :other WHERE post_id = :id", id=made, other=other)
+    other = core.accept(scheduled_at=at).id
+    if external_id:
+        execute(core, "UPDATE replays SET post_id = :other WHERE post_id = :id", id=made, other=other)
     refusal = refused(core, made)
     assert (refusal.status, refusal.code) == (409, "cannot_undo")
     assert "another post has taken" in refusal.message.lower()
@@ -266,8 +258,6 @@ def test_a_canceled_post_stays_so_if_another_has_taken_its_place(
 
 def test_a_request_that_waits_for_the_undo_finds_its_post(core: CoreFixture) -> None:
     """Its statement sees the post canceled still, but the token as the undo left it."""
-    core.account("one")
-    core.decided()
     at = core.now() + DAY
     made = core.accept(scheduled_at=at).id
     cancel(core.context, core.caller, [made])
@@ -384,23 +374,12 @@ def test_an_edit_that_retried_what_had_failed_has_no_undo(core: CoreFixture) -> 
     assert refused(core, post.id).message == "The change sent what had failed again: a retry has no undo."
 
 
-def _again(core: CoreFixture, post: Post) -> None:
-    core.ledger.put(post, State.UNKNOWN, armed=True)
-    long_ago = "now() - interval '1 day'"
-    core.ledger.change(post.deliveries[0], f"armed_at = {long_ago}, armed_deadline = {long_ago}")
-    publish_again(core.context, core.caller.require_actor(), post.deliveries[0])
-
-
-@pytest.mark.parametrize("verb", ["retry", "delete", "publish again", "undo"])
+@pytest.mark.parametrize("verb", ["retry", "undo"])
 def test_other_changes_have_no_undo(core: CoreFixture, verb: str) -> None:
     post = stored(core)
     if verb == "retry":
         settle(core, post.deliveries[0], State.FAILED)
         retry(core.context, core.caller, [post.id])
-    elif verb == "delete":
-        delete(core.context, core.caller, [post.id])
-    elif verb == "publish again":
-        _again(core, post)
     else:
         change(core, post.id, caption="Better")
         undo(core, post.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -17,14 +16,13 @@ from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.database import rows
 from tests.actors import TESTER
-from tests.pipeline.actions.test_steering import build_core
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import together
 
 
 @pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    yield from build_core(environment, vault_key)
+def core(alone: CoreFixture) -> CoreFixture:
+    return alone
 
 
 def make(core: CoreFixture, why: str, account: UUID, scope: Scope = "account") -> int:

@@ -80,37 +80,3 @@ def test_a_repeat_and_a_conflict_are_told(core: CoreFixture) -> None:
     result = validate(core.context, core.caller, request)
     assert [(f.code, f.field) for f in result.refused] == [("create_failed", "external_id")]
     assert str(post.id) in result.refused[0].message
-
-
-def test_a_draft_in_an_inbox_is_named_as_one(core: CoreFixture) -> None:
-    core.account("one")
-    core.decided("https://media.example/1.jpg", "image")
-    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
-    assert ask(core, media=media, tiktok={"post_mode": "MEDIA_UPLOAD"}).kinds == ["inbox_draft"]
-    assert ask(core, media=media, tiktok={"post_mode": "DIRECT_POST"}).kinds == ["photos"]
-
-
-def test_a_story_is_named_as_one(core: CoreFixture) -> None:
-    core.account("one", Platform.INSTAGRAM)
-    core.decided("https://media.example/1.jpg", "image")
-    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
-    assert ask(core, media=media, instagram={"placement": "story"}).kinds == ["story"]
-    assert ask(core, media=media, instagram={"placement": "feed"}).kinds == ["image"]
-
-
-def test_a_platform_without_a_kind_for_it_has_none(core: CoreFixture) -> None:
-    core.account("one", Platform.YOUTUBE)
-    core.decided("https://media.example/1.jpg", "image")
-    assert ask(core, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]}).kinds == [None]
-
-
-def test_music_that_is_required_is_refused_with_the_code_of_a_new_post(core: CoreFixture) -> None:
-    core.account("one")
-    core.decided()
-    music = "https://www.tiktok.com/@genviral/video/1234567890"
-    core.decided(
-        music, "music", facts={"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": music}
-    )
-    assert [w.code for w in ask(core, music_url=music).warnings] == ["MUSIC_NOT_SUPPORTED_BY_CONNECTION"]
-    result = ask(core.with_settings(ingest={"music_required": True}), music_url=music)
-    assert [(f.code, f.field) for f in result.refused] == [("validation_failed", "music_url")]

@@ -12,14 +12,19 @@ from tests.pipeline.api.imports.importing import LATER, write_lines
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
 
 
-def upload_rows(core: CoreFixture, count: int, caption: str = "Row {}") -> UUID:
-    """Store a file of *count* rows for the account ``one``; return the id of its import."""
+def write_rows(core: CoreFixture, count: int, caption: str = "Row {}") -> bytes:
+    """Return a file of *count* rows for the account ``one``."""
     body = {
         "media": {"type": "video", "url": VIDEO},
         "accounts": [{"id": str(core.accounts["one"])}],
         "scheduled_at": LATER,
     }
-    lines = write_lines(*({"caption": caption.format(n), **body} for n in range(count)))
+    return write_lines(*({"caption": caption.format(n), **body} for n in range(count)))
+
+
+def upload_rows(core: CoreFixture, count: int, caption: str = "Row {}") -> UUID:
+    """Store such a file; return the id of its import."""
+    lines = write_rows(core, count, caption)
     return store_file(core.context, core.caller, ImportOptions(), Columns([]), [lines], Format.NDJSON).id
 
 

@@ -211,7 +211,10 @@ def test_every_unknown_column_is_named_with_the_nearest(files: Files) -> None:
         "Column Captoin: There is no such column; did you mean `caption`? Column Notes: There is no such column. "
         "Column acounts: There is no such column; did you mean `accounts`?"
     )
-    assert [issue["path"] for issue in caught.value.issues] == ["Captoin", "Notes", "acounts"]
+    assert caught.value.status == 422
+    assert [(issue["path"], issue["type"]) for issue in caught.value.issues] == [
+        (name, "extra_forbidden") for name in ("Captoin", "Notes", "acounts")
+    ]
 
 
 def test_a_map_names_columns_and_those_that_are_not_read(files: Files) -> None:

@@ -55,23 +55,6 @@ def test_a_row_says_where_it_is_and_what_it_was(files: Files) -> None:
     assert rows[1].body is None
 
 
-def test_an_unknown_column_is_refused_with_the_nearest(files: Files) -> None:
-    with pytest.raises(
-        FileProblem, match="captoin: There is no such column; did you mean `caption`"
-    ) as caught:
-        files.read("captoin,scheduled_at,tiktok.titel\nx,now,y\n")
-    assert caught.value.status == 422
-    assert [(one["path"], one["type"]) for one in caught.value.issues] == [
-        ("captoin", "extra_forbidden"),
-        ("tiktok.titel", "extra_forbidden"),
-    ]
-
-
-def test_equal_headers_are_refused(files: Files) -> None:
-    with pytest.raises(FileProblem, match="Columns 1 and 3 have the same name"):
-        files.read("caption,scheduled_at, Caption\nx,now,y\n")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -98,19 +81,19 @@ def test_an_unclosed_quote_rejects_its_line_only(files: Files) -> None:
 
 
 def test_an_unclosed_quote_far_from_the_next_swallows_nothing(files: Files) -> None:
-    rows = files.read(HEADER + '"a,now\n' + "b,now\n" * 50_000 + '"c",now\n"d,now\n')
-    assert [row.number for row in rows if row.body is None] == [1, 50_003]
+    rows = files.read(HEADER + '"a,now\n' + "b,now\n" * 20_000 + '"c",now\n"d,now\n')
+    assert [row.number for row in rows if row.body is None] == [1, 20_003]
     assert "does not close it" in rows[0].issues[0]["message"]
     assert rows[-2].body == {"caption": "c"}
-    assert [rows[-2].line, rows[-1].line] == [50_003, 50_004]
+    assert [rows[-2].line, rows[-1].line] == [20_003, 20_004]
 
 
 @pytest.mark.parametrize(
     "cell",
-    ["x" * 10_000_000, '"' + "x" * 10_000_000 + '"', '"' + "x\n" * 5_000_000 + '"'],
+    ["x" * 1_000_000, '"' + "x" * 1_000_000 + '"', '"' + "x\n" * 500_000 + '"'],
     ids=["plain", "quoted", "lines"],
 )
-def test_a_cell_of_10_mb_rejects_its_row_only(files: Files, cell: str) -> None:
+def test_a_cell_of_a_megabyte_rejects_its_row_only(files: Files, cell: str) -> None:
     rows = files.read(f"{HEADER}a,now\n{cell},now\nc,now\n")
     assert [row.body and row.body["caption"] for row in rows] == ["a", None, "c"]
     assert rows[1].issues[0]["message"] == "The row has more than 65,536 bytes, which is the maximum."

@@ -79,12 +79,7 @@ BODIES: dict[str, dict[str, Any]] = {
         f"a caption {caption!r}": {"caption": caption}
         for caption in (
             HOSTILE,
-            "+1",
-            "-1",
-            "@x",
-            "'=1",
             "''=1",
-            "\t=1",
             "a\nb\r\nc",
             'say "hi", | ; ä 日本 😀',
         )

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from config.settings import load
 from pipeline.api.posts.schema import build_post_format
 from pipeline.broker.queues import IMPORTS
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.imports import control
-from pipeline.imports.columns import Columns, Format
 from pipeline.imports.step import run_step
-from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance.expire import expire_imports
 from pipeline.maintenance.rescue_expired_leases import redispatch_imports
-from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from tests.crash_table import Crashes, get_points
-from tests.pipeline.api.imports.importing import LATER, write_lines
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import Ledger
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.imports.row_imports import find_import, upload_rows, write_rows
 
 POSTS = 3
 PHASES = {
@@ -41,46 +34,19 @@ PHASES = {
 
 
 @pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    """A workspace on a database of this test's own."""
-    context = build_context(load(environment))
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    yield made
-    ledger.database.close()
-    context.database.close()
-
-
-def write_file(core: CoreFixture) -> bytes:
-    return write_lines(
-        *(
-            {
-                "caption": f"Row {n}",
-                "media": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
-                "accounts": [{"id": str(core.accounts["one"])}],
-                "scheduled_at": LATER,
-            }
-            for n in range(POSTS)
-        )
-    )
-
-
-def read(core: CoreFixture, identity: UUID) -> Import:
-    with core.context.database.begin() as c:
-        found = store.find_import(c, core.caller, identity)
-    assert found is not None
-    return found
-
-
-def step(context: Context, identity: UUID) -> None:
-    run_step(context, identity, build_post_format(context.settings))
+def core(alone: CoreFixture) -> CoreFixture:
+    """A workspace that is alone, and no file in storage."""
+    folder = alone.context.settings.files_folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)  # a folder that is missing is a disk that is not mounted
+    return alone
 
 
 def work(core: CoreFixture, identity: UUID) -> Import:
     """Do steps until the import rests."""
-    while (found := read(core, identity)).state in WORKING:
-        step(core.context, identity)
+    form = build_post_format(core.context.settings)
+    while (found := find_import(core, identity)).state in WORKING:
+        run_step(core.context, identity, form)
     return found
 
 
@@ -91,31 +57,29 @@ def expire_lease(core: CoreFixture) -> None:
 
 def reach(core: CoreFixture, phase: ImportState) -> UUID:
     """Return an import whose next step is of this phase."""
-    job = store_file(
-        core.context, core.caller, ImportOptions(), Columns([]), [write_file(core)], Format.NDJSON
-    )
+    identity = upload_rows(core, POSTS)
     if phase is ImportState.READING:
-        return job.id
-    planned = work(core, job.id)
+        return identity
+    planned = work(core, identity)
     assert planned.plan_hash is not None
-    control.apply(core.context, core.caller, job.id, planned.plan_hash.hex())
+    control.apply(core.context, core.caller, identity, planned.plan_hash.hex())
     if phase is ImportState.ROLLING_BACK:
-        work(core, job.id)
-        control.rollback(core.context, core.caller, job.id)
-    return job.id
+        work(core, identity)
+        control.rollback(core.context, core.caller, identity)
+    return identity
 
 
 @pytest.mark.parametrize(
     "point", get_points("test_an_import_whose_worker_dies_goes_on_and_makes_each_post_once")
 )
 def test_an_import_whose_worker_dies_goes_on_and_makes_each_post_once(
-    core: CoreFixture, environment: dict[str, str], crashes: Crashes, point: str
+    core: CoreFixture, module_environment: dict[str, str], crashes: Crashes, point: str
 ) -> None:
     [phase] = [phase for phase, points in PHASES.items() if point in points]
     identity = reach(core, phase)
-    crashes.crash(environment, point, "step_import", str(identity))
+    crashes.crash(module_environment, point, "step_import", str(identity))
     expire_lease(core)
-    expected = 1 if read(core, identity).state in WORKING else 0
+    expected = 1 if find_import(core, identity).state in WORKING else 0
     before = core.messages(IMPORTS)
     assert redispatch_imports(core.context) == expected
     assert core.messages(IMPORTS) == before + expected
@@ -134,14 +98,13 @@ def test_an_import_whose_worker_dies_goes_on_and_makes_each_post_once(
 
 @pytest.mark.parametrize("point", get_points("test_an_upload_that_dies_is_removed_or_is_an_import"))
 def test_an_upload_that_dies_is_removed_or_is_an_import(
-    core: CoreFixture, environment: dict[str, str], crashes: Crashes, tmp_path: Path, point: str
+    core: CoreFixture, module_environment: dict[str, str], crashes: Crashes, tmp_path: Path, point: str
 ) -> None:
-    core.context.settings.files_folder.mkdir()  # a folder that is missing is a disk that is not mounted
     file = tmp_path / "posts.ndjson"
-    file.write_bytes(write_file(core))
+    file.write_bytes(write_rows(core, POSTS))
     with core.context.database.begin() as c:
         key = create_key(c, core.workspace, "dies")
-    crashes.crash(environment, point, "store_import", key, str(file))
+    crashes.crash(module_environment, point, "store_import", key, str(file))
     with core.context.database.begin() as c:
         [left] = rows(c, "SELECT id, object, size FROM imports")
         listed = store.list_imports(c, core.caller, limit=10)
@@ -161,13 +124,13 @@ def test_an_upload_that_dies_is_removed_or_is_an_import(
 
 
 def test_what_a_person_asked_is_done_though_the_process_died(
-    core: CoreFixture, environment: dict[str, str], crashes: Crashes
+    core: CoreFixture, module_environment: dict[str, str], crashes: Crashes
 ) -> None:
     identity = reach(core, ImportState.APPLYING)
     work(core, identity)
     with core.context.database.begin() as c:
         key = create_key(c, core.workspace, "dies")
-    crashes.crash(environment, "imports.moved", "roll_back_import", key, str(identity))
+    crashes.crash(module_environment, "imports.moved", "roll_back_import", key, str(identity))
     expire_lease(core)
     assert redispatch_imports(core.context) == 1
     assert work(core, identity).result == {"created": POSTS, "cancelled": POSTS}
@@ -175,16 +138,16 @@ def test_what_a_person_asked_is_done_though_the_process_died(
 
 @pytest.mark.parametrize("point", get_points("test_an_import_expires_though_the_job_died"))
 def test_an_import_expires_though_the_job_died(
-    core: CoreFixture, environment: dict[str, str], crashes: Crashes, point: str
+    core: CoreFixture, module_environment: dict[str, str], crashes: Crashes, point: str
 ) -> None:
     identity = reach(core, ImportState.APPLYING)
     work(core, identity)
     assert expire_imports(core.context) == 0
     core.run("UPDATE imports SET created_at = now() - interval '31 days'")
-    crashes.crash(environment, point, "run_job", "import-files")
+    crashes.crash(module_environment, point, "run_job", "import-files")
     assert expire_imports(core.context) == 1
     assert expire_imports(core.context) == 0
-    found = read(core, identity)
+    found = find_import(core, identity)
     assert (found.state, found.accepted, found.removed_at is None) == (ImportState.APPLIED, POSTS, False)
     with core.context.database.begin() as c:
         assert rows(c, "SELECT number FROM import_rows") == []

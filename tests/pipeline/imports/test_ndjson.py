@@ -33,20 +33,18 @@ _NO_TIME = (
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"a": 1, "a": 2}', 'The key "a" appears twice in one object.'),
         ('{"a": NaN}', "NaN is not JSON: numbers must be finite."),
         (
             '{"a": 1} {"b": 2}',
             "Something follows the JSON value at column 10. Send one value and nothing after it.",
         ),
         ('{"a": "b', "The line is not JSON: Unterminated string starting at column 7."),
-        ('{"a": "\0"}', "The line is not JSON: Invalid control character at column 8."),
         ("17", "The line must be a JSON object."),
         ("{}", _NO_TIME),
         ('{"scheduled_at": null}', _NO_TIME),
         ('{"scheduled_at": "now", "post_id": 7}', "Must be the id of a post."),
         (
-            '{"caption": "' + "x" * 10_000_000 + '"}',
+            '{"caption": "' + "x" * 1_000_000 + '"}',
             "The row has more than 65,536 bytes, which is the maximum.",
         ),
     ],

@@ -52,10 +52,8 @@ def test_pages_are_read_in_any_form(data: Any) -> None:
     [
         (b"", "The file is empty."),
         (b"{", "The file: It is not JSON"),
-        (b'{"posts": [], "posts": []}', 'The file: The key "posts" appears twice in one object.'),
         (b'{"posts": []}\n{"posts": NaN}', "Line 2: NaN is not JSON"),
         (b"[" * 40 + b"]" * 40, "nested deeper than 32 levels"),
-        (b"\xff\xfe{}", "byte order mark"),
         (b'{"posts": [{"id": 7}]}', "each with its id"),
         (b'{"posts": ["a"]}', "each with its id"),
         (b'{"message": "Unauthorized"}', "no list of posts"),

@@ -115,14 +115,6 @@ def test_rows_of_a_spreadsheet_have_a_limit_of_their_own(files: Files) -> None:
     assert len(files.read(data, Format.XLSX, limits=Imports(max_sheet_rows=11))) == 11
 
 
-def test_reading_resumes_behind_any_row(files: Files) -> None:
-    files.convert(build_xlsx([HEADER, ["a", "now"], ["b", ""], [], ["c", "now", "", ""]]), Format.XLSX)
-    rows = files.open(Format.XLSX)
-    assert [row.line for row in rows] == [2, 3, 5]
-    for done in rows:
-        assert files.open(Format.XLSX, position=done.next_position, number=done.number) == rows[done.number :]
-
-
 @pytest.mark.parametrize(
     "line", [b"", b"17", b'{"a": 1}', b"[1, 2]", b'["x", "caption"]', b"[" * 100_000, b'[1,"' + b"x" * 70_000]
 )

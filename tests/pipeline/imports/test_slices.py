@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ from pipeline.api.posts.schema import build_post_format
 from pipeline.broker.queues import list_ticks
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import ImportState
-from pipeline.imports import control, import_slice
-from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
+from pipeline.imports import apply, control, import_slice
+from pipeline.imports.import_slice import CHUNK_BESIDE_REQUESTS, ImportSlice
 from pipeline.imports.step import run_step
 from pipeline.maintenance.rescue_expired_leases import IDLE
 from pipeline.runtime import job_loop
@@ -38,8 +38,19 @@ from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.imports.row_imports import find_import, upload_rows
 from tests.waiting import until
 
+CHUNK = 60
 LONG = 600.0
 """Seconds: more than any of these imports takes."""
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of fewer rows, so that a few rows are several chunks."""
+    defaults = ImportSlice.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "size", CHUNK)
+    for module in (import_slice, apply):
+        monkeypatch.setattr(module, "CHUNK", CHUNK)
 
 
 def work(core: CoreFixture, identity: UUID, seconds: float = LONG) -> Import:
@@ -68,19 +79,12 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_one_message_does_chunks_while_it_has_time(ready: CoreFixture) -> None:
-    identity = plan_and_begin(ready, 2 * CHUNK + 3)
-    done = work(ready, identity)
-    assert (done.state, done.result) == (ImportState.APPLIED, {"created": 2 * CHUNK + 3})
-    assert len(ready.posts()) == 2 * CHUNK + 3
-
-
 def test_a_chunk_reads_its_own_rows_only_however_many_the_import_has(ready: CoreFixture) -> None:
     """Until the table is counted again, the planner takes an import for a few rows, and would sort all of them."""
     identity = work(ready, upload_rows(ready, CHUNK)).id
     more = """INSERT INTO import_rows (import_id, number, line, verdict, action, identity, occurrence)
               SELECT import_id, number + :chunk * n, line, verdict, action, identity, n
-              FROM import_rows, generate_series(1, 40) AS n WHERE import_id = :id RETURNING number"""
+              FROM import_rows, generate_series(1, 400) AS n WHERE import_id = :id RETURNING number"""
 
     def count_read(c: Connection) -> int:
         sql = "SELECT coalesce(idx_tup_fetch, 0) + seq_tup_read AS n FROM pg_stat_xact_user_tables WHERE relname = :t"
@@ -126,36 +130,33 @@ def test_a_pause_ends_the_slice_after_the_chunk_in_progress(
     assert work(ready, identity).result == {"created": 2 * CHUNK}
 
 
-def test_rows_whose_facts_are_as_they_were_are_not_judged_again(
-    ready: CoreFixture, judged: list[str]
+def change_account(core: CoreFixture) -> CoreFixture:
+    core.run("UPDATE accounts SET connection = 'unheard-of' WHERE workspace_id = :w", w=core.workspace)
+    return core
+
+
+@pytest.mark.parametrize(
+    ("change", "is_judged", "result"),
+    [
+        (lambda core: core, False, {"created": 2}),
+        (change_account, True, {"refused": 2}),
+        (lambda core: core.with_settings(ingest={"music_required": True}), True, {"created": 2}),
+    ],
+    ids=["nothing", "the account", "a setting"],
+)
+def test_rows_are_judged_again_where_a_fact_was_changed_since(
+    ready: CoreFixture,
+    judged: list[str],
+    change: Callable[[CoreFixture], CoreFixture],
+    is_judged: bool,
+    result: dict[str, int],
 ) -> None:
-    identity = plan_and_begin(ready, 2)
-    assert judged == ["Row 0", "Row 1"]
+    identity, captions = plan_and_begin(ready, 2), ["Row 0", "Row 1"]
+    assert judged == captions
     judged.clear()
-    assert work(ready, identity).result == {"created": 2}
-    assert judged == []
-
-
-def test_rows_whose_account_was_changed_since_are_judged_again(ready: CoreFixture, judged: list[str]) -> None:
-    identity = plan_and_begin(ready, 2)
-    judged.clear()
-    with ready.context.database.begin() as c:
-        rows(
-            c,
-            "UPDATE accounts SET connection = 'unheard-of' WHERE workspace_id = :w RETURNING id",
-            w=ready.workspace,
-        )
-    done = work(ready, identity)
-    assert judged == ["Row 0", "Row 1"]
-    assert (done.rejected, done.result, ready.posts()) == (2, {"refused": 2}, [])
-
-
-def test_rows_are_judged_again_under_other_settings(ready: CoreFixture, judged: list[str]) -> None:
-    identity = plan_and_begin(ready, 2)
-    judged.clear()
-    strict = ready.with_settings(ingest={"music_required": True})
-    assert work(strict, identity).result == {"created": 2}
-    assert judged == ["Row 0", "Row 1"]
+    assert work(change(ready), identity).result == result
+    assert judged == (captions if is_judged else [])
+    assert len(ready.posts()) == result.get("created", 0)
 
 
 @pytest.fixture
@@ -287,7 +288,7 @@ def test_the_next_chunk_fits_the_time_of_a_transaction(rows: int, seconds: float
 
 
 def test_chunks_shrink_to_one_row(ready: CoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    slice_ = import_slice.ImportSlice(
+    slice_ = ImportSlice(
         context=ready.context,
         job=find_import(ready, upload_rows(ready, 1)),
         caller=ready.caller,
@@ -298,7 +299,7 @@ def test_chunks_shrink_to_one_row(ready: CoreFixture, monkeypatch: pytest.Monkey
     sizes = []
     while slice_.shrink():
         sizes.append(slice_.size)
-    assert sizes == [125, 31, 7, 1]
+    assert sizes == [15, 3, 1]
     assert not slice_.shrink(), "there is nothing smaller"
     monkeypatch.setattr(job_loop, "AIM", LONG)
     with slice_.resting():
@@ -375,7 +376,8 @@ def test_one_connection_does_all_of_an_import(ready: CoreFixture, monkeypatch: p
     monkeypatch.setattr(Database, "begin", begin_counted)
     monkeypatch.setattr(Database, "read", begin_counted)
     identity = plan_and_begin(ready, 2 * CHUNK + 3)
-    assert work(ready, identity).state is ImportState.APPLIED
+    assert work(ready, identity).result == {"created": 2 * CHUNK + 3}, "by one message"
+    assert len(ready.posts()) == 2 * CHUNK + 3
     control.rollback(ready.context, ready.caller, identity)
     assert work(ready, identity, seconds=1).state in (ImportState.ROLLING_BACK, ImportState.ROLLED_BACK)
     assert most == 1

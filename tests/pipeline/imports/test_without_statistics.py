@@ -9,23 +9,18 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection
 
-from config.settings import load
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering, steer
 from pipeline.api.posts.schema import build_post_format
 from pipeline.domain.bulk_import import ImportState
-from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports import control
 from pipeline.imports.step import run_step
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.database import Database, row, rows
 from pipeline.store.deliveries.selection import ListFilter
-from pipeline.store.steering.jobs import find_job
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
-from tests.pipeline.core_fixture import CoreFixture, make_core
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.imports.row_imports import find_import, upload_rows
-from tests.pipeline.store.ledger import Ledger
 
 SMALL, LARGE = 1_500, 20_000
 GROWTH = 1.2
@@ -38,21 +33,15 @@ READ = f"""SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_t
 
 
 @pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    """A workspace on a database of this test's own, whose tables nothing counts."""
-    context = build_context(load(environment))
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    with context.database.begin() as c:
+def core(own: CoreFixture) -> Iterator[CoreFixture]:
+    """A workspace on a database whose tables nothing counts."""
+    with own.context.database.begin() as c:
         for table in rows(c, f"SELECT relname AS name {TABLES} = 'r'"):
             c.exec_driver_sql(f"ALTER TABLE {table.name} SET (autovacuum_enabled = off)")
-    made.account("one")
-    made.decided()
-    yield made
-    with context.database.begin() as c:
+    own.decided()
+    yield own
+    with own.context.database.begin() as c:
         assert rows(c, "SELECT tablename FROM pg_stats WHERE schemaname = 'public'") == []
-    ledger.database.close()
-    context.database.close()
 
 
 @pytest.fixture
@@ -121,13 +110,6 @@ def count_steering(core: CoreFixture, identity: UUID, reads: list[int]) -> list[
         run_steering_step(core.context, job.id)
         found.append(sum(reads))
     return found
-
-
-def read_state(core: CoreFixture, identity: UUID) -> SteeringState:
-    with core.context.database.read() as c:
-        job = find_job(c, core.caller, identity)
-    assert job is not None
-    return job.state
 
 
 def test_what_a_chunk_reads_does_not_grow_with_the_tables(core: CoreFixture, reads: list[int]) -> None:

@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import pytest
 import redis
+from redis.exceptions import RedisError
 
 from adapters.limit import Rate
-from pipeline.limits.rate_buckets import UNREACHABLE_WAIT, RateBuckets, create_redis_client
+from pipeline.limits.rate_buckets import UNREACHABLE_WAIT, CircuitBreaker, RateBuckets, create_redis_client
 from pipeline.store.database import new_id
 from tests.broker_outages import full
 from tests.conftest import Engines
@@ -148,3 +149,46 @@ def test_the_brokers_address_is_read_as_kombu_spells_it(engines: Engines, broker
     assert plain.connection_pool.connection_kwargs["db"] == 3
     for one in (client, same, plain):
         one.close()
+
+
+# --- the circuit breaker ---------------------------------------------------------------------------------------------
+
+
+def test_a_failure_opens_it_and_a_success_closes_it() -> None:
+    breaker = CircuitBreaker(math.inf)
+    assert [breaker.may_call() for _ in range(3)] == [True] * 3
+    breaker.record_failure()
+    assert breaker.is_open()
+    assert not breaker.may_call()
+    breaker.record_success()
+    assert not breaker.is_open()
+    assert breaker.may_call()
+
+
+def test_after_the_pause_one_call_is_tried() -> None:
+    breaker = CircuitBreaker(0.0)
+    breaker.record_failure()
+    breaker.pause = math.inf
+    assert [breaker.may_call() for _ in range(3)] == [True, False, False]
+    assert breaker.is_open(), "until the trial has succeeded"
+
+
+@pytest.mark.parametrize("error", [RedisError, ConnectionRefusedError])
+def test_a_call_that_fails_answers_none_and_none_is_made_after_it(error: type[Exception]) -> None:
+    breaker = CircuitBreaker(math.inf)
+    asked: list[None] = []
+
+    def ask() -> int:
+        asked.append(None)
+        if len(asked) > 1:
+            raise error
+        return 0
+
+    assert [breaker.call(ask) for _ in range(9)] == [0, *[None] * 8]
+    assert len(asked) == 2
+
+
+def test_an_error_of_ours_is_raised() -> None:
+    breaker = CircuitBreaker()
+    with pytest.raises(ZeroDivisionError):
+        breaker.call(lambda: 1 // 0)

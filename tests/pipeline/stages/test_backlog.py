@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from adapters.contract import Platform
-from config.settings import Settings
 from pipeline.domain.delivery import State
 from pipeline.stages import delay
 from pipeline.store.auth.workspaces import LatePolicy, set_policy
 from pipeline.store.database import rows
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import HOUR, Ledger, Post
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.store.ledger import HOUR, Post
 
 LONG_AGO, DAY = -HOUR, timedelta(days=1)
 
 
 @pytest.fixture
-def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
-    context = build_context(settings)
-    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger).with_settings(delay={"backlog_rate": 10.0})
-    made.account("one")
-    yield made
-    ledger.database.close()
-    context.database.close()
+def core(own: CoreFixture) -> CoreFixture:
+    return own.with_settings(delay={"backlog_rate": 10.0})
 
 
 def queued(core: CoreFixture) -> list[UUID]:

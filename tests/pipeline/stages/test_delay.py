@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
 from adapters.contract import Platform
 from adapters.errors import RateLimited
-from config.settings import Settings
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
 from pipeline.domain.post import slot_end
@@ -17,25 +15,18 @@ from pipeline.stages import delay
 from pipeline.stages.delay import sweep
 from pipeline.stages.publish import publish
 from pipeline.store.database import row
-from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.actors import TESTER
-from tests.pipeline.core_fixture import CoreFixture, make_core
+from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import Script, raising, with_script
-from tests.pipeline.store.ledger import HOUR, Ledger, Post
+from tests.pipeline.store.ledger import HOUR, Post
 
 PAST = timedelta(seconds=-1)
 
 
 @pytest.fixture
-def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
-    context = build_context(settings)
-    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    yield made
-    ledger.database.close()
-    context.database.close()
+def core(own: CoreFixture) -> CoreFixture:
+    return own
 
 
 def test_what_is_due_is_queued_and_rung(core: CoreFixture) -> None:

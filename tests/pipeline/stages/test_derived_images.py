@@ -29,7 +29,7 @@ from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries.claim import ClaimedDelivery, claim
 from pipeline.store.files import files as store
-from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.single_check import run_check
@@ -234,21 +234,14 @@ def test_a_delivery_that_finds_no_memory_is_put_back_unsent_and_says_why(
 
 
 def test_uploaded_images_of_every_workspace_are_derived_apart(
-    core: CoreFixture, context: Context, site: Site, other_core: CoreFixture
+    core: CoreFixture, context: Context, site: Site
 ) -> None:
     url = serve(site, "/nine.png", picture(9))
     urls = {
         derive(context, claim_post(one, url, check_image(one, url))).media[0].url
-        for one in (core, other_core)
+        for one in (core, make_core(context, core.ledger))
     }
     assert len(urls) == 2
-
-
-@pytest.fixture
-def other_core(context: Context, core: CoreFixture) -> CoreFixture:
-    from tests.pipeline.core_fixture import make_core
-
-    return make_core(context, core.ledger)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])

@@ -76,24 +76,19 @@ def media_of(core: CoreFixture, context: Context, url: str) -> Media:
     return build_draft(context, held).media[0]
 
 
-def test_a_check_reads_the_file_out_of_storage(core: CoreFixture) -> None:
+def test_a_check_and_an_adapter_read_the_file_out_of_storage(core: CoreFixture, context: Context) -> None:
     data = samples.video(movflags="faststart")
-    found = checked(core, uploaded(core, data))
+    url = uploaded(core, data)
+    found = checked(core, url)
     assert (found.verdict, found.seen) == ("good", "ok")
     facts = found.media_facts
     assert facts is not None
     assert (facts.bytes, facts.width, facts.height, facts.codec) == (len(data), 320, 180, "h264")
-
-
-def test_a_large_file_whose_index_stands_last_is_found_out(core: CoreFixture) -> None:
-    data = samples.video(noisy=True, frames=40)
-    assert len(data) > 3_000_000
-    assert checked(core, uploaded(core, data)).verdict == "good"
-
-
-def test_an_image_where_a_video_is_due_is_refused_as_any_other(core: CoreFixture) -> None:
-    found = checked(core, uploaded(core, samples.image("PNG"), "image/png"))
-    assert (found.verdict, found.seen) == ("refused", "it is an image (image/png), not a video")
+    media = media_of(core, context, url)
+    assert media.url == url
+    assert media.stream is not None
+    assert b"".join(media.stream(0, len(data))) == data
+    assert b"".join(media.stream(1000, 2000)) == data[1000:3000]
 
 
 def test_the_file_of_another_workspace_looks_exactly_like_one_that_is_not_there(
@@ -113,16 +108,6 @@ def test_the_file_of_another_workspace_looks_exactly_like_one_that_is_not_there(
     }
     assert seen == {("refused", "HTTP 404")}
     assert checked(core, url).verdict == "good"
-
-
-def test_an_adapter_is_given_the_bytes_and_the_public_url(core: CoreFixture, context: Context) -> None:
-    data = samples.video()
-    url = uploaded(core, data)
-    media = media_of(core, context, url)
-    assert media.url == url
-    assert media.stream is not None
-    assert b"".join(media.stream(0, len(data))) == data
-    assert b"".join(media.stream(1000, 2000)) == data[1000:3000]
 
 
 def test_a_file_that_was_removed_meanwhile_is_refused_and_storage_away_is_tried_again(

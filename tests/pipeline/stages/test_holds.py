@@ -1,4 +1,4 @@
-"""Why a delivery waits: written by a worker that puts it back, derived from what stands now, and read by everyone."""
+"""Why a delivery waits: written by a worker that puts it back, cleared by the next one, and read by everyone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from config.consistency import SETTLE_TIME
 from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
-from pipeline.media.relay import Transfers
 from pipeline.runtime.context import ShutdownSignal
 from pipeline.stages import delay
 from pipeline.stages.post_state import compute_version, is_current
 from pipeline.stages.publish import publish
-from pipeline.stages.status import look
-from pipeline.store.database import row
-from pipeline.store.deliveries.pauses import lift, pause
+from pipeline.store.deliveries.pauses import pause
 from pipeline.store.posts.views import PostView, read_post
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import CAPABILITIES, Script, with_script
@@ -67,13 +64,6 @@ def fill(core: CoreFixture, step: Any, post: Post) -> Script:
 # --- decided on a claimed delivery -----------------------------------------------------------------------------------
 
 
-def test_prepared_early(core: CoreFixture) -> None:
-    post = core.ledger.post([core.account("one")], State.QUEUED, due=HOUR)
-    assert send(core, post, Script()) is State.SCHEDULED
-    is_held(core, post, Hold.PREPARED_EARLY)
-    assert view(core, post).deliveries[0].next_at == view(core, post).due_at
-
-
 @pytest.mark.parametrize(("step", "hold"), [("prepare", Hold.RATE), ("finalize", Hold.MIN_GAP)])
 def test_a_bucket_and_the_next_claim_clears_it(core: CoreFixture, post: Post, step: str, hold: Hold) -> None:
     fill(core, step, post)
@@ -104,19 +94,12 @@ def test_a_full_day_says_when_there_is_room(
         publish_another()
     script = Script(can=can, prepare=prepare) if fills_while_preparing else Script(can=can)
     assert send(core, post, script) is State.SCHEDULED
+    assert script.made("prepare") == int(fills_while_preparing)
     is_held(core, post, Hold.DAILY_QUOTA)
     seen = view(core, post)
     next_at = seen.deliveries[0].next_at
     assert next_at is not None
     assert timedelta(hours=23) < next_at - seen.now <= timedelta(days=1)
-
-
-def test_slow_media_of_its_workspace(core: CoreFixture, post: Post) -> None:
-    transfers = Transfers(4)
-    transfers.record(core.workspace, is_slow=True)
-    full = replace(core, context=replace(core.context, transfers=transfers))
-    assert send(full, post, Script()) is State.SCHEDULED
-    is_held(core, post, Hold.SLOW_MEDIA)
 
 
 @pytest.mark.parametrize("ends_while_preparing", [False, True])
@@ -135,50 +118,13 @@ def test_the_end_of_its_worker(core: CoreFixture, post: Post, *, ends_while_prep
     assert send(core, post, Script()) is State.PUBLISHED
 
 
-def test_a_look_waits_for_the_limit_of_calls_and_moves_nothing(core: CoreFixture) -> None:
-    account = core.account("one")
-    script = Script(can=replace(CAPABILITIES, rates=(Rate(step="look", count=1, per=MINUTE),)))
-    context = with_script(core.context, script)
-    assert context.rate_buckets.take(str(account), "look", script.can.rates) == timedelta(0)
-    post = core.ledger.post([account], State.PROCESSING)
-    [delivery] = post.deliveries
-    moves = core.ledger.moves(delivery)
-    assert look(context, delivery, 0, 1) is State.PROCESSING
-    assert core.ledger.moves(delivery) == moves
-    assert view(core, post).deliveries[0].held_for is Hold.RATE
-
-
 def test_a_cancel_clears_it(core: CoreFixture, post: Post) -> None:
     fill(core, "prepare", post)
     cancel(core.context, core.caller, [post.id], None)
     assert core.ledger.delivery(post.deliveries[0]).held_for is None
 
 
-# --- derived ---------------------------------------------------------------------------------------------------------
-
-
-def test_what_touches_no_row_is_derived_while_it_stands(core: CoreFixture) -> None:
-    post = core.ledger.post([core.account("one")], due=-HOUR)
-    before = core.ledger.delivery(post.deliveries[0])
-
-    def now() -> Hold | None:
-        return view(core, post).deliveries[0].held_for
-
-    assert now() is Hold.BACKLOG
-    core.run("""INSERT INTO platform_health (platform, opened_at, probe_at, why) VALUES ('tiktok', now(), now(), 'w')
-               ON CONFLICT (platform) DO UPDATE SET opened_at = now(), probe_at = now(), why = 'w'
-              """)
-    assert now() is Hold.BREAKER
-    with core.context.database.begin() as c:
-        pause(c, "account", str(core.accounts["one"]), "checking")
-    assert now() is Hold.PAUSED
-    with core.context.database.begin() as c:
-        lift(c, "account", str(core.accounts["one"]))
-        row(c, "DELETE FROM platform_health WHERE platform = 'tiktok' RETURNING platform")
-    assert now() is Hold.BACKLOG
-    assert core.ledger.delivery(post.deliveries[0])._replace(now=before.now) == before
-    other = core.ledger.post([core.accounts["one"]], State.ACCEPTED)
-    assert view(core, other).deliveries[0].held_for is Hold.CHECKING
+# --- what readers see ------------------------------------------------------------------------------------------------
 
 
 def test_the_tag_of_a_post_changes_with_its_hold_and_an_edit_does_not_need_it(core: CoreFixture) -> None:

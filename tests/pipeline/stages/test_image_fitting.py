@@ -98,22 +98,6 @@ def test_a_shape_that_only_third_parties_report_is_sent_with_a_warning(public: C
     assert [w.code for w in accepted.warnings] == ["RATIO_NOT_DOCUMENTED"]
 
 
-@pytest.mark.parametrize(
-    ("found", "remedy"),
-    [
-        (facts("heic", 4032, 3024), "HEIC cannot be converted here: export the image as JPEG or PNG"),
-        (facts("png", 9000, 9000), "Send a smaller one"),
-    ],
-)
-def test_what_cannot_be_converted_is_refused_with_the_remedy(
-    public: CoreFixture, found: Facts, remedy: str
-) -> None:
-    refusal = public.refused(**ask(public, found, Platform.TIKTOK))
-    assert refusal.code == "validation_failed"
-    assert refusal.message.count("TikTok takes images") > 1
-    assert refusal.message.count(remedy) == 1
-
-
 def test_where_the_platform_pulls_and_no_public_url_is_set_400_says_so(core: CoreFixture) -> None:
     core = core.with_settings(sandbox={"url": ""})
     refusal = core.refused(**ask(core, facts("png", 1000, 1000), Platform.INSTAGRAM))

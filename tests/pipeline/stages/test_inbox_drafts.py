@@ -68,21 +68,6 @@ def test_a_draft_over_the_limit_waits_until_the_oldest_is_a_day_old(core: CoreFi
     assert held.spent == 0
 
 
-def test_drafts_and_posts_do_not_count_towards_each_others_limit(core: CoreFixture) -> None:
-    core.account("one")
-    context = bind(core, daily_drafts=1, daily_posts=1)
-    post = core.ledger.post([core.accounts["one"]], State.QUEUED)
-    [draft] = add_drafts(core, 1)
-    assert send(core, context, post) is State.PUBLISHED
-    assert send(core, context, draft) is State.PUBLISHED
-    second = core.ledger.post([core.accounts["one"]], State.QUEUED)
-    assert send(core, context, second) is State.SCHEDULED
-
-
-def test_tiktok_allows_five_drafts_a_day() -> None:
-    assert (TIKTOK.daily_drafts, TIKTOK.daily_posts) == (5, 15)
-
-
 def accept_each(core: CoreFixture, requests: Sequence[PostRequest]) -> list[Any]:
     return [accept(core.context, core.caller, request) for request in requests]
 

@@ -114,18 +114,6 @@ def test_one_ring_for_all_that_are_due_at_once(ready: CoreFixture) -> None:
     assert ready.messages(DELAY) == before + 1
 
 
-def test_a_full_day_is_told_to_those_it_is_full_for(ready: CoreFixture) -> None:
-    allowed = ready.context.adapters[Platform.TIKTOK].capabilities.daily_posts
-    assert allowed is not None
-    due = ready.now() + 48 * HOUR
-    found = ingest(ready, *captions(ready, allowed + 1, scheduled_at=due))
-    full = [[w for w in a.warnings if w.code == "DAILY_QUOTA_EXCEEDED"] for a in found if a]
-    assert [len(some) for some in full] == [0] * allowed + [1]
-    [late] = ingest(ready, ready.request(caption="a day later", scheduled_at=due + 24 * HOUR))
-    assert late is not None
-    assert late.warnings == []
-
-
 # --- alone -----------------------------------------------------------------------------------------------------------
 
 
@@ -200,11 +188,6 @@ def test_one_id_for_two_bodies_in_one_group_is_a_post_and_a_refusal(ready: CoreF
     assert isinstance(first, AcceptedPost)
     assert (second.status, second.code) == (409, "create_failed")
     assert ready.refused(other).status == 409
-
-
-def test_without_a_window_equal_bodies_are_different_posts(ready: CoreFixture) -> None:
-    core = ready.with_settings(ingest={"dedupe_window": 0})
-    assert len(set(ids(ingest(core, *[core.request()] * 3)))) == 3
 
 
 def test_a_check_is_asked_for_once_until_it_is_too_old(

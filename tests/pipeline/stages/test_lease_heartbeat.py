@@ -13,7 +13,6 @@ from adapters.errors import Unavailable
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.stages.deadline import Heartbeat, _wrap_stream, beat_while_reading, build_heartbeat
 from pipeline.stages.drafts import build_draft
-from pipeline.store.deliveries.lease import extend_lease
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Ledger
 from tests.slow_media import SIZE, serve_slow_media
@@ -94,12 +93,3 @@ def test_an_upload_keeps_its_claim_while_it_waits_for_a_slow_source(
             next(reading(draft.media[0]))
     left = ledger.delivery(claimed.id).lease_until - claimed.now
     assert left >= timedelta(seconds=context.settings.publish.lease), "extended, though no piece was complete"
-
-
-def test_a_lease_that_ran_out_is_not_brought_back(core: CoreFixture, ledger: Ledger) -> None:
-    claimed = ledger.claimed(ledger.post([core.account("one")]))
-    with core.context.database.once() as c:
-        assert extend_lease(c, claimed, timedelta(minutes=3))
-    ledger.change(claimed.id, "lease_until = now()")
-    with core.context.database.once() as c:
-        assert not extend_lease(c, claimed, timedelta(minutes=3))

@@ -26,7 +26,7 @@ from pipeline.store.checks.claim import claim_rechecks
 from pipeline.store.database import rows
 from pipeline.store.deliveries.selection import ListFilter, list_posts
 from pipeline.store.posts.views import read_post
-from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, CoreFixture
+from tests.pipeline.core_fixture import GOOD_IMAGE, GOOD_VIDEO, VIDEO, CoreFixture
 from tests.pipeline.maintenance.receipted import published_verdict, read_receipts, settle_armed
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -72,15 +72,12 @@ def decide(
         reachability.advance_post(core.context, c, post)
 
 
-IMAGE = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080, "etag": '"1"'}
-
-
 def test_a_delivery_waits_for_its_own_media_alone_and_publishes_them(ready: CoreFixture) -> None:
     post = accept(ready, {"two": OwnContent(media=MEDIA, caption="theirs")})
     assert states(ready, post.id) == {"one": "scheduled", "two": "accepted"}
     decide(ready, post.id, OTHER, {**GOOD_VIDEO, "etag": '"other"'})
     assert states(ready, post.id) == {"one": "scheduled", "two": "accepted"}
-    decide(ready, post.id, COVER, IMAGE)
+    decide(ready, post.id, COVER, GOOD_IMAGE)
     assert states(ready, post.id) == {"one": "scheduled", "two": "scheduled"}
     one = ready.ledger.read_claimed(delivery(ready, post.id, "one").id)
     two = ready.ledger.read_claimed(delivery(ready, post.id, "two").id)

@@ -36,6 +36,7 @@ from adapters.limit import Rate
 from pipeline.broker.queues import PUBLISH
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
+from pipeline.domain.hold import Hold
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.media.relay import Transfers
 from pipeline.runtime.context import Context
@@ -46,6 +47,7 @@ from pipeline.store.deliveries.pauses import lift, pause
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site
 from tests.pipeline.scripted_adapter import CAPABILITIES, Script, raising, with_script
+from tests.pipeline.stages.test_holds import is_held
 from tests.pipeline.store.ledger import HOUR, Post, credentials
 from tests.stack import until
 
@@ -108,6 +110,7 @@ def test_prepared_early_it_waits_for_exactly_its_time(core: CoreFixture) -> None
     assert send(core, script, post) is State.SCHEDULED
     found = core.ledger.delivery(post.deliveries[0])
     assert found.next_at == found.due_at
+    is_held(core, post, Hold.PREPARED_EARLY)
     assert found.armed_at is None
     assert script.made("finalize") == 0
     assert core.ledger.read_claimed(found.id).checkpoint == {"handle": "h"}
@@ -296,6 +299,7 @@ def test_a_delivery_is_put_off_while_its_workspace_has_its_share_of_slow_uploads
     mine = replace(core, context=replace(core.context, transfers=transfers))
     transfers.record(core.workspace, is_slow=True)
     assert send(mine, script, post) is State.SCHEDULED
+    is_held(core, post, Hold.SLOW_MEDIA)
     assert script.made("prepare") == 0
     found = core.ledger.delivery(post.deliveries[0])
     assert found.next_at > found.now
@@ -336,17 +340,6 @@ def test_the_bucket_of_the_visible_call_is_asked_right_before_it(core: CoreFixtu
     assert core.ledger.read_claimed(found.id).checkpoint == {"handle": "h"}, "its preparation is kept"
     assert send(core, script, second) is State.SCHEDULED, "nor is it let through because it is prepared"
     assert script.made("finalize") == 1
-
-
-def test_a_full_day_waits_for_room(core: CoreFixture) -> None:
-    account = core.account("one")
-    script = Script(can=replace(CAPABILITIES, daily_posts=1))
-    first, second = (core.ledger.post([account], State.QUEUED) for _ in range(2))
-    assert send(core, script, first) is State.PUBLISHED
-    assert send(core, script, second) is State.SCHEDULED
-    found = core.ledger.delivery(second.deliveries[0])
-    assert timedelta(hours=23) < found.next_at - found.now <= timedelta(hours=24)
-    assert script.made("prepare") == 1
 
 
 def test_an_apps_day_that_is_full_keeps_from_preparing_for_any_of_its_accounts(
@@ -429,41 +422,6 @@ def test_a_lost_answer_is_never_sent_again(core: CoreFixture, post: Post) -> Non
     assert script.made("finalize") == 1
 
 
-@pytest.mark.parametrize("armed", [False, True])
-def test_a_limit_costs_no_try(core: CoreFixture, post: Post, *, armed: bool) -> None:
-    limited = raising(RateLimited("slow down", retry_after=timedelta(seconds=90)))
-    script = Script(finalize=limited) if armed else Script(prepare=limited)
-    assert send(core, script, post) is State.RETRYING
-    found = core.ledger.delivery(post.deliveries[0])
-    assert (found.armed_at, found.spent) == (None, 0)
-    assert timedelta(seconds=85) < found.next_at - found.now <= timedelta(seconds=90)
-    outcomes = [a.outcome for a in core.ledger.attempts(found.id)]
-    assert outcomes == (["refused"] if armed else [None])
-
-
-def test_tries_come_to_an_end(core: CoreFixture, post: Post) -> None:
-    script = Script(finalize=raising(Unavailable("down")))
-    tries = core.context.settings.publish.tries
-    for n in range(tries):
-        assert send(core, script, post) is (State.FAILED if n == tries - 1 else State.RETRYING)
-    assert script.made("finalize") == tries
-    assert core.status(post.id) == "failed"
-    assert [a.outcome for a in core.ledger.attempts(post.deliveries[0])] == ["refused"] * (tries - 1) + [
-        "failed"
-    ]
-
-
-def test_a_refusal_fails_with_the_platforms_reason(core: CoreFixture, post: Post) -> None:
-    script = Script(finalize=raising(Rejected("The caption is too long.", platform_code="E42")))
-    assert send(core, script, post) is State.FAILED
-    error = core.ledger.delivery(post.deliveries[0]).error
-    assert (error["message"], error["platform_code"], error["fault"]) == (
-        "The caption is too long.",
-        "E42",
-        "customer",
-    )
-
-
 def test_what_nobody_foresaw_is_tried_three_times_then_a_person_looks(core: CoreFixture, post: Post) -> None:
     script = Script(prepare=raising(ZeroDivisionError("bug")))
     assert [send(core, script, post) for _ in range(3)] == [State.RETRYING, State.RETRYING, State.BLOCKED]
@@ -503,8 +461,11 @@ def test_a_token_that_is_stale_however_often_it_is_refreshed_comes_to_an_end(
     assert script.made("finalize") == tries + 1
 
 
-def test_a_revoked_grant_waits_for_a_person(core: CoreFixture, post: Post) -> None:
-    script = Script(prepare=raising(CredentialsRevoked("gone")))
+@pytest.mark.parametrize("error", [CredentialsRevoked("gone"), CredentialsExpired("stale")])
+def test_a_revoked_grant_or_refresh_waits_for_a_person(
+    core: CoreFixture, post: Post, error: Exception
+) -> None:
+    script = Script(prepare=raising(error), refresh=raising(CredentialsRevoked("gone")))
     assert send(core, script, post) is State.BLOCKED
     assert core.ledger.delivery(post.deliveries[0]).reason == "reconnect"
     assert status(core)[0] is AccountStatus.RECONNECT
@@ -518,12 +479,6 @@ def test_a_grant_that_a_person_renewed_meanwhile_is_not_marked_dead(core: CoreFi
 
     assert send(core, Script(prepare=prepare), post) is State.BLOCKED
     assert status(core) == (AccountStatus.ACTIVE, 2)
-
-
-def test_a_refresh_that_is_refused_disconnects_and_blocks(core: CoreFixture, post: Post) -> None:
-    script = Script(prepare=raising(CredentialsExpired("stale")), refresh=raising(CredentialsRevoked("gone")))
-    assert send(core, script, post) is State.BLOCKED
-    assert status(core)[0] is AccountStatus.RECONNECT
 
 
 # --- the claim is lost -----------------------------------------------------------------------------------------------

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from functools import cache, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
-import av
 import pytest
-from PIL import Image
 
 from adapters.contract import Platform, Track
 from adapters.errors import Rejected, Unavailable
@@ -26,6 +21,7 @@ from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.database import new_id, row
 from tests.pipeline.core_fixture import MUSIC, CoreFixture
+from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Answer, Site, drip, file, status
 from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
 from tests.pipeline.single_check import claim_check, run_check
@@ -33,26 +29,13 @@ from tests.pipeline.store.ledger import HOUR, Post, together
 
 
 @cache
-def picture(width: int = 1080, height: int = 1080, form: str = "JPEG") -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (width, height), (200, 40, 90)).save(out, form)
-    return out.getvalue()
+def picture(width: int = 1080, height: int = 1080) -> bytes:
+    return samples.image("JPEG", (width, height))
 
 
 @cache
 def movie() -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "movie.mp4"
-        with av.open(str(path), "w", format="mp4") as container:
-            stream: Any = container.add_stream("libx264", rate=30)
-            stream.width, stream.height, stream.pix_fmt = 540, 960, "yuv420p"
-            stream.options = {"preset": "ultrafast"}
-            for number in range(100):
-                frame = av.VideoFrame(540, 960, "yuv420p")
-                frame.pts = number
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        return path.read_bytes()
+    return samples.video(frames=100)
 
 
 class Served:
@@ -136,18 +119,15 @@ def test_a_good_video_is_measured(served: Served, context: Context) -> None:
     assert (facts.content_type, facts.codec, facts.width, facts.height, facts.bytes) == (
         "video/mp4",
         "h264",
-        540,
-        960,
+        320,
+        180,
         len(movie()),
     )
     assert facts.duration == pytest.approx(100 / 30, abs=0.05)
 
 
-@pytest.mark.parametrize("code", [404, 401, 403, 410])
-def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
-    served: Served, context: Context, code: int
-) -> None:
-    url = served.url(status(code))
+def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(served: Served, context: Context) -> None:
+    url = served.url(status(403))
     check = served.opened(url)
     post = served.waits(check)
     assert run_check(context, check) == "refused"
@@ -156,7 +136,7 @@ def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
     error = served.error(post)
     assert (error["code"], error["fault"]) == ("media_unreachable", "customer")
     assert url in error["message"]
-    assert str(code) in error["message"]
+    assert "403" in error["message"]
 
 
 def test_something_else_than_it_says_is_refused(served: Served, context: Context) -> None:
@@ -368,7 +348,7 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
 ) -> None:
     account = served.account
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
-    for n in range(200):
+    for n in range(100):
         pair = [served.opened(f"https://media.example/{new_id()}/{k}.jpg") for k in range(2)]
         post = served.waits(*pair, accounts=[account])
         taken = [served.check(k) for k in pair]

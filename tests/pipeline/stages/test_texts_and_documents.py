@@ -19,7 +19,6 @@ from pipeline.stages.ingest import ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, Refusal
 from pipeline.stages.reachability import advance_post
-from pipeline.store.checks import checks
 from tests.pipeline.core_fixture import VIDEO, CoreFixture, with_options
 from tests.pipeline.store.ledger import HOUR
 
@@ -56,13 +55,12 @@ def test_a_text_has_no_check_and_is_scheduled_at_once(ready: CoreFixture, *, lat
     accepted = ready.accept(**given(ready, "linkedin", "facebook", scheduled_at=due, linkedin={"link": LINK}))
     assert (accepted.status, accepted.warnings) == ("scheduled" if later else "pending", [])
     assert (states(ready, accepted.id), ready.messages("reachability")) == ({"scheduled"}, 0)
-
-
-def test_a_text_in_bulk_is_scheduled_too(ready: CoreFixture) -> None:
-    request = ready.request(**given(ready, "linkedin"))
-    [accepted] = ingest_bulk(ready.context, [Submission(caller=ready.caller, request=request)])
-    assert isinstance(accepted, AcceptedPost)
-    assert states(ready, accepted.id) == {"scheduled"}
+    submission = Submission(
+        caller=ready.caller, request=ready.request(**given(ready, "linkedin", scheduled_at=due))
+    )
+    [bulk] = ingest_bulk(ready.context, [submission])
+    assert isinstance(bulk, AcceptedPost)
+    assert states(ready, bulk.id) == {"scheduled"}
 
 
 @pytest.mark.parametrize(
@@ -101,20 +99,6 @@ def test_a_document_waits_for_its_check_and_is_sent_with_its_title(ready: CoreFi
     assert (file.kind, file.url, file.facts) == ("document", PDF, MediaFacts(**GOOD_DOCUMENT))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("name", "found"), [("pages", 301), ("bytes", 100_000_001)])
-def test_a_document_over_a_limit_is_refused(ready: CoreFixture, name: str, found: int) -> None:
-    ready.decided(PDF, "document", facts={**GOOD_DOCUMENT, name: found})
-    refusal = ready.refused(**given(ready, "linkedin", media=DOCUMENT))
-    assert refusal.code == "validation_failed"
-    assert str(found) in refusal.message
-
-
-def test_a_check_of_the_same_url_as_an_image_says_nothing_of_a_document(ready: CoreFixture) -> None:
-    ready.decided(PDF, "image")
-    post = ready.accept(**given(ready, "linkedin", media=DOCUMENT))
-    assert states(ready, post.id) == {"accepted"}
-
-
 def change(core: CoreFixture, post: UUID, **fields: Any) -> None:
     edit(core.context, core.caller, post, Change(given=frozenset(fields), **with_options(fields)))
 
@@ -140,10 +124,3 @@ def test_a_failed_text_is_retried_without_a_check(ready: CoreFixture) -> None:
     done = retry(ready.context, ready.caller, [post.id])
     assert done.ids == [post.id]
     assert states(ready, post.id) == {State.SCHEDULED}
-
-
-def test_the_checks_of_one_url_are_one_for_each_purpose(ready: CoreFixture) -> None:
-    with ready.context.database.begin() as c:
-        opened = {checks.open_check(c, ready.workspace, "document", PDF).id for _ in range(2)}
-        opened.add(checks.open_check(c, ready.workspace, "image", PDF).id)
-    assert len(opened) == 2

@@ -22,7 +22,7 @@ from pipeline.stages.drafts import COVER
 from pipeline.stages.drafts import MUSIC as MUSIC_POSITION
 from pipeline.stages.thumbnails import COUNTER
 from pipeline.store import database
-from pipeline.store.checks.checks import open_check, read_checks
+from pipeline.store.checks.checks import read_checks
 from pipeline.store.counters.counters import read_counters
 from pipeline.store.database import new_id, rows
 from pipeline.store.files import files as store
@@ -95,7 +95,9 @@ def is_webp(data: bytes | None) -> bool:
 # --- made after the verdict ------------------------------------------------------------------------------------------
 
 
-def test_media_by_url_have_a_thumbnail_and_the_post_goes_on(served: Served, context: Context) -> None:
+def test_media_by_url_and_uploads_have_a_thumbnail_and_the_post_goes_on(
+    served: Served, context: Context
+) -> None:
     core = served.core
     image = served.opened(served.url(file(picture())))
     video = served.opened(served.url(file(movie()), "f.mp4"), "video")
@@ -104,17 +106,12 @@ def test_media_by_url_have_a_thumbnail_and_the_post_goes_on(served: Served, cont
     assert core.ledger.states(post) == [State.SCHEDULED]
     assert all(is_webp(read(core, one)) for one in (image, video))
     assert counted(core, before) == {"made": 2}
+    for data, kind in ((samples.image("PNG", (900, 600)), "image/png"), (samples.video(), "video/mp4")):
+        upload = served.opened(uploaded(core, data, kind), "video" if kind == "video/mp4" else "image")
+        assert run_check(context, upload) == "good"
+        assert is_webp(read(core, upload))
     [found] = list_rows(core, image)
     assert (found.workspace_id, found.url) == (core.workspace, served.check(image).url)
-
-
-def test_an_upload_has_one(core: CoreFixture, context: Context) -> None:
-    for data, kind in ((samples.image("PNG", (900, 600)), "image/png"), (samples.video(), "video/mp4")):
-        url = uploaded(core, data, kind)
-        with context.database.begin() as c:
-            check = open_check(c, core.workspace, "video" if kind == "video/mp4" else "image", url).id
-        assert run_check(context, check) == "good"
-        assert is_webp(read(core, check))
 
 
 def test_the_verdict_is_committed_and_the_next_check_offered_before_it_is_made(
