@@ -169,12 +169,6 @@ def test_fail_reasons(server: ScriptedServer, tiktok: Make, reason: str, error: 
     assert type(seen.error) is error
 
 
-@pytest.mark.parametrize("code", ["invalid_publish_id", "token_not_authorized_for_specified_publish_id"])
-def test_an_id_tiktok_does_not_know_proves_nothing(server: ScriptedServer, tiktok: Make, code: str) -> None:
-    server.on("POST", STATUS, Reply(examples.error(code), status=400))
-    assert isinstance(look(tiktok, photos(), PHOTO), CannotTell)
-
-
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
@@ -377,8 +371,3 @@ def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Ma
     assert isinstance(seen, CannotTell)
     assert seen.is_final, "no later look can tell"
     assert server.requests == []
-
-
-def test_a_grant_without_video_list_cannot_tell(server: ScriptedServer, tiktok: Make) -> None:
-    server.on("POST", LIST, Reply(examples.error("scope_not_authorized"), status=401))
-    assert isinstance(look(tiktok, photos(), {}), CannotTell)
