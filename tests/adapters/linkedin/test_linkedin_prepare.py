@@ -12,8 +12,6 @@ from adapters.errors import (
     AdapterError,
     AppRefused,
     CredentialsExpired,
-    PermissionMissing,
-    RateLimited,
     Rejected,
     Unavailable,
 )
@@ -182,23 +180,6 @@ def test_a_refused_close_that_nothing_bears_out_begins_anew(
     server.enqueue(told)
     anew = linkedin.prepare(m.build_draft(m.video()), ORG, DOUBTFUL)
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1}, wait=timedelta(seconds=30))
-
-
-@pytest.mark.parametrize(
-    ("told", "error"),
-    [
-        (Reply(status=500), Unavailable),
-        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
-        (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
-        (Reply(status=403, body=m.DENIED), PermissionMissing),
-    ],
-)
-def test_a_close_that_failed_otherwise_is_said_as_it_is(
-    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
-) -> None:
-    server.enqueue(told)
-    with pytest.raises(error):
-        linkedin.prepare(m.build_draft(m.video()), ORG, TO_CLOSE)
 
 
 # --- upload addresses ------------------------------------------------------------------------------------------------

@@ -27,29 +27,6 @@ def test_a_page_is_connected_as_a_page_and_its_token_has_no_end(page: Facebook) 
     ]
 
 
-def test_photos_are_posted_in_two_steps_and_shown_once(page: Facebook) -> None:
-    photos = [page.photo(f"sample-{number}.jpg", alt_text_custom="a circle") for number in (1, 2, 3)]
-    post = page.create_unpublished("three", *photos)
-    assert post.startswith(f"{page.account.remote_id}_")
-    assert page.call("GET", post, fields="is_published").json() == {"is_published": False, "id": post}
-    assert (page.published(), page.sandbox.ledger()) == ([], [])
-    for _ in range(3):
-        assert page.publish(post).json() == {"success": True}
-    assert page.call("GET", post, fields="is_published").json()["is_published"] is True
-    (entry,) = page.sandbox.ledger("facebook")
-    assert (entry["kind"], entry["remote_id"], entry["handle"], len(entry["media"])) == (
-        "photos",
-        post,
-        post,
-        3,
-    )
-    (row,) = page.published()
-    subattachments = row["attachments"]["data"][0]["subattachments"]["data"]
-    assert [part["target"]["id"] for part in subattachments] == photos
-    shown = page.call("GET", post, fields="permalink_url,attachments{media_type,target}").json()
-    assert shown["permalink_url"] == entry["url"]
-
-
 def test_a_text_with_a_link_shows_a_card(page: Facebook) -> None:
     link = "https://example.com/news?a=1"
     made = page.call_page("POST", "feed", {"message": "words", "link": link, "published": False})

@@ -165,16 +165,6 @@ def test_spam_risk_in_creator_info_comes_with_status_200(scripted: ScriptedServe
     assert refusal.value.retry_after.total_seconds() >= 3600
 
 
-@pytest.mark.parametrize(
-    "reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(examples.PHOTO_INIT)]
-)
-def test_an_unclear_init_is_only_unavailable(scripted: ScriptedServer, tiktok: Make, reply: Reply) -> None:
-    first = tiktok().prepare(video(), account(), {})
-    scripted.on("POST", INIT, reply)
-    with pytest.raises(Unavailable):
-        tiktok().prepare(video(), account(), first.checkpoint)
-
-
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_chunk_that_failed_is_sent_again(scripted: ScriptedServer, tiktok: Make, status: int) -> None:
     draft, who = video(bytes=BIG), account()
