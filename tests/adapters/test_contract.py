@@ -82,12 +82,13 @@ def fill(server: ScriptedServer, state: State) -> dict[str, Any]:
 
 # --- finalize --------------------------------------------------------------------------------------------------------
 
+UNFINISHED_IMAGES: list[State] = [START, SENT_IMAGE, {"media": [{}]}]
 NOT_PREPARED: list[tuple[Account, Draft, State]] = [
     (tt.account(), tt.photos(), {}),
     (BUSINESS, tt.video(), {}),
     (ig.account(), ig.photo_post(), {"quota_read": True}),
     *((fb.account(), fb.photos(), state) for state in (START, {"photos": ["1"]}, IMAGES)),
-    *((ORG, li.build_draft(), state) for state in (START, SENT_IMAGE, {"media": [{}]})),
+    *((ORG, li.build_draft(), state) for state in UNFINISHED_IMAGES),
     (pi.account(), PIN_VIDEO, SENT_PIN),
     *(
         (yt.account(), BIG_VIDEO, {**LAST_CHUNK, **changes})
