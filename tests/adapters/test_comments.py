@@ -31,6 +31,7 @@ from tests.adapters.facebook import drafts as fb
 from tests.adapters.instagram import drafts as ig
 from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.linkedin import drafts as li
+from tests.adapters.platforms import SETTINGS
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.youtube import drafts as yt
 from tests.adapters.youtube import examples
@@ -54,12 +55,6 @@ ACCOUNTS: Mapping[Platform, Callable[[], Account]] = {
     Platform.FACEBOOK: fb.account,
     Platform.YOUTUBE: yt.account,
     Platform.LINKEDIN: li.account,
-}
-SETTINGS: Mapping[Platform, Callable[..., Any]] = {
-    Platform.INSTAGRAM: ig.build_settings,
-    Platform.FACEBOOK: fb.build_settings,
-    Platform.YOUTUBE: yt.build_settings,
-    Platform.LINKEDIN: li.build_settings,
 }
 every_platform = pytest.mark.parametrize("platform", POSTS)
 

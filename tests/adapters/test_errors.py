@@ -124,6 +124,9 @@ FB_PROVEN: Mapping[Kind, Any] = {
     CredentialsExpired: [(190, 463)],
     RateLimited: [80001],
 }
+FB_POLICY = [(368, None), (368, 98765), (368, 1346003), (368, 1390008), (368, 1404102), (368, 4854002)]
+FB_FILES = [324, (324, 2069019), (324, 98765), (100, 1609008), (100, 2061006), (6000, 1363019), (6000, 98765)]
+"""Definite refusals; those of a policy are final even where Meta calls them transient."""
 FB_UNPROVEN: Mapping[Kind, Any] = {
     Unavailable: [1, 2, 6001, 389, (100, 33)],
     Rejected: [(100, 12345)],
@@ -140,6 +143,9 @@ META: list[Case] = [
     ),
     *list_graph(OF_INSTAGRAM, {Unavailable: [(36003, 2207009), 12345]}, OutcomeUnknown, transient=True),
     *list_graph(OF_FACEBOOK, FB_PROVEN),
+    *list_graph(OF_FACEBOOK, {Rejected: [*FB_POLICY, *FB_FILES]}),
+    *list_graph(OF_FACEBOOK, {Rejected: FB_POLICY}, transient=True),
+    *list_graph(OF_FACEBOOK, {Unavailable: [(324, 2069019)]}, OutcomeUnknown, transient=True),
     *list_graph(OF_FACEBOOK, FB_UNPROVEN, OutcomeUnknown),
     *list_graph(OF_FACEBOOK, {Unavailable: [2], CredentialsRevoked: [190]}, OutcomeUnknown, 503),
 ]
@@ -365,6 +371,34 @@ def test_a_refusal_names_the_wait_of_its_row(translate: Translate, body: str, wa
     error = translate(respond(400 if translate is linkedin.translate_error else 200, body), Phase.FINALIZE)
     assert isinstance(error, Retryable)
     assert error.retry_after == wait
+
+
+def test_facebooks_definite_refusals_and_a_missing_permission_say_what_to_do() -> None:
+    bodies = [graph_body(*(code if isinstance(code, tuple) else (code,))) for code in (*FB_POLICY, *FB_FILES)]
+    for body in bodies:
+        assert OF_FACEBOOK(respond(400, body), Phase.FINALIZE).next_action
+    missing = graph_body(100, message="(#100) No permission to publish the video")
+    error = OF_FACEBOOK(respond(400, missing), Phase.FINALIZE)
+    assert isinstance(error, PermissionMissing)
+    assert "connect it again" in (error.next_action or "")
+
+
+@pytest.mark.parametrize(
+    ("translate", "status", "body"),
+    [
+        (OF_INSTAGRAM, 400, graph_body(4)),
+        (OF_CREATOR, 429, tiktok.error("rate_limit_exceeded")),
+        (OF_BUSINESS, 200, tiktok.business_error(40100)),
+        (linkedin.translate_error, 429, linkedin_body(429, "TOO_MANY_REQUESTS")),
+        (pinterest.translate_error, 429, pinterest_body(8, "Slow.")),
+        (youtube.translate_error, 429, ""),
+    ],
+)
+def test_the_platforms_own_word_on_waiting_wins(translate: Translate, status: int, body: str) -> None:
+    headers = CaseInsensitiveDict({"Retry-After": "90"})
+    error = translate(Response(status=status, headers=headers, body=body.encode()), Phase.PREPARE)
+    assert isinstance(error, Retryable)
+    assert error.retry_after == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize(

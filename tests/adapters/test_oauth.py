@@ -23,14 +23,13 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.http import HttpClient
-from adapters.registry import ADAPTERS
 from adapters.youtube.errors import OAUTH as GOOGLE_ERRORS
 from tests.adapters.facebook import drafts as fb
 from tests.adapters.instagram import drafts as ig
 from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.linkedin import drafts as li
 from tests.adapters.pinterest import drafts as pi
+from tests.adapters.platforms import build_adapter
 from tests.adapters.scripted_server import DROP, ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.tiktok import drafts as tt
 from tests.adapters.tiktok import examples as tiktok
@@ -38,14 +37,6 @@ from tests.adapters.youtube import drafts as yt
 from tests.adapters.youtube import examples as google
 
 BACK = "https://slipway.example/back/"
-SETTINGS: dict[Platform, Callable[..., Any]] = {
-    Platform.FACEBOOK: fb.build_settings,
-    Platform.INSTAGRAM: ig.build_settings,
-    Platform.LINKEDIN: li.build_settings,
-    Platform.PINTEREST: pi.build_settings,
-    Platform.TIKTOK: tt.build_settings,
-    Platform.YOUTUBE: yt.build_settings,
-}
 APP = "990602627938098"
 DIGEST = hashlib.sha256(b"verifier").digest()
 CHALLENGE = base64.urlsafe_b64encode(DIGEST).rstrip(b"=").decode()
@@ -68,7 +59,7 @@ def build(server: ScriptedServer) -> Callable[..., Adapter]:
     """Build the adapter of a platform, with options of its settings, that sends to the server."""
 
     def made(platform: Platform, **options: Any) -> Adapter:
-        return ADAPTERS[platform](HttpClient(), SETTINGS[platform](server.url, **options))
+        return build_adapter(platform, server.url, **options)
 
     return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -73,24 +73,6 @@ class CommentSimulation(DeliverySimulation):
         """Return the account's lines of comments in the ledger."""
         lines = self.environment.list_live(self.account)
         return [line for line in lines if line["kind"] == "comment"]
-
-    def add_comment(self, username: str | None = None, text: str | None = None) -> str:
-        """Add a comment with the delivery's text, by a stranger or by this user, and return its id."""
-        name = self.post_case.sandbox_platform
-        body: Record = {"platform": name, "on": self.post.remote_id, "text": text or self.draft.caption}
-        body |= {} if username is None else {"username": username}
-        return str(self.environment.control("POST", "comments", body)["id"])
-
-    def repeat(self) -> CommentSimulation:
-        """Return another delivery with the same words on the same post."""
-        draft = replace(self.draft, delivery_id=str(uuid4()))
-        return CommentSimulation(
-            environment=self.environment,
-            post_case=self.post_case,
-            account=self.account,
-            draft=draft,
-            post=self.post,
-        )
 
 
 def _build_draft(post: Published) -> Draft:

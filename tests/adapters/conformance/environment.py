@@ -65,6 +65,12 @@ class Environment:
         assert answer.ok, answer.text
         return answer.json()
 
+    def reset(self) -> None:
+        """Delete accounts, posts and faults, and set the sandbox's clock back."""
+        self.control("POST", "reset", {"ledger": True})
+        self._ledger.clear()
+        self._read |= {"ledger": 0, "state": 0}
+
     # --- faults ------------------------------------------------------------------------------------------------------
 
     def add_fault(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from adapters.sandbox.faults import FAULTS, STEPS, WITHIN
+from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS, WITHIN
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import PostCase
 from tests.adapters.conformance.simulation import DeliverySimulation
@@ -25,7 +25,7 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 MEDIA_FAULTS = ("429", "drop")
 """Every other fault is a 503 of the media host, which a platform's fetcher cannot distinguish from a 429."""
-TESTED_FAULTS = tuple(fault for fault in FAULTS if fault not in MUSIC_ONLY)
+TESTED_FAULTS = tuple(fault for fault in FAULTS if fault not in {*MUSIC_ONLY, *WITH_STATUS})
 
 
 def find_steps(environment: Environment, post_case: PostCase) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Every fault at every step of every post kind: one post or a proven failure, never two posts, no leaked secret."""
+"""Every fault at every step of every way to publish: one post or a proven failure, never two posts, no leaked secret.
+
+Answers of one's choice, which proxies give, are in ``test_proxy_answers.py``.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,12 @@ def test_a_fault_costs_no_post_and_makes_no_second_one(
             continue
         environment.clear_faults()
         environment.add_fault(post_case.sandbox_platform, step, fault, 1, **FAULT_OPTIONS.get(fault, {}))
-        _check_outcome(DeliverySimulation.create(environment, post_case).run(), step, fault)
+        simulation = DeliverySimulation.create(environment, post_case).run()
+        _check_outcome(simulation, step, fault)
+        if step == "finalize" and fault in EFFECT_FAULTS:
+            assert (simulation.finalize_calls, len(environment.list_live(simulation.account))) == (1, 1), (
+                fault
+            )
 
 
 @pytest.mark.parametrize("fault", ["429", "5xx", "drop", "token-expired"])

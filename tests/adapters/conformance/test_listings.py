@@ -45,14 +45,14 @@ def judge(
 
 
 def test_a_live_post_without_a_handle_is_found_or_shown_or_cannot_be_asked_for(
-    environment: Environment, post_case: PostCase
+    environment: Environment, every_case: PostCase
 ) -> None:
     due = datetime.now(UTC)
-    simulation = DeliverySimulation.create(environment, post_case).run()
+    simulation = DeliverySimulation.create(environment, every_case).run()
     assert simulation.state is State.PUBLISHED
     assert simulation.published is not None
     [live] = environment.list_live(simulation.account)
-    documented = get_documented_outcomes(post_case)[2]
+    documented = get_documented_outcomes(every_case)[2]
 
     listing = list_posts(simulation, simulation.draft, due)
     result = judge(listing, due)

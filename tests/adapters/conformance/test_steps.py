@@ -41,9 +41,9 @@ def test_a_platform_joins_the_suite_by_an_adapter_and_a_stand_in() -> None:
     assert {s.platform for s in POST_CASES} == set(Platform)
 
 
-def test_one_changing_request_makes_one_post(environment: Environment, post_case: PostCase) -> None:
+def test_one_changing_request_makes_one_post(environment: Environment, every_case: PostCase) -> None:
     # each step of the simulation checks its requests
-    simulation = DeliverySimulation.create(environment, post_case).run()
+    simulation = DeliverySimulation.create(environment, every_case).run()
     assert isinstance(simulation.make_worker()[0], Adapter)
     assert (simulation.state, simulation.finalize_calls, simulation.errors) == (State.PUBLISHED, 1, [])
     [line] = environment.list_live(simulation.account)

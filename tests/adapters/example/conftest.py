@@ -39,9 +39,9 @@ POST_CASES = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    """A sandbox that the tests of a module share."""
+    """A sandbox that the tests of this process share."""
     folder = tmp_path_factory.mktemp("mammoth")
     with run_sandbox(folder, "tests.adapters.example.sandbox", adapters={MAMMOTH: Mammoth}) as environment:
         settings = WithMammoth.model_validate({"sandbox": {"url": environment.base}})
@@ -59,7 +59,14 @@ def environment(shared: Environment) -> Environment:
 
 
 @pytest.fixture(params=POST_CASES, ids=lambda s: s.name.replace(" ", "_"))
-def post_case(request: pytest.FixtureRequest) -> PostCase:
+def every_case(request: pytest.FixtureRequest) -> PostCase:
     """Each post kind of Mammoth."""
+    found: PostCase = request.param
+    return found
+
+
+@pytest.fixture(params=POST_CASES[1:], ids=lambda s: s.name.replace(" ", "_"))
+def post_case(request: pytest.FixtureRequest) -> PostCase:
+    """Each that takes another way: one image is as several are."""
     found: PostCase = request.param
     return found

@@ -61,14 +61,6 @@ def test_every_call_with_a_token_of_our_app_carries_the_proof(
     assert list_proofs(server) == [PROOF] * 5
 
 
-@pytest.mark.parametrize("app_id", ["", "another app"])
-def test_a_pasted_token_and_one_of_another_app_go_without(
-    server: ScriptedServer, facebook: Facebook, app_id: str
-) -> None:
-    publish(server, facebook, connected(app_id))
-    assert list_proofs(server) == [None] * 5
-
-
 @pytest.mark.parametrize(
     ("code", "words"),
     [

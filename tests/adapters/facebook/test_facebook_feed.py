@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Draft, Pending, PrepareResult, Published, Ready
+from adapters.contract import Absent, CannotTell, Pending, PrepareResult, Published, Ready
 from adapters.errors import (
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Unavailable,
 )
 from adapters.facebook.adapter import Facebook
 from adapters.http import HttpClient
-from tests.adapters.drafts import NONE_TAKEN
+from tests.adapters.drafts import NONE_TAKEN, prepare_to_end
 from tests.adapters.facebook.drafts import (
     ARMED,
     PAGE,
@@ -40,21 +36,12 @@ LINK = f"https://www.facebook.com/{POST}"
 HIDDEN, SHOWN = post_state(published=False), post_state(published=True)
 
 
-def run(facebook: Facebook, draft: Draft, start: Mapping[str, Any]) -> PrepareResult:
-    result: PrepareResult = Pending(checkpoint=start)
-    for _ in range(30):
-        result = facebook.prepare(draft, account(), json.loads(json.dumps(dict(result.checkpoint))))
-        if isinstance(result, Ready):
-            break
-    return result
-
-
 # --- prepare ---------------------------------------------------------------------------------------------------------
 
 
 def test_photos_become_an_unpublished_post(server: ScriptedServer, facebook: Facebook) -> None:
     server.enqueue(photo(1), photo(2), POSTED, HIDDEN)
-    assert run(facebook, photos(), {}) == Ready(checkpoint=PREPARED)
+    assert prepare_to_end(lambda: facebook, photos(), account()) == PREPARED
     assert server.calls == [
         *[f"POST /graph/v25.0/{PAGE}/photos"] * 2,
         f"POST /graph/v25.0/{PAGE}/feed",
@@ -67,32 +54,6 @@ def test_photos_become_an_unpublished_post(server: ScriptedServer, facebook: Fac
         "published": False,
     }
     assert {asked.headers["authorization"] for asked in server.requests} == {f"Bearer {TOKEN}"}
-
-
-def test_one_photo_takes_the_same_way(server: ScriptedServer, facebook: Facebook) -> None:
-    server.enqueue(photo(1), POSTED, HIDDEN)
-    assert run(facebook, photos(1), {}) == Ready(checkpoint={"photos": ["1"], "post": POST})
-
-
-@pytest.mark.parametrize(
-    ("checkpoint", "script"),
-    [
-        ({}, [photo(1), photo(2), POSTED, HIDDEN]),
-        ({"photos": ["1"]}, [photo(2), POSTED, HIDDEN]),
-        ({"photos": ["1", "2"]}, [POSTED, HIDDEN]),
-        (PREPARED, [HIDDEN]),
-    ],
-)
-def test_another_worker_goes_on_from_any_checkpoint(
-    server: ScriptedServer, facebook: Facebook, checkpoint: dict[str, Any], script: list[str]
-) -> None:
-    server.enqueue(*script)
-    assert run(facebook, photos(), checkpoint) == Ready(checkpoint=PREPARED)
-
-
-def test_the_direct_form_prepares_the_photos_only(server: ScriptedServer, direct: Facebook) -> None:
-    server.enqueue(photo(1), photo(2))
-    assert run(direct, photos(), {}) == Ready(checkpoint={"photos": ["1", "2"]})
 
 
 def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(
@@ -108,12 +69,6 @@ def test_a_fresh_post_that_cannot_be_read_yet_is_read_again(
     assert waits == [1, 2, 4, 8, 16]
     result = facebook.prepare(photos(), account(), result.checkpoint)
     assert result == Pending(checkpoint={"restarts": 1}, wait=timedelta(seconds=30))
-
-
-def test_restarts_are_bounded(server: ScriptedServer, facebook: Facebook) -> None:
-    server.enqueue(Reply(status=400, body=build_error(100, 33)))
-    with pytest.raises(Unavailable):
-        facebook.prepare(photos(), account(), {**PREPARED, "polls": 5, "restarts": 3})
 
 
 def test_a_post_found_visible_before_arming_is_never_made_anew(
@@ -187,15 +142,6 @@ def test_a_clear_yes_is_never_asked_for_twice(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("checkpoint", [{}, {"photos": ["1"]}, {"photos": ["1", "2"]}])
-def test_nothing_prepared_sends_nothing(
-    server: ScriptedServer, facebook: Facebook, checkpoint: dict[str, Any]
-) -> None:
-    with pytest.raises(Unavailable):
-        facebook.finalize(photos(), account(), checkpoint)
-    assert server.requests == []
-
-
 @pytest.mark.parametrize("mode", ["facebook", "direct"])
 @pytest.mark.parametrize("pair", [(506, None), (100, 1366051), (1366051, None)])
 def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_try(
@@ -213,51 +159,12 @@ def test_a_duplicate_is_a_refusal_at_first_and_a_sign_of_life_after_an_unclear_t
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def test_after_the_clear_yes_the_link_is_read(server: ScriptedServer, facebook: Facebook) -> None:
-    server.enqueue(SHOWN)
-    result = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NONE_TAKEN)
-    assert result == Published(remote_id=POST, url=LINK)
-
-
-@pytest.mark.parametrize(
-    "answer", [Reply(status=400, body=build_error(100, 33)), Reply(status=500), Reply(drop=True)]
-)
-def test_a_failed_read_never_unpublishes(server: ScriptedServer, facebook: Facebook, answer: Reply) -> None:
-    server.enqueue(answer)
-    result = facebook.look(photos(), account(), {**PREPARED, "live": POST}, ARMED, NONE_TAKEN)
-    assert isinstance(result, Published)
-    assert (result.remote_id, result.url) == (POST, None)
-
-
 def test_is_published_is_the_proof_both_ways(server: ScriptedServer, facebook: Facebook) -> None:
     server.enqueue(SHOWN, HIDDEN)
     result = facebook.look(photos(), account(), PREPARED, ARMED, NONE_TAKEN)
     assert result == Published(remote_id=POST, url=LINK)
     result = facebook.look(photos(), account(), PREPARED, ARMED, NONE_TAKEN)
     assert result == Absent(checkpoint={**PREPARED, "again": True})
-
-
-@pytest.mark.parametrize(
-    "answer", [Reply(status=400, body=build_error(100, 33)), Reply(body=f'{{"id":"{POST}"}}')]
-)
-def test_a_post_that_cannot_be_read_proves_nothing(
-    server: ScriptedServer, facebook: Facebook, answer: Reply
-) -> None:
-    server.enqueue(answer)
-    assert isinstance(facebook.look(photos(), account(), PREPARED, ARMED, NONE_TAKEN), CannotTell)
-
-
-def test_armed_without_a_post_cannot_be_told(server: ScriptedServer, facebook: Facebook) -> None:
-    assert isinstance(facebook.look(photos(), account(), {}, ARMED, NONE_TAKEN), CannotTell)
-    assert server.requests == []
-
-
-@pytest.mark.parametrize("checkpoint", [{}, {"photos": ["1"]}, {"photos": ["1", "2"]}])
-def test_unarmed_with_nothing_to_read_goes_back_to_prepare(
-    server: ScriptedServer, facebook: Facebook, checkpoint: dict[str, Any]
-) -> None:
-    assert facebook.look(photos(), account(), checkpoint, None, NONE_TAKEN) == Ready(checkpoint=checkpoint)
-    assert server.requests == []
 
 
 def test_unarmed_and_readable_is_ready(server: ScriptedServer, facebook: Facebook) -> None:
@@ -297,9 +204,3 @@ def test_a_direct_post_is_found_by_text_and_time(
 def test_two_direct_posts_alike_cannot_be_told_apart(server: ScriptedServer, direct: Facebook) -> None:
     server.enqueue(f'{{"data":[{listed("1_1")},{listed("1_2")}]}}')
     assert isinstance(direct.look(photos(), account(), DIRECT, ARMED, NONE_TAKEN), CannotTell)
-
-
-def test_a_changed_caption_is_not_ours(server: ScriptedServer, direct: Facebook) -> None:
-    server.enqueue(f'{{"data":[{listed("1_1")}]}}')
-    draft = replace(photos(), caption="Some other pictures")
-    assert direct.look(draft, account(), DIRECT, ARMED, NONE_TAKEN) == DIRECT_ABSENT

@@ -18,9 +18,6 @@ from tests.adapters.facebook.drafts import (
 )
 from tests.adapters.scripted_server import ScriptedServer
 
-MIB = 1024 * 1024
-LONG = '{"access_token":"EAA-long","token_type":"bearer","expires_in":5183944}'
-
 
 def page(number: str, tasks: str) -> str:
     return f'{{"id":"{number}","name":"Page {number}","access_token":"EAA-{number}","tasks":[{tasks}]}}'

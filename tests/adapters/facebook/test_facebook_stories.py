@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Draft, Pending, Published, Ready
+from adapters.contract import Absent, CannotTell, Pending, Published
 from adapters.errors import OutcomeUnknown, Rejected
 from adapters.facebook.adapter import Facebook
 from adapters.http import HttpClient
 from adapters.listing import Asked
-from tests.adapters.drafts import NONE_TAKEN
+from tests.adapters.drafts import NONE_TAKEN, prepare_to_end
 from tests.adapters.facebook.drafts import (
     LIVE,
     PAGE,
@@ -60,19 +59,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def prepare(facebook: Facebook, draft: Draft) -> dict[str, Any]:
-    result: Pending | Ready = Pending(checkpoint={})
-    while isinstance(result, Pending):
-        result = facebook.prepare(draft, account(), json.loads(json.dumps(dict(result.checkpoint))))
-    return dict(result.checkpoint)
-
-
 def test_a_photo_is_uploaded_unpublished_and_shown_by_its_id(
     server: ScriptedServer, facebook: Facebook
 ) -> None:
     described = replace(PHOTO, media=(replace(PHOTO.media[0], alt_text="A mug"),))
     server.enqueue(photo(11))
-    checkpoint = prepare(facebook, described)
+    checkpoint = prepare_to_end(lambda: facebook, described, account())
     assert checkpoint == WITH_PHOTO
     server.enqueue(SHOWN)
     client = HttpClient()
@@ -98,7 +90,7 @@ def test_a_video_is_uploaded_as_a_reel_is_and_finished_as_a_story(
     server.enqueue(
         REEL_STARTED, UP.replace("upload_complete", "uploading").replace("complete", "none"), SUCCESS, UP
     )
-    checkpoint = prepare(facebook, VIDEO)
+    checkpoint = prepare_to_end(lambda: facebook, VIDEO, account())
     server.enqueue(SHOWN)
     facebook.finalize(replace(VIDEO, ai_generated=True), account(), checkpoint)
     assert server.calls[0] == f"POST /graph/v25.0/{PAGE}/video_stories"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
+from adapters.contract import Absent, Draft, Ended, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError, Rejected, Unavailable, Unsupported
 from adapters.facebook.adapter import Facebook
 from adapters.facebook.checkpoint import PostKind, get_post_kind
@@ -100,12 +100,6 @@ def test_a_reels_bytes_go_on_where_they_were_cut(server: ScriptedServer, client:
     assert (first.headers["offset"], first.body) == ("0", content)
     assert (second.headers["offset"], second.headers["file_size"]) == ("400", "1000")
     assert second.body == content[400:]
-
-
-def test_cuts_are_bounded(server: ScriptedServer, facebook: Facebook) -> None:
-    server.enqueue(Reply(drop=True))
-    with pytest.raises(Unavailable):
-        facebook.prepare(reel(), account(), {**STARTED, "offset": 0, "cuts": 5})
 
 
 def test_bytes_that_arrived_although_cut_are_not_sent_again(
@@ -277,14 +271,6 @@ def test_what_a_status_means_after_arming(
     assert type(result) is expected
     if isinstance(result, Absent):
         assert result.checkpoint == {**SENT, "again": True}
-
-
-@pytest.mark.parametrize("draft", [reel(), landscape()])
-def test_a_video_that_is_not_found_proves_nothing(
-    server: ScriptedServer, facebook: Facebook, draft: Draft
-) -> None:
-    server.enqueue(Reply(status=400, body=build_error(100, 33)))
-    assert isinstance(facebook.look(draft, account(), SENT, ARMED, NONE_TAKEN), CannotTell)
 
 
 def test_unarmed_a_sent_reel_is_read_and_an_unsent_one_goes_back(

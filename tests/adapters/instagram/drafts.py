@@ -31,10 +31,6 @@ RESUMABLE = (
 )
 UPLOADED = '{"success":true,"message":"Upload successful."}'
 UPLOAD_FAILED = '{"debug_info":{"retriable":false,"type":"ProcessingFailedError","message":"…"}}'
-NOT_READY = (
-    '{"error":{"message":"…","type":"OAuthException","code":9007,"error_subcode":2207027,"is_transient":false,'
-    '"error_user_title":"…","error_user_msg":"…","fbtrace_id":"…"}}'
-)
 REFRESHED = '{"access_token":"IGAA-new-token","token_type":"bearer","expires_in":5183944}'
 PERMALINK = "https://www.instagram.com/reel/C9xyz/"
 

@@ -8,10 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.errors import AppRefused
 from adapters.instagram.adapter import Instagram
 from tests.adapters.instagram.drafts import CREATED, QUOTA, SECRET, TOKEN, account, photo_post
-from tests.adapters.instagram.graph_error import build_error
 from tests.adapters.scripted_server import Reply, ScriptedServer
 
 APP = "990602627938098"
@@ -37,11 +35,3 @@ def test_it_goes_with_our_own_tokens_of_facebook_login_only(
     begun = instagram.prepare(photo_post(), one, {})
     instagram.prepare(photo_post(), one, begun.checkpoint)
     assert [request.query.get("appsecret_proof") for request in server.requests] == [proof] * 2
-
-
-def test_a_refusal_that_names_it_is_for_the_operator(server: ScriptedServer, instagram: Instagram) -> None:
-    words = "API calls from the server require an appsecret_proof argument"
-    server.enqueue(Reply(status=400, body=build_error(100, message=words)))
-    with pytest.raises(AppRefused) as caught:
-        instagram.prepare(photo_post(), account("facebook_login"), {})
-    assert caught.value.code == "app_secret_refused"

@@ -9,7 +9,6 @@ import pytest
 from adapters.contract import Pending
 from adapters.errors import (
     RateLimited,
-    Unavailable,
 )
 from adapters.http import HttpClient
 from adapters.instagram.adapter import Instagram
@@ -17,7 +16,6 @@ from tests.adapters.instagram.drafts import (
     CONTAINER,
     IG,
     MEDIA_ID,
-    NOT_READY,
     PUBLISHED,
     account,
     photo_post,
@@ -49,19 +47,6 @@ def test_what_is_live_already_is_never_sent_again(server: ScriptedServer, instag
     live = {**READY, "media_id": MEDIA_ID}
     assert instagram.finalize(photo_post(), account(), live) == Pending(checkpoint=live)
     assert server.requests == []
-
-
-def test_without_a_container_nothing_is_sent(server: ScriptedServer, instagram: Instagram) -> None:
-    with pytest.raises(Unavailable):
-        instagram.finalize(photo_post(), account(), {"quota_read": True})
-    assert server.requests == []
-
-
-def test_the_vendors_example_of_not_ready_un_arms(server: ScriptedServer, instagram: Instagram) -> None:
-    server.enqueue(Reply(status=400, body=NOT_READY))
-    with pytest.raises(Unavailable) as caught:
-        instagram.finalize(photo_post(), account(), READY)
-    assert caught.value.platform_code == "9007/2207027"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import CannotTell, Ended, Pending, Published, Ready
+from adapters.contract import Ended, Pending, Published, Ready
 from adapters.errors import (
     AdapterError,
     Rejected,
@@ -31,8 +31,7 @@ from tests.adapters.instagram.drafts import (
     reel,
     status,
 )
-from tests.adapters.instagram.graph_error import build_error
-from tests.adapters.scripted_server import Reply, ScriptedServer
+from tests.adapters.scripted_server import ScriptedServer
 
 READY = {"quota_read": True, "container": CONTAINER}
 LIVE = {**READY, "media_id": MEDIA_ID}
@@ -54,26 +53,6 @@ def test_the_link_is_read_once_the_media_id_is_known(server: ScriptedServer, ins
     assert server.requests[0].query == {
         "fields": "id,permalink,timestamp,media_type,media_product_type,caption"
     }
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Reply(status=400, body=build_error(100, 33)),
-        Reply(status=500, body=build_error(2)),
-        Reply(status=401, body=build_error(190, 463)),
-        Reply(status=400, body=build_error(4)),
-        Reply(status=400, body=build_error(10)),
-        Reply(status=400, body=build_error(31337)),
-        Reply(drop=True),
-        Reply(body="<html>"),
-    ],
-)
-def test_a_failed_read_never_unpublishes(server: ScriptedServer, instagram: Instagram, answer: Reply) -> None:
-    server.enqueue(answer)
-    result = instagram.look(photo_post(), account(), LIVE, ARMED, NONE_TAKEN)
-    assert isinstance(result, Published)
-    assert (result.remote_id, result.url) == (MEDIA_ID, None)
 
 
 # --- armed, outcome unknown ----------------------------------------------------------------------------------------
@@ -208,32 +187,12 @@ def test_an_end_without_a_post_says_whether_to_try_again(
     assert result.error.code == code
 
 
-@pytest.mark.parametrize("pair", [(100, 33), (24, 2207008)])
-def test_no_container_found_proves_nothing_after_arming(
-    server: ScriptedServer, instagram: Instagram, pair: tuple[int, int]
-) -> None:
-    server.enqueue(Reply(status=400, body=build_error(*pair)))
-    assert isinstance(instagram.look(photo_post(), account(), READY, ARMED, NONE_TAKEN), CannotTell)
-
-
-def test_armed_without_a_container_cannot_be_told(server: ScriptedServer, instagram: Instagram) -> None:
-    children = {"quota_read": True, "children": ["c1", "c2"], "ready": 2}
-    assert isinstance(instagram.look(carousel(), account(), children, ARMED, NONE_TAKEN), CannotTell)
-    assert server.requests == []
-
-
 # --- not armed -------------------------------------------------------------------------------------------------------
 
 
 def test_unarmed_finished_is_ready(server: ScriptedServer, instagram: Instagram) -> None:
     server.enqueue(FINISHED)
     assert instagram.look(photo_post(), account(), READY, None, NONE_TAKEN) == Ready(checkpoint=READY)
-
-
-def test_unarmed_in_progress_waits_longer_each_time(server: ScriptedServer, instagram: Instagram) -> None:
-    server.enqueue(status("IN_PROGRESS"))
-    result = instagram.look(reel(), account(), {**READY, "polls": 2}, None, NONE_TAKEN)
-    assert result == Pending(checkpoint={**READY, "polls": 3}, wait=timedelta(seconds=20))
 
 
 def test_after_each_child_that_is_done_prepare_goes_on_at_once(
@@ -247,23 +206,6 @@ def test_after_each_child_that_is_done_prepare_goes_on_at_once(
         state = result.checkpoint
     assert instagram.look(carousel(), account(), state, None, NONE_TAKEN) == Ready(checkpoint=state)
     assert server.calls == ["GET /graph/v25.0/c1", "GET /graph/v25.0/c2"]
-
-
-@pytest.mark.parametrize(
-    "checkpoint",
-    [
-        {},
-        {"quota_read": True},
-        {"restarts": 2},
-        {"container": CONTAINER, "upload_uri": "https://rupload.facebook.com/ig-api-upload/v25.0/1"},
-    ],
-)
-def test_unarmed_with_nothing_to_read_goes_back_to_prepare(
-    server: ScriptedServer, instagram: Instagram, checkpoint: dict[str, Any]
-) -> None:
-    result = instagram.look(reel(), account(), checkpoint, None, NONE_TAKEN)
-    assert result == Ready(checkpoint=checkpoint)
-    assert server.requests == []
 
 
 def test_unarmed_but_published_is_published(server: ScriptedServer, instagram: Instagram) -> None:

@@ -11,8 +11,6 @@ from adapters.instagram.adapter import Instagram
 from tests.adapters.instagram.drafts import IG, SECRET, TOKEN, build_settings
 from tests.adapters.scripted_server import ScriptedServer
 
-BACK = "https://app.example.com/back"
-
 
 @pytest.fixture
 def facebook_login(server: ScriptedServer, client: HttpClient) -> Instagram:

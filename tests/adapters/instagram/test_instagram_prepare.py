@@ -109,13 +109,6 @@ def test_a_reel_is_pulled_by_url(server: ScriptedServer, instagram: Instagram) -
     }
 
 
-def test_polls_back_off_up_to_a_minute(server: ScriptedServer, instagram: Instagram) -> None:
-    server.enqueue(*[status("IN_PROGRESS")] * 6, FINISHED)
-    result = run(instagram, reel(), account(), {"container": CONTAINER})
-    waits = [answer.wait.total_seconds() for answer in result if isinstance(answer, Pending)]
-    assert waits == [5, 10, 20, 40, 60, 60]
-
-
 def test_a_carousel_makes_children_reads_them_then_makes_the_parent(
     server: ScriptedServer, instagram: Instagram
 ) -> None:
@@ -161,47 +154,6 @@ def test_a_video_in_a_carousel_is_a_video_child(server: ScriptedServer, instagra
         "media_type": "VIDEO",
         "video_url": "https://cdn.example.com/v.mp4",
     }
-
-
-CAROUSEL_CHECKPOINTS: list[tuple[dict[str, Any], list[str]]] = [
-    ({}, [QUOTA, created("c1"), created("c2"), FINISHED, FINISHED, created("p"), FINISHED]),
-    (
-        {"quota_read": True},
-        [created("c1"), created("c2"), FINISHED, FINISHED, created("p"), FINISHED],
-    ),
-    (
-        {"quota_read": True, "children": ["c1"]},
-        [created("c2"), FINISHED, FINISHED, created("p"), FINISHED],
-    ),
-    (
-        {"quota_read": True, "children": ["c1", "c2"]},
-        [FINISHED, FINISHED, created("p"), FINISHED],
-    ),
-    (
-        {"quota_read": True, "children": ["c1", "c2"], "ready": 1},
-        [FINISHED, created("p"), FINISHED],
-    ),
-    ({"quota_read": True, "children": ["c1", "c2"], "ready": 2}, [created("p"), FINISHED]),
-    (
-        {"quota_read": True, "children": ["c1", "c2"], "ready": 2, "container": "p"},
-        [FINISHED],
-    ),
-]
-
-
-@pytest.mark.parametrize(("checkpoint", "script"), CAROUSEL_CHECKPOINTS)
-def test_another_worker_goes_on_from_any_checkpoint(
-    server: ScriptedServer, instagram: Instagram, checkpoint: dict[str, Any], script: list[str]
-) -> None:
-    server.enqueue(*script)
-    last = run(instagram, carousel(), account(), checkpoint)[-1]
-    assert last.checkpoint == {
-        "quota_read": True,
-        "children": ["c1", "c2"],
-        "ready": 2,
-        "container": "p",
-    }
-    assert len(server.requests) == len(script)
 
 
 def test_bytes_go_up_through_rupload_on_facebook_login(server: ScriptedServer, client: HttpClient) -> None:
@@ -386,12 +338,3 @@ def test_a_container_found_published_before_arming_is_never_made_anew(
 
 
 # --- the wire --------------------------------------------------------------------------------------------------------
-
-
-def test_no_secret_is_in_what_is_raised_or_shown(server: ScriptedServer, instagram: Instagram) -> None:
-    server.enqueue(Reply(status=400, body=build_error(190, message=f"Malformed access token {TOKEN}")))
-    with pytest.raises(AdapterError) as caught:
-        instagram.prepare(photo_post(), account(), {})
-    shown = f"{caught.value!r} {caught.value} {vars(caught.value)} {account()!r} {server.url}"
-    assert TOKEN not in shown
-    assert caught.value.__cause__ is None

@@ -11,13 +11,8 @@ from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.linkedin import client
 from adapters.linkedin.adapter import LinkedIn
-from adapters.linkedin.checkpoint import Checkpoint, FileUpload
-from adapters.linkedin.wire import StartedVideo, StartedWhole
-from adapters.oauth import TokenResponse
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import Reply, ScriptedServer
-
-BACK = "https://slipway.example/back"
 
 
 def granted(*scopes: str) -> Credentials:
@@ -100,31 +95,3 @@ def test_discover_without_known_scopes_goes_by_what_was_asked(
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
-
-
-def assert_no_secrets(*texts: str) -> None:
-    for text in texts:
-        for secret in m.SECRETS:
-            assert secret not in text
-
-
-def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
-    video = m.VIDEO_STARTED.replace("dms-uploads/1", m.UPLOAD_SECRET).replace('n":""', f'n":"{m.APP_SECRET}"')
-    begun = StartedVideo.model_validate_json(video)
-    assert_no_secrets(
-        repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
-        repr(StartedWhole.model_validate_json(m.IMAGE_STARTED)),
-        repr(begun),
-        repr(
-            Checkpoint(
-                media=(
-                    FileUpload(
-                        url=m.UPLOAD_SECRET, token=m.UPLOAD_SECRET, parts=begun.value.uploadInstructions
-                    ),
-                )
-            )
-        ),
-        repr(m.account()),
-        repr(linkedin),
-        repr(linkedin._build_client(m.account())),
-    )

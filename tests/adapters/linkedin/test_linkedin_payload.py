@@ -17,7 +17,6 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
-from adapters.limit import count_utf16_units
 from adapters.linkedin.adapter import LinkedIn
 from adapters.linkedin.payload import escape_little_text
 from tests.adapters.drafts import ARMED, NONE_TAKEN
@@ -76,34 +75,7 @@ def test_the_name_in_the_header_may_be_encoded(server: ScriptedServer, linkedin:
     assert published.remote_id == "urn:li:ugcPost:77"
 
 
-@pytest.mark.parametrize("state", [{}, {"media": [{"urn": m.IMAGE, "sent": True}]}, {"media": [{}]}])
-def test_what_is_not_prepared_is_not_posted(
-    server: ScriptedServer, linkedin: LinkedIn, state: dict[str, Any]
-) -> None:
-    with pytest.raises(Unavailable) as raised:
-        linkedin.finalize(m.build_draft(), ORG, state)
-    assert raised.value.code == "not_prepared"
-    assert server.requests == []
-
-
 # --- refusals and silence --------------------------------------------------------------------------------------------
-
-
-UNCLEAR = [
-    Reply(status=201, body=""),  # seen elsewhere: reported as posted, and nothing appeared
-    Reply(status=201, body="", headers={"x-restli-id": ""}),
-    Reply(status=201, body="", headers={"x-restli-id": "urn:li:image:1"}),
-    Reply(status=204, body="", headers={"x-restli-id": m.SHARE}),
-    Reply(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "another")),
-    Reply(status=422, body=m.DUPLICATE.replace("urn:li:share:6789", "urn:li:share:1 or urn:li:share:2")),
-]
-
-
-@pytest.mark.parametrize("told", UNCLEAR)
-def test_anything_unclear_is_unknown(server: ScriptedServer, linkedin: LinkedIn, told: Reply) -> None:
-    server.enqueue(told)
-    with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
 
 
 def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
@@ -118,14 +90,6 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
     assert late.value.retry_after is not None
     assert timedelta(0) < late.value.retry_after <= timedelta(days=1)
     assert time_until_utc_midnight(datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)) == timedelta(seconds=30)
-
-
-def test_linkedins_own_word_on_waiting_wins(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    body = m.build_error(429, "TOO_MANY_REQUESTS").body
-    server.enqueue(Reply(status=429, body=body, headers={"Retry-After": "90"}))
-    with pytest.raises(RateLimited) as raised:
-        linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
-    assert raised.value.retry_after == timedelta(seconds=90)
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -198,11 +162,6 @@ def test_the_media_decide_and_the_text_tells_twins_apart(
     assert isinstance(seen, CannotTell) if found is None else seen.remote_id == found
 
 
-def test_what_another_delivery_owns_is_not_ours(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    server.enqueue(m.build_listing(m.build_post("urn:li:share:1", m.IMAGE)))
-    assert isinstance(look(linkedin, taken=frozenset({"urn:li:share:1"})), CannotTell)
-
-
 @pytest.mark.parametrize(
     ("state", "kind"),
     [
@@ -227,14 +186,6 @@ def test_a_members_posts_cannot_be_listed(server: ScriptedServer, linkedin: Link
         assert isinstance(seen, CannotTell)
         assert seen.is_final, "no later look can tell"
     assert server.requests == []
-
-
-@pytest.mark.parametrize("told", [Reply(status=403, body=m.DENIED), m.build_error(404, "RESOURCE_NOT_FOUND")])
-def test_a_listing_that_is_refused_proves_nothing(
-    server: ScriptedServer, linkedin: LinkedIn, told: Reply
-) -> None:
-    server.enqueue(told)
-    assert isinstance(look(linkedin), CannotTell)
 
 
 # --- little text -----------------------------------------------------------------------------------------------------
@@ -265,7 +216,3 @@ def test_the_caption_goes_out_escaped(server: ScriptedServer, linkedin: LinkedIn
     linkedin.finalize(m.build_draft(caption="a (b) #c"), ORG, CHECKPOINT)
     assert server.requests[0].json()["commentary"] == "a \\(b\\) #c"
     assert json.loads(server.requests[0].body)["commentary"].count("\\") == 2
-
-
-def test_units_are_utf_16() -> None:
-    assert count_utf16_units("a🏠") == 3

@@ -12,8 +12,6 @@ from adapters.errors import (
     AdapterError,
     AppRefused,
     CredentialsExpired,
-    PermissionMissing,
-    RateLimited,
     Rejected,
     Unavailable,
 )
@@ -77,12 +75,6 @@ def test_several_images_are_all_sent_before_any_is_waited_for(
     ]
     assert [call[-1] for call in server.calls[6:]] == ["1", "2", "2", "3"]
     assert server.requests[0].json()["initializeUploadRequest"]["owner"] == m.MEMBER
-
-
-def test_ready_stays_ready_without_a_request(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    state = m.build_done_checkpoint(m.IMAGE)
-    assert linkedin.prepare(m.build_draft(), ORG, state) == Ready(checkpoint=state)
-    assert server.requests == []
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
@@ -190,23 +182,6 @@ def test_a_refused_close_that_nothing_bears_out_begins_anew(
     assert anew == Pending(checkpoint={"media": [{}], "restarts": 1}, wait=timedelta(seconds=30))
 
 
-@pytest.mark.parametrize(
-    ("told", "error"),
-    [
-        (Reply(status=500), Unavailable),
-        (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
-        (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
-        (Reply(status=403, body=m.DENIED), PermissionMissing),
-    ],
-)
-def test_a_close_that_failed_otherwise_is_said_as_it_is(
-    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError]
-) -> None:
-    server.enqueue(told)
-    with pytest.raises(error):
-        linkedin.prepare(m.build_draft(m.video()), ORG, TO_CLOSE)
-
-
 # --- upload addresses ------------------------------------------------------------------------------------------------
 
 
@@ -239,14 +214,6 @@ def test_a_second_image_begun_anew_leaves_the_first_alone(server: ScriptedServer
     )
 
 
-def test_nothing_is_begun_anew_for_ever(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    state = {"media": [{"urn": m.IMAGE, "url": f"{server.url}/dms-uploads/1"}], "restarts": 3}
-    server.enqueue(Reply(status=403, body=""))
-    with pytest.raises(Unavailable) as raised:
-        linkedin.prepare(m.build_draft(), ORG, state)
-    assert raised.value.code == "upload_expired"
-
-
 @pytest.mark.parametrize(
     ("told", "error"),
     [
@@ -272,18 +239,6 @@ def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
 # --- statuses --------------------------------------------------------------------------------------------------------
 
 WAITING = {"media": [{"urn": m.IMAGE, "sent": True}]}
-
-
-@pytest.mark.parametrize(("polls", "seconds"), [(0, 1), (1, 2), (5, 32), (6, 60), (50, 60)])
-@pytest.mark.parametrize("word", ["PROCESSING", "WAITING_UPLOAD"])
-def test_reads_grow_apart(
-    server: ScriptedServer, linkedin: LinkedIn, polls: int, seconds: int, word: str
-) -> None:
-    server.enqueue(m.build_media_status(word), m.build_media_status(word))
-    state = {**WAITING, "polls": polls}
-    waits = Pending(checkpoint={**WAITING, "polls": polls + 1}, wait=timedelta(seconds=seconds))
-    assert linkedin.prepare(m.build_draft(), ORG, state) == waits
-    assert linkedin.look(m.build_draft(), ORG, state, None, NONE_TAKEN) == waits
 
 
 def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
@@ -324,13 +279,3 @@ def test_what_else_may_be_answered_on_the_way(
     server.enqueue(told)
     with pytest.raises(error):
         linkedin.prepare(m.build_draft(), ORG, state)
-
-
-@pytest.mark.parametrize(
-    "state", [{}, {"media": [{"urn": m.IMAGE, "url": "x"}]}, {"media": [{}], "restarts": 1}]
-)
-def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
-    server: ScriptedServer, linkedin: LinkedIn, state: dict[str, Any]
-) -> None:
-    assert linkedin.look(m.build_draft(), ORG, state, None, NONE_TAKEN) == Ready(checkpoint=state)
-    assert server.requests == []

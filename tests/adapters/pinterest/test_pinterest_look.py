@@ -12,7 +12,7 @@ from adapters.errors import OutcomeUnknown
 from adapters.pinterest.adapter import Pinterest
 from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.pinterest import drafts as m
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.scripted_server import DROP, ScriptedServer
 
 ACCOUNT = m.account()
 CHECKPOINT = {"board_id": m.BOARD}
@@ -113,29 +113,6 @@ def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
     server.enqueue(*(m.page(bookmark=f"c{n}") for n in range(5)))
     assert isinstance(look(pinterest), CannotTell)
     assert len(server.requests) == 8
-
-
-@pytest.mark.parametrize(
-    "told", [Reply(status=s, body=m.build_error(c, "…")) for s, c in ((404, 40), (403, 29))]
-)
-def test_a_board_that_cannot_be_read_proves_nothing(
-    server: ScriptedServer, pinterest: Pinterest, told: Reply
-) -> None:
-    server.enqueue(told)
-    assert isinstance(look(pinterest), CannotTell)
-
-
-def test_no_board_known_is_no_proof(server: ScriptedServer, pinterest: Pinterest) -> None:
-    assert isinstance(pinterest.look(m.post(board=None), ACCOUNT, {}, ARMED, NONE_TAKEN), CannotTell)
-    assert server.requests == []
-
-
-@pytest.mark.parametrize("draft", [m.post(), m.post(m.video())])
-def test_before_arming_look_sends_prepare_on_where_it_has_something_to_do(
-    server: ScriptedServer, pinterest: Pinterest, draft: Any
-) -> None:
-    assert pinterest.look(draft, ACCOUNT, CHECKPOINT, None, NONE_TAKEN) == Ready(checkpoint=CHECKPOINT)
-    assert server.requests == []
 
 
 def test_before_arming_look_sees_a_processed_video(server: ScriptedServer, pinterest: Pinterest) -> None:

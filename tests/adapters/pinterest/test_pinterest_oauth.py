@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.oauth import TokenResponse
 from adapters.pinterest import limits
 from adapters.pinterest.adapter import Pinterest
-from adapters.pinterest.checkpoint import Checkpoint
-from adapters.pinterest.wire import UploadTarget
 from tests.adapters.pinterest import drafts as m
 from tests.adapters.scripted_server import ScriptedServer
-
-BASIC = "Basic MTIzNDU2NzphcHAtc2VjcmV0LXZhbHVl"  # base64 of 1234567:app-secret-value
 
 
 def test_discover_finds_the_user_and_its_boards(server: ScriptedServer, pinterest: Pinterest) -> None:
@@ -55,20 +50,3 @@ def test_discover_reads_every_page_of_boards_or_says_that_there_are_more(
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
-
-
-def assert_no_secrets(*texts: str) -> None:
-    for text in texts:
-        for secret in m.SECRETS:
-            assert secret not in text
-
-
-def test_values_that_hold_secrets_do_not_show_them(pinterest: Pinterest) -> None:
-    assert_no_secrets(
-        repr(TokenResponse.model_validate({"access_token": m.TOKEN, "refresh_token": m.REFRESH})),
-        repr(UploadTarget.model_validate_json(m.REGISTERED)),
-        repr(Checkpoint(upload_url=m.SIGNATURE, upload_parameters={"s": m.SIGNATURE})),
-        repr(m.account()),
-        repr(pinterest),
-        repr(pinterest._build_client(m.account()).__dict__),
-    )

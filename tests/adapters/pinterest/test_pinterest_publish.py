@@ -10,7 +10,6 @@ import pytest
 
 from adapters.contract import Pending, Published, Ready
 from adapters.errors import (
-    OutcomeUnknown,
     RateLimited,
     Rejected,
     Unavailable,
@@ -245,27 +244,7 @@ def test_an_upload_that_broke_off_is_begun_anew(
     )
 
 
-def test_uploads_are_not_begun_anew_for_ever(server: ScriptedServer, pinterest: Pinterest) -> None:
-    draft = m.post(m.video())
-    server.enqueue(Reply(status=201, body=m.REGISTERED), DROP)
-    state = pinterest.prepare(draft, ACCOUNT, {"board_id": m.BOARD, "restarts": 4})
-    with pytest.raises(Unavailable) as raised:
-        pinterest.prepare(draft, ACCOUNT, state.checkpoint)
-    assert raised.value.code == "upload_interrupted"
-
-
 SENT = {"board_id": m.BOARD, "media_id": "12345", "sent": True}
-
-
-@pytest.mark.parametrize(("polls", "seconds"), [(0, 5), (1, 10), (3, 40), (4, 60), (40, 60)])
-def test_reads_of_the_status_grow_apart(
-    server: ScriptedServer, pinterest: Pinterest, polls: int, seconds: int
-) -> None:
-    server.enqueue(m.build_media_status("processing"), m.build_media_status("processing"))
-    state = {**SENT, "polls": polls}
-    waits = Pending(checkpoint={**SENT, "polls": polls + 1}, wait=timedelta(seconds=seconds))
-    assert pinterest.prepare(m.post(m.video()), ACCOUNT, state) == waits
-    assert pinterest.look(m.post(m.video()), ACCOUNT, state, None, NONE_TAKEN) == waits
 
 
 def test_a_video_that_failed_is_refused_by_prepare_and_ended_for_look(
@@ -308,27 +287,3 @@ def test_how_long_a_busy_pinterest_asks_to_wait(
     with pytest.raises(RateLimited) as raised:
         pinterest.finalize(m.post(), ACCOUNT, {})
     assert raised.value.retry_after == timedelta(seconds=seconds)
-
-
-UNCLEAR = [
-    Reply(status=201, body="{}"),
-    Reply(status=200, body='{"id":"not a number"}'),
-]
-
-
-@pytest.mark.parametrize("told", UNCLEAR)
-def test_anything_unclear_is_unknown_at_the_visible_call_only(
-    server: ScriptedServer, pinterest: Pinterest, told: Reply
-) -> None:
-    server.enqueue(told, told)
-    with pytest.raises(OutcomeUnknown):
-        pinterest.finalize(m.post(), ACCOUNT, {})
-    with pytest.raises(Unavailable):
-        pinterest.prepare(m.post(m.video()), ACCOUNT, {})
-
-
-def test_a_video_that_is_not_processed_is_not_pinned(server: ScriptedServer, pinterest: Pinterest) -> None:
-    with pytest.raises(Unavailable) as raised:
-        pinterest.finalize(m.post(m.video()), ACCOUNT, SENT)
-    assert raised.value.code == "not_prepared"
-    assert server.requests == []

@@ -8,11 +8,6 @@ import json
 import re
 from typing import Any
 
-CREATOR_INFO = """\
-{"data":{"creator_avatar_url":"https://…","creator_username":"tiktok","creator_nickname":"TikTok Official",
- "privacy_level_options":["PUBLIC_TO_EVERYONE","MUTUAL_FOLLOW_FRIENDS","SELF_ONLY"],
- "comment_disabled":false,"duet_disabled":false,"stitch_disabled":true,"max_video_post_duration_sec":300},
- "error":{"code":"ok","message":"","log_id":"202210112248442CB9319E1FB30C1073F3"}}"""
 UPLOAD_INIT = """\
 {"data":{"publish_id":"v_pub_file~v2-1.123456789",\
 "upload_url":"https://open-upload.tiktokapis.com/video/?upload_id=67890&upload_token=Xza123"},"error":{…}}"""
@@ -30,28 +25,6 @@ TOKEN = (
     '{"access_token","expires_in":86400,"open_id","refresh_expires_in":31536000,"refresh_token","scope",'
     '"token_type":"Bearer"}'
 )
-BUSINESS_TOKEN = """\
-{"code":0,"message":"OK","request_id":"2026…","data":{"access_token":"act.…","token_type":"Bearer","expires_in":86400,
- "refresh_token":"rft.…","refresh_token_expires_in":31536000,"open_id":"-000eHWs…",\
-"scope":"user.info.basic,video.list,video.publish"}}"""
-BUSINESS_SETTINGS = """\
-{"code":0,"message":"OK","request_id":"…","data":{"privacy_level_options":["PUBLIC_TO_EVERYONE",\
-"MUTUAL_FOLLOW_FRIENDS","SELF_ONLY"],
- "comment_disabled":false,"duet_disabled":false,"stitch_disabled":true,"max_video_post_duration_sec":600}}"""
-BUSINESS_PUBLISH = (
-    '{"code":0,"message":"Ok","request_id":"…","data":{"share_id":"v_pub_url~v1.2345123456789123456"}}'
-)
-BUSINESS_STATUS = (
-    '{"code":0,"message":"OK","request_id":"…","data":{"status":"PUBLISH_COMPLETE",'
-    '"post_ids":["7212345678901234567"]}}'
-)
-CHART = """\
-{"code":0,"message":"OK","request_id":"…","data":{"list":[{"commercial_music_id":"7…","commercial_music_name":"Track",\
-"artist":"Artist",
- "duration":0,"thumbnail_url":"https://…","preview_url":"https://…","genres":["Folk"],"rank_position":"4",
- "trending_history":[{"date":"2026-10-06","rank_position_daily":null}],
- "full_duration_song_clip":{},"trending_song_clip":{"song_clip_id":"7221171716369631233","duration":30,\
-"preview_url":"https://…"}}]}}"""
 OEMBED = """\
 {"version":"1.0","type":"video","title":"caption #tag","author_url":"https://www.tiktok.com/@scout2015",\
 "author_name":"Scout & Suki",

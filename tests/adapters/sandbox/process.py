@@ -1,9 +1,8 @@
-"""Start a sandbox in a process of its own and call its control API."""
+"""Start a sandbox in a process of its own, forked or by its command line, and call its control API."""
 
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 import requests
 
 from tests.conftest import free_ports
+from tests.forked_program import ForkedProgram, start_program
 from tests.waiting import until
 
 CONTROL_TOKEN = "control-token-of-the-tests"
@@ -33,9 +33,15 @@ def wait_until(ask: Callable[[], Any]) -> Any:
     )
 
 
-def command(folder: Path, port: int, media_port: int, *more: str) -> list[str]:
-    places = ["--port", str(port), "--media-port", str(media_port), "--folder", str(folder)]
-    return [sys.executable, "-m", "adapters.sandbox", *places, *more]
+MODULE = "adapters.sandbox"
+
+
+def name_places(folder: Path, port: int, media_port: int) -> list[str]:
+    return ["--port", str(port), "--media-port", str(media_port), "--folder", str(folder)]
+
+
+def command(folder: Path, port: int, media_port: int) -> list[str]:
+    return [sys.executable, "-m", MODULE, *name_places(folder, port, media_port)]
 
 
 @dataclass(kw_only=True)
@@ -56,7 +62,7 @@ class Sandbox:
     folder: Path
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: ForkedProgram | None = None
 
     @property
     def base(self) -> str:
@@ -67,8 +73,14 @@ class Sandbox:
 
     def start(self) -> None:
         environment = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
-        line = command(self.folder, self.port, self.media_port, "--processing", "0.2", "--moderation", "0.1")
-        self.process = subprocess.Popen(line, env=environment, cwd=ROOT)
+        words = [
+            *name_places(self.folder, self.port, self.media_port),
+            "--processing",
+            "0.2",
+            "--moderation",
+            "0.1",
+        ]
+        self.process = start_program(MODULE, *words, environment=environment, log=self.folder / "sandbox.log")
         wait_until(self._is_up)
 
     def _is_up(self) -> bool:
@@ -87,7 +99,7 @@ class Sandbox:
 
     def stop(self) -> int:
         assert self.process is not None
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(120)
 
     def control(self, method: str, path: str, body: object = None) -> requests.Response:

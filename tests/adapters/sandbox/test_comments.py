@@ -122,18 +122,6 @@ def add(sandbox: Sandbox, post: LivePost, text: str, **more: Any) -> str:
 
 
 @every_platform
-def test_a_comment_is_listed_and_has_a_line_that_names_its_post(
-    quick: Sandbox, publish: Publish, platform: str
-) -> None:
-    post = publish(platform)
-    key = post.send_id("Links below & <more>")
-    assert post.read() == [(key, post.author, "Links below & <more>")]
-    line = quick.ledger(platform)[-1]
-    assert (line["kind"], line["remote_id"], line["caption"]) == ("comment", key, "Links below & <more>")
-    assert (line["extra"]["on"], line["account"]) == (post.remote_id, post.client.account.remote_id)
-
-
-@every_platform
 def test_a_strangers_comment_is_listed_and_has_no_line(
     quick: Sandbox, publish: Publish, platform: str
 ) -> None:
@@ -352,16 +340,6 @@ def test_linkedin_wants_the_posts_urn_and_an_actor_of_the_token(quick: Sandbox, 
 
 
 @every_platform
-def test_a_comment_whose_answer_is_lost_is_stored(quick: Sandbox, publish: Publish, platform: str) -> None:
-    post = publish(platform)
-    quick.fault(platform, "comment", "effect-then-drop")
-    with pytest.raises(requests.ConnectionError):
-        post.send("hello")
-    [line] = [one for one in quick.ledger() if one["kind"] == "comment"]
-    assert [key for key, _, _ in post.read()] == [line["remote_id"]]
-
-
-@every_platform
 def test_faults_of_posts_leave_comments_alone_and_theirs_leave_posts(
     quick: Sandbox, publish: Publish, platform: str
 ) -> None:
@@ -383,14 +361,6 @@ def test_a_post_that_reads_do_not_show_yet_takes_no_comment_yet(
     assert post.send_id("hello")
 
 
-def test_linkedin_can_be_told_to_find_no_post_at_first(quick: Sandbox, publish: Publish) -> None:
-    post = publish("linkedin")
-    body = '{"status":404,"code":"RESOURCE_NOT_FOUND","message":"Could not find entity"}'
-    quick.fault("linkedin", "comment", "answer", status=404, body=body)
-    assert name_error(post, post.send("hello")) == (404, "RESOURCE_NOT_FOUND")
-    assert post.send_id("hello")
-
-
 def test_a_comment_can_be_listed_late(quick: Sandbox, publish: Publish) -> None:
     post = publish("youtube")
     quick.fault("youtube", "comment", "late-visibility", delay_ms=60_000)
@@ -398,17 +368,6 @@ def test_a_comment_can_be_listed_late(quick: Sandbox, publish: Publish) -> None:
     assert post.read() == []
     quick.control_json("POST", "clock", {"advance_s": 61})
     assert [one[0] for one in post.read()] == [key]
-
-
-def test_a_comment_survives_a_kill(new_sandbox: Callable[[], Sandbox]) -> None:
-    sandbox = new_sandbox()
-    page = connect(sandbox, "facebook")
-    post = LivePost(client=page, platform="facebook", remote_id=page.feed("a post").json()["id"])
-    key = post.send_id("hello")
-    sandbox.kill()
-    sandbox.start()
-    assert [one[0] for one in post.read()] == [key]
-    assert [line["remote_id"] for line in sandbox.ledger()] == [post.remote_id, key]
 
 
 def test_the_control_api_names_what_it_wants_of_a_comment(quick: Sandbox, publish: Publish) -> None:

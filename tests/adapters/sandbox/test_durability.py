@@ -162,17 +162,9 @@ def test_a_code_and_its_tokens_survive_a_kill(new_sandbox: NewSandbox) -> None:
 
 def _publish_number(client: Any, platform: str, number: int) -> str:
     """Publish post *number* and return the id that the ledger has for it: the publish_id, or the post's own id."""
-    match platform:
-        case "tiktok":
-            return str(client.photos())
-        case "facebook":
-            return str(client.feed(f"post {number}").json()["id"])
-        case "linkedin":
-            return str(client.post(f"post {number}").headers["x-restli-id"])
-        case "pinterest":
-            return str(client.pin(title=f"pin {number}").json()["id"])
-        case _:
-            return str(client.upload(read_media(client.sandbox), title=f"video {number}"))
+    if platform == "tiktok":
+        return str(client.photos())
+    return str(client.feed(f"post {number}").json()["id"])
 
 
 def _post_until_killed(sandbox: Sandbox, publish: Callable[[int], str], least: int) -> list[str]:
@@ -199,11 +191,8 @@ def _post_until_killed(sandbox: Sandbox, publish: Callable[[int], str], least: i
 @pytest.mark.parametrize(
     ("platform", "id_field", "least"),
     [
-        ("tiktok", "handle", 200),
+        ("tiktok", "handle", 100),
         ("facebook", "remote_id", 60),
-        ("youtube", "remote_id", 60),
-        ("pinterest", "remote_id", 60),
-        ("linkedin", "remote_id", 60),
     ],
 )
 def test_a_kill_in_the_middle_of_posting_loses_and_doubles_nothing(

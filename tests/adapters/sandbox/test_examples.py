@@ -14,6 +14,7 @@ from tests.adapters.sandbox.clients import Business, Facebook, Instagram, Linked
 from tests.adapters.sandbox.examples import assert_known_fields, assert_same_shape, fill_values, parse_example
 from tests.adapters.sandbox.oauth import VENDORS_BY_PLATFORM
 from tests.adapters.sandbox.process import Sandbox
+from tests.adapters.tiktok import examples as tiktok_examples
 
 
 def _connect(sandbox: Sandbox, platform: str) -> Any:
@@ -91,7 +92,7 @@ def _twice(company: LinkedIn) -> requests.Response:
 CASES: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "tiktok": {
         "creator_info": (
-            examples.CREATOR_INFO,
+            tiktok_examples.CREATOR_INFO,
             lambda tiktok: tiktok.post("post/publish/creator_info/query/"),
         ),
         "upload_init": (examples.UPLOAD_INIT, _upload_init),
@@ -105,16 +106,19 @@ CASES: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "oauth_error": (examples.OAUTH_ERROR, lambda tiktok: _refresh_tiktok(tiktok, grant_type="none")),
     },
     "tiktok_business": {
-        "token": (examples.BUSINESS_TOKEN, _refresh_business),
-        "settings": (examples.BUSINESS_SETTINGS, lambda business: business.get("business/video/settings/")),
-        "publish": (examples.BUSINESS_PUBLISH, lambda business: business.video()),
+        "token": (tiktok_examples.BUSINESS_TOKEN, _refresh_business),
+        "settings": (
+            tiktok_examples.BUSINESS_SETTINGS,
+            lambda business: business.get("business/video/settings/"),
+        ),
+        "publish": (tiktok_examples.BUSINESS_VIDEO, lambda business: business.video()),
         "status": (
-            examples.BUSINESS_STATUS,
+            tiktok_examples.BUSINESS_STATUS,
             lambda business: business.get(
                 "business/publish/status/", publish_id=business.photo()["data"]["share_id"]
             ),
         ),
-        "chart": (examples.CHART, lambda business: business.get("discovery/cml/trending_list/")),
+        "chart": (tiktok_examples.CHART, lambda business: business.get("discovery/cml/trending_list/")),
     },
     "instagram": {
         "container": (

@@ -27,29 +27,6 @@ def test_a_page_is_connected_as_a_page_and_its_token_has_no_end(page: Facebook) 
     ]
 
 
-def test_photos_are_posted_in_two_steps_and_shown_once(page: Facebook) -> None:
-    photos = [page.photo(f"sample-{number}.jpg", alt_text_custom="a circle") for number in (1, 2, 3)]
-    post = page.create_unpublished("three", *photos)
-    assert post.startswith(f"{page.account.remote_id}_")
-    assert page.call("GET", post, fields="is_published").json() == {"is_published": False, "id": post}
-    assert (page.published(), page.sandbox.ledger()) == ([], [])
-    for _ in range(3):
-        assert page.publish(post).json() == {"success": True}
-    assert page.call("GET", post, fields="is_published").json()["is_published"] is True
-    (entry,) = page.sandbox.ledger("facebook")
-    assert (entry["kind"], entry["remote_id"], entry["handle"], len(entry["media"])) == (
-        "photos",
-        post,
-        post,
-        3,
-    )
-    (row,) = page.published()
-    subattachments = row["attachments"]["data"][0]["subattachments"]["data"]
-    assert [part["target"]["id"] for part in subattachments] == photos
-    shown = page.call("GET", post, fields="permalink_url,attachments{media_type,target}").json()
-    assert shown["permalink_url"] == entry["url"]
-
-
 def test_a_text_with_a_link_shows_a_card(page: Facebook) -> None:
     link = "https://example.com/news?a=1"
     made = page.call_page("POST", "feed", {"message": "words", "link": link, "published": False})
@@ -226,21 +203,6 @@ def upload_in_chunks(page: Facebook, video_bytes: bytes) -> dict[str, str]:
     return {"upload_session_id": made["upload_session_id"], "video_id": made["video_id"]}
 
 
-def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> None:
-    video_bytes = (page.sandbox.folder / "media" / "sample-large.mp4").read_bytes()
-    made = upload_in_chunks(page, video_bytes)
-    body = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"], "description": "long"}
-    for _ in range(2):
-        assert page.call_page("POST", "videos", body).json() == {"success": True}
-    assert page.wait_until_live(made["video_id"])["post_id"]
-    (entry,) = page.sandbox.ledger()
-    assert (entry["kind"], entry["remote_id"], entry["media"][0]["bytes"]) == (
-        "video",
-        made["video_id"],
-        len(video_bytes),
-    )
-
-
 def test_a_videos_thumbnail_is_an_image_of_at_most_10_mb(page: Facebook, video_bytes: bytes) -> None:
     made = upload_in_chunks(page, video_bytes)
     picture = (page.sandbox.folder / "media" / "sample-1.jpg").read_bytes()
@@ -325,16 +287,6 @@ def test_what_was_just_written_may_not_be_readable_yet(page: Facebook) -> None:
     assert page.call("GET", post).ok
 
 
-def test_a_lost_answer_at_the_flip_is_live_and_flipping_again_does_no_harm(page: Facebook) -> None:
-    post = page.create_unpublished("once")
-    page.sandbox.fault("facebook", "finalize", "effect-then-drop")
-    with pytest.raises(requests.ConnectionError):
-        page.publish(post)
-    assert page.call("GET", post, fields="is_published").json()["is_published"] is True
-    assert page.publish(post).ok
-    assert len(page.sandbox.ledger()) == 1
-
-
 def test_a_page_without_the_task_or_the_scope_cannot_post(sandbox: Sandbox) -> None:
     reader = Facebook(
         sandbox=sandbox, account=sandbox.account("facebook", "r", options={"tasks": ["ANALYZE"]})
@@ -347,15 +299,6 @@ def test_a_page_without_the_task_or_the_scope_cannot_post(sandbox: Sandbox) -> N
         10,
         None,
     )
-
-
-def test_a_stuck_reel_goes_live_when_the_fault_is_cleared(page: Facebook, video_bytes: bytes) -> None:
-    video = page.reel(video_bytes)
-    fault = page.sandbox.fault("facebook", "finalize", "stuck-processing")
-    assert page.finish(video).ok
-    assert page.status(video)["status"]["processing_phase"] == {"status": "in_progress"}
-    page.sandbox.control_json("DELETE", f"faults/{fault}")
-    assert page.wait_until_live(video)
 
 
 # --- stories ---------------------------------------------------------------------------------------------------------

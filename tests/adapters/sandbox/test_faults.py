@@ -89,6 +89,16 @@ def test_a_fault_strikes_only_its_step_its_account_and_so_often(poster: TikTok) 
     assert [post(other).status_code for _ in range(3)] == [500, 500, 200]
 
 
+def test_latency_holds_the_answer_back_and_garbage_replaces_it(poster: TikTok) -> None:
+    poster.sandbox.fault("tiktok", "finalize", "latency", delay_ms=200)
+    answer = post(poster)
+    assert (answer.ok, answer.elapsed.total_seconds() >= 0.2) == (True, True)
+    poster.sandbox.fault("tiktok", "finalize", "effect-then-garbage")
+    garbage = post(poster)
+    assert (garbage.status_code, garbage.content[:7]) == (200, b"<html>\x00")
+    assert len(poster.sandbox.ledger()) == 2
+
+
 def test_a_fault_without_times_strikes_until_it_is_cleared(poster: TikTok) -> None:
     poster.sandbox.fault("tiktok", "any", "5xx", times=None)
     assert [post(poster).status_code for _ in range(3)] == [500, 500, 500]

@@ -30,16 +30,6 @@ def test_an_image_is_made_finished_and_published_once(instagram: Instagram, host
     assert (media["permalink"], media["caption"], media["media_type"]) == (entry["url"], "hej #tag", "IMAGE")
 
 
-def test_a_reel_is_pulled_and_published(instagram: Instagram) -> None:
-    container = instagram.create_id(
-        media_type="REELS", video_url=instagram.sandbox.media("sample.mp4"), caption="r"
-    )
-    assert instagram.wait_until_ended(container) == "FINISHED"
-    media_id = instagram.publish(container).json()["id"]
-    media = instagram.call("GET", media_id, fields="permalink,media_product_type").json()
-    assert (media["media_product_type"], "/reel/" in media["permalink"]) == ("REELS", True)
-
-
 def send_part(instagram: Instagram, uri: str, data: bytes, offset: int, size: int) -> requests.Response:
     headers = {"Authorization": f"OAuth {instagram.account.access_token}", "offset": str(offset)}
     return requests.post(uri, data=data, headers=headers | {"file_size": str(size)}, timeout=30)

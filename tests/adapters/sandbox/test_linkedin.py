@@ -11,7 +11,7 @@ from pypdf import PdfWriter
 
 from adapters.sandbox.linkedin import render
 from tests.adapters.sandbox.clients import LinkedIn
-from tests.adapters.sandbox.process import Sandbox, wait_until
+from tests.adapters.sandbox.process import Sandbox
 
 
 @pytest.fixture
@@ -305,25 +305,6 @@ def test_a_failed_video_cannot_be_posted(company: LinkedIn, video_bytes: bytes) 
     body = company.call("GET", f"videos/{quote(urn, safe='')}").json()
     assert (body["status"], body["processingFailureReason"]) == ("PROCESSING_FAILED", "Too dark")
     assert parse_error(company.post("x", media(urn))) == (400, "MEDIA_ASSET_PROCESSING_FAILED")
-
-
-def test_processing_can_go_on_for_ever(company: LinkedIn, video_bytes: bytes) -> None:
-    fault = company.sandbox.fault("linkedin", "prepare", "stuck-processing")
-    urn = company.video(video_bytes)
-    assert company.state(urn) == "PROCESSING"
-    assert parse_error(company.post("x", media(urn))) == (400, "MEDIA_ASSET_WAITING_UPLOAD")
-    company.sandbox.control_json("DELETE", f"faults/{fault}")
-    assert wait_until(lambda: company.state(urn) == "AVAILABLE")
-
-
-def test_a_lost_answer_is_live_and_its_repetition_names_it(person: LinkedIn) -> None:
-    person.sandbox.fault("linkedin", "finalize", "effect-then-drop", account=person.urn)
-    with pytest.raises(requests.ConnectionError):
-        person.post("once")
-    (entry,) = person.sandbox.ledger()
-    again = person.post("once")
-    assert (again.status_code, entry["remote_id"] in again.json()["message"]) == (422, True)
-    assert len(person.sandbox.ledger()) == 1
 
 
 def test_an_organizations_listing_can_lag_behind(company: LinkedIn) -> None:

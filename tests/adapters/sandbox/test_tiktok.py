@@ -301,12 +301,3 @@ def test_refresh_rotates_and_the_old_token_lives_until_the_new_one_is_used(tikto
     assert (refresh(old).status_code, refresh(old).json()["error"]) == (400, "invalid_grant")
     assert refresh(fresh["refresh_token"]).json()["open_id"] == tiktok.account.remote_id
     assert refresh(fresh["refresh_token"], client_key="").json()["error"] == "invalid_client"
-
-
-def test_a_code_of_the_consent_hook_gives_tokens_once(tiktok: TikTok) -> None:
-    given = tiktok.sandbox.control_json(
-        "POST", "oauth/code", {"platform": "tiktok", "remote_id": tiktok.account.remote_id}
-    )
-    vendor = VENDORS_BY_PLATFORM["tiktok"]
-    assert vendor.exchange(tiktok.sandbox, given["code"]).json()["open_id"] == tiktok.account.remote_id
-    assert vendor.exchange(tiktok.sandbox, given["code"]).json()["error"] == "invalid_grant"

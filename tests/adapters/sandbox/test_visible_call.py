@@ -215,45 +215,12 @@ def test_a_drop_before_the_effect_leaves_nothing_behind(quick: Sandbox, case: Pu
 
 
 @every_case
-@pytest.mark.parametrize("fault", ["effect-then-5xx", "effect-then-drop", "effect-then-garbage"])
-def test_an_effect_is_live_whatever_became_of_the_answer(
-    quick: Sandbox, case: PublishCase, fault: str
-) -> None:
+def test_an_effect_is_live_though_its_answer_is_lost(quick: Sandbox, case: PublishCase) -> None:
     publish = case.prepare(quick)
-    quick.fault(case.platform, "finalize", fault)
-    if fault == "effect-then-drop":
-        with pytest.raises(requests.ConnectionError):
-            publish()
-    elif fault == "effect-then-5xx":
-        assert publish().status_code in (500, 503)
-    else:
-        garbage = publish()
-        assert (garbage.status_code, garbage.content[:7]) == (200, b"<html>\x00")
+    quick.fault(case.platform, "finalize", "effect-then-drop")
+    with pytest.raises(requests.ConnectionError):
+        publish()
     assert len(quick.ledger()) == 1
     if case.is_repeatable:
         assert publish().ok
         assert len(quick.ledger()) == 1
-
-
-@every_case
-def test_a_fault_of_another_account_does_not_strike(quick: Sandbox, case: PublishCase) -> None:
-    publish = case.prepare(quick)
-    other = quick.account(case.platform, "bob").remote_id
-    quick.fault(case.platform, "any", "5xx", times=None, account=other)
-    assert publish().ok
-
-
-@every_case
-def test_a_fault_of_this_account_strikes(quick: Sandbox, case: PublishCase) -> None:
-    publish = case.prepare(quick)
-    mine = quick.account(case.platform).remote_id
-    quick.fault(case.platform, "finalize", "5xx", account=mine)
-    assert publish().status_code in (500, 503)
-
-
-@every_case
-def test_latency_holds_the_answer_back_and_nothing_else(quick: Sandbox, case: PublishCase) -> None:
-    publish = case.prepare(quick)
-    quick.fault(case.platform, "finalize", "latency", delay_ms=200)
-    answer = publish()
-    assert (answer.ok, answer.elapsed.total_seconds() >= 0.2) == (True, True)

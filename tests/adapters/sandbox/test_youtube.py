@@ -1,17 +1,7 @@
 """YouTube on the sandbox: the resumable protocol, the states of a video, quotas, and Google's own client."""
 
-import io
-import json
-from pathlib import Path
 from typing import Any
 
-import google.oauth2.credentials
-import google_auth_httplib2  # type: ignore[import-untyped]
-import googleapiclient.discovery  # type: ignore[import-untyped]
-import googleapiclient.discovery_cache  # type: ignore[import-untyped]
-import googleapiclient.errors  # type: ignore[import-untyped]
-import googleapiclient.http  # type: ignore[import-untyped]
-import httplib2  # type: ignore[import-untyped]
 import pytest
 import requests
 
@@ -139,15 +129,6 @@ def test_a_token_can_end_in_the_middle_and_the_session_goes_on(channel: YouTube,
     assert channel.put(session, large[GRANULE:], GRANULE, total).status_code == 201
 
 
-def test_a_lost_answer_at_the_last_byte_is_found_by_asking(channel: YouTube, video_bytes: bytes) -> None:
-    session = channel.session(len(video_bytes))
-    channel.sandbox.fault("youtube", "finalize", "effect-then-drop")
-    with pytest.raises(requests.ConnectionError):
-        channel.put(session, video_bytes, 0, len(video_bytes))
-    answer = channel.probe(session, len(video_bytes))
-    assert [entry["remote_id"] for entry in channel.sandbox.ledger()] == [answer.json()["id"]]
-
-
 def test_a_session_lives_a_week(channel: YouTube, video_bytes: bytes) -> None:
     session = channel.session(len(video_bytes))
     channel.sandbox.control_json("POST", "clock", {"advance_s": 7 * 86_400 + 1})
@@ -236,17 +217,6 @@ def test_what_is_no_film_fails(channel: YouTube) -> None:
     assert channel.sandbox.ledger() == []
 
 
-def test_a_stuck_video_stays_uploaded_until_the_fault_is_cleared(
-    channel: YouTube, video_bytes: bytes
-) -> None:
-    fault = channel.sandbox.fault("youtube", "finalize", "stuck-processing")
-    key = channel.upload(video_bytes)
-    assert channel.videos(key)[0]["status"]["uploadStatus"] == "uploaded"
-    channel.sandbox.control_json("DELETE", f"faults/{fault}")
-    assert wait_until(lambda: channel.videos(key)[0]["status"]["uploadStatus"] == "processed")
-    assert len(channel.sandbox.ledger()) == 1
-
-
 def test_late_visibility_hides_a_video_that_is_live(channel: YouTube, video_bytes: bytes) -> None:
     channel.sandbox.fault("youtube", "finalize", "late-visibility", delay_ms=60_000)
     key = channel.upload(video_bytes)
@@ -273,48 +243,3 @@ def test_a_token_that_may_only_upload_cannot_list(sandbox: Sandbox) -> None:
         sandbox=sandbox, account=sandbox.account("youtube", "n", options={"no_channel": True})
     )
     assert google_error(without_channel.open(10)) == (401, "youtubeSignupRequired")
-
-
-@pytest.mark.parametrize("fault", [None, "effect-then-5xx", "short-store", "moved-session"])
-def test_googles_own_client_uploads_here(channel: YouTube, large: bytes, fault: str | None) -> None:
-    service = build_google_service(channel)
-    media = googleapiclient.http.MediaIoBaseUpload(
-        io.BytesIO(large), "video/mp4", chunksize=16 * GRANULE, resumable=True
-    )
-    body = {"snippet": {"title": "theirs"}, "status": {"privacyStatus": "unlisted"}}
-    request = service.videos().insert(part="snippet,status", body=body, media_body=media)
-    if fault is not None:
-        channel.sandbox.fault("youtube", "upload", fault)
-    answer = None
-    for _ in range(10):
-        try:
-            _, answer = request.next_chunk()
-        except googleapiclient.errors.HttpError as error:  # its documentation says to continue after a 5xx
-            if error.resp.status != 503:
-                raise
-        if answer is not None:
-            break
-    assert answer is not None
-    (entry,) = channel.sandbox.ledger("youtube")
-    assert (entry["remote_id"], entry["media"][0]["bytes"]) == (answer["id"], len(large))
-    listed = service.videos().list(part="status", id=answer["id"]).execute()
-    assert listed["items"][0]["status"]["privacyStatus"] == "unlisted"
-    service.close()
-
-
-def build_google_service(channel: YouTube) -> Any:
-    """Build Google's client from its own discovery document, with only the host changed."""
-    folder = Path(googleapiclient.discovery_cache.__file__).parent / "documents"
-    described = json.loads((folder / "youtube.v3.json").read_text())
-    described |= {
-        "rootUrl": f"{channel.sandbox.base}/youtube/",
-        "baseUrl": f"{channel.sandbox.base}/youtube/",
-    }
-    http = httplib2.Http()
-    http.redirect_codes = http.redirect_codes - {308}  # as googleapiclient.http.build_http does
-    credentials = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
-        token=channel.account.access_token
-    )
-    return googleapiclient.discovery.build_from_document(
-        described, http=google_auth_httplib2.AuthorizedHttp(credentials, http=http)
-    )

@@ -24,9 +24,6 @@ TOKEN = (
     '{"access_token":"act.new","expires_in":86400,"open_id":"723f24d7","refresh_expires_in":31536000,'
     '"refresh_token":"rft.new","scope":"user.info.basic,video.publish","token_type":"Bearer"}'
 )
-OAUTH_ERROR = (
-    '{"error":"%s","error_description":"Something about it.","log_id":"202206221854370101130062072500FFA2"}'
-)
 
 BUSINESS_SETTINGS = """{"code":0,"message":"OK","request_id":"…","data":{"privacy_level_options":["PUBLIC_TO_EVERYONE","MUTUAL_FOLLOW_FRIENDS","SELF_ONLY"],
  "comment_disabled":false,"duet_disabled":false,"stitch_disabled":true,"max_video_post_duration_sec":600}}"""  # noqa: E501

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import (
-    AdapterError,
-    CredentialsExpired,
-    OutcomeUnknown,
-    RateLimited,
     Rejected,
     Unavailable,
 )
 from adapters.http import HttpClient
 from adapters.tiktok.adapter import TikTok
 from tests.adapters.drafts import ARMED, through_json
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import CAPTION, TOKEN, account, photos, prepare_until_ready, video
 
@@ -112,31 +108,6 @@ def test_a_private_account_cannot_post_a_public_video(scripted: ScriptedServer, 
     assert refusal.value.code == "privacy_not_allowed"
 
 
-def test_finalize_without_prepare_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
-    with pytest.raises(Unavailable) as refusal:
-        tiktok().finalize(video(), account("business"), {})
-    assert refusal.value.code == "not_prepared"
-    assert scripted.requests == []
-
-
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        (Reply('{"code":0,"message":"OK","data":{}}'), OutcomeUnknown),
-        (Reply('{"code":0,"message":"OK"}'), OutcomeUnknown),
-    ],
-)
-def test_what_the_visible_call_may_be_answered(
-    scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
-) -> None:
-    draft, who = video(), account("business")
-    ready = prepare_until_ready(tiktok, draft, who)
-    scripted.on("POST", VIDEO, reply)
-    with pytest.raises(error):
-        tiktok().finalize(draft, who, ready.checkpoint)
-    assert scripted.paths == [SETTINGS, VIDEO]
-
-
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
@@ -161,58 +132,11 @@ def test_complete_with_an_id(server: ScriptedServer, tiktok: Make) -> None:
     assert server.requests[0].query == {"business_id": "-000eHWs", **SHARED}
 
 
-@pytest.mark.parametrize(
-    ("answer", "seen"),
-    [
-        (examples.business_status("PUBLISH_COMPLETE"), Published(remote_id=SHARED["publish_id"])),
-        (
-            examples.business_status("SEND_TO_USER_INBOX"),
-            Published(remote_id=SHARED["publish_id"], delivered_as="inbox_draft"),
-        ),
-    ],
-)
-def test_states_that_end_well(server: ScriptedServer, tiktok: Make, answer: str, seen: LookResult) -> None:
-    server.on("GET", STATUS, answer)
-    assert look(tiktok, photos(), SHARED) == seen
-
-
-@pytest.mark.parametrize("state", ["PROCESSING_DOWNLOAD", "PROCESSING_UPLOAD", "SOMETHING_NEW"])
-def test_work_in_progress_is_waited_for(server: ScriptedServer, tiktok: Make, state: str) -> None:
-    server.on("GET", STATUS, examples.business_status(state))
-    seen = look(tiktok, video(), SHARED, armed_at=datetime.now(UTC))
-    assert isinstance(seen, Pending)
-    assert seen.wait == timedelta(seconds=5)
-
-
 def test_failed_is_final_though_the_envelope_is_fine(server: ScriptedServer, tiktok: Make) -> None:
     server.on("GET", STATUS, examples.business_status("FAILED", "video_pull_failed"))
     seen = look(tiktok, video(), SHARED)
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Unavailable)
-
-
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        (DROP, Unavailable),
-        (Reply("oops", status=500), Unavailable),
-        (Reply(examples.business_error(50000)), Unavailable),
-        (Reply(examples.business_error(49999)), AdapterError),
-        (Reply(examples.business_error(40100)), RateLimited),
-        (Reply(examples.business_error(40105)), CredentialsExpired),
-    ],
-)
-def test_a_look_that_fails_says_nothing(
-    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
-) -> None:
-    server.on("GET", STATUS, reply)
-    with pytest.raises(error):
-        look(tiktok, video(), SHARED)
-
-
-def test_an_id_that_is_not_known_proves_nothing(server: ScriptedServer, tiktok: Make) -> None:
-    server.on("GET", STATUS, examples.business_error(40002))
-    assert isinstance(look(tiktok, video(), SHARED), CannotTell)
 
 
 @pytest.mark.parametrize(
@@ -276,20 +200,3 @@ def test_anything_else_proves_nothing(
 ) -> None:
     server.on("GET", LIST, page(*items))
     assert isinstance(look(tiktok, video(), {}, frozenset(taken)), CannotTell)
-
-
-@pytest.mark.parametrize("draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD")])
-def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Make, draft: Draft) -> None:
-    assert isinstance(look(tiktok, draft, {}), CannotTell)
-    assert server.requests == []
-
-
-def test_a_grant_without_video_list_cannot_tell(server: ScriptedServer, tiktok: Make) -> None:
-    server.on("GET", LIST, examples.business_error(40001))
-    assert isinstance(look(tiktok, video(), {}), CannotTell)
-
-
-def test_a_list_without_end_proves_nothing(server: ScriptedServer, tiktok: Make) -> None:
-    server.on("GET", LIST, page(item(1), cursor=1, has_more=True))
-    assert isinstance(look(tiktok, video(), {}), CannotTell)
-    assert len(server.requests) == 5

@@ -13,8 +13,6 @@ import pytest
 
 from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import (
-    AdapterError,
-    CredentialsExpired,
     CredentialsRevoked,
     RateLimited,
     Rejected,
@@ -25,7 +23,7 @@ from adapters.tiktok.adapter import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
 from pipeline.domain.restore import evaluate_listing
 from tests.adapters.drafts import ARMED, through_json
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import CAPTION, account, photos, video
 
@@ -126,16 +124,6 @@ def test_work_in_progress_is_waited_for(server: ScriptedServer, tiktok: Make, st
     assert early.wait == timedelta(seconds=5)
 
 
-def test_the_vendors_example_of_failure_comes_in_an_envelope_that_is_ok(
-    server: ScriptedServer, tiktok: Make
-) -> None:
-    server.on("POST", STATUS, examples.STATUS_FAILED)
-    seen = look(tiktok, photos(), PHOTO)
-    assert isinstance(seen, Ended)
-    assert isinstance(seen.error, Rejected)
-    assert seen.error.platform_code == "picture_size_check_failed"
-
-
 FAILURES = {
     "file_format_check_failed": Rejected,
     "duration_check_failed": Rejected,
@@ -167,31 +155,6 @@ def test_fail_reasons(server: ScriptedServer, tiktok: Make, reason: str, error: 
     seen = look(tiktok, photos(), PHOTO)
     assert isinstance(seen, Ended)
     assert type(seen.error) is error
-
-
-@pytest.mark.parametrize("code", ["invalid_publish_id", "token_not_authorized_for_specified_publish_id"])
-def test_an_id_tiktok_does_not_know_proves_nothing(server: ScriptedServer, tiktok: Make, code: str) -> None:
-    server.on("POST", STATUS, Reply(examples.error(code), status=400))
-    assert isinstance(look(tiktok, photos(), PHOTO), CannotTell)
-
-
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        (DROP, Unavailable),
-        (Reply("oops", status=500), Unavailable),
-        (Reply(examples.error("internal_error"), status=500), Unavailable),
-        (Reply(examples.error("something_new"), status=400), AdapterError),
-        (Reply(examples.error("rate_limit_exceeded"), status=429), RateLimited),
-        (Reply(examples.error("access_token_invalid"), status=401), CredentialsExpired),
-    ],
-)
-def test_a_look_that_fails_says_nothing_about_the_post(
-    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[AdapterError]
-) -> None:
-    server.on("POST", STATUS, reply)
-    with pytest.raises(error):
-        look(tiktok, photos(), PHOTO)
 
 
 # --- armed uploads that are not complete -----------------------------------------------------------------------------
@@ -285,15 +248,6 @@ def test_exactly_one_post_that_fits_is_ours(server: ScriptedServer, tiktok: Make
     assert server.requests[0].json() == {"max_count": 20}
 
 
-def test_a_post_that_another_delivery_owns_is_not_ours(server: ScriptedServer, tiktok: Make) -> None:
-    server.on("POST", LIST, page(listed(1), listed(2)))
-    assert look(tiktok, photos(), {}, frozenset({"7212345678901234002"})) == Published(
-        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1", is_searched=True
-    )
-    both = frozenset({"7212345678901234001", "7212345678901234002"})
-    assert isinstance(look(tiktok, photos(), {}, both), CannotTell)
-
-
 @pytest.mark.parametrize(
     "items",
     [
@@ -377,8 +331,3 @@ def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Ma
     assert isinstance(seen, CannotTell)
     assert seen.is_final, "no later look can tell"
     assert server.requests == []
-
-
-def test_a_grant_without_video_list_cannot_tell(server: ScriptedServer, tiktok: Make) -> None:
-    server.on("POST", LIST, Reply(examples.error("scope_not_authorized"), status=401))
-    assert isinstance(look(tiktok, photos(), {}), CannotTell)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 
 from adapters.contract import Pending, Ready
-from adapters.errors import OutcomeUnknown, RateLimited, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok.adapter import TikTok
-from tests.adapters.scripted_server import Reply, ScriptedServer
+from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import CAPTION, account, photos, prepare_until_ready
 
@@ -76,36 +74,3 @@ def test_title_is_the_captions_beginning_cut_at_a_word(scripted: ScriptedServer,
     info = scripted.requests[1].json()["post_info"]
     assert info["title"] == ("word " * 17).rstrip()
     assert info["description"] == caption
-
-
-def test_finalize_without_prepare_sends_nothing(scripted: ScriptedServer, tiktok: Make) -> None:
-    with pytest.raises(Unavailable) as refusal:
-        tiktok().finalize(photos(), account(), {})
-    assert refusal.value.code == "not_prepared"
-    assert scripted.paths == []
-
-
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        (Reply('{"data":{},' + examples.OK + "}"), OutcomeUnknown),
-        (Reply(examples.PHOTO_INIT, status=500), OutcomeUnknown),
-    ],
-)
-def test_what_the_visible_call_may_be_answered(
-    scripted: ScriptedServer, tiktok: Make, reply: Reply, error: type[Exception]
-) -> None:
-    draft, who = photos(), account()
-    ready = prepare_until_ready(tiktok, draft, who)
-    scripted.on("POST", INIT, reply)
-    with pytest.raises(error):
-        tiktok().finalize(draft, who, ready.checkpoint)
-    assert scripted.paths == [INFO, INIT]
-
-
-def test_retry_after_wins(scripted: ScriptedServer, tiktok: Make) -> None:
-    slow = Reply(examples.error("rate_limit_exceeded"), status=429, headers={"Retry-After": "17"})
-    scripted.on("POST", INFO, slow)
-    with pytest.raises(RateLimited) as refusal:
-        tiktok().prepare(photos(), account(), {})
-    assert refusal.value.retry_after == timedelta(seconds=17)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from adapters.contract import Pending, Ready
-from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.errors import RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok.adapter import TikTok
 from tests.adapters.drafts import through_json
@@ -165,16 +165,6 @@ def test_spam_risk_in_creator_info_comes_with_status_200(scripted: ScriptedServe
     assert refusal.value.retry_after.total_seconds() >= 3600
 
 
-@pytest.mark.parametrize(
-    "reply", [DROP, Reply("oops", status=502), Reply("not json"), Reply(examples.PHOTO_INIT)]
-)
-def test_an_unclear_init_is_only_unavailable(scripted: ScriptedServer, tiktok: Make, reply: Reply) -> None:
-    first = tiktok().prepare(video(), account(), {})
-    scripted.on("POST", INIT, reply)
-    with pytest.raises(Unavailable):
-        tiktok().prepare(video(), account(), first.checkpoint)
-
-
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_chunk_that_failed_is_sent_again(scripted: ScriptedServer, tiktok: Make, status: int) -> None:
     draft, who = video(bytes=BIG), account()
@@ -308,33 +298,6 @@ def test_more_expected_after_the_last_chunk_is_looked_at(scripted: ScriptedServe
     ready = prepare_until_ready(tiktok, draft, who)
     scripted.on("PUT", PUT, Reply(status=206))
     assert isinstance(tiktok().finalize(draft, who, ready.checkpoint), Pending)
-
-
-def test_a_dead_source_is_noticed_before_the_visible_call(scripted: ScriptedServer, tiktok: Make) -> None:
-    def dead(first: int, length: int) -> Iterator[bytes]:
-        yield from ()
-        raise Unavailable("no answer", code="media_unreachable")
-
-    who = account()
-    ready = prepare_until_ready(tiktok, video(), who)
-    with pytest.raises(Unavailable) as trouble:
-        tiktok().finalize(video(source=dead), who, ready.checkpoint)
-    assert trouble.value.code == "media_unreachable"
-    assert scripted.paths == [INFO, INIT]
-
-
-@pytest.mark.parametrize("given", [999, 1001])
-def test_a_source_that_breaks_off_leaves_the_outcome_unknown(
-    scripted: ScriptedServer, tiktok: Make, given: int
-) -> None:
-    def broken(first: int, length: int) -> Iterator[bytes]:
-        yield content(first, 500)
-        yield content(500, given - 500)
-
-    who = account()
-    ready = prepare_until_ready(tiktok, video(), who)
-    with pytest.raises(OutcomeUnknown):
-        tiktok().finalize(video(source=broken), who, ready.checkpoint)
 
 
 def _after_init(tiktok: Make, draft: Any) -> dict[str, Any]:

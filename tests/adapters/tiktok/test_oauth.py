@@ -15,9 +15,6 @@ from tests.adapters.tiktok.drafts import TOKEN
 
 Make = Callable[..., TikTok]
 ROOT = "/tiktok-business/open_api/v1.3"
-TOKENS = "/tiktok/v2/oauth/token/"
-BUSINESS_TOKENS = f"{ROOT}/tt_user/oauth2/token/"
-BUSINESS_REFRESH = f"{ROOT}/tt_user/oauth2/refresh_token/"
 GRANT = Credentials(access_token=SecretStr(TOKEN))
 
 

@@ -8,7 +8,6 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.resources import files
-from io import BytesIO
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from adapters.youtube.comments import YouTubeComments
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REJECTIONS
 from adapters.youtube.oauth import MANAGE_SCOPE, SCOPES
 from tests.adapters.drafts import ARMED
-from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import (
@@ -188,16 +186,6 @@ def check_value(document: Json, rule: Json, value: Any) -> None:
         assert value in rule["enum"]
 
 
-@pytest.mark.parametrize("privacy", ["public", "unlisted", "private", "secret"])
-def test_the_schema_check_can_fail(document: Json, privacy: str) -> None:
-    rule = document["schemas"]["VideoStatus"]["properties"]["privacyStatus"]
-    if privacy == "secret":
-        with pytest.raises(AssertionError):
-            check_value(document, rule, privacy)
-    else:
-        check_value(document, rule, privacy)
-
-
 def test_our_scopes_exist_and_allow_every_request(document: Json, requests: list[ReceivedRequest]) -> None:
     assert set(SCOPES) <= set(document["auth"]["oauth2"]["scopes"])
     for seen in (one for one in requests if one.method in PROTOCOL):
@@ -257,43 +245,3 @@ def test_the_states_we_know_are_all_there_are(document: Json) -> None:
 
 
 # --- Google's own uploader against the same server -------------------------------------------------------------------
-
-
-def test_googles_uploader_says_the_same(
-    server: ScriptedServer, youtube: Make, session: Callable[[int], Session], document: Json
-) -> None:
-    session(BIG)
-    draft = video(bytes=BIG)
-    youtube().finalize(draft, account(), prepare_until_ready(youtube, draft))
-    ours, body = [*server.requests], server.requests[0].json()
-    server.requests.clear()
-    session(BIG)
-    assert google_uploads(document, server.url, body) == examples.VIDEO_ID
-    theirs = server.requests
-    assert [(one.method, one.path, one.range, one.body) for one in ours[1:]] == [
-        (one.method, one.path, one.range, one.body) for one in theirs[1:]
-    ]
-    mine, its = ours[0], theirs[0]
-    assert (mine.method, mine.path, mine.json()) == (its.method, its.path, its.json())
-    assert its.query == {**mine.query, "alt": "json"}
-    for name in ("X-Upload-Content-Length", "X-Upload-Content-Type"):
-        assert mine.headers[name] == its.headers[name]
-
-
-def google_uploads(document: Json, url: str, body: Json) -> str:
-    """Return the video id of an upload by google-api-python-client."""
-    import httplib2  # type: ignore[import-untyped]
-    from googleapiclient.discovery import build_from_document  # type: ignore[import-untyped]
-    from googleapiclient.http import MediaIoBaseUpload  # type: ignore[import-untyped]
-
-    local = {**document, "rootUrl": f"{url}/youtube/", "servicePath": ""}
-    http = httplib2.Http()
-    http.redirect_codes = http.redirect_codes - {308}
-    service = build_from_document(json.dumps(local), http=http)
-    file = BytesIO(content(0, BIG))
-    media = MediaIoBaseUpload(file, mimetype="video/mp4", chunksize=limits.CHUNK, resumable=True)
-    try:
-        made = service.videos().insert(part="snippet,status", body=body, media_body=media).execute()
-    finally:
-        service.close()
-    return str(made["id"])

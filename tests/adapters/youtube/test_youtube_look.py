@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
+from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -67,14 +67,6 @@ def look(
 # --- not armed -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, {"unsure": True}, {"offset": 0}])
-def test_not_armed_prepare_goes_on(server: ScriptedServer, youtube: Make, changes: dict[str, Any]) -> None:
-    checkpoint = kept(server, **changes)
-    assert isinstance(look(youtube, checkpoint, None), Ready)
-    assert isinstance(look(youtube, {}, None), Ready)
-    assert server.requests == []
-
-
 # --- by the video ----------------------------------------------------------------------------------------------------
 
 
@@ -116,14 +108,6 @@ def test_what_was_deleted_since_was_published(
 ) -> None:
     server.on("GET", VIDEOS, examples.status(upload) if upload else examples.videos())
     assert isinstance(look(youtube, kept(server, video_id=examples.VIDEO_ID)), Published)
-
-
-@pytest.mark.parametrize("reply", [DROP, Reply(status=401), Reply(status=500), Reply("?"), Reply(status=418)])
-def test_a_failed_read_never_unpublishes(server: ScriptedServer, youtube: Make, reply: Reply) -> None:
-    server.on("GET", VIDEOS, reply)
-    seen = look(youtube, kept(server, video_id=examples.VIDEO_ID))
-    assert isinstance(seen, Published)
-    assert (seen.remote_id, seen.url) == (examples.VIDEO_ID, SHORT)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import TOKEN
 
 Make = Callable[..., YouTube]
-TOKENS = "/google-oauth/token"
 CHANNELS = "/youtube/youtube/v3/channels"
-REDIRECT = "https://slipway.example/oauth/youtube"
 
 
 def test_the_channel_of_a_grant_is_found(server: ScriptedServer, youtube: Make) -> None:

@@ -18,7 +18,6 @@ from tests.adapters.files import facts
 from tests.adapters.youtube.drafts import account, video
 
 Make = Callable[..., YouTube]
-HOURS_12 = 12 * 3600.0
 
 
 def found(youtube: Make, draft: Draft, **settings: Any) -> list[tuple[str, str, str, Any]]:

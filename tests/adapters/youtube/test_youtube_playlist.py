@@ -12,7 +12,7 @@ from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.youtube.adapter import YouTube
 from adapters.youtube.oauth import MANAGE_SCOPE
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import BIG, account, build_settings, video
 from tests.adapters.youtube.upload_session import Session
@@ -21,7 +21,6 @@ Make = Callable[..., YouTube]
 ITEMS = "/youtube/youtube/v3/playlistItems"
 VIDEO, PLAYLIST = "dQw4w9WgXcQ", "PLabc"
 EMPTY = '{"kind":"youtube#playlistItemListResponse","items":[]}'
-THERE = '{"kind":"youtube#playlistItemListResponse","items":[{"kind":"youtube#playlistItem","id":"UExh"}]}'
 INSERTED = '{"kind":"youtube#playlistItem","id":"UExh"}'
 
 
@@ -39,21 +38,6 @@ def test_the_playlist_is_read_before_the_video_is_inserted(server: ScriptedServe
     assert insert.json() == {
         "snippet": {"playlistId": PLAYLIST, "resourceId": {"kind": "youtube#video", "videoId": VIDEO}}
     }
-
-
-def test_a_video_that_is_there_is_not_inserted(server: ScriptedServer, youtube: Make) -> None:
-    server.on("GET", ITEMS, THERE)
-    add(youtube)
-    assert [request.method for request in server.requests] == ["GET"]
-
-
-def test_a_lost_insertion_is_found_by_the_next_try(server: ScriptedServer, youtube: Make) -> None:
-    server.on("GET", ITEMS, EMPTY, THERE)
-    server.on("POST", ITEMS, DROP)
-    with pytest.raises(Unavailable):
-        add(youtube)
-    add(youtube)
-    assert [request.method for request in server.requests] == ["GET", "POST", "GET"]
 
 
 def test_a_video_that_another_try_inserted_meanwhile_is_no_failure(

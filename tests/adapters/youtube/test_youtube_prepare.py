@@ -14,7 +14,7 @@ from adapters.contract import Pending, Ready
 from adapters.errors import CredentialsExpired, Rejected, Unavailable, Unsupported
 from adapters.youtube.adapter import YouTube
 from adapters.youtube.client import trust_location
-from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
+from adapters.youtube.limits import CHUNK, QUANTUM
 from tests.adapters.drafts import through_json
 from tests.adapters.files import content
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
@@ -248,12 +248,6 @@ def test_an_answer_without_progress_forgives_no_cut(server: ScriptedServer, yout
     assert "cuts" not in youtube().prepare(video(bytes=BIG), account(), cut).checkpoint
 
 
-def test_too_many_cuts_are_a_failed_try(server: ScriptedServer, youtube: Make) -> None:
-    server.on("PUT", UPLOAD, DROP)
-    with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG), account(), begun(server, cuts=CUTS))
-
-
 def test_youtube_may_ask_for_a_pause(server: ScriptedServer, youtube: Make) -> None:
     server.on("PUT", UPLOAD, Reply(status=308, headers={"Range": "bytes=0-99", "Retry-After": "30"}))
     result = youtube().prepare(video(bytes=BIG), account(), begun(server))
@@ -276,12 +270,6 @@ def test_a_session_that_is_gone_is_begun_anew(
     server.on("PUT", UPLOAD, Reply(status=status))
     result = youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=unsure))
     assert result == Pending(checkpoint={"restarts": 1})
-
-
-def test_sessions_are_not_begun_anew_for_ever(server: ScriptedServer, youtube: Make) -> None:
-    server.on("PUT", UPLOAD, Reply(status=404))
-    with pytest.raises(Unavailable):
-        youtube().prepare(video(bytes=BIG), account(), begun(server, restarts=RESTARTS))
 
 
 @pytest.mark.parametrize(
@@ -316,13 +304,6 @@ def test_an_upload_found_complete_needs_no_last_chunk(server: ScriptedServer, yo
     finished = youtube().finalize(video(bytes=BIG), account(), ready.checkpoint)
     assert finished.checkpoint["video_id"] == examples.VIDEO_ID  # type: ignore[union-attr]
     assert len(server.requests) == asked
-
-
-def test_a_bare_429_is_unclear_and_asks_to_wait(server: ScriptedServer, youtube: Make) -> None:
-    server.on("POST", UPLOAD, Reply(status=429, headers={"Retry-After": "90"}))
-    with pytest.raises(Unavailable) as refusal:
-        youtube().prepare(video(bytes=BIG), account(), {})
-    assert refusal.value.retry_after == timedelta(seconds=90)
 
 
 class _Changed:

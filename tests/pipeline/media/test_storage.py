@@ -27,9 +27,14 @@ KEY = "ab/an-object"
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[Storage]:
+def served() -> Iterator[dict[str, str]]:
     with serving_bucket() as settings:
-        yield bucket_of(settings)
+        yield settings
+
+
+@pytest.fixture
+def bucket(served: dict[str, str]) -> Storage:
+    return bucket_of(served)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -139,12 +144,11 @@ def test_a_bucket_that_does_not_answer_is_away_and_tells_no_secret() -> None:
         sink.finish()
 
 
-def test_a_bucket_that_is_not_there_is_away() -> None:
-    with serving_bucket() as settings:
-        sink = bucket_of({**settings, "SLIPWAY_FILES__BUCKET": "no-such-bucket"}).begin(KEY)
-        sink.write(b"x")
-        with pytest.raises(StorageUnavailable, match="bucket"):
-            sink.finish()
+def test_a_bucket_that_is_not_there_is_away(served: dict[str, str]) -> None:
+    sink = bucket_of({**served, "SLIPWAY_FILES__BUCKET": "no-such-bucket"}).begin(KEY)
+    sink.write(b"x")
+    with pytest.raises(StorageUnavailable, match="bucket"):
+        sink.finish()
 
 
 def test_all_processes_read_the_same_identity_of_a_folder_and_another_of_another(tmp_path: Path) -> None:

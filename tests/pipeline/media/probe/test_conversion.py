@@ -50,8 +50,9 @@ def test_every_type_becomes_a_jpeg_of_the_planned_size(form: str) -> None:
     assert is_near(image.getpixel((100, 50)), RED)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("form", "orientation"), [*(("JPEG", turn) for turn in range(1, 9)), ("PNG", 6), ("WEBP", 6), ("AVIF", 6)]
+)
 def test_the_orientation_is_applied_and_metadata_are_left_out(form: str, orientation: int) -> None:
     picture = Image.new("RGB", (80, 40), WHITE)
     picture.paste(RED, (0, 0, 40, 20))  # the first corner of the stored picture
@@ -59,13 +60,14 @@ def test_the_orientation_is_applied_and_metadata_are_left_out(form: str, orienta
     exif[0x0112], exif[0x010F] = orientation, "A camera"
     data = write(picture, form, exif=exif)
     shown = (40, 80) if orientation > 4 else (80, 40)
-    image = run(data, plan(shown))
+    made = convert(io.BytesIO(data), plan(shown), MEMORY, SECONDS)
+    image = Image.open(io.BytesIO(made))
     corners = {1: (5, 5), 2: (75, 5), 3: (75, 35), 4: (5, 35), 5: (5, 5), 6: (35, 5), 7: (35, 75), 8: (5, 75)}
     assert image.size == shown
     assert is_near(image.getpixel(corners[orientation]), RED, 40)
     assert not dict(image.getexif())
     assert {"exif", "icc_profile", "comment", "xmp"}.isdisjoint(image.info)
-    assert b"A camera" not in convert(io.BytesIO(data), plan(shown), MEMORY, SECONDS)
+    assert b"A camera" not in made
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,10 @@ def test_an_image_is_fitted_and_never_enlarged(
     assert is_near(image.getpixel((0, 0)), RED)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize(
+    ("form", "orientation"),
+    [*(("JPEG", turn) for turn in (1, 3, 6, 8)), ("PNG", 6), ("WEBP", 6), ("AVIF", 6)],
+)
 def test_the_orientation_is_applied_and_metadata_are_left_out(
     make: Callable[..., Image.Image], form: str, orientation: int
 ) -> None:
@@ -194,8 +196,7 @@ def test_a_video_of_each_kind_has_a_frame(make: Callable[..., Image.Image], form
     assert make(samples.video(form, codec), "video").size == (256, 144)
 
 
-@pytest.mark.parametrize("form", ["mp4", "mov"])
-@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+@pytest.mark.parametrize(("form", "turned"), [*(("mp4", turn) for turn in (0, 90, 180, 270)), ("mov", 90)])
 def test_a_frame_is_turned_as_players_show_it(
     make: Callable[..., Image.Image], form: str, turned: int
 ) -> None:
