@@ -109,8 +109,9 @@ class MachineBase(RuleBasedStateMachine):
 
         *several*: batch all messages of its task into one. *gone*: remove it from the broker.
         """
-        awake: set[tuple[object, ...]] = {(str(d.id), d.generation, d.fence) for d in self._all()}
-        awake |= {(str(d.id), d.generation) for d in self._all() if d.state == State.QUEUED}
+        found_now = self._all()
+        awake: set[tuple[object, ...]] = {(str(d.id), d.generation, d.fence) for d in found_now}
+        awake |= {(str(d.id), d.generation) for d in found_now if d.state == State.QUEUED}
         matching = [m for m in self.dispatcher.messages if task in m[0]]
         found = sorted(matching, key=lambda m: not awake.intersection(m[1][-1] if m[1] else ()))
         if not found:

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from pipeline.domain.delivery import SETTLED, Reason, State
+from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 
 P = PostStatus
@@ -68,23 +68,6 @@ def test_a_post_of_any_standings_reads_as_the_contract_says(number: int, due: da
         words = [apply_due_time(derive_account_status(*standing), due, NOW) for standing in standings]
         seen = apply_due_time(derive_post_status(words), due, NOW)
         assert seen is expected(set(words)), standings
-
-
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_partial_is_final(number: int) -> None:
-    for standings in product(STANDINGS, repeat=number):
-        status = derive_post_status(derive_account_status(*standing) for standing in standings)
-        settled = all(state in SETTLED for state, _ in standings)
-        assert (status in (P.POSTED, P.FAILED, P.PARTIAL, P.CANCELED)) is settled, standings
-        if status is P.PARTIAL:
-            assert any(state is State.PUBLISHED for state, _ in standings)
-
-
-def test_draft_is_never_produced() -> None:
-    every = {
-        derive_post_status(derive_account_status(*s) for s in pair) for pair in product(STANDINGS, repeat=2)
-    }
-    assert every == set(P) - {P.DRAFT}
 
 
 def test_only_scheduled_turns_pending_with_time() -> None:

@@ -57,7 +57,14 @@ def test_made_between_the_due_time_and_the_restore_by_the_platforms_clock_it_is_
             judge(made(0, is_marked=False)),
             f"{ASKED}. It lists none that could be this one, which proves nothing.",
         ),
-        (judge(made(-5.8)), f"{ASKED}. {NONE}; 1 more differs in text, kind, media or time."),
+        *(
+            (judge(one), f"{ASKED}. {NONE}; 1 more differs in text, kind, media or time.")
+            for one in (made(-5.8), made(0, same_kind=False), made(0, same_media=False))
+        ),
+        (
+            judge(replace(SAME, created_at=None)),
+            f"{ASKED}. It lists 1 that could be this one; nothing proves it.",
+        ),
         (
             judge(made(3606), made(0, "2", same_caption=False)),
             f"{ASKED}. {NONE}; 2 more differ in text, kind, media or time.",

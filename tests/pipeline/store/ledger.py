@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from adapters.contract import Credentials, Platform, RemoteAccount
 from pipeline.domain.delivery import Reason, State
@@ -28,6 +29,7 @@ from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from pipeline.store.vault import Vault
 
 T = TypeVar("T")
+P = ParamSpec("P")
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=5)
 MEDIA = {"type": "video", "url": "https://media.example/v.mp4"}
@@ -83,7 +85,40 @@ class Ledger:
         self.database = Database(url, pool=pool, wait=30)
         self.vault = vault
 
+    def do(self, job: Callable[Concatenate[Connection, P], T], /, *args: P.args, **more: P.kwargs) -> T:
+        """Call a function of the store in a transaction of its own."""
+        with self.database.begin() as c:
+            return job(c, *args, **more)
+
+    def do_once(self, job: Callable[Concatenate[Connection, P], T], /, *args: P.args, **more: P.kwargs) -> T:
+        """Call a function of the store whose single statement is a transaction."""
+        with self.database.once() as c:
+            return job(c, *args, **more)
+
+    def execute(self, sql: str, **values: Any) -> None:
+        """Execute a statement that returns nothing."""
+        self.do(row, f"{sql} RETURNING 1 AS one", **values)
+
+    def analyze(self, tables: str) -> None:
+        """Give the planner the statistics and the visible pages of tables, as autovacuum does."""
+        with self.database.once() as c:
+            c.exec_driver_sql(f"VACUUM ANALYZE {tables}")
+
     # --- arranging ---------------------------------------------------------------------------------------------------
+
+    def open_breaker(self, platform: Platform = Platform.TIKTOK) -> None:
+        """Let calls of a platform be held back, as if it had not answered."""
+        self.execute(
+            """INSERT INTO platform_health (platform, opened_at, probe_at, why)
+               VALUES (:p, now(), now(), 'test')""",
+            p=platform,
+        )
+
+    def pause_delivery(self, delivery: UUID) -> None:
+        """Pause one delivery, as a steering job does."""
+        self.execute(
+            "INSERT INTO paused_deliveries (delivery_id, job_id, why) VALUES (:d, :d, 'test')", d=delivery
+        )
 
     def workspace(self) -> UUID:
         with self.database.begin() as c:
@@ -125,20 +160,11 @@ class Ledger:
             assert workspace is not None
             now = datetime.now(UTC)
             new = [
-                NewPost(
-                    id=new_id(),
-                    workspace_id=workspace.w,
-                    key_id=None,
-                    caption="hello",
-                    media=MEDIA,
-                    music_url=None,
-                    options={},
+                make_post(
+                    workspace.w,
                     due_at=now + due,
                     expires_at=None if expires is None else now + expires,
                     on_late=on_late,
-                    external_id=None,
-                    replay_token=None,
-                    fingerprint=b"",
                     checks=checks or {},
                     deliveries=[
                         NewDelivery(
@@ -305,6 +331,28 @@ class Ledger:
             )
         assert found is not None
         return found.why or ""
+
+
+def make_post(workspace: UUID, **more: Any) -> NewPost:
+    """Return a post as ingest stores it: due now, without deliveries, unless *more* says otherwise."""
+    plain: dict[str, Any] = {
+        "id": new_id(),
+        "workspace_id": workspace,
+        "key_id": None,
+        "caption": "hello",
+        "media": MEDIA,
+        "music_url": None,
+        "options": {},
+        "due_at": datetime.now(UTC),
+        "expires_at": None,
+        "on_late": "publish",
+        "external_id": None,
+        "replay_token": None,
+        "fingerprint": b"",
+        "checks": {},
+        "deliveries": [],
+    }
+    return NewPost(**{**plain, **more})
 
 
 def to_expired(held: ClaimedDelivery) -> ExpiredLease:

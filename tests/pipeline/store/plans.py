@@ -15,8 +15,7 @@ from tests.pipeline.store.ledger import Ledger
 
 def count_read(ledger: Ledger, sql: str, **values: Any) -> int:
     """Return the number of rows that a statement reads, those it filters out included."""
-    with ledger.database.begin() as c:
-        plan = rows(c, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", **values)[0][0]
+    plan = ledger.do(rows, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", **values)[0][0]
     return sum(map(_looked_at, _nodes((plan if isinstance(plan, list) else json.loads(plan))[0]["Plan"])))
 
 

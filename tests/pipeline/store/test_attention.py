@@ -37,7 +37,7 @@ from tests.pipeline.store.plans import count_read
 
 SILENT = timedelta(minutes=2)
 DAY = timedelta(days=1)
-MANY = 3000
+MANY = 800
 RULES = Path(__file__).parents[3] / "config/prometheus/rules.yml"
 ARMED = COLUMNS_OF_STATE[State.UNKNOWN]
 RATE_LIMITED = """error = '{"class": "RateLimited", "code": "rate_limited"}'"""
@@ -58,18 +58,12 @@ def only(ledger: Ledger) -> Matter:
     return found
 
 
-def execute(ledger: Ledger, sql: str, **values: Any) -> None:
-    with ledger.database.begin() as c:
-        row(c, f"{sql} RETURNING 1 AS one", **values)
-
-
 def test_nothing_needs_a_person_while_all_goes_its_way(ledger: Ledger) -> None:
     account = ledger.account(ledger.workspace())
     for state in (State.SCHEDULED, State.PUBLISHED, State.PROCESSING, State.ACCEPTED, State.CANCELLED):
         ledger.post([account], state, due=HOUR)
     ledger.post([account], State.RETRYING)
-    with ledger.database.begin() as c:
-        record_canary(c, "delay")
+    ledger.do(record_canary, "delay")
     assert matters(ledger) == []
 
 
@@ -95,7 +89,7 @@ def test_failed_ones_by_cause_until_they_are_discarded_or_deleted(ledger: Ledger
         letter = find_dead_letter(c, posts[0].deliveries[0], OPERATOR)
         assert letter is not None
         discard(c, letter, why="known", who="tests")
-    execute(ledger, "UPDATE posts SET deleted_at = now() WHERE id = :id", id=posts[1].id)
+    ledger.execute("UPDATE posts SET deleted_at = now() WHERE id = :id", id=posts[1].id)
     assert only(ledger).count == 1
 
 
@@ -182,21 +176,18 @@ def test_what_no_running_worker_understands_by_platform_until_a_newer_one_runs(l
     ledger.post([ledger.account(other)], due=HOUR)
     for post in newer:
         ledger.change(post.deliveries[0], "level = 2")
-    with ledger.database.begin() as c:
-        record_consumed(c, ["publish.tiktok"], 1)
+    ledger.do(record_consumed, ["publish.tiktok"], 1)
     found = only(ledger)
     assert (found.kind, found.platform, found.count) == (Kind.NEWER_WORKER, "tiktok", 3)
     assert [m.count for m in matters(ledger, [mine])] == [1]
-    with ledger.database.begin() as c:
-        record_consumed(c, ["publish.tiktok"], 2)
+    ledger.do(record_consumed, ["publish.tiktok"], 2)
     assert matters(ledger) == []
 
 
 def test_what_an_account_holds_is_named_by_its_pause_and_the_pause_by_its_scope(ledger: Ledger) -> None:
     account = ledger.account(ledger.workspace())
     ledger.posts(2, [account], due=-DAY - HOUR)
-    with ledger.database.begin() as c:
-        pause(c, "account", str(account), "under review")
+    ledger.do(pause, "account", str(account), "under review")
     pauses, held = matters(ledger)
     assert (pauses.kind, pauses.reason, pauses.count) == (Kind.PAUSED, "account", 1)
     assert (held.kind, held.reason, held.count) == (Kind.HELD, Hold.PAUSED, 2)
@@ -205,14 +196,13 @@ def test_what_an_account_holds_is_named_by_its_pause_and_the_pause_by_its_scope(
 def test_accounts_to_reconnect_and_grants_that_end(ledger: Ledger) -> None:
     workspace = ledger.workspace()
     lost, ending, renewed, lasting = (ledger.account(workspace, Platform.LINKEDIN) for _ in range(4))
-    execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
+    ledger.update("accounts", lost, "status = 'reconnect'")
     for account, renewable, left in (
         (ending, False, ENDING),
         (renewed, True, ENDING),
         (lasting, False, DAY * 9),
     ):
-        execute(
-            ledger,
+        ledger.execute(
             """UPDATE accounts SET expires_at = now() + CAST(:left AS interval), renewable = :renewable
                WHERE id = :id""",
             id=account,
@@ -269,7 +259,7 @@ def test_alarms_of_the_last_day_by_kind(ledger: Ledger) -> None:
         with ledger.database.begin() as c:
             count_alarm(c, kind)
             compact_deltas(c)
-    execute(ledger, "UPDATE alarms SET hour = hour - interval '2 days' WHERE kind = 'late_proof'")
+    ledger.execute("UPDATE alarms SET hour = hour - interval '2 days' WHERE kind = 'late_proof'")
     with ledger.database.begin() as c:
         [found] = attention.read_matters(c, queues=[], silent=DAY, within=[ledger.workspace()])
     assert (found.kind, found.reason, found.count) == (Kind.ALARM, "check_fault", 2)
@@ -331,25 +321,17 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
         ledger.posts(2, [account], due=-DAY - HOUR)
         ledger.post([account], State.PUBLISHING, due=-HOUR)
         held = ledger.post([account], due=HOUR)
-        execute(
-            ledger,
-            "INSERT INTO paused_deliveries (delivery_id, job_id, why) VALUES (:d, :d, '')",
-            d=held.deliveries[0],
-        )
-        with ledger.database.begin() as c:
-            demand_of(c, [held.id], "key 1")
-        execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
-        execute(
-            ledger, "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id", id=account
-        )
+        ledger.pause_delivery(held.deliveries[0])
+        ledger.do(demand_of, [held.id], "key 1")
+        ledger.update("accounts", lost, "status = 'reconnect'")
+        ledger.update("accounts", account, "expires_at = now(), renewable = false")
         with ledger.database.begin() as c:
             pause(c, "workspace", str(workspace), "test")
             pause(c, "account", str(lost), "test")
             pause(c, "platform", ("pinterest", "linkedin")[n], "test")
         add_paused_webhook(ledger, workspace, PauseReason.DEAD)
         name = {"id": workspace, "name": "gone", "counted": jsonb({})}
-        execute(
-            ledger,
+        ledger.execute(
             """INSERT INTO deletions (id, name, counted, moved_at)
                VALUES (:id, :name, :counted, now() - interval '2 hours')""",
             **name,
@@ -375,7 +357,7 @@ def test_by_account_each_has_what_waits_for_it_and_what_the_platform_said(ledger
     ledger.put(blocked, State.BLOCKED, reason=Reason.RECONNECT)
     planned = ledger.posts(2, [lost], due=HOUR)
     ledger.post([lost], State.PUBLISHED, due=-DAY)
-    execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
+    ledger.update("accounts", lost, "status = 'reconnect'")
     waiting = ledger.post([other], due=DAY)
     ledger.put(waiting, State.BLOCKED, reason=Reason.RECONNECT)
     ledger.change(
@@ -401,9 +383,7 @@ def test_by_account_the_same_deliveries_are_counted(ledger: Ledger) -> None:
         ledger.posts(2, [account], State.UNKNOWN)
         ledger.put(ledger.post([account]), State.BLOCKED, reason=Reason.IS_IT_LIVE)
         ledger.post([account], due=-HOUR)
-        execute(
-            ledger, "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id", id=account
-        )
+        ledger.update("accounts", account, "expires_at = now(), renewable = false")
     for within in (None, [spaces[0]]):
         plain = {m.kind: m.count for m in matters(ledger, within)}
         listed = matters(ledger, within, by_account=True)
@@ -427,7 +407,7 @@ def test_by_account_so_many_of_a_kind_are_listed(ledger: Ledger, monkeypatch: py
         account = ledger.account(workspace)
         ledger.post([account], State.FAILED)
         ledger.posts(3, [account], due=DAY)
-        execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=account)
+        ledger.update("accounts", account, "status = 'reconnect'")
     found = matters(ledger, by_account=True)
     for kind in (Kind.RECONNECT, Kind.DEAD_LETTERS):
         assert len([m for m in found if m.kind is kind]) == attention.ROWS
@@ -451,8 +431,7 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
     ledger.posts(MANY, [account])
     ledger.posts(MANY, [account], State.PUBLISHED, due=-DAY * 2)
     failed = ledger.post([account], State.FAILED)
-    with ledger.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
+    ledger.analyze("deliveries, posts, accounts")
     # an hour: on a busy machine, what is due when it is stored is overdue by a minute when it is read
     values: dict[str, Any] = {"overdue": HOUR, "held": HELD, "ending": ENDING}
     names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_WITHDRAWN", "_LATE", "_GRANTS")
@@ -469,8 +448,7 @@ def test_what_others_left_is_read_up_to_a_bound(ledger: Ledger, monkeypatch: pyt
     monkeypatch.setattr(attention, "WIDE", 20)
     mine = ledger.fresh(State.FAILED)
     ledger.posts(MANY, [ledger.account(ledger.workspace())], State.FAILED)
-    with ledger.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
+    ledger.analyze("deliveries, posts, accounts")
     for name, values in (("_BLOCKED", {"cap": 20}), ("_DEAD_LETTERS", {"cap": 20, "walk": 20})):
         sql = attention.restrict(getattr(attention, name), [mine.workspace])
         assert count_read(ledger, sql, within=[mine.workspace], **values) < 100

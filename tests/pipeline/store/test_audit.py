@@ -29,27 +29,24 @@ EVERYTHING = AuditFilter()
 
 
 def record(ledger: Ledger, actor: Actor | None = TESTER, subject: Any = "s", **more: Any) -> None:
-    with ledger.database.begin() as c:
-        record_change(c, actor, "edit", "post", subject, **more)
+    ledger.do(record_change, actor, "edit", "post", subject, **more)
 
 
 def listed(ledger: Ledger, chosen: AuditFilter = EVERYTHING, limit: int = 100, **more: Any) -> list[AuditRow]:
-    with ledger.database.begin() as c:
-        return list_changes(c, chosen, limit=limit, **more)
+    return ledger.do(list_changes, chosen, limit=limit, **more)
 
 
 def grow_old(ledger: Ledger, number: int, age: timedelta, workspace: UUID | None = None) -> None:
     """Add rows of that age, as if they had been written then."""
-    with ledger.database.begin() as c:
-        rows(
-            c,
-            """INSERT INTO audit (at, actor_kind, actor_name, verb, kind, subject, workspace_id, before, after)
-               SELECT now() - CAST(:age AS interval), 'user', 'old', 'edit', 'post', 'old-' || n, :w, '{}', '{}'
-               FROM generate_series(1, :number) n RETURNING id""",
-            age=age,
-            number=number,
-            w=workspace,
-        )
+    ledger.do(
+        rows,
+        """INSERT INTO audit (at, actor_kind, actor_name, verb, kind, subject, workspace_id, before, after)
+           SELECT now() - CAST(:age AS interval), 'user', 'old', 'edit', 'post', 'old-' || n, :w, '{}', '{}'
+           FROM generate_series(1, :number) n RETURNING id""",
+        age=age,
+        number=number,
+        w=workspace,
+    )
 
 
 def test_a_row_says_who_from_where_what_before_and_after(ledger: Ledger) -> None:

@@ -10,22 +10,19 @@ from tests.pipeline.store.ledger import Ledger
 
 
 def report(ledger: Ledger, host: str, files: str | None) -> None:
-    with ledger.database.begin() as c:
-        record_host(
-            c, ["delay", "status", "never-consumed"], host, None if files is None else {"files": files}
-        )
+    ledger.do(
+        record_host, ["delay", "status", "never-consumed"], host, None if files is None else {"files": files}
+    )
 
 
 def read(ledger: Ledger) -> dict[tuple[str, str], str | None]:
-    with ledger.database.begin() as c:
-        hosts = list_hosts(c)
+    hosts = ledger.do(list_hosts)
     assert all(host.age < timedelta(minutes=1) for host in hosts)
     return {(host.name, host.queue): host.facts["files"] for host in hosts}
 
 
 def test_each_host_of_a_queue_is_listed_with_what_it_saw_last(ledger: Ledger) -> None:
-    with ledger.database.begin() as c:
-        record_consumed(c, ["delay", "status"])
+    ledger.do(record_consumed, ["delay", "status"])
     for host, files in (("a", "one"), ("b", "two"), ("b", "three")):
         report(ledger, host, files)
     expected = {("a", "delay"): "one", ("b", "delay"): "three"}
@@ -38,16 +35,13 @@ def test_each_host_of_a_queue_is_listed_with_what_it_saw_last(ledger: Ledger) ->
 
 
 def test_a_host_that_is_gone_is_forgotten(ledger: Ledger) -> None:
-    with ledger.database.begin() as c:
-        record_consumed(c, ["delay"])
+    ledger.do(record_consumed, ["delay"])
     report(ledger, "gone", "one")
     age = """UPDATE canaries SET hosts = jsonb_set(hosts, '{gone,at}', to_jsonb(now() - CAST(:kept AS interval)))
              RETURNING queue"""
-    with ledger.database.begin() as c:
-        row(c, age, kept=HOST_KEPT)
+    ledger.do(row, age, kept=HOST_KEPT)
     assert read(ledger) == {}
     report(ledger, "here", "one")
-    with ledger.database.begin() as c:
-        found = row(c, "SELECT hosts FROM canaries")
+    found = ledger.do(row, "SELECT hosts FROM canaries")
     assert found is not None
     assert found.hosts.keys() == {"here"}

@@ -60,12 +60,11 @@ def test_ids_of_many_threads_are_all_different() -> None:
 
 
 def test_the_database_itself_reads_the_time_in_an_id(shared: Ledger) -> None:
-    with shared.database.once() as c:
-        found = row(
-            c,
-            "SELECT now() AS now, uuid_extract_timestamp(:id) AS at, uuid_extract_version(:id) AS v",
-            id=new_id(),
-        )
+    found = shared.do_once(
+        row,
+        "SELECT now() AS now, uuid_extract_timestamp(:id) AS at, uuid_extract_version(:id) AS v",
+        id=new_id(),
+    )
     assert found is not None
     assert found.v == 7
     assert abs((found.now - found.at).total_seconds()) < 5
@@ -90,8 +89,9 @@ def test_values_are_bound_and_never_part_of_a_statement(value: str) -> None:
     "value", ["", "%s", "%(id)s", ":id", "'; DROP TABLE posts; --", "日本語 \U0001f600", "a\\b"]
 )
 def test_any_text_comes_back_as_it_was(shared: Ledger, value: str) -> None:
-    with shared.database.once() as c:
-        found = row(c, "SELECT CAST(:v AS text) AS v, CAST(:j AS jsonb) AS j", v=value, j=jsonb({"v": value}))
+    found = shared.do_once(
+        row, "SELECT CAST(:v AS text) AS v, CAST(:j AS jsonb) AS j", v=value, j=jsonb({"v": value})
+    )
     assert found is not None
     assert found.v == value
     assert found.j == {"v": value}
@@ -114,8 +114,7 @@ def test_a_transaction_is_whole_or_not_at_all(shared: Ledger) -> None:
     broken_off(
         shared.database.begin, "UPDATE workspaces SET name = 'half' WHERE id = :id RETURNING id", id=workspace
     )
-    with shared.database.once() as c:
-        found = row(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)
+    found = shared.do_once(row, "SELECT name FROM workspaces WHERE id = :id", id=workspace)
     assert found is not None
     assert found.name == "Tests"
 
@@ -125,10 +124,9 @@ def test_a_single_statement_is_committed_when_it_returns(shared: Ledger) -> None
     broken_off(
         shared.database.once, "UPDATE workspaces SET name = 'whole' WHERE id = :id RETURNING id", id=workspace
     )
-    with shared.database.begin() as c:
-        assert [r.name for r in rows(c, "SELECT name FROM workspaces WHERE id = :id", id=workspace)] == [
-            "whole"
-        ]
+    assert [r.name for r in shared.do(rows, "SELECT name FROM workspaces WHERE id = :id", id=workspace)] == [
+        "whole"
+    ]
 
 
 def test_a_connection_of_single_statements_is_clean_for_transactions(database_url: str) -> None:

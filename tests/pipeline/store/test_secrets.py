@@ -115,8 +115,7 @@ def test_every_secret_at_rest_moves_to_the_newest_key(ledger: Ledger, vault_key:
         assert all(not c.unopened for c in counts.values())
     ledger.vault = Vault(newest)
     assert ledger.read_claimed(held.id).checkpoint == {"handle": "first"}
-    with ledger.database.begin() as c:
-        opened, _, _ = accounts.read_account(c, Vault(newest), held.account_id)
+    opened, _, _ = ledger.do(accounts.read_account, Vault(newest), held.account_id)
     assert opened.credentials.access_token.get_secret_value() == "token-1"
 
 
@@ -124,8 +123,7 @@ def test_every_secret_at_rest_moves_to_the_newest_key(ledger: Ledger, vault_key:
 
 
 def find(ledger: Ledger, token: str) -> Caller | None:
-    with ledger.database.begin() as c:
-        return find_caller(c, token)
+    return ledger.do(find_caller, token)
 
 
 def test_only_a_hash_of_a_key_is_kept(shared: Ledger) -> None:
@@ -138,8 +136,7 @@ def test_only_a_hash_of_a_key_is_kept(shared: Ledger) -> None:
     assert bytes(kept.secret_sha256) == hashlib.sha256(secret.encode()).digest()
     assert secret not in repr(kept)
     assert len(secret) >= 43, "256 random bits"
-    with shared.database.begin() as c:
-        [listed] = list_keys(c, workspace)
+    [listed] = shared.do(list_keys, workspace)
     assert secret not in repr(listed)
 
 
@@ -158,8 +155,7 @@ def test_a_key_speaks_for_its_workspace_until_it_is_revoked(shared: Ledger) -> N
     )
     assert caller.owner_user_id is not None
     assert caller.time_zone == "Asia/Tokyo"
-    with shared.database.begin() as c:
-        set_plan(c, workspace, Plan.SCHEDULER, Subscription.PAST_DUE)
+    shared.do(set_plan, workspace, Plan.SCHEDULER, Subscription.PAST_DUE)
     changed = find(shared, token)
     assert changed is not None
     assert (changed.plan, changed.subscription) == (Plan.SCHEDULER, Subscription.PAST_DUE)
@@ -233,8 +229,7 @@ def test_a_workspace_is_found_by_id_or_by_a_name_only_it_has(shared: Ledger) -> 
 
 
 def version(ledger: Ledger, account: UUID) -> tuple[str, int, AccountStatus]:
-    with ledger.database.begin() as c:
-        opened, number, status = accounts.read_account(c, ledger.vault, account)
+    opened, number, status = ledger.do(accounts.read_account, ledger.vault, account)
     return opened.credentials.access_token.get_secret_value(), number, status
 
 
@@ -297,8 +292,7 @@ def test_connecting_again_refreshes_the_account_that_is_there(shared: Ledger) ->
             return accounts.add_account(c, shared.vault, workspace, Platform.PINTEREST, remote)
 
     account = connect("one", board="b", country="JP")
-    with shared.database.begin() as c:
-        accounts.require_reconnect(c, account, {"code": "reconnect_required"}, 1)
+    shared.do(accounts.require_reconnect, account, {"code": "reconnect_required"}, 1)
     assert version(shared, account)[2] is AccountStatus.RECONNECT
     assert connect("two", board="c") == account
     assert version(shared, account) == ("two", 2, AccountStatus.ACTIVE)
@@ -313,15 +307,12 @@ def test_of_sixteen_workers_one_refreshes(shared: Ledger) -> None:
     account = shared.account(shared.workspace())
 
     def claim(number: int = 1) -> bool:
-        with shared.database.begin() as c:
-            return accounts.claim_refresh(c, account, number, timedelta(minutes=1))
+        return shared.do(accounts.claim_refresh, account, number, timedelta(minutes=1))
 
     assert sum(together(*[claim] * 16)) == 1
-    with shared.database.begin() as c:
-        accounts.end_refresh(c, account)
+    shared.do(accounts.end_refresh, account)
     assert claim()
-    with shared.database.begin() as c:
-        assert accounts.store_credentials(c, shared.vault, account, credentials("two"), 1)
+    assert shared.do(accounts.store_credentials, shared.vault, account, credentials("two"), 1)
     assert not claim(), "another worker has refreshed this version"
     assert claim(2)
 

@@ -140,12 +140,10 @@ def test_a_draft_makes_no_event_until_it_is_scheduled_or_canceled(receiver: Rece
 @pytest.mark.parametrize(
     ("script", "types"),
     [
-        (Script(), ["delivery.published", "post.posted"]),
-        (Script(finalize=raising(Rejected("no"))), ["delivery.failed", "post.failed"]),
         (Script(finalize=raising(OutcomeUnknown("?"))), ["delivery.unknown"]),
         (Script(finalize=raising(CredentialsRevoked("gone"))), ["delivery.blocked"]),
     ],
-    ids=["posted", "failed", "unknown", "blocked"],
+    ids=["unknown", "blocked"],
 )
 def test_each_end_has_its_events(receiver: Receiver, script: Script, types: list[str]) -> None:
     post = accept(receiver.core)

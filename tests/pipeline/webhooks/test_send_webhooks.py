@@ -84,35 +84,6 @@ def test_four_senders_at_once_send_each_event_once_and_each_post_in_order(receiv
     assert by_post(receiver) == {str(p): list(range(n, 80, 10)) for n, p in enumerate(posts)}
 
 
-def test_a_dead_senders_claim_is_taken_over_and_its_late_result_changes_nothing(receiver: Receiver) -> None:
-    webhook, _ = receiver.subscribe()
-    first, second = receiver.queue(webhook.id, *[uuid4()] * 2)
-    arrived, release = threading.Event(), threading.Event()
-
-    def hang(handler: Handler) -> None:
-        arrived.set()
-        release.wait(60)
-        status(500)(handler)
-
-    receiver.site.routes["/hook"] = hang
-    slow = threading.Thread(target=sending.send_webhooks, args=(receiver.core.context,))
-    slow.start()
-    assert arrived.wait(60)
-    assert sending.send_webhooks(receiver.core.context) == 0, "it is claimed"
-    receiver.read(
-        "UPDATE webhooks SET lease_until = now() - interval '1 second' WHERE id = :w RETURNING id",
-        w=webhook.id,
-    )
-    receiver.site.routes["/hook"] = status(200)
-    receiver.send()
-    release.set()
-    slow.join()
-    assert [e["id"] for e in receiver.got()] == [first, first, second]
-    events = receiver.events(webhook.id)
-    assert [(e.state, e.tries) for e in events] == [(EventState.DELIVERED, 2), (EventState.DELIVERED, 1)]
-    assert [a["outcome"] for a in events[0].attempts] == ["delivered", "unknown"]
-
-
 # --- tries and pauses ------------------------------------------------------------------------------------------------
 
 
@@ -184,23 +155,6 @@ def test_410_pauses_at_once_and_the_event_waits(receiver: Receiver) -> None:
     assert [e.attempts[0]["outcome"] for e in receiver.events(webhook.id) if e.attempts] == ["gone"]
 
 
-@pytest.mark.parametrize("code", [429, 503])
-def test_retry_after_is_kept_for_the_whole_webhook(receiver: Receiver, code: int) -> None:
-    webhook, _ = receiver.subscribe()
-    receiver.queue(webhook.id, uuid4())
-    receiver.site.routes["/hook"] = status(code, Retry_After=7200)
-    receiver.send()
-    [found] = receiver.read(
-        """SELECT e.next_at - now() AS event, w.hold_until - now() AS webhook
-           FROM webhook_events e JOIN webhooks w ON w.id = e.webhook_id WHERE w.id = :w""",
-        w=webhook.id,
-    )
-    for wait in (found.event, found.webhook):
-        assert timedelta(minutes=119) < wait <= timedelta(hours=2)
-    receiver.queue(webhook.id, uuid4())
-    assert receiver.send() == 0
-
-
 def read_wait(receiver: Receiver, webhook: UUID) -> tuple[float, float, int]:
     """Return the seconds until the event and until its webhook are tried again, and the tries used up."""
     [found] = receiver.read(
@@ -212,15 +166,14 @@ def read_wait(receiver: Receiver, webhook: UUID) -> tuple[float, float, int]:
     return found.event, found.webhook, found.tries
 
 
-@pytest.mark.parametrize("code", [429, 503])
-@pytest.mark.parametrize("asked", [0, 5])
+@pytest.mark.parametrize(("code", "asked"), [(429, 0), (503, 5)])
 def test_a_short_retry_after_costs_five_seconds_each_time_and_no_try(
     receiver: Receiver, code: int, asked: int
 ) -> None:
     webhook, _ = receiver.subscribe()
     receiver.queue(webhook.id, uuid4())
     receiver.site.routes["/hook"] = status(code, Retry_After=asked)
-    for _ in range(TRIES + 2):
+    for _ in range(3):
         receiver.pass_time(webhook.id)
         assert sending.send_webhooks(receiver.core.context) == 1
         event, held, tries = read_wait(receiver, webhook.id)
@@ -266,7 +219,9 @@ def test_a_server_that_defers_for_ever_uses_up_the_ten_tries_after_all(
     assert [e["id"] for e in receiver.got()].count(bad) == TRIES + 2
 
 
-def test_a_retry_after_of_a_year_counts_as_a_day_and_loses_nothing(receiver: Receiver) -> None:
+def test_a_retry_after_of_a_year_counts_as_a_day_for_the_whole_webhook_and_loses_nothing(
+    receiver: Receiver,
+) -> None:
     webhook, _ = receiver.subscribe()
     receiver.queue(webhook.id, uuid4())
     receiver.site.routes["/hook"] = status(429, Retry_After=365 * 86400)
@@ -275,6 +230,8 @@ def test_a_retry_after_of_a_year_counts_as_a_day_and_loses_nothing(receiver: Rec
     assert 86390 < event <= 86400
     assert 86390 < held <= 86400
     assert tries == 1
+    receiver.queue(webhook.id, uuid4())
+    assert receiver.send() == 0, "nor is anything else sent to it"
     receiver.site.routes["/hook"] = status(200)
     receiver.pass_time(webhook.id)
     receiver.send()
@@ -382,16 +339,7 @@ def test_what_a_server_answers_costs_little(
     assert receiver.site.paths() == ["/hook?token=in-the-query"]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://example.com/",
-        "https://127.0.0.1/",
-        "https://[::1]/",
-        "https://localhost/",
-        "https://a.example:8443/",
-    ],
-)
+@pytest.mark.parametrize("url", ["http://example.com/", "https://127.0.0.1/"])
 def test_a_url_that_is_not_public_https_is_refused(receiver: Receiver, url: str) -> None:
     with pytest.raises(Refusal) as refused:
         webhooks.create(receiver.core.context, receiver.core.caller, url=url, types=None, description=None)

@@ -40,8 +40,7 @@ def end_grant(ledger: Ledger, account: UUID, left: timedelta, *, status: str = "
 
 
 def listed(ledger: Ledger, workspace: UUID, **more: Any) -> list[AccountHealth]:
-    with ledger.database.begin() as c:
-        return list_health(c, [workspace], **more)
+    return ledger.do(list_health, [workspace], **more)
 
 
 @pytest.fixture
@@ -63,12 +62,11 @@ def test_what_needs_a_person_comes_first(shared: Ledger, four: tuple[UUID, list[
     assert [one.position[0] for one in found] == [LOST, ENDING_SOON, IN_USE, OUT_OF_USE]
     needy = listed(shared, workspace, needs_person=True)
     assert [one.account.id for one in needy] == expected[:2]
-    with shared.database.begin() as c:
-        assert count_by_status(c, [workspace]) == {
-            AccountStatus.ACTIVE: 2,
-            AccountStatus.RECONNECT: 1,
-            AccountStatus.INACTIVE: 1,
-        }
+    assert shared.do(count_by_status, [workspace]) == {
+        AccountStatus.ACTIVE: 2,
+        AccountStatus.RECONNECT: 1,
+        AccountStatus.INACTIVE: 1,
+    }
 
 
 def test_pages_have_each_account_once(shared: Ledger, four: tuple[UUID, list[UUID]]) -> None:
@@ -123,11 +121,9 @@ def test_another_workspace_is_not_listed_and_filters_select(shared: Ledger) -> N
     workspace, other = shared.workspace(), shared.workspace()
     mine, pin = shared.account(workspace), shared.account(workspace, Platform.PINTEREST)
     foreign = shared.account(other)
-    with shared.database.begin() as c:
-        pause(c, "account", str(mine), "under review")
+    shared.do(pause, "account", str(mine), "under review")
     assert {one.account.id: one.paused for one in listed(shared, workspace)} == {mine: "account", pin: None}
-    with shared.database.begin() as c:
-        pause(c, "workspace", str(workspace), "under review")
+    shared.do(pause, "workspace", str(workspace), "under review")
     assert {one.paused for one in listed(shared, workspace)} == {"account", "workspace"}
     assert [o.account.id for o in listed(shared, workspace, platform=Platform.PINTEREST)] == [pin]
     assert foreign not in {one.account.id for one in listed(shared, workspace)}
@@ -138,12 +134,11 @@ def test_few_deliveries_are_read_however_many_wait(ledger: Ledger, monkeypatch: 
     account, lost = ledger.account(workspace), ledger.account(workspace)
     end_grant(ledger, account, DAY)
     end_grant(ledger, lost, DAY, status="reconnect")
-    ledger.posts(3000, [account], due=HOUR)
-    ledger.posts(3000, [account], State.PUBLISHED, due=-DAY)
+    ledger.posts(1000, [account], due=HOUR)
+    ledger.posts(1000, [account], State.PUBLISHED, due=-DAY)
     ledger.posts(20, [account], due=DAY * 2)
     ledger.posts(500, [lost], due=HOUR)
-    with ledger.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, accounts, posts")
+    ledger.analyze("deliveries, accounts, posts")
     monkeypatch.setattr(health, "CAP", 100)
     read = count_rows_read(ledger, health, list_health, [workspace])
     assert read < 250, "100 of each, and 20 after the end"

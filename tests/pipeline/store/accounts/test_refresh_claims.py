@@ -19,13 +19,13 @@ WHY = {"code": "reconnect_required"}
 
 
 def read(ledger: Ledger, account: UUID) -> Any:
-    with ledger.database.begin() as c:
-        return row(c, "SELECT status, refreshing_until, unanswered FROM accounts WHERE id = :id", id=account)
+    return ledger.do(
+        row, "SELECT status, refreshing_until, unanswered FROM accounts WHERE id = :id", id=account
+    )
 
 
 def claim(ledger: Ledger, account: UUID, version: int = 1) -> bool:
-    with ledger.database.begin() as c:
-        return claim_refresh(c, account, version, LEASE)
+    return ledger.do(claim_refresh, account, version, LEASE)
 
 
 def test_credentials_that_were_replaced_are_not_refreshed(shared: Ledger) -> None:
@@ -51,8 +51,7 @@ def test_what_ends_the_refresh_of_an_account_leaves_the_others(
     assert claim(shared, account)
     assert claim(shared, other)
     before = read(shared, other)
-    with shared.database.begin() as c:
-        end(c, account)
+    shared.do(end, account)
     assert read(shared, other) == before
     assert read(shared, account) != before
 
@@ -65,8 +64,7 @@ def test_a_refresh_of_older_credentials_ends_nothing(shared: Ledger) -> None:
         end_refresh(c, account, 2)
         require_reconnect(c, account, WHY, 2)
     assert read(shared, account) == before
-    with shared.database.begin() as c:
-        end_refresh(c, account)
+    shared.do(end_refresh, account)
     assert read(shared, account).refreshing_until is None
 
 

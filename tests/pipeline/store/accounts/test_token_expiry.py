@@ -24,8 +24,7 @@ def grant(
         expires_at=ends,
         refresh_expires_at=refresh_ends,
     )
-    with ledger.database.begin() as c:
-        assert store_credentials(c, ledger.vault, account, fresh)
+    assert ledger.do(store_credentials, ledger.vault, account, fresh)
 
 
 def read(ledger: Ledger, workspace: UUID) -> dict[UUID, EndangeredAccount]:
@@ -57,5 +56,4 @@ def test_who_ends_when_and_how_many_posts_that_endangers(shared: Ledger) -> None
     }
     assert list(found) == [dead, linkedin, tiktok]
     assert read(shared, shared.workspace()) == {}
-    with shared.database.begin() as c:
-        assert {one.account.id for one in list_endangered(c)} >= {dead, linkedin, tiktok}
+    assert {one.account.id for one in shared.do(list_endangered)} >= {dead, linkedin, tiktok}

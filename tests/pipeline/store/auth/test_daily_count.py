@@ -17,8 +17,7 @@ def make_key(ledger: Ledger) -> UUID:
 
 
 def count(ledger: Ledger, key: UUID, posts: int, limit: int = 10) -> DailyCount:
-    with ledger.database.begin() as c:
-        return count_posts(c, key, posts, limit)
+    return ledger.do(count_posts, key, posts, limit)
 
 
 def test_posts_are_counted_all_or_none(shared: Ledger) -> None:

@@ -28,18 +28,15 @@ DAY = timedelta(days=1)
 
 
 def made(ledger: Ledger, workspace: UUID, **terms: Any) -> str:
-    with ledger.database.begin() as c:
-        return create_key(c, workspace, "tests", Terms(**terms))
+    return ledger.do(create_key, workspace, "tests", Terms(**terms))
 
 
 def find(ledger: Ledger, token: str) -> Caller | None:
-    with ledger.database.begin() as c:
-        return find_caller(c, token)
+    return ledger.do(find_caller, token)
 
 
 def rotated(ledger: Ledger, token: str, overlap: timedelta = DAY) -> str:
-    with ledger.database.begin() as c:
-        new = rotate_key(c, token.partition(".")[0], overlap)
+    new = ledger.do(rotate_key, token.partition(".")[0], overlap)
     assert new is not None
     return new
 
@@ -104,8 +101,7 @@ def test_a_bound_key_lists_and_counts_its_own_files_and_others_all(shared: Ledge
         _uploaded(shared, caller, f"{workspace}-{n}")
 
     def listed(caller: Caller) -> tuple[list[str], int]:
-        with shared.database.begin() as c:
-            found, total = files.list_files(c, caller, kind=None, limit=10, offset=0)
+        found, total = shared.do(files.list_files, caller, kind=None, limit=10, offset=0)
         return [file.name.removeprefix(f"{workspace}-") for file in found], total
 
     assert [listed(caller) for caller in (whole, mine, twin)] == [
@@ -138,8 +134,7 @@ def test_a_key_stops_when_its_time_is_over(shared: Ledger) -> None:
     assert find(shared, token) is not None
     later(shared, token, DAY)
     assert find(shared, token) is None
-    with shared.database.begin() as c:
-        assert rotate_key(c, token.partition(".")[0], DAY) is None
+    assert shared.do(rotate_key, token.partition(".")[0], DAY) is None
 
 
 def test_a_key_is_bound_to_accounts_of_its_own_workspace_or_not_made(shared: Ledger) -> None:

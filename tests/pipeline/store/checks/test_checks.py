@@ -16,8 +16,9 @@ from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import hash_text, new_id, row, rows
 from pipeline.store.posts import pins as waiting
+from pipeline.store.posts.insert_batch import NewDelivery, store_posts
 from tests.pipeline.single_check import claim_check
-from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
+from tests.pipeline.store.ledger import HOUR, Ledger, Post, make_post, together
 
 FACTS = {"content_type": "video/mp4", "bytes": 9}
 LEASE = timedelta(minutes=3)
@@ -29,13 +30,13 @@ def url() -> str:
 
 
 def opened(ledger: Ledger, workspace: UUID, where: str) -> Check:
-    with ledger.database.begin() as c:
-        return store.open_check(c, workspace, "video", where)
+    return ledger.do(store.open_check, workspace, "video", where)
 
 
 def decide(ledger: Ledger, check: UUID, verdict: store.Verdict = "good") -> bool:
-    with ledger.database.begin() as c:
-        return store.decide_check(c, check, verdict, facts=FACTS if verdict == "good" else None, seen="ok")
+    return ledger.do(
+        store.decide_check, check, verdict, facts=FACTS if verdict == "good" else None, seen="ok"
+    )
 
 
 # --- one check per URL -----------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def decide(ledger: Ledger, check: UUID, verdict: store.Verdict = "good") -> bool
 
 def test_sixteen_requests_open_one_check(shared: Ledger) -> None:
     workspace = shared.workspace()
-    for _ in range(10):
+    for _ in range(5):
         where = url()
         got = together(*[partial(opened, shared, workspace, where)] * 16)
         assert len({check.id for check in got}) == 1
@@ -51,12 +52,11 @@ def test_sixteen_requests_open_one_check(shared: Ledger) -> None:
 
 def test_two_requests_with_the_same_new_urls_in_url_order_both_get_them(shared: Ledger) -> None:
     workspace = shared.workspace()
-    for _ in range(20):
+    for _ in range(10):
         urls = sorted((url() for _ in range(4)), key=hash_text)
 
         def ask(urls: list[str] = urls) -> list[UUID]:
-            with shared.database.begin() as c:
-                return [store.open_check(c, workspace, "video", u).id for u in urls]
+            return [shared.do(store.open_check, workspace, "video", u).id for u in urls]
 
         one, two = together(ask, ask)
         assert one == two
@@ -67,8 +67,7 @@ def test_a_check_is_of_one_workspace_and_one_purpose(shared: Ledger) -> None:
     one, two = shared.workspace(), shared.workspace()
     assert opened(shared, one, where).id == opened(shared, one, where).id
     assert opened(shared, one, where).id != opened(shared, two, where).id
-    with shared.database.begin() as c:
-        assert store.open_check(c, one, "music", where).id != opened(shared, one, where).id
+    assert shared.do(store.open_check, one, "music", where).id != opened(shared, one, where).id
 
 
 def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: Ledger) -> None:
@@ -89,7 +88,7 @@ def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: 
 
 def test_of_sixteen_verdicts_the_first_counts(shared: Ledger) -> None:
     workspace = shared.workspace()
-    for _ in range(10):
+    for _ in range(5):
         check = opened(shared, workspace, url()).id
         assert sum(together(*[partial(decide, shared, check)] * 16)) == 1
 
@@ -142,8 +141,7 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
     def fresh(
         within: timedelta = minutes, whose: UUID = workspace, purpose: store.Purpose = "video"
     ) -> Check | None:
-        with shared.database.begin() as c:
-            found = store.find_good(c, [(whose, purpose, where)], within).values()
+        found = shared.do(store.find_good, [(whose, purpose, where)], within).values()
         return next((check for check, _ in found), None)
 
     assert fresh() is None, "not decided yet"
@@ -162,8 +160,7 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
     for verdict in ("refused", "unanswered"):
         bad = url()
         decide(shared, opened(shared, workspace, bad).id, verdict)
-        with shared.database.begin() as c:
-            assert not store.find_good(c, [(workspace, "video", bad)], minutes)
+        assert not shared.do(store.find_good, [(workspace, "video", bad)], minutes)
 
 
 def test_facts_are_of_media_or_of_music() -> None:
@@ -182,9 +179,6 @@ def test_facts_are_of_media_or_of_music() -> None:
 
 def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
     """As ingest does: the open checks locked and read, then the post stored, in one transaction."""
-    from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
-    from tests.pipeline.store.ledger import MEDIA
-
     with ledger.database.begin() as c:
         seen = store.read_checks(c, checks, lock=True)
         good = all(seen[k].verdict == "good" for k in checks)
@@ -197,23 +191,7 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
             next_at=at.now,
             state="scheduled" if good else "accepted",
         )
-        post = NewPost(
-            id=new_id(),
-            workspace_id=at.workspace_id,
-            key_id=None,
-            caption="x",
-            media=MEDIA,
-            music_url=None,
-            options={},
-            due_at=at.now,
-            expires_at=None,
-            on_late="publish",
-            external_id=None,
-            replay_token=None,
-            fingerprint=b"",
-            checks=dict(enumerate(checks)),
-            deliveries=[delivery],
-        )
+        post = make_post(at.workspace_id, checks=dict(enumerate(checks)), deliveries=[delivery])
         store_posts(c, [post], timedelta(0))
     return Post(id=post.id, workspace=post.workspace_id, deliveries=[delivery.id])
 
@@ -234,7 +212,7 @@ def verdict(ledger: Ledger, check: UUID) -> None:
 def test_a_verdict_between_reading_and_storing_never_strands_a_post(shared: Ledger) -> None:
     workspace = shared.workspace()
     account = shared.account(workspace)
-    for _ in range(150):
+    for _ in range(50):
         check = opened(shared, workspace, url()).id
         post, _ = together(partial(accept, shared, account, [check]), partial(verdict, shared, check))
         assert isinstance(post, Post)
@@ -269,8 +247,7 @@ def test_while_nobody_answers_no_post_can_join_unseen(shared: Ledger) -> None:
         with impatient(shared) as storing, pytest.raises(DBAPIError, match="lock timeout"):
             store.read_checks(storing, [check], lock=True)
     decide(shared, check, "unanswered")
-    with shared.database.begin() as c:
-        assert not store.lock_undecided(c, check)
+    assert not shared.do(store.lock_undecided, check)
 
 
 # --- waiting posts ---------------------------------------------------------------------------------------------------

@@ -49,8 +49,7 @@ class Process:
 
 
 def claim(ledger: Ledger, host_slots: int, shares: Shares, slow: bool) -> ClaimedCheck | None:
-    with ledger.database.begin() as c:
-        return claim_next_check(c, LEASE, shares, HostLimit(slots=host_slots, hold=LEASE), slow=slow)
+    return ledger.do(claim_next_check, LEASE, shares, HostLimit(slots=host_slots, hold=LEASE), slow=slow)
 
 
 @pytest.fixture
@@ -67,8 +66,7 @@ def opened(
     purpose: store.Purpose = "video",
 ) -> Check:
     where = f"https://{host or new_id()}/{new_id()}.mp4"
-    with ledger.database.begin() as c:
-        return store.open_check(c, workspace, purpose, where, due)
+    return ledger.do(store.open_check, workspace, purpose, where, due)
 
 
 def test_checks_come_in_the_order_of_their_due_times(ledger: Ledger, process: Process) -> None:
@@ -174,8 +172,7 @@ def test_slow_checks_take_few_slots_and_only_when_no_other_is_due(ledger: Ledger
 def test_after_its_first_check_a_slot_takes_a_slow_one_first(ledger: Ledger, process: Process) -> None:
     workspace = ledger.workspace()
     slow = opened(ledger, workspace)
-    with ledger.database.begin() as c:
-        store.move_to_slow_lane(c, slow.id)
+    ledger.do(store.move_to_slow_lane, slow.id)
     opened(ledger, workspace)
     claimed = process.claim(slow_first=True)
     assert claimed is not None
@@ -219,7 +216,7 @@ def test_a_process_with_few_slots_runs_one_check_at_least(ledger: Ledger, slots:
 
 
 def test_of_sixteen_workers_one_takes_a_check(ledger: Ledger) -> None:
-    for _ in range(10):
+    for _ in range(5):
         opened(ledger, ledger.workspace())
         claims = together(*[Process(ledger).claim] * 16)
         assert len([one for one in claims if one is not None]) == 1
@@ -235,11 +232,9 @@ def test_a_check_under_lease_or_postponed_is_not_claimed(ledger: Ledger, process
     with ledger.database.begin() as c:
         c.exec_driver_sql("UPDATE checks SET lease_until = now() - interval '1 s'")
     assert process.claim() is not None, "its worker died"
-    with ledger.database.begin() as c:
-        store.postpone_check(c, check.id, MINUTE, "no answer")
+    ledger.do(store.postpone_check, check.id, MINUTE, "no answer")
     assert process.claim() is None
-    with ledger.database.begin() as c:
-        store.open_check(c, workspace, "video", check.url)
+    ledger.do(store.open_check, workspace, "video", check.url)
     assert process.claim() is not None, "a new request has it tried at once"
 
 

@@ -26,7 +26,7 @@ def workers(ledger: Ledger, count: int) -> list[Process]:
 def test_workers_that_claim_at_once_ask_a_host_for_four_files_together(ledger: Ledger) -> None:
     hosts = ("one.example", "two.example")
     workspaces = [(host, ledger.workspace()) for host in hosts for _ in range(SLOTS)]
-    for n in range(10):
+    for n in range(3):
         for host, workspace in workspaces:
             opened(ledger, workspace, host=f"{n}.{host}")
         claimed = [one for found in together(*[w.claim_all for w in workers(ledger, 6)]) for one in found]
@@ -59,8 +59,7 @@ def test_the_end_of_a_try_frees_its_slot_for_any_worker(ledger: Ledger, end: str
     one, other = workers(ledger, 2)
     claimed = fill(ledger, one, "cdn.example")
     assert other.claim() is None
-    with ledger.database.begin() as c:
-        ENDS[end](c, claimed[0])
+    ledger.do(ENDS[end], claimed[0])
     assert other.claim() is not None
     assert other.claim() is None
 
@@ -99,15 +98,14 @@ def test_the_next_free_slot_of_a_host_goes_to_the_workspace_that_has_none(ledger
         opened(ledger, large, host="cdn.example", due=NOW - MINUTE)
     held = one.claim_all()
     waiting = opened(ledger, small, host="cdn.example")
-    with ledger.database.begin() as c:
-        store.decide_check(c, held[0].check.id, "good", facts=None, seen="ok")
+    ledger.do(store.decide_check, held[0].check.id, "good", facts=None, seen="ok")
     claimed = other.claim()
     assert claimed is not None
     assert claimed.check.id == waiting.id
 
 
 def test_workers_that_claim_at_once_leave_half_of_a_host_to_other_workspaces(ledger: Ledger) -> None:
-    for n in range(10):
+    for n in range(3):
         workspace = ledger.workspace()
         for _ in range(SLOTS):
             opened(ledger, workspace, host=f"{n}.example")

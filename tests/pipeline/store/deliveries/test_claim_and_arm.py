@@ -25,20 +25,18 @@ MINUTE = timedelta(minutes=1)
 
 
 def claim(ledger: Ledger, post: Post, generation: int = 0) -> ClaimedDelivery | None:
-    with ledger.database.once() as c:
-        return store_claim(c, ledger.vault, post.deliveries[0], generation, LEASE)
+    return ledger.do_once(store_claim, ledger.vault, post.deliveries[0], generation, LEASE)
 
 
 def arm(ledger: Ledger, held: ClaimedDelivery) -> bool:
-    with ledger.database.once() as c:
-        return store_arm(c, ledger.vault, held, {"handle": "h"}, MINUTE) is not None
+    return ledger.do_once(store_arm, ledger.vault, held, {"handle": "h"}, MINUTE) is not None
 
 
 # --- claim -----------------------------------------------------------------------------------------------------------
 
 
 def test_of_sixteen_workers_one_gets_it(shared: Ledger) -> None:
-    for _ in range(20):
+    for _ in range(8):
         post = shared.fresh(State.QUEUED)
         got = together(*[partial(claim, shared, post)] * 16)
         [held] = [h for h in got if h is not None]
@@ -74,10 +72,8 @@ def test_one_that_crashed_a_worker_is_claimed_alone(shared: Ledger) -> None:
     sound, crashed = shared.posts(2, [shared.account(shared.workspace())], State.QUEUED)
     shared.change(crashed.deliveries[0], "crashes = 1")
     both = [(post.deliveries[0], 0) for post in (sound, crashed)]
-    with shared.database.once() as c:
-        assert [h.id for h in claim_batch(c, shared.vault, both, LEASE)] == sound.deliveries
-    with shared.database.once() as c:
-        assert [h.id for h in claim_batch(c, shared.vault, both[1:], LEASE)] == crashed.deliveries
+    assert [h.id for h in shared.do_once(claim_batch, shared.vault, both, LEASE)] == sound.deliveries
+    assert [h.id for h in shared.do_once(claim_batch, shared.vault, both[1:], LEASE)] == crashed.deliveries
 
 
 def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
@@ -114,12 +110,10 @@ def test_a_claim_goes_on_with_the_open_attempt_and_opens_a_new_one_only_when_non
 def test_the_checkpoint_goes_from_one_worker_to_the_next(shared: Ledger) -> None:
     post = shared.fresh(State.QUEUED)
     first = shared.claimed(post)
-    with shared.database.once() as c:
-        assert save_checkpoint(c, shared.vault, first, {"upload": 3}, scratch=True)
+    assert shared.do_once(save_checkpoint, shared.vault, first, {"upload": 3}, scratch=True)
     second = shared.claimed(post)
     assert second.checkpoint == {"upload": 3}
-    with shared.database.once() as c:
-        assert not save_checkpoint(c, shared.vault, first, {"upload": 9}, scratch=False)
+    assert not shared.do_once(save_checkpoint, shared.vault, first, {"upload": 9}, scratch=False)
     assert shared.read_claimed(second.id).checkpoint == {"upload": 3}
 
 
@@ -133,8 +127,7 @@ def test_prepares_from_scratch_are_counted_by_day(shared: Ledger) -> None:
         assert shared.read_claimed(held.id).prepares == n
     shared.change(held.id, "prepares_on = CURRENT_DATE - 1")
     assert shared.read_claimed(held.id).prepares == 0, "yesterday's do not count"
-    with shared.database.once() as c:
-        save_checkpoint(c, shared.vault, held, {"upload": 9}, scratch=True)
+    shared.do_once(save_checkpoint, shared.vault, held, {"upload": 9}, scratch=True)
     assert shared.read_claimed(held.id).prepares == 1
 
 
@@ -144,8 +137,7 @@ def test_handfuls_that_overlap_take_each_delivery_once(shared: Ledger) -> None:
     items = [(p.deliveries[0], 0) for p in posts]
 
     def take(items: list[tuple[UUID, int]]) -> list[UUID]:
-        with shared.database.once() as c:
-            return [held.id for held in claim_batch(c, shared.vault, items, LEASE)]
+        return [held.id for held in shared.do_once(claim_batch, shared.vault, items, LEASE)]
 
     orders = [items, items[::-1], items[20:] + items[:20], items[::-1][10:] + items[::-1][:10]]
     taken = [i for some in together(*[partial(take, order) for order in orders]) for i in some]
@@ -162,12 +154,10 @@ def test_a_handful_waits_for_nobody(shared: Ledger) -> None:
     queued, unknown = (shared.posts(2, [account], state) for state in (State.QUEUED, State.UNKNOWN))
 
     def take() -> list[ClaimedDelivery]:
-        with shared.database.once() as c:
-            return claim_batch(c, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
+        return shared.do_once(claim_batch, shared.vault, [(p.deliveries[0], 0) for p in queued], LEASE)
 
     def look() -> list[ClaimedDelivery]:
-        with shared.database.once() as c:
-            return claim_looks(c, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
+        return shared.do_once(claim_looks, shared.vault, [(p.deliveries[0], 0, 1) for p in unknown], LEASE)
 
     for posts, job in ((queued, take), (unknown, look)):
         assert [h.id for h in shared.while_locked(posts[0].deliveries[0], job)] == posts[1].deliveries
@@ -178,8 +168,7 @@ def test_a_handful_of_looks_takes_those_that_are_not_stale(shared: Ledger) -> No
     posts = shared.posts(4, [shared.account(workspace)], State.UNKNOWN)
     one, two, three, four = (p.deliveries[0] for p in posts)
     items = [(one, 0, 1), (two, 1, 1), (three, 0, 7), (four, 0, 1)]
-    with shared.database.once() as c:
-        held = claim_looks(c, shared.vault, items, LEASE)
+    held = shared.do_once(claim_looks, shared.vault, items, LEASE)
     assert {(h.id, h.fence, h.lease_until - h.now) for h in held} == {(one, 2, LEASE), (four, 2, LEASE)}
 
 
@@ -191,8 +180,7 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
     [delivery] = post.deliveries
 
     def look() -> ClaimedDelivery | None:
-        with shared.database.once() as c:
-            return claim_look(c, shared.vault, delivery, 0, 1, LEASE)
+        return shared.do_once(claim_look, shared.vault, delivery, 0, 1, LEASE)
 
     got = [h for h in together(*[look] * 16) if h is not None]
     assert [h.fence for h in got] == [2]
@@ -202,15 +190,13 @@ def test_of_sixteen_lookers_with_one_ring_one_gets_it(shared: Ledger) -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - LOOKED_AT))
 def test_only_what_is_to_be_looked_at_can_be_claimed_for_a_look(shared: Ledger, state: State) -> None:
     held = shared.read_claimed(shared.fresh(state).deliveries[0])
-    with shared.database.once() as c:
-        assert claim_look(c, shared.vault, held.id, held.generation, held.fence, LEASE) is None
+    assert shared.do_once(claim_look, shared.vault, held.id, held.generation, held.fence, LEASE) is None
 
 
 @pytest.mark.parametrize(("generation", "fence"), [(1, 1), (0, 0), (0, 2)])
 def test_a_stale_look_gets_nothing(shared: Ledger, generation: int, fence: int) -> None:
     [delivery] = shared.fresh(State.PREPARING).deliveries
-    with shared.database.once() as c:
-        assert claim_look(c, shared.vault, delivery, generation, fence, LEASE) is None
+    assert shared.do_once(claim_look, shared.vault, delivery, generation, fence, LEASE) is None
 
 
 # --- arm -------------------------------------------------------------------------------------------------------------
@@ -231,7 +217,7 @@ def test_arming_is_one_committed_statement(shared: Ledger) -> None:
 
 
 def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:
-    for _ in range(10):
+    for _ in range(5):
         held = shared.claimed(shared.fresh())
         assert sum(together(*[partial(arm, shared, held)] * 16)) == 1
 
@@ -239,8 +225,9 @@ def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:
 def test_arming_marks_its_own_open_attempt_and_no_others(shared: Ledger) -> None:
     post, other = shared.fresh(), shared.claimed(shared.fresh())
     refused = Verdict(state=State.RETRYING, closes=Outcome.REFUSED)
-    with shared.database.once() as c:
-        settle(c, shared.vault, shared.claimed(post), refused, Mover.PUBLISH, origin=State.PUBLISHING)
+    shared.do_once(
+        settle, shared.vault, shared.claimed(post), refused, Mover.PUBLISH, origin=State.PUBLISHING
+    )
     assert arm(shared, held := shared.claimed(post))
     assert [a.armed_at is not None for a in shared.attempts(held.id)] == [False, True]
     assert [a.armed_at for a in shared.attempts(other.id)] == [None]
@@ -269,11 +256,9 @@ def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> 
 
 def test_a_paused_delivery_is_not_armed_until_it_is_resumed(shared: Ledger) -> None:
     held, other = shared.claimed(shared.fresh()), shared.claimed(shared.fresh())
-    with shared.database.begin() as c:
-        pause_deliveries(c, [held.id], new_id(), "why")
+    shared.do(pause_deliveries, [held.id], new_id(), "why")
     assert (arm(shared, held), arm(shared, other)) == (False, True)
-    with shared.database.begin() as c:
-        resume_deliveries(c, [held.id])
+    shared.do(resume_deliveries, [held.id])
     assert arm(shared, held)
 
 
@@ -281,12 +266,10 @@ def test_who_has_not_seen_the_platform_answer_needs_a_sign_of_life(ledger: Ledge
     held = ledger.claimed(ledger.fresh())
 
     def arms() -> bool:
-        with ledger.database.once() as c:
-            return store_arm(c, ledger.vault, held, {}, MINUTE, is_alive=False) is not None
+        return ledger.do_once(store_arm, ledger.vault, held, {}, MINUTE, is_alive=False) is not None
 
     assert not arms()
-    with ledger.database.begin() as c:
-        record_answer(c, Platform.TIKTOK)
+    ledger.do(record_answer, Platform.TIKTOK)
     assert arms()
 
 
@@ -332,11 +315,8 @@ def test_every_scope_of_a_pause_keeps_from_arming_and_lets_go_again(ledger: Ledg
     for scope, target, other in scopes:
         held = ledger.claimed(ledger.post([account]))
         if other is not None:
-            with ledger.database.begin() as c:
-                pause(c, scope, other, "another's")
-        with ledger.database.begin() as c:
-            pause(c, scope, target, "trouble")
+            ledger.do(pause, scope, other, "another's")
+        ledger.do(pause, scope, target, "trouble")
         assert not arm(ledger, held), scope
-        with ledger.database.begin() as c:
-            assert lift(c, scope, target)
+        assert ledger.do(lift, scope, target)
         assert arm(ledger, held), scope

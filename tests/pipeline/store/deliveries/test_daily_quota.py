@@ -50,24 +50,11 @@ def test_a_refused_attempt_took_nothing_but_an_unknown_one_may_have(shared: Ledg
     refused, _unknown = (shared.armed(shared.post([account])) for _ in range(2))
     shared.claimed(shared.post([account]))  # never armed
     verdict = Verdict(state=State.RETRYING, disarm=True, closes=Outcome.REFUSED)
-    with shared.database.once() as c:
-        settle(c, shared.vault, refused, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
+    shared.do_once(settle, shared.vault, refused, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
     with shared.database.begin() as c:
         assert count_sent(c, account, ONE) == 1
         assert compute_quota_wait(c, account, DailyQuota(2)) == timedelta(0)
         assert compute_quota_wait(c, account, DailyQuota(1)) > timedelta(0)
-
-
-def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
-    account = shared.account(shared.workspace())
-    shared.posts(2, [account], due=HOUR)
-    shared.post([account], due=3 * DAY)
-    shared.post([account], State.CANCELLED, due=HOUR)
-    shared.armed(shared.post([account]))
-    with shared.database.begin() as c:
-        now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), MANY) == 3
-        assert count_planned(c, account, now + 3 * DAY + HOUR, MANY) == 1
 
 
 def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(shared: Ledger) -> None:
@@ -109,8 +96,7 @@ def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
     one, two = (shared.account(shared.workspace(), Platform.YOUTUBE) for _ in range(2))
     other = shared.account(shared.workspace(), Platform.PINTEREST)
     shared.armed(shared.post([one]))
-    with shared.database.begin() as c:
-        before = count_sent(c, two, APP)
+    before = shared.do(count_sent, two, APP)
     for account in (one, two, other):
         shared.armed(shared.post([account]))
     shared.post([two], due=HOUR)
@@ -139,8 +125,7 @@ def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -
 
     armed = together(*(lambda n=n: arm(n) for n in range(len(waiting))))
     assert len([moment for moment in armed if moment is not None]) == 3
-    with shared.database.begin() as c:
-        assert count_sent(c, account, ONE) == 3
+    assert shared.do(count_sent, account, ONE) == 3
 
 
 def test_planned_drafts_and_planned_posts_are_counted_apart(shared: Ledger) -> None:

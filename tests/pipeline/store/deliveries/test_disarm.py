@@ -16,8 +16,7 @@ STALE = CredentialsExpired("stale")
 
 
 def disarmed(ledger: Ledger, held: ClaimedDelivery) -> None:
-    with ledger.database.once() as c:
-        disarm(c, held, STALE)
+    ledger.do_once(disarm, held, STALE)
 
 
 def stands(ledger: Ledger, held: ClaimedDelivery) -> tuple[Any, list[Any]]:

@@ -10,7 +10,7 @@ from pipeline.store.deliveries import lease, release
 from tests.pipeline.store.ledger import LEASE, Ledger
 from tests.pipeline.store.plans import count_read
 
-MANY = 3000
+MANY = 1000
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,7 @@ def busy(shared: Ledger) -> Ledger:
         c.exec_driver_sql(
             "UPDATE deliveries SET lease_until = now() + interval '5 minutes' WHERE state = 'preparing'"
         )
-    with shared.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, workspaces")
+    shared.analyze("deliveries, posts, workspaces")
     return shared
 
 

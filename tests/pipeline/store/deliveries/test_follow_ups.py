@@ -13,8 +13,7 @@ from tests.pipeline.store.ledger import Ledger
 
 
 def claim(ledger: Ledger) -> list[UUID]:
-    with ledger.database.begin() as c:
-        return [one.claimed.id for one in claim_follow_ups(c, ledger.vault, 100)]
+    return [one.claimed.id for one in ledger.do(claim_follow_ups, ledger.vault, 100)]
 
 
 @pytest.mark.parametrize(
@@ -35,8 +34,6 @@ def test_a_follow_up_is_claimed_once_nothing_speaks_against_it(ledger: Ledger, c
     post, other = ledger.fresh(State.PUBLISHED), ledger.fresh(State.PUBLISHED)
     for n, delivery in enumerate([*post.deliveries, *other.deliveries]):
         ledger.change(delivery, f"remote_id = 'live {n}'")
-        with ledger.database.begin() as c:
-            record_follow_ups(c, delivery, {"playlist": {"id": "PL1"}})
-    with ledger.database.begin() as c:
-        assert row(c, change, id=post.deliveries[0]) is not None
+        ledger.do(record_follow_ups, delivery, {"playlist": {"id": "PL1"}})
+    assert ledger.do(row, change, id=post.deliveries[0]) is not None
     assert claim(ledger) == other.deliveries

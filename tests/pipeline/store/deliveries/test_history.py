@@ -12,21 +12,20 @@ from pipeline.store.receipts import add_receipts
 from tests.pipeline.store.ledger import Ledger
 from tests.pipeline.store.plans import count_rows_read
 
-MANY = 1500
+MANY = 800
 
 
 def add_moves(ledger: Ledger, delivery: object, number: int, target: State = State.RETRYING) -> None:
-    with ledger.database.begin() as c:
-        rows(
-            c,
-            """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-               SELECT :id, :mover, 'publishing', :target, 0, n, 'move ' || n FROM generate_series(1, :number) n
-               RETURNING id""",
-            id=delivery,
-            mover=Mover.PUBLISH,
-            target=target,
-            number=number,
-        )
+    ledger.do(
+        rows,
+        """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+           SELECT :id, :mover, 'publishing', :target, 0, n, 'move ' || n FROM generate_series(1, :number) n
+           RETURNING id""",
+        id=delivery,
+        mover=Mover.PUBLISH,
+        target=target,
+        number=number,
+    )
 
 
 def test_each_delivery_has_its_moves_attempts_and_receipts_oldest_first(shared: Ledger) -> None:
@@ -51,8 +50,7 @@ def test_the_newest_moves_are_read_however_many_there_are(shared: Ledger) -> Non
         add_moves(shared, delivery, MANY)
     with shared.database.once() as c:
         c.exec_driver_sql("ANALYZE moves")
-    with shared.database.begin() as c:
-        [found] = read_history(c, post.id).values()
+    [found] = shared.do(read_history, post.id).values()
     assert len(found.moves) == SHOWN
     assert found.moves[-1].why == f"move {MANY}"
     assert count_rows_read(shared, history, read_history, post.id) < 3 * SHOWN + 10

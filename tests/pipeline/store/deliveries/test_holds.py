@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 from uuid import UUID
 
 import pytest
@@ -51,8 +52,7 @@ def put(
 
 
 def read(ledger: Ledger, delivery: UUID) -> DeliveryFacts:
-    with ledger.database.begin() as c:
-        found = find_delivery(c, delivery)
+    found = ledger.do(find_delivery, delivery)
     assert found is not None
     return found
 
@@ -66,50 +66,44 @@ def stand(ledger: Ledger, *holds: Hold) -> None:
             record_consumed(c, ALL_QUEUES, 1)
         if Hold.EPOCH in holds:
             epoch.hold(c, "declared", since=None, until=None)
-        if Hold.BREAKER in holds:
-            row(
-                c,
-                """INSERT INTO platform_health (platform, opened_at, probe_at, why)
-                   VALUES ('tiktok', now(), now(), 'test') RETURNING platform""",
-            )
+    if Hold.BREAKER in holds:
+        ledger.open_breaker()
 
 
-@pytest.mark.parametrize("held_for", sorted(STORED))
-def test_a_stored_hold_counts_until_its_time(ledger: Ledger, account: UUID, held_for: Hold) -> None:
+def test_a_stored_hold_counts_until_its_time(ledger: Ledger, account: UUID) -> None:
     stand(ledger, Hold.EPOCH, Hold.BREAKER)
-    for state in RELEASABLE:
+    for held_for, state in product(sorted(STORED), RELEASABLE):
         before = read(ledger, put(ledger, account, state, held_for, begins=MINUTE))
         assert before.held_for is held_for
         assert before.next_at is not None
         assert read(ledger, put(ledger, account, state, held_for)).held_for is Hold.EPOCH
 
 
-@pytest.mark.parametrize("state", TO_SEND)
-def test_of_several_the_one_that_an_operator_ends_first_is_shown(
-    ledger: Ledger, account: UUID, state: State
-) -> None:
-    delivery = put(ledger, account, state, level=2)
-    shown = []
-    for hold in (None, Hold.BREAKER, Hold.EPOCH, Hold.NEWER_WORKER, Hold.PAUSED):
-        stand(ledger, *filter(None, [hold]))
-        found = read(ledger, delivery)
-        shown.append(found.held_for)
-        assert found.next_at is None
-    assert shown == [Hold.BACKLOG, Hold.BREAKER, Hold.EPOCH, Hold.NEWER_WORKER, Hold.PAUSED]
+def test_of_several_the_one_that_an_operator_ends_first_is_shown(ledger: Ledger, account: UUID) -> None:
+    deliveries = [put(ledger, account, state, level=2) for state in TO_SEND]
+    for hold in (Hold.BACKLOG, Hold.BREAKER, Hold.EPOCH, Hold.NEWER_WORKER, Hold.PAUSED):
+        stand(ledger, hold)
+        for found in (read(ledger, delivery) for delivery in deliveries):
+            assert (found.held_for, found.next_at) == (hold, None)
 
 
-@pytest.mark.parametrize("state", TO_SEND)
-def test_only_pauses_and_levels_hold_what_is_to_come(ledger: Ledger, account: UUID, state: State) -> None:
-    later = {level: put(ledger, account, state, due=MINUTE, begins=MINUTE, level=level) for level in (1, 2)}
-    just_due = put(ledger, account, state, begins=-MINUTE / 3)
-    assert read(ledger, just_due).held_for is None
+def test_only_pauses_and_levels_hold_what_is_to_come(ledger: Ledger, account: UUID) -> None:
+    later = {
+        level: [put(ledger, account, state, due=MINUTE, begins=MINUTE, level=level) for state in TO_SEND]
+        for level in (1, 2)
+    }
+
+    def shown(level: int) -> set[tuple[Hold | None, bool]]:
+        found = [read(ledger, delivery) for delivery in later[level]]
+        return {(one.held_for, one.next_at is None) for one in found}
+
+    for state in TO_SEND:
+        assert read(ledger, put(ledger, account, state, begins=-MINUTE / 3)).held_for is None
     stand(ledger, Hold.EPOCH, Hold.BREAKER, Hold.NEWER_WORKER)
-    assert read(ledger, later[1]).held_for is None
-    assert read(ledger, later[2]).held_for is Hold.NEWER_WORKER
+    assert {held_for for held_for, _ in shown(1)} == {None}
+    assert {held_for for held_for, _ in shown(2)} == {Hold.NEWER_WORKER}
     stand(ledger, Hold.PAUSED)
-    for delivery in later.values():
-        found = read(ledger, delivery)
-        assert (found.held_for, found.next_at) == (Hold.PAUSED, None)
+    assert shown(1) == shown(2) == {(Hold.PAUSED, True)}
 
 
 def test_a_pause_and_a_level_are_shown_before_a_limit_that_ends_by_itself(
@@ -121,19 +115,16 @@ def test_a_pause_and_a_level_are_shown_before_a_limit_that_ends_by_itself(
         assert read(ledger, delivery).held_for is hold
 
 
-@pytest.mark.parametrize("state", sorted(LOOKED_AT))
-def test_a_look_waits_for_the_limit_of_calls_or_for_a_newer_worker(
-    ledger: Ledger, account: UUID, state: State
-) -> None:
-    looks = put(ledger, account, state, begins=MINUTE)
-    limited = put(ledger, account, state, Hold.RATE, begins=MINUTE, level=2)
+def test_a_look_waits_for_the_limit_of_calls_or_for_a_newer_worker(ledger: Ledger, account: UUID) -> None:
+    looks = [put(ledger, account, state, begins=MINUTE) for state in sorted(LOOKED_AT)]
+    limited = [put(ledger, account, state, Hold.RATE, begins=MINUTE, level=2) for state in sorted(LOOKED_AT)]
     stand(ledger, Hold.PAUSED, Hold.EPOCH, Hold.BREAKER)
-    found = read(ledger, looks)
-    assert found.held_for is None
-    assert found.next_at is not None
-    assert read(ledger, limited).held_for is Hold.RATE
+    for found in (read(ledger, delivery) for delivery in looks):
+        assert found.held_for is None
+        assert found.next_at is not None
+    assert {read(ledger, delivery).held_for for delivery in limited} == {Hold.RATE}
     stand(ledger, Hold.NEWER_WORKER)
-    assert read(ledger, limited).held_for is Hold.NEWER_WORKER
+    assert {read(ledger, delivery).held_for for delivery in limited} == {Hold.NEWER_WORKER}
 
 
 def test_media_are_checked_first_and_what_is_settled_blocked_or_in_hand_waits_for_nothing(
@@ -164,8 +155,7 @@ def read_level(ledger: Ledger, platform: str = "tiktok") -> int | None:
 
 
 def consume(ledger: Ledger, level: int, *queues: str) -> None:
-    with ledger.database.begin() as c:
-        record_consumed(c, queues, level)
+    ledger.do(record_consumed, queues, level)
 
 
 def test_the_newest_worker_of_a_queue_counts_and_the_oldest_queue_on_the_way(ledger: Ledger) -> None:
@@ -177,12 +167,11 @@ def test_the_newest_worker_of_a_queue_counts_and_the_oldest_queue_on_the_way(led
             c.exec_driver_sql("UPDATE canaries SET level = 3, level_at = now()")
         consume(ledger, 2, queue)
         assert read_level(ledger) == 3, "a newer worker took a message just now"
-        with ledger.database.begin() as c:
-            row(
-                c,
-                "UPDATE canaries SET level_at = level_at - CAST(:a AS interval) RETURNING queue",
-                a=LEVEL_AGE,
-            )
+        ledger.do(
+            row,
+            "UPDATE canaries SET level_at = level_at - CAST(:a AS interval) RETURNING queue",
+            a=LEVEL_AGE,
+        )
         consume(ledger, 2, queue)
         assert read_level(ledger) == (3 if queue in ("upkeep", "publish.youtube") else 2)
         consume(ledger, 3, queue)

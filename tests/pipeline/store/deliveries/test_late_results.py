@@ -33,13 +33,11 @@ def lose(ledger: Ledger, held: ClaimedDelivery) -> None:
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
     one = to_expired(ledger.read_claimed(held.id))
     target = State.QUEUED if one.armed_at is None else State.UNKNOWN
-    with ledger.database.begin() as c:
-        assert rescue(c, one, Rescue(target=target, why="test"), LEASE) is not None
+    assert ledger.do(rescue, one, Rescue(target=target, why="test"), LEASE) is not None
 
 
 def prove(ledger: Ledger, held: ClaimedDelivery, live: Published = LIVE) -> ProofResult:
-    with ledger.database.begin() as c:
-        return settle_by_proof(c, held, live)
+    return ledger.do(settle_by_proof, held, live)
 
 
 def absent(ledger: Ledger, held: ClaimedDelivery) -> None:
@@ -189,8 +187,7 @@ def test_a_late_result_is_written_to_the_attempt_it_belongs_to(shared: Ledger) -
     second = shared.armed(post)
     assert [a.n for a in shared.attempts(first.id)] == [1, 2]
     for held, said in ((unarmed, "a"), (first, "b"), (looker, "c"), (second, "d")):
-        with shared.database.begin() as c:
-            save_late_result(c, held, {"said": said})
+        shared.do(save_late_result, held, {"said": said})
     one, two = shared.attempts(first.id)
     assert [x["said"] for x in one.late] == ["a", "b", "c"]
     assert [x["said"] for x in two.late] == ["d"]
@@ -200,16 +197,14 @@ def test_a_late_handle_tells_the_looks_of_its_own_attempt_where_to_look(shared: 
     post = shared.fresh()
     first = shared.armed(post)
     lose(shared, first)
-    with shared.database.begin() as c:
-        assert save_late_handle(c, shared.vault, first, {"handle": "late"})
+    assert shared.do(save_late_handle, shared.vault, first, {"handle": "late"})
     assert shared.read_claimed(first.id).checkpoint == {"handle": "late"}
     absent(shared, first)
     second = shared.armed(post)
     lose(shared, second)
-    with shared.database.begin() as c:
-        assert not save_late_handle(c, shared.vault, first, {"handle": "stale"}), (
-            "the second attempt has its own"
-        )
+    assert not shared.do(save_late_handle, shared.vault, first, {"handle": "stale"}), (
+        "the second attempt has its own"
+    )
     assert shared.read_claimed(first.id).checkpoint == {"handle": "first"}
     assert shared.attempts(first.id)[0].late == [{"handle": True}] * 2
     assert shared.attempts(first.id)[1].late is None
@@ -220,22 +215,19 @@ def test_a_late_handle_is_not_taken_while_somebody_knows_better(shared: Ledger, 
     held = shared.armed(shared.fresh())
     lose(shared, held)
     shared.change(held.id, change)
-    with shared.database.begin() as c:
-        assert not save_late_handle(c, shared.vault, held, {"handle": "late"})
+    assert not shared.do(save_late_handle, shared.vault, held, {"handle": "late"})
     assert shared.read_claimed(held.id).checkpoint == {"handle": "first"}
 
 
 def test_a_late_handle_of_an_attempt_that_is_closed_is_not_taken(shared: Ledger) -> None:
     held = shared.armed(shared.fresh())
     lose(shared, held)
-    with shared.database.begin() as c:
-        row(
-            c,
-            "UPDATE attempts SET closed_at = now(), outcome = 'refused' WHERE delivery_id = :id RETURNING id",
-            id=held.id,
-        )
-    with shared.database.begin() as c:
-        assert not save_late_handle(c, shared.vault, held, {"handle": "late"})
+    shared.do(
+        row,
+        "UPDATE attempts SET closed_at = now(), outcome = 'refused' WHERE delivery_id = :id RETURNING id",
+        id=held.id,
+    )
+    assert not shared.do(save_late_handle, shared.vault, held, {"handle": "late"})
 
 
 def test_what_is_late_is_written_beside_what_is_known_of_others(shared: Ledger) -> None:
@@ -248,8 +240,7 @@ def test_what_is_late_is_written_beside_what_is_known_of_others(shared: Ledger) 
     shared.change(held.id, "updated_at = now() - interval '1 hour'")
 
     def keep() -> bool:
-        with shared.database.begin() as c:
-            return save_late_handle(c, shared.vault, held, {"handle": "late"})
+        return shared.do(save_late_handle, shared.vault, held, {"handle": "late"})
 
     assert shared.while_locked(other.id, keep)
     found = shared.delivery(held.id)
@@ -278,7 +269,7 @@ def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_ea
 ) -> None:
     workspace = shared.workspace()
     account = shared.account(workspace)
-    for n in range(40):
+    for n in range(15):
         held = shared.armed(shared.post([account]))
         lose(shared, held)
         looker = shared.read_claimed(held.id)
@@ -286,8 +277,7 @@ def test_late_proof_and_a_look_that_settles_at_the_same_moment_never_wait_for_ea
         verdict = Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=live)
 
         def look(looker: ClaimedDelivery = looker, verdict: Verdict = verdict) -> object:
-            with shared.database.once() as c:
-                return settle(c, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
+            return shared.do_once(settle, shared.vault, looker, verdict, Mover.STATUS, origin=State.UNKNOWN)
 
         together(look, partial(prove, shared, held, live))
         assert shared.state(held.id) is State.PUBLISHED

@@ -24,13 +24,11 @@ def claimed(ledger: Ledger, state: State = State.PUBLISHING, *, armed: bool = Fa
 
 
 def given_back(ledger: Ledger, *some: ClaimedDelivery) -> list[Message]:
-    with ledger.database.begin() as c:
-        return requeue_claimed(c, some, LEASE)
+    return ledger.do(requeue_claimed, some, LEASE)
 
 
 def looks_given_back(ledger: Ledger, *some: ClaimedDelivery) -> None:
-    with ledger.database.begin() as c:
-        requeue_looks(c, some)
+    ledger.do(requeue_looks, some)
 
 
 def stands(ledger: Ledger, *some: ClaimedDelivery) -> list[Any]:
@@ -129,8 +127,7 @@ def test_a_look_is_brought_forward_unless_its_wait_counts(
         shared.change(one, "next_at = now() + interval '1 hour'")
     shared.change(delivery, change)
     before = [shared.delivery(one).next_at for one in (delivery, other)]
-    with shared.database.begin() as c:
-        assert bring_look_forward(c, delivery, generation) is does
+    assert shared.do(bring_look_forward, delivery, generation) is does
     after = [shared.delivery(one).next_at for one in (delivery, other)]
     assert after[1] == before[1], "of one delivery only"
     assert (after[0] != before[0]) is does

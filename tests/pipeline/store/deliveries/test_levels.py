@@ -43,8 +43,7 @@ def ids(messages: Sequence[Message]) -> list[UUID]:
 
 
 def release(ledger: Ledger, level: int) -> list[UUID]:
-    with ledger.database.begin() as c:
-        return ids(store.release(c, "tiktok", 1, LEASE, level=level))
+    return ids(ledger.do(store.release, "tiktok", 1, LEASE, level=level))
 
 
 @pytest.mark.parametrize("workers", [None, NEW])
@@ -72,8 +71,7 @@ def test_what_the_platforms_workers_do_not_understand_is_not_released_and_takes_
     assert release(ledger, NEW) == newer.deliveries
     for level, queued in ((OLD, 1), (NEW, 2)):
         consume(ledger, level)
-        with ledger.database.begin() as c:
-            assert store.count_queued(c, "tiktok") == queued
+        assert ledger.do(store.count_queued, "tiktok") == queued
 
 
 def test_an_edit_between_the_choice_and_the_release_counts(
@@ -91,26 +89,25 @@ def test_a_message_that_an_old_worker_took_is_sent_again_only_when_a_newer_one_r
 ) -> None:
     plain, newer = put(ledger, account, State.QUEUED)
     items = [(post.deliveries[0], 0) for post in (plain, newer)]
-    with ledger.database.once() as c:
-        assert [one.id for one in claim_batch(c, ledger.vault, items, LEASE, OLD)] == plain.deliveries
+    assert [
+        one.id for one in ledger.do_once(claim_batch, ledger.vault, items, LEASE, OLD)
+    ] == plain.deliveries
     assert ledger.state(newer.deliveries[0]) is State.QUEUED
     for level, expected in ((OLD, []), (NEW, newer.deliveries)):
         consume(ledger, level)
-        with ledger.database.begin() as c:
-            assert ids(redispatch_lost(c, 10, LEASE)) == expected
-    with ledger.database.once() as c:
-        assert [one.id for one in claim_batch(c, ledger.vault, items[1:], LEASE, NEW)] == newer.deliveries
+        assert ids(ledger.do(redispatch_lost, 10, LEASE)) == expected
+    assert [
+        one.id for one in ledger.do_once(claim_batch, ledger.vault, items[1:], LEASE, NEW)
+    ] == newer.deliveries
 
 
 @pytest.mark.parametrize("state", sorted(LOOKED_AT))
 def test_a_look_is_a_newer_workers_too(ledger: Ledger, account: UUID, state: State) -> None:
     plain, newer = put(ledger, account, state)
     consume(ledger, OLD)
-    with ledger.database.begin() as c:
-        assert ids(dispatch_looks(c, 10, LEASE)) == plain.deliveries
+    assert ids(ledger.do(dispatch_looks, 10, LEASE)) == plain.deliveries
     consume(ledger, NEW)
-    with ledger.database.begin() as c:
-        [message] = dispatch_looks(c, 10, LEASE)
+    [message] = ledger.do(dispatch_looks, 10, LEASE)
     item = (message.delivery, message.generation, message.fence)
     stale = (message.delivery, message.generation, message.fence - 1)
     with ledger.database.once() as c:
@@ -119,8 +116,7 @@ def test_a_look_is_a_newer_workers_too(ledger: Ledger, account: UUID, state: Sta
         assert claim_looks(c, ledger.vault, [item], LEASE, OLD) == []
     consume(ledger, OLD)
     ledger.change(newer.deliveries[0], "updated_at = now() - interval '1 minute'")
-    with ledger.database.begin() as c:
-        assert dispatch_looks(c, 10, LEASE) == []
+    assert ledger.do(dispatch_looks, 10, LEASE) == []
     consume(ledger, NEW)
     with ledger.database.begin() as c:
         [again] = dispatch_looks(c, 10, LEASE)
@@ -137,8 +133,7 @@ def test_a_lost_look_is_dispatched_again_to_workers_that_understand_it(
         newer.deliveries[0],
         "lease_until = now() + interval '1 hour', updated_at = now() - interval '1 minute'",
     )
-    with ledger.database.begin() as c:
-        found = redispatch_lost_looks(c, 10, LEASE, claim_lease=LEASE)
+    found = ledger.do(redispatch_lost_looks, 10, LEASE, claim_lease=LEASE)
     assert ids(found) == (newer.deliveries if level == NEW else [])
 
 
@@ -148,8 +143,7 @@ def test_an_old_process_does_not_arm_what_it_claimed_before_its_level_rose(
     plain, newer = put(ledger, account)
     for post, may_arm in ((plain, True), (newer, False)):
         held = ledger.claimed(post)
-        with ledger.database.once() as c:
-            armed = arm(c, ledger.vault, held, {}, timedelta(minutes=1), level=OLD)
+        armed = ledger.do_once(arm, ledger.vault, held, {}, timedelta(minutes=1), level=OLD)
         assert (armed is not None) is may_arm
 
 

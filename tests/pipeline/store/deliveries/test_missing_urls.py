@@ -34,8 +34,7 @@ def test_an_address_is_stored_where_one_is_missing(ledger: Ledger, change: str) 
     claimed = ledger.read_claimed(post.deliveries[0])
     ledger.change(post.deliveries[0], change)
     before = read(ledger, post)
-    with ledger.database.begin() as c:
-        assert not save_url(c, claimed, "r1", "https://media.example/1")
+    assert not ledger.do(save_url, claimed, "r1", "https://media.example/1")
     assert read(ledger, post)[:2] == before[:2]
     with ledger.database.begin() as c:
         assert save_url(c, ledger.read_claimed(other.deliveries[0]), "r1", "https://media.example/1")

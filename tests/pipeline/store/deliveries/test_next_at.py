@@ -88,8 +88,7 @@ def test_one_is_touched_and_none_beside_it(shared: Ledger, state: State, change:
         (shared.delivery(h.id)[:-1], shared.attempts(h.id), shared.status(p))
         for h, p in zip((before, after), (posts[0], posts[2]), strict=True)
     ]
-    with shared.database.begin() as c:
-        assert job(c, shared, held)
+    assert shared.do(job, shared, held)
     touched = shared.delivery(held.id)
     assert touched.now - touched.updated_at < timedelta(minutes=30)
     assert others == [
@@ -145,8 +144,7 @@ def test_a_move_that_somebody_was_faster_than_moves_nothing(shared: Ledger, chan
     held = shared.read_claimed(shared.fresh().deliveries[0])
     shared.change(held.id, change)
     before = shared.delivery(held.id)[:-1]
-    with shared.database.begin() as c:
-        assert not _move(c, shared, held)
+    assert not shared.do(_move, shared, held)
     assert shared.delivery(held.id)[:-1] == before
 
 
@@ -173,8 +171,7 @@ def test_a_claim_that_was_lost_is_not_lengthened_and_stores_no_step(shared: Ledg
 
 def test_a_claim_is_lengthened_from_now_and_no_other_with_it(shared: Ledger) -> None:
     held, other = shared.claimed(shared.fresh()), shared.claimed(shared.fresh())
-    with shared.database.once() as c:
-        assert lease.extend_lease(c, held, HOUR)
+    assert shared.do_once(lease.extend_lease, held, HOUR)
     found, untouched = shared.delivery(held.id), shared.delivery(other.id)
     assert timedelta(minutes=59) < found.lease_until - found.now <= HOUR
     assert untouched.lease_until - untouched.now <= LEASE

@@ -19,8 +19,7 @@ def test_a_post_is_seen_by_who_is_bound_to_all_the_accounts_it_goes_to(shared: L
 
     def seen(accounts: Sequence[UUID] | None) -> set[UUID]:
         own = restrict_posts(workspace, accounts)
-        with shared.database.begin() as c:
-            return {r.id for r in rows(c, f"SELECT id FROM posts WHERE {own}", **own.values)}  # noqa: S608
+        return {r.id for r in shared.do(rows, f"SELECT id FROM posts WHERE {own}", **own.values)}  # noqa: S608
 
     assert seen(None) == seen([mine, other]) == {alone.id, both.id, elsewhere.id}
     assert seen([mine]) == {alone.id}
@@ -31,8 +30,7 @@ def test_a_file_is_seen_by_the_bound_key_that_brought_it_and_by_who_is_bound_to_
     shared: Ledger,
 ) -> None:
     workspace, key = shared.workspace(), new_id()
-    with shared.database.begin() as c:
-        caller = read_caller(c, workspace, None)
+    caller = shared.do(read_caller, workspace, None)
     assert caller is not None
     assert restrict_files(caller).values == {"workspace_id": workspace}
     bound = restrict_files(replace(caller, key_id=key, accounts=[]))

@@ -7,8 +7,7 @@ from tests.pipeline.store.ledger import Ledger
 
 
 def test_who_asks_while_another_sends_gets_nothing_and_does_not_wait(ledger: Ledger) -> None:
-    with ledger.database.begin() as c:
-        assert paces.count_allowed(c, "backlog", "tiktok", 10) == 10, "the first ever"
+    assert ledger.do(paces.count_allowed, "backlog", "tiktok", 10) == 10, "the first ever"
     with ledger.database.begin() as first, ledger.database.begin() as second:
         assert paces.count_allowed(first, "backlog", "tiktok", 10) == 10
         paces.record_sent(first, "backlog", "tiktok", 10, 10)

@@ -17,36 +17,25 @@ MINUTE = timedelta(minutes=1)
 
 
 def is_open(ledger: Ledger) -> bool:
-    with ledger.database.once() as c:
-        return P in health.list_open_platforms(c)
+    return P in ledger.do_once(health.list_open_platforms)
 
 
 def fail(ledger: Ledger, account: UUID, workspace: UUID, times: int = 1) -> list[bool]:
-    opened = []
-    for _ in range(times):
-        with ledger.database.begin() as c:
-            opened.append(health.record_failure(c, P, account, workspace, probe=MINUTE))
-    return opened
+    return [ledger.do(health.record_failure, P, account, workspace, probe=MINUTE) for _ in range(times)]
 
 
 def answer(ledger: Ledger) -> bool:
-    with ledger.database.begin() as c:
-        return health.record_answer(c, P)
+    return ledger.do(health.record_answer, P)
 
 
 def change(ledger: Ledger, assignments: str, platform: Platform = P) -> None:
     sql = f"UPDATE platform_health SET {assignments} WHERE platform = :p RETURNING platform"  # noqa: S608  of the tests
-    with ledger.database.begin() as c:
-        row(c, sql, p=platform)
+    ledger.do(row, sql, p=platform)
 
 
 @pytest.fixture
 def accounts(ledger: Ledger) -> list[tuple[UUID, UUID]]:
-    """Two accounts of one workspace and two of another; accounts of earlier tests are inactive."""
-    with ledger.database.begin() as c:
-        rows(c, "UPDATE accounts SET status = 'inactive' WHERE platform = :p RETURNING id", p=P)
-        rows(c, "DELETE FROM platform_health RETURNING platform")
-        rows(c, "DELETE FROM platform_failures RETURNING platform")
+    """Two accounts of one workspace and two of another."""
     workspaces = [ledger.workspace(), ledger.workspace()]
     return [(ledger.account(w, P), w) for w in (workspaces[0], workspaces[0], workspaces[1], workspaces[1])]
 
@@ -78,20 +67,22 @@ def test_an_answer_in_between_is_proof_that_the_platform_works(
     assert not is_open(ledger)
 
 
-def test_where_there_is_one_account_three_failures_of_it_open_it(
+def test_where_one_account_could_have_failed_three_failures_of_it_open_it(
     ledger: Ledger, accounts: list[tuple[UUID, UUID]]
 ) -> None:
-    with ledger.database.begin() as c:
-        for account, _ in accounts[1:]:
-            row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=account)
+    """The others are of another platform, or have ended."""
+    for (account, workspace), status in zip(
+        accounts[1:], ("inactive", "reconnect", "reconnect"), strict=True
+    ):
+        ledger.account(workspace, Platform.YOUTUBE)
+        ledger.update("accounts", account, "status = :status", status=status)
     assert fail(ledger, *accounts[0], times=3) == [False, False, True]
 
 
 def test_one_probe_a_minute_passes_it(ledger: Ledger, accounts: list[tuple[UUID, UUID]]) -> None:
     for account, workspace in accounts[:3]:
         fail(ledger, account, workspace)
-    with ledger.database.begin() as c:
-        assert not health.take_probe(c, P, MINUTE), "the first one is due a minute after it opened"
+    assert not ledger.do(health.take_probe, P, MINUTE), "the first one is due a minute after it opened"
     change(ledger, "probe_at = now()")
     with ledger.database.begin() as c:
         assert health.take_probe(c, P, MINUTE)
@@ -110,12 +101,10 @@ def test_a_sign_of_life_is_an_answer_of_the_last_minute_without_a_failure_since(
     ledger: Ledger, accounts: list[tuple[UUID, UUID]]
 ) -> None:
     def is_alive() -> bool:
-        with ledger.database.once() as c:
-            return health.has_sign_of_life(c, P)
+        return ledger.do_once(health.has_sign_of_life, P)
 
     assert not is_alive(), "nothing is known"
-    with ledger.database.begin() as c:
-        health.record_answer(c, Platform.YOUTUBE)
+    ledger.do(health.record_answer, Platform.YOUTUBE)
     assert not is_alive(), "another platform answered"
     answer(ledger)
     assert is_alive()
@@ -168,8 +157,7 @@ def test_what_becomes_of_a_platform_leaves_the_others(
         assert row(c, "SELECT probe_id FROM platform_health WHERE platform = :p", p=P) == (None,)
         assert not health.close_breaker(c, P), "that of the other platform is open"
         assert not health.take_probe(c, P, MINUTE)
-    with ledger.database.begin() as c:
-        assert health.record_answer(c, P) is False
+    assert ledger.do(health.record_answer, P) is False
 
 
 def test_failures_of_a_quarter_of_an_hour_ago_count_no_more(
@@ -177,17 +165,9 @@ def test_failures_of_a_quarter_of_an_hour_ago_count_no_more(
 ) -> None:
     for account, workspace in accounts[:2]:
         fail(ledger, account, workspace, times=2)
-    with ledger.database.begin() as c:
-        rows(c, "UPDATE platform_failures SET failed_at = now() - interval '16 minutes' RETURNING platform")
+    ledger.do(
+        rows, "UPDATE platform_failures SET failed_at = now() - interval '16 minutes' RETURNING platform"
+    )
     assert fail(ledger, *accounts[2], times=2) == [False, False]
     assert fail(ledger, *accounts[0]) == [False], "its own streak begins anew"
     assert fail(ledger, *accounts[1]) == [True]
-
-
-def test_accounts_of_another_platform_and_ended_ones_could_not_have_failed(
-    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
-) -> None:
-    for account, workspace in accounts[1:]:
-        ledger.account(workspace, Platform.YOUTUBE)
-        ledger.update("accounts", account, "status = 'reconnect'")
-    assert fail(ledger, *accounts[0], times=3) == [False, False, True]

@@ -1,9 +1,9 @@
-"""The queue shows what a filter selects, all of it and once, and reads few rows however many there are."""
+"""The queue shows the posts that a filter selects, each once, with all its accounts, in order, and reads few rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from pipeline.store.deliveries.queue import Within, choose_walk, find_named
 from pipeline.store.deliveries.queue_posts import (
     PostPage,
     build_post_page,
+    count_queued_posts,
     list_queued_posts,
     read_queued_posts,
 )
@@ -31,7 +32,7 @@ from pipeline.store.recovery import epoch
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 from tests.pipeline.store.plans import count_read
 
-MANY = 3000
+MANY = 1500
 REJECTED = """error = '{"class": "Rejected", "code": "too_long"}'"""
 
 
@@ -40,12 +41,13 @@ def read(ledger: Ledger, chosen: ListFilter, within: Within = None, *, limit: in
         return list_queued_posts(c, find_named(c, chosen, within), within, limit=limit)
 
 
-def list_ids(ledger: Ledger, chosen: ListFilter, within: Within = None) -> list[UUID]:
+def list_ids(
+    ledger: Ledger, chosen: ListFilter, within: Within = None, *, newest: bool = False
+) -> list[UUID]:
     """Return the posts of all that is selected, page by page of two."""
     found, after = list[UUID](), None
     while True:
-        with ledger.database.begin() as c:
-            page = list_queued_posts(c, chosen, within, limit=2, after=after)
+        page = ledger.do(list_queued_posts, chosen, within, limit=2, after=after, newest=newest)
         found += page.posts
         if (after := page.after) is None:
             return found
@@ -55,43 +57,48 @@ def ids(posts: Sequence[Post]) -> set[UUID]:
     return {post.id for post in posts}
 
 
-def find_workspace(ledger: Ledger, post: UUID) -> UUID:
-    with ledger.database.begin() as c:
-        [found] = read_queued_posts(c, [post], None)
-    return found.workspace_id
-
-
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_pages_show_each_post_of_a_state_once(ledger: Ledger, state: State) -> None:
-    workspace = ledger.workspace()
-    accounts = [ledger.account(workspace) for _ in range(2)]
-    wanted = ids(ledger.posts(3, accounts, state))
-    ledger.fresh(State.PUBLISHED if state is not State.PUBLISHED else State.FAILED)
-    for chosen in (
-        ListFilter(),
-        ListFilter(state=state),
-        ListFilter(account=accounts[0]),
-        ListFilter(workspace=workspace),
-        ListFilter(state=state, account=accounts[1]),
-    ):
-        found = list_ids(ledger, chosen)
-        assert len(found) == len(set(found)), chosen
-        assert set(found) >= wanted, chosen
-        assert len(found) == len(wanted) + (chosen == ListFilter()), chosen
+WALKED = (State.ACCEPTED, State.SCHEDULED, State.QUEUED, State.UNKNOWN, State.FAILED, State.PUBLISHED)
+"""A state of each walk."""
 
 
-@pytest.mark.parametrize("number", [1, 3, queue.FEW + 1])
-@pytest.mark.parametrize("state", [None, State.SCHEDULED, State.FAILED, State.UNKNOWN])
-def test_a_visitor_sees_only_what_is_theirs(ledger: Ledger, number: int, state: State | None) -> None:
+@pytest.mark.parametrize("number", [3, queue.FEW + 1])
+@pytest.mark.parametrize("state", [None, *WALKED])
+def test_a_visitor_sees_each_post_that_is_theirs_once_and_no_other(
+    ledger: Ledger, number: int, state: State | None
+) -> None:
     mine = [ledger.fresh(state or State.PUBLISHED, accounts=2) for _ in range(number)]
-    ledger.fresh(state or State.PUBLISHED)
+    other = ledger.fresh(state or State.PUBLISHED)
+    ledger.fresh(State.PUBLISHED if state is State.FAILED else State.FAILED)
     within = [post.workspace for post in mine]
-    assert set(list_ids(ledger, ListFilter(state=state), within)) == ids(mine)
+    assert sorted(list_ids(ledger, ListFilter(state=state), within)) == sorted(ids(mine))
+    assert list_ids(ledger, ListFilter(state=state, workspace=other.workspace)) == [other.id]
     assert list_ids(ledger, ListFilter(state=state, workspace=new_id()), within) == []
     assert list_ids(ledger, ListFilter(state=state), []) == []
+
+
+def test_a_post_is_listed_once_wherever_its_deliveries_stand(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    accounts = [ledger.account(workspace) for _ in range(3)]
+    posts = [ledger.post(accounts, due=n * HOUR) for n in (1, 2, 3, 4, 5)]
+    for n, post in enumerate(posts):  # their places in every order differ
+        for k, delivery in enumerate(post.deliveries):
+            ledger.change(delivery, "next_at = now() + make_interval(mins => :m)", m=(n * 7 + k * 11) % 13)
+    other = ledger.fresh(due=HOUR)
+    now = datetime.now(UTC)
+    span = ListFilter(due_from=now, due_until=now + 9 * HOUR, unsent=True)
+    for chosen, within, more in (
+        (ListFilter(), [workspace], []),
+        (ListFilter(state=State.SCHEDULED, workspace=workspace), None, []),
+        (ListFilter(account=accounts[1]), None, []),
+        (ListFilter(unsent=True), [workspace, other.workspace], [other]),
+        (span, [workspace], []),
+    ):
+        found = list_ids(ledger, chosen, within)
+        assert sorted(found) == sorted(post.id for post in (*posts, *more)), chosen
+    assert list_ids(ledger, span, [workspace]) == [post.id for post in posts], "the first due first"
 
 
 def test_each_condition_selects_its_deliveries_and_all_must_hold(ledger: Ledger) -> None:
@@ -105,18 +112,14 @@ def test_each_condition_selects_its_deliveries_and_all_must_hold(ledger: Ledger)
     now = datetime.now(UTC)
     for chosen, wanted in (
         (ListFilter(error_class="Rejected"), [failed]),
-        (ListFilter(error_class="Unavailable"), []),
         (ListFilter(code="too_long", state=State.FAILED), [failed]),
         (ListFilter(error_class=NO_ERROR, code=NO_ERROR), [other, blocked, pin]),
         (ListFilter(reason=Reason.IS_IT_LIVE), [blocked]),
         (ListFilter(state=State.SCHEDULED), [pin]),
-        (ListFilter(account=account), [failed, other, blocked]),
         (ListFilter(due_until=now - HOUR / 2), [failed]),
         (ListFilter(due_from=now - HOUR / 2, platform=Platform.TIKTOK), [other, blocked]),
-        (ListFilter(platform=Platform.YOUTUBE), []),
         (ListFilter(deliveries=tuple(other.deliveries)), [other]),
         (ListFilter(import_id=imported), [pin]),
-        (ListFilter(import_id=imported, account=account), []),
         (ListFilter(older=HOUR), [failed]),
         (ListFilter(younger=HOUR, account=account), [other, blocked]),
         (ListFilter(older=HOUR, code=NO_ERROR), []),
@@ -173,6 +176,93 @@ def test_a_search_that_reads_its_share_in_vain_goes_on_from_there(
     assert list_ids(ledger, chosen) == [rare.id]
 
 
+def test_late_posts_are_those_still_to_be_sent_whose_time_has_come(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    late, queued = ledger.post([account], due=-2 * HOUR), ledger.post([account], State.QUEUED, due=-HOUR)
+    for state in (State.PUBLISHED, State.UNKNOWN, State.FAILED, State.CANCELLED, State.BLOCKED):
+        ledger.post([account], state, due=-HOUR)
+    ledger.post([account], due=HOUR)
+    elsewhere = ledger.fresh(due=-HOUR)
+    chosen = ListFilter(unsent=True, due_until=datetime.now(UTC) - timedelta(minutes=1))
+    assert list_ids(ledger, chosen, [workspace]) == [late.id, queued.id]
+    assert set(list_ids(ledger, chosen, [workspace, elsewhere.workspace])) == {
+        late.id,
+        queued.id,
+        elsewhere.id,
+    }
+    with ledger.database.begin() as c:
+        assert count_queued_posts(c, chosen, [workspace], most=10) == 2
+        assert count_queued_posts(c, chosen, [workspace], most=1) == 2, (
+            "one more than asked for: there are more"
+        )
+        assert count_queued_posts(c, chosen, [], most=10) == 0
+
+
+def test_posts_that_go_out_now_are_neither_late_nor_still_to_come(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    second = timedelta(seconds=-1)
+    going = [
+        ledger.post([account], State.PUBLISHING, due=-HOUR),
+        ledger.post([account], State.PROCESSING, due=-HOUR),
+        *(
+            ledger.post([account], state, due=second)
+            for state in (State.QUEUED, State.ACCEPTED, State.SCHEDULED)
+        ),
+    ]
+    late, paused = ledger.post([account], State.QUEUED, due=-HOUR), ledger.post([account], due=second)
+    waits, soon = ledger.post([account], State.RETRYING, due=second), ledger.post([account], due=HOUR)
+    ledger.change(waits.deliveries[0], "next_at = now() + interval '1 minute'")
+    for state in (State.PUBLISHED, State.UNKNOWN, State.FAILED, State.CANCELLED, State.BLOCKED):
+        ledger.post([account], state, due=second)
+    ledger.pause_delivery(paused.deliveries[0])
+    now = datetime.now(UTC)
+    for within in ([workspace], [workspace, *(new_id() for _ in range(queue.SOME))]):
+        assert set(list_ids(ledger, ListFilter(goes_out=True), within)) == {one.id for one in going}
+    assert {one.id for one in going}.isdisjoint(
+        list_ids(ledger, ListFilter(unsent=True, due_from=now), [workspace])
+    )
+    late_ones = ListFilter(unsent=True, due_until=now - timedelta(minutes=1))
+    assert list_ids(ledger, late_ones, [workspace]) == [late.id]
+    assert soon.id in list_ids(ledger, ListFilter(unsent=True, due_from=now), [workspace])
+
+
+@pytest.mark.parametrize("by", ["few", "many", "account"])
+def test_a_span_of_time_runs_by_time_or_the_newest_first(ledger: Ledger, by: str) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    states = (State.SCHEDULED, State.PUBLISHED, State.FAILED, State.SCHEDULED, State.PUBLISHED)
+    posts = [
+        ledger.post([account], state, due=n * HOUR) for n, state in zip((5, 1, 4, 2, 3), states, strict=True)
+    ]
+    others = [new_id() for _ in range(queue.SOME)] if by == "many" else []
+    chosen = ListFilter(due_from=datetime.now(UTC), account=account if by == "account" else None)
+    found = list_ids(ledger, chosen, [workspace, *others])
+    assert found == [posts[n].id for n in (1, 3, 4, 2, 0)]
+    assert list_ids(ledger, chosen, [workspace, *others], newest=True) == [one.id for one in posts[::-1]]
+
+
+def test_a_post_is_read_with_all_accounts_that_it_targets(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    accounts = [ledger.account(workspace) for _ in range(3)]
+    post, other = ledger.post(accounts, due=HOUR), ledger.fresh()
+    ledger.change(post.deliveries[1], "state = 'cancelled', removed_generation = generation")
+    [read] = ledger.do(read_queued_posts, [other.id, post.id], [workspace])
+    assert read.id == post.id
+    assert {one.facts.id for one in read.deliveries} == {post.deliveries[0], post.deliveries[2]}
+    ledger.update("posts", post.id, "deleted_at = now()")
+    assert ledger.do(read_queued_posts, [post.id], None) == []
+
+
+def test_time_runs_as_the_walk_says(ledger: Ledger) -> None:
+    account = ledger.account(ledger.workspace())
+    late, soon = ledger.post([account], due=2 * HOUR), ledger.post([account], due=HOUR)
+    for chosen in (ListFilter(state=State.SCHEDULED), ListFilter(state=State.SCHEDULED, account=account)):
+        assert list_ids(ledger, chosen) == [soon.id, late.id]
+    assert list_ids(ledger, ListFilter(account=account)) == [soon.id, late.id]
+
+
 # --- the filter by hold ----------------------------------------------------------------------------------------------
 
 
@@ -187,18 +277,13 @@ def held(shared: Ledger) -> UUID:
         for state, due in product(State, (-HOUR, HOUR))
         for post, kind in zip(shared.posts(len(kinds), [account], state, due=due), kinds, strict=True)
     ]
-    with shared.database.begin() as c:
-        row(
-            c,
-            "INSERT INTO paused_deliveries (delivery_id, job_id, why) VALUES (:d, :d, 'test') RETURNING why",
-            d=paused.deliveries[0],
-        )
-        run_many(
-            c,
-            """UPDATE deliveries SET held_for = :hold, next_at = now() + make_interval(secs => :ahead)
-               WHERE id = :id RETURNING id""",
-            [{"id": post.deliveries[0], "hold": hold, "ahead": ahead} for post, hold, ahead in posts],
-        )
+    shared.pause_delivery(paused.deliveries[0])
+    shared.do(
+        run_many,
+        """UPDATE deliveries SET held_for = :hold, next_at = now() + make_interval(secs => :ahead)
+           WHERE id = :id RETURNING id""",
+        [{"id": post.deliveries[0], "hold": hold, "ahead": ahead} for post, hold, ahead in posts],
+    )
     return account
 
 
@@ -228,10 +313,9 @@ def test_a_delivery_is_found_by_the_hold_that_readers_see(shared: Ledger, held: 
 
 
 def test_few_rows_are_read_however_much_is_stored(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        queue, "CAP", 100
-    )  # a share of these tables as small as the real one is of large ones
-    workspace = ledger.workspace()
+    # a share of these tables as small as the real one is of large ones
+    monkeypatch.setattr(queue, "CAP", 100)
+    workspace, others = ledger.workspace(), [ledger.fresh(due=HOUR).workspace for _ in range(8)]
     account, other = ledger.account(workspace), ledger.account(workspace)
     for state, due in ((State.SCHEDULED, HOUR), (State.PUBLISHED, -HOUR), (State.FAILED, -HOUR)):
         ledger.posts(MANY, [account], state, due=due)
@@ -242,70 +326,49 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger, monkeypatch: p
             """UPDATE deliveries SET next_at = next_at + random() * interval '1 hour',
                                      due_at = due_at + random() * interval '1 hour'"""
         )
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts, workspaces")
-    with ledger.database.begin() as c:
-        middle = list_queued_posts(c, ListFilter(workspace=workspace), None, limit=90).after
-        waiting = list_queued_posts(c, ListFilter(state=State.SCHEDULED), None, limit=90).after
-        by_id = list_queued_posts(c, ListFilter(), None, limit=90).after
-    for chosen, within, after in (
-        (ListFilter(), None, None),
-        (ListFilter(), None, by_id),
-        (ListFilter(workspace=workspace), None, None),
-        (ListFilter(workspace=workspace), None, middle),
-        (ListFilter(), [workspace, elsewhere.workspace], None),
-        (ListFilter(), [elsewhere.workspace], None),
-        (ListFilter(account=account, state=State.PUBLISHED), None, None),
-        (ListFilter(account=other), [workspace], None),
-        (ListFilter(state=State.SCHEDULED), None, None),
-        (ListFilter(state=State.SCHEDULED), None, waiting),
-        (ListFilter(state=State.SCHEDULED, platform="tiktok"), [workspace], None),
-        (ListFilter(state=State.SCHEDULED, account=account), None, None),
-        (ListFilter(state=State.FAILED), None, None),
-        (ListFilter(state=State.UNKNOWN), None, None),
-        (ListFilter(state=State.QUEUED), None, None),
-        (ListFilter(state=State.ACCEPTED), None, None),
-        (ListFilter(import_id=new_id()), None, None),
-        (ListFilter(deliveries=tuple(elsewhere.deliveries)), None, None),
+        c.exec_driver_sql(
+            "UPDATE posts p SET due_at = (SELECT min(due_at) FROM deliveries d WHERE d.post_id = p.id)"
+        )
+    ledger.analyze("deliveries, posts, accounts, workspaces, replays")
+    middle, waiting, by_id = (
+        ledger.do(list_queued_posts, chosen, None, limit=90).after
+        for chosen in (ListFilter(workspace=workspace), ListFilter(state=State.SCHEDULED), ListFilter())
+    )
+    now = datetime.now(UTC)
+    day: dict[str, Any] = {"due_from": now - 3 * HOUR, "due_until": now + 3 * HOUR}
+    page, merged, share = 50 * 12, 100 * 20, 100 * 8
+    for most, chosen, within, after in (
+        (page, ListFilter(), None, None),
+        (page, ListFilter(), None, by_id),
+        (page, ListFilter(workspace=workspace), None, None),
+        (page, ListFilter(workspace=workspace), None, middle),
+        (page, ListFilter(), [workspace, elsewhere.workspace], None),
+        (page, ListFilter(), [elsewhere.workspace], None),
+        (page, ListFilter(account=account, state=State.PUBLISHED), None, None),
+        (page, ListFilter(account=other), [workspace], None),
+        (page, ListFilter(state=State.SCHEDULED), None, None),
+        (page, ListFilter(state=State.SCHEDULED), None, waiting),
+        (page, ListFilter(state=State.SCHEDULED, platform="tiktok"), [workspace], None),
+        (page, ListFilter(state=State.SCHEDULED, account=account), None, None),
+        (page, ListFilter(state=State.FAILED), None, None),
+        (page, ListFilter(state=State.UNKNOWN), None, None),
+        (page, ListFilter(state=State.QUEUED), None, None),
+        (page, ListFilter(state=State.ACCEPTED), None, None),
+        (page, ListFilter(import_id=new_id()), None, None),
+        (page, ListFilter(deliveries=tuple(elsewhere.deliveries)), None, None),
+        (merged, ListFilter(**day), [workspace], None),
+        (merged, ListFilter(**day, is_open=True), [workspace, *others], None),
+        (merged, ListFilter(due_until=now - HOUR / 60, unsent=True), [workspace, *others], None),
+        (merged, ListFilter(due_from=now - 3 * HOUR), None, None),
+        (merged, ListFilter(**day, account=account), None, None),
+        (merged, ListFilter(goes_out=True), None, None),
+        # what is not there
+        *((share, ListFilter(platform="youtube"), one, None) for one in (None, [workspace])),
+        *((share, ListFilter(text="absent"), one, None) for one in (None, [workspace])),
+        *((share, ListFilter(held_for=Hold.PAUSED), one, None) for one in (None, [workspace])),
     ):
         sql, values = build_post_page(choose_walk(chosen, within), chosen, within, after)
-        assert count_read(ledger, sql, **values, n=50) < 50 * 12, (chosen, within, after)
-
-
-def test_no_more_than_its_share_is_read_for_what_is_not_there(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "CAP", 100)
-    account = ledger.account(ledger.workspace())
-    ledger.posts(MANY, [account], State.PUBLISHED)
-    with ledger.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts")
-    values: dict[str, Any]
-    for chosen in (
-        ListFilter(platform="youtube"),
-        ListFilter(text="absent"),
-        ListFilter(held_for=Hold.PAUSED),
-    ):
-        for within in (
-            None,
-            [find_workspace(ledger, read(ledger, ListFilter()).posts[0])],
-        ):
-            sql, values = build_post_page(choose_walk(chosen, within), chosen, within, None)
-            assert count_read(ledger, sql, **values, n=50) < 100 * 8, (chosen, within)
-
-
-def test_what_a_text_names_is_found_by_indexes(ledger: Ledger) -> None:
-    account = ledger.account(ledger.workspace())
-    ledger.posts(MANY, [account], State.PUBLISHED)
-    with ledger.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, replays")
+        assert count_read(ledger, sql, **values, n=50) < most, (chosen, within, after)
     for text in ("anything", str(new_id())):
         sql, values = queue.build_named(text, None)
-        assert count_read(ledger, sql, **values) < 20
-
-
-def test_time_runs_as_the_walk_says(ledger: Ledger) -> None:
-    account = ledger.account(ledger.workspace())
-    late, soon = ledger.post([account], due=2 * HOUR), ledger.post([account], due=HOUR)
-    for chosen in (ListFilter(state=State.SCHEDULED), ListFilter(state=State.SCHEDULED, account=account)):
-        assert list_ids(ledger, chosen) == [soon.id, late.id]
-    assert list_ids(ledger, ListFilter(account=account)) == [soon.id, late.id]
+        assert count_read(ledger, sql, **values) < 20, "by indexes"

@@ -35,14 +35,12 @@ UNKNOWN = Rescue(
 
 def die(ledger: Ledger, held: ClaimedDelivery) -> ExpiredLease:
     ledger.change(held.id, "lease_until = now() - interval '1 second'")
-    with ledger.database.begin() as c:
-        [one] = [d for d in list_expired_leases(c, 100) if d.id == held.id]
+    [one] = [d for d in ledger.do(list_expired_leases, 100) if d.id == held.id]
     return one
 
 
 def save(ledger: Ledger, one: ExpiredLease, how: Rescue) -> int | None:
-    with ledger.database.begin() as c:
-        return rescue(c, one, how, LEASE)
+    return ledger.do(rescue, one, how, LEASE)
 
 
 def stores(ledger: Ledger, held: ClaimedDelivery) -> bool:
@@ -62,8 +60,7 @@ def test_what_was_not_armed_goes_back_and_its_crash_is_counted(shared: Ledger) -
     assert shared.moves(held.id)[-1] == ("rescue", "publishing", "queued")
     assert shared.last_why(held.id) == BACK.why
     assert not stores(shared, held), "the old holder can store nothing any more"
-    with shared.database.once() as c:
-        assert arm(c, shared.vault, held, {}, timedelta(seconds=9)) is None, "nor send"
+    assert shared.do_once(arm, shared.vault, held, {}, timedelta(seconds=9)) is None, "nor send"
 
 
 def test_no_more_are_found_than_asked_for_and_those_that_were_dropped_longest_ago_first(
@@ -72,16 +69,14 @@ def test_no_more_are_found_than_asked_for_and_those_that_were_dropped_longest_ag
     held = [ledger.claimed(ledger.fresh()) for _ in range(3)]
     for minutes, one in zip((1, 3, 2), held, strict=True):
         ledger.change(one.id, "lease_until = now() - make_interval(mins => :m)", m=minutes)
-    with ledger.database.begin() as c:
-        assert [d.id for d in list_expired_leases(c, 2)] == [held[1].id, held[2].id]
+    assert [d.id for d in ledger.do(list_expired_leases, 2)] == [held[1].id, held[2].id]
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, *sorted(LOOKED_AT)])
 def test_what_is_not_being_published_was_not_dropped(shared: Ledger, state: State) -> None:
     [delivery] = shared.fresh(state).deliveries
     shared.change(delivery, "lease_until = now() - interval '1 second'")
-    with shared.database.begin() as c:
-        assert delivery not in [one.id for one in list_expired_leases(c, 10_000)]
+    assert delivery not in [one.id for one in shared.do(list_expired_leases, 10_000)]
 
 
 def test_crashes_add_up_over_claims(shared: Ledger) -> None:
@@ -133,14 +128,14 @@ def test_a_rescue_that_comes_too_late_does_nothing(shared: Ledger) -> None:
 
 
 def test_of_many_rescuers_one_rescues(shared: Ledger) -> None:
-    for _ in range(10):
+    for _ in range(4):
         one = die(shared, shared.claimed(shared.fresh()))
         fences = together(*[partial(save, shared, one, BACK)] * 8)
         assert len([f for f in fences if f is not None]) == 1
 
 
 def test_a_rescue_and_the_worker_that_wakes_up_never_both_have_their_way(shared: Ledger) -> None:
-    for _ in range(40):
+    for _ in range(15):
         post = shared.fresh()
         held = shared.claimed(post)
         one = die(shared, held)

@@ -32,15 +32,13 @@ def days(start: datetime, number: int = 3) -> list[Span]:
 
 
 def due(ledger: Ledger, whose: Whose, spans: Sequence[Span], shown: int = 2) -> list[list[DuePost]]:
-    with ledger.database.begin() as c:
-        return list_due(c, whose, spans, shown=shown)
+    return ledger.do(list_due, whose, spans, shown=shown)
 
 
 def count(
     ledger: Ledger, whose: Whose, spans: Sequence[Span], parts: Sequence[datetime] = ()
 ) -> list[SpanCount]:
-    with ledger.database.begin() as c:
-        return count_due(c, whose, spans, parts or [spans[0][0]])
+    return ledger.do(count_due, whose, spans, parts or [spans[0][0]])
 
 
 def of(workspace: UUID, platform: Platform | None = None) -> Whose:
@@ -111,8 +109,7 @@ def test_platforms_have_their_numbers_and_what_waits_has_its_reason(shared: Ledg
     workspace = shared.workspace()
     good = shared.account(workspace)
     lost, tube = shared.account(workspace, Platform.PINTEREST), shared.account(workspace, Platform.YOUTUBE)
-    with shared.database.begin() as c:
-        row(c, "UPDATE accounts SET status = 'reconnect' WHERE id = :id RETURNING id", id=lost)
+    shared.update("accounts", lost, "status = 'reconnect'")
     shared.post([good, lost], due=HOUR, platform=Platform.TIKTOK)
     gone = shared.post([good], due=HOUR)
     shared.put(gone, State.CANCELLED)
@@ -134,8 +131,7 @@ def test_deleted_posts_and_those_of_another_workspace_are_not_there(shared: Ledg
     workspace = shared.workspace()
     account = shared.account(workspace)
     gone = shared.post([account], due=HOUR)
-    with shared.database.begin() as c:
-        hide_post(c, gone.id)
+    shared.do(hide_post, gone.id)
     for platform in (None, Platform.TIKTOK):
         assert due(shared, of(workspace, platform), days(start)) == [[], [], []]
         assert numbers(count(shared, of(workspace, platform), days(start, 1))) == [(0, False)]
@@ -145,11 +141,9 @@ def test_deleted_posts_and_those_of_another_workspace_are_not_there(shared: Ledg
 
 def test_only_posts_of_the_workspaces_are_read(shared: Ledger) -> None:
     mine, foreign, gone = (shared.fresh() for _ in range(3))
-    with shared.database.begin() as c:
-        hide_post(c, gone.id)
+    shared.do(hide_post, gone.id)
     posts = [mine.id, foreign.id, gone.id]
-    with shared.database.begin() as c:
-        [view] = read_posts_within(c, [mine.workspace, gone.workspace], posts)
+    [view] = shared.do(read_posts_within, [mine.workspace, gone.workspace], posts)
     assert (view.id, [one.id for one in view.deliveries]) == (mine.id, mine.deliveries)
 
 
@@ -205,8 +199,7 @@ def many(shared: Ledger) -> UUID:
     account, rare = shared.account(workspace), shared.account(workspace, Platform.YOUTUBE)
     shared.posts(MANY, [account], State.SCHEDULED, due=HOUR * 30)
     shared.post([rare], due=HOUR * 30)
-    with shared.database.once() as c:
-        c.exec_driver_sql("VACUUM (ANALYZE) posts, deliveries")
+    shared.analyze("posts, deliveries")
     return workspace
 
 

@@ -33,8 +33,7 @@ def test_only_due_ones_past_their_own_deadline_are_late(ledger: Ledger) -> None:
 
 
 def late(ledger: Ledger, post: Post) -> list[UUID]:
-    with ledger.database.begin() as c:
-        found = {delivery for delivery, *_ in store.list_late(c, 10_000)}
+    found = {delivery for delivery, *_ in ledger.do(store.list_late, 10_000)}
     return [delivery for delivery in post.deliveries if delivery in found]
 
 
@@ -44,8 +43,7 @@ def by_its_post(ledger: Ledger) -> Post:
 
 def by_its_workspace(ledger: Ledger) -> Post:
     post = ledger.fresh(accounts=2, due=-HOUR)
-    with ledger.database.begin() as c:
-        set_policy(c, post.workspace, LatePolicy(after=HOUR / 2, on_late="skip"))
+    ledger.do(set_policy, post.workspace, LatePolicy(after=HOUR / 2, on_late="skip"))
     return post
 
 

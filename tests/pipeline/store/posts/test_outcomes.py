@@ -21,8 +21,7 @@ def list_hours(start: datetime, number: int = 3) -> list[tuple[datetime, datetim
 
 
 def count(ledger: Ledger, *workspaces: object, start: datetime) -> list[OutcomeCount]:
-    with ledger.database.begin() as c:
-        return count_outcomes(c, workspaces, list_hours(start))  # type: ignore[arg-type]
+    return ledger.do(count_outcomes, workspaces, list_hours(start))  # type: ignore[arg-type]
 
 
 def test_posts_are_counted_by_span_and_outcome(shared: Ledger) -> None:
@@ -63,8 +62,7 @@ def test_few_rows_are_read_however_many_there_are(shared: Ledger, monkeypatch: p
     account = shared.account(space)
     shared.posts(1000, [account], due=HOUR)
     shared.posts(1000, [account], due=40 * HOUR)
-    with shared.database.once() as c:
-        c.exec_driver_sql("VACUUM ANALYZE posts")
+    shared.analyze("posts")
     values = {"workspaces": [space], "starts": [start], "first": start, "until": start + HOUR, "cap": 100}
     assert count_read(shared, outcomes._OUTCOMES, **values) < 120
     monkeypatch.setattr(outcomes, "COUNTED", 100)

@@ -46,8 +46,7 @@ def test_while_it_is_not_open_nothing_is_released_claimed_armed_or_looked_at(
     held, look = shared.claimed(ready), shared.delivery(looked_at.deliveries[0])
 
     def sends() -> list[bool]:
-        with shared.database.begin() as c:
-            released = {message.delivery for message in release(c, "tiktok", 1000, LEASE)}
+        released = {message.delivery for message in shared.do(release, "tiktok", 1000, LEASE)}
         with shared.database.once() as c:
             return [
                 due.deliveries[0] in released,
@@ -56,8 +55,7 @@ def test_while_it_is_not_open_nothing_is_released_claimed_armed_or_looked_at(
                 claim_look(c, shared.vault, look.id, look.generation, look.fence, LEASE) is not None,
             ]
 
-    with shared.database.begin() as c:
-        row(c, f"UPDATE mark SET {CLOSED[why]} RETURNING n")  # noqa: S608
+    shared.do(row, f"UPDATE mark SET {CLOSED[why]} RETURNING n")  # noqa: S608
     assert sends() == [False] * 4
     confirmed(shared)
     assert sends() == [True] * 4
@@ -68,16 +66,14 @@ def test_what_was_brought_forward_is_not_armed_before_that_is_noted_outside(shar
     edited, other = shared.fresh(), shared.fresh()
     for post in (edited, other):
         shared.change(post.deliveries[0], "generation = 1")
-    with shared.database.begin() as c:
-        row(
-            c,
-            "INSERT INTO brought_forward (delivery_id) VALUES (:id) RETURNING delivery_id",
-            id=edited.deliveries[0],
-        )
+    shared.do(
+        row,
+        "INSERT INTO brought_forward (delivery_id) VALUES (:id) RETURNING delivery_id",
+        id=edited.deliveries[0],
+    )
 
     def arms(post: UUID) -> bool:
-        with shared.database.once() as c:
-            return arm(c, shared.vault, held[post], {}, timedelta(minutes=1)) is not None
+        return shared.do_once(arm, shared.vault, held[post], {}, timedelta(minutes=1)) is not None
 
     held = {post.id: shared.claimed(post) for post in (edited, other)}
     assert (arms(edited.id), arms(other.id)) == (False, True)

@@ -150,7 +150,7 @@ def take(c: sa.Connection, workspace: UUID, step: Step) -> None:
 def test_a_span_has_what_counting_its_rows_gives(
     shared: Ledger, steps: list[Step], spans: list[tuple[datetime | None, datetime | None]]
 ) -> None:
-    workspace = shared.workspace()
+    workspace, spans = shared.workspace(), [(None, None), *spans]
     with shared.database.begin() as c:
         for step in steps:
             take(c, workspace, step)
@@ -171,21 +171,17 @@ def test_a_reader_sees_one_moment_while_others_store_and_compact(shared: Ledger)
 
     def store() -> None:
         for _ in range(20):
-            with shared.database.begin() as c:
-                take(c, workspace, ("store", [minute, minute + MINUTE], "scheduled", DAY))
-            with shared.database.begin() as c:
-                take(c, workspace, ("change", f"UPDATE posts SET status = 'posted' {_SOME}", 3))
+            shared.do(take, workspace, ("store", [minute, minute + MINUTE], "scheduled", DAY))
+            shared.do(take, workspace, ("change", f"UPDATE posts SET status = 'posted' {_SOME}", 3))
 
     def compact() -> None:
         while not done.is_set():
-            with shared.database.begin() as c:
-                compaction.compact(c)
+            shared.do(compaction.compact)
 
     def read() -> None:
         seen = 0
         while not done.is_set():
-            with shared.database.begin() as c:
-                known = count_by_status(c, workspace, NOON, minute + 2 * MINUTE).by_status
+            known = shared.do(count_by_status, workspace, NOON, minute + 2 * MINUTE).by_status
             total = sum(known.values())
             assert total % 2 == 0, "two are stored at once"
             assert total >= seen, "posts are only added"
@@ -196,5 +192,4 @@ def test_a_reader_sees_one_moment_while_others_store_and_compact(shared: Ledger)
         done.set()
 
     together(stored, compact, compact, read)
-    with shared.database.begin() as c:
-        assert sum(count_by_status(c, workspace, NOON, minute + MINUTE).by_status.values()) == 80
+    assert sum(shared.do(count_by_status, workspace, NOON, minute + MINUTE).by_status.values()) == 80

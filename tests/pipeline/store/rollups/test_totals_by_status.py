@@ -7,7 +7,6 @@ import threading
 from pipeline.domain.delivery import State
 from pipeline.maintenance.read_moves import compact_rollups
 from pipeline.store.database import Database, rows
-from pipeline.store.posts import pages as totals
 from pipeline.store.rollups import settled_counts as compaction
 from pipeline.store.rollups import time_buckets as counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
@@ -38,32 +37,6 @@ def change(ledger: Ledger, sql: str, post: object) -> None:
         c.exec_driver_sql(sql, {"id": post})
 
 
-def test_every_change_of_a_post_is_counted(shared: Ledger) -> None:
-    workspace = shared.workspace()
-    account = shared.account(workspace)
-    made = [shared.post([account], due=HOUR) for _ in range(4)]
-
-    def known() -> dict[str, int]:
-        with shared.database.begin() as c:
-            return dict(totals.count_by_status(c, workspace).by_status)
-
-    assert known() == {"scheduled": 4}
-    for sql, expected in (
-        ("UPDATE posts SET status = 'posted' WHERE id = %(id)s", {"scheduled": 3, "posted": 1}),
-        ("UPDATE posts SET caption = 'another' WHERE id = %(id)s", {"scheduled": 3, "posted": 1}),
-        ("UPDATE posts SET deleted_at = now() WHERE id = %(id)s", {"scheduled": 3}),
-        ("UPDATE posts SET status = 'failed' WHERE id = %(id)s", {"scheduled": 3}),
-        ("UPDATE posts SET deleted_at = NULL WHERE id = %(id)s", {"scheduled": 3, "failed": 1}),
-    ):
-        change(shared, sql, made[0].id)
-        assert known() == expected
-        compact(shared.database)
-        assert known() == expected
-    change(shared, "UPDATE posts SET due_at = now() WHERE id = %(id)s", made[1].id)
-    assert known() == {"scheduled": 2, "pending": 1, "failed": 1}
-    assert agrees(shared.database)
-
-
 def test_a_group_of_posts_is_one_row(shared: Ledger) -> None:
     compact(shared.database)
     workspace = shared.workspace()
@@ -74,8 +47,7 @@ def test_a_group_of_posts_is_one_row(shared: Ledger) -> None:
             {"w": workspace},
         )
     assert compact(shared.database) == 1
-    with shared.database.begin() as c:
-        assert counts.count_all(c, workspace) == {"posted": 50}
+    assert shared.do(counts.count_all, workspace) == {"posted": 50}
 
 
 def test_nothing_that_was_not_committed_is_counted(shared: Ledger) -> None:
@@ -86,8 +58,7 @@ def test_nothing_that_was_not_committed_is_counted(shared: Ledger) -> None:
         compact(shared.database)
         c.rollback()
     compact(shared.database)
-    with shared.database.begin() as c:
-        assert counts.count_all(c, workspace) == {"posted": 1}
+    assert shared.do(counts.count_all, workspace) == {"posted": 1}
 
 
 def test_posting_moving_and_compacting_at_once_lose_nothing(shared: Ledger) -> None:
@@ -111,8 +82,7 @@ def test_posting_moving_and_compacting_at_once_lose_nothing(shared: Ledger) -> N
     done.set()
     for thread in threads:
         thread.join()
-    with shared.database.begin() as c:
-        assert counts.count_all(c, workspace) == {"posted": 100}
+    assert shared.do(counts.count_all, workspace) == {"posted": 100}
     assert agrees(shared.database)
 
 

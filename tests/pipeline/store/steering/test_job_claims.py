@@ -43,8 +43,7 @@ def create(ledger: Ledger, workspace: UUID, token: str) -> UUID:
 
 
 def read(ledger: Ledger, sql: str, **values: Any) -> list[Any]:
-    with ledger.database.begin() as c:
-        return rows(c, sql, **values)
+    return ledger.do(rows, sql, **values)
 
 
 def change(ledger: Ledger, job: UUID, assignments: str) -> None:
@@ -52,8 +51,7 @@ def change(ledger: Ledger, job: UUID, assignments: str) -> None:
 
 
 def claims(ledger: Ledger, job: UUID, level: int = LEVEL) -> bool:
-    with ledger.database.begin() as c:
-        return jobs.claim(c, JOBS, job, LEASE, level=level) is not None
+    return ledger.do(jobs.claim, JOBS, job, LEASE, level=level) is not None
 
 
 @pytest.fixture
@@ -78,8 +76,7 @@ def test_a_job_is_claimed_if_it_has_a_next_step_that_no_one_works_on(
     job, other = pair
     change(ledger, job, before)
     untouched = read(ledger, "SELECT * FROM steering_jobs WHERE id = :id", id=other)
-    with ledger.database.begin() as c:
-        claimed = jobs.claim(c, JOBS, job, LEASE)
+    claimed = ledger.do(jobs.claim, JOBS, job, LEASE)
     assert (claimed is not None) is may
     if claimed is not None:
         assert claimed.id == job
@@ -109,8 +106,7 @@ def test_a_step_is_stored_with_its_own_job(ledger: Ledger, pair: tuple[UUID, UUI
     job, other = pair
     assert claims(ledger, job)
     assert claims(ledger, other)
-    with ledger.database.begin() as c:
-        jobs.change(c, JOBS, job, state="selecting", turn=3)
+    ledger.do(jobs.change, JOBS, job, state="selecting", turn=3)
     found = read(ledger, "SELECT id, state, turn, lease_until IS NULL AS free FROM steering_jobs ORDER BY id")
     assert [tuple(r) for r in found] == [(job, "selecting", 3, True), (other, "working", 0, False)]
 
@@ -127,8 +123,7 @@ def test_only_a_job_that_no_one_has_had_for_a_while_is_dispatched_again(ledger: 
     lost = [create(ledger, workspace, token) for token in ("never claimed", "lease is over")]
     for job, lease in zip(lost, ("lease_until = NULL", OVER), strict=True):
         change(ledger, job, f"{ago}, {lease}")
-    with ledger.database.begin() as c:
-        assert sorted(jobs.list_unclaimed(c, JOBS, timedelta(minutes=1), 10)) == sorted(lost)
+    assert sorted(ledger.do(jobs.list_unclaimed, JOBS, timedelta(minutes=1), 10)) == sorted(lost)
 
 
 def test_a_job_is_locked_in_the_state_it_was_claimed_in(ledger: Ledger, pair: tuple[UUID, UUID]) -> None:
@@ -140,8 +135,7 @@ def test_a_job_is_locked_in_the_state_it_was_claimed_in(ledger: Ledger, pair: tu
         assert locked is not None
         assert locked.id == job, "not the other one, which is in the same state"
     change(ledger, job, "state = 'selecting'")
-    with ledger.database.begin() as c:
-        assert lock_job(c, claimed) is None
+    assert ledger.do(lock_job, claimed) is None
 
 
 def test_the_first_outcome_of_a_receipt_stays_and_no_other_is_stored_with_it(
@@ -158,8 +152,7 @@ def test_the_first_outcome_of_a_receipt_stays_and_no_other_is_stored_with_it(
                 id=delivery,
             )
     for why in ("too late", None):
-        with ledger.database.begin() as c:
-            settle(c, pair[0], {deliveries[0]: why}, {})
+        ledger.do(settle, pair[0], {deliveries[0]: why}, {})
     found = read(
         ledger, "SELECT job_id, delivery_id, outcome, why FROM steering_receipts WHERE outcome IS NOT NULL"
     )
@@ -188,8 +181,7 @@ def test_the_pause_of_one_job_is_lifted_and_an_earlier_pause_stays(ledger: Ledge
         assert resume_deliveries(c, ids, only=mine) == {ids[0]}
         left = rows(c, "SELECT delivery_id, job_id, why FROM paused_deliveries")
     assert [tuple(r) for r in left] == [(ids[1], other, "other")]
-    with ledger.database.begin() as c:
-        assert resume_deliveries(c, ids) == {ids[1]}
+    assert ledger.do(resume_deliveries, ids) == {ids[1]}
 
 
 def test_a_receipt_keeps_what_was_before_if_it_was_done(ledger: Ledger, pair: tuple[UUID, UUID]) -> None:

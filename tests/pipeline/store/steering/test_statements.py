@@ -101,13 +101,11 @@ def test_a_job_takes_and_awaits_what_earlier_ones_have_yet_to_do(world: World) -
     world.add("neighbour", [(B, 0), (D, 0)], "verb = 'cancel', state = 'selecting'")
     world.add("new", [(A, 0), (C, 0)], "verb = 'cancel'")
     before = world.read()
-    with world.ledger.database.begin() as c:
-        receipts.wait(c, world.jobs["new"])
+    world.ledger.do(receipts.wait, world.jobs["new"])
     assert world.list_changes(before) == {"new"}
     assert set(world.read()["new"].waits_for) == {world.jobs["earlier"], world.jobs["of another verb"]}
     before = world.read()
-    with world.ledger.database.begin() as c:
-        receipts.take(c, world.jobs["new"], [Verb.PAUSE])
+    world.ledger.do(receipts.take, world.jobs["new"], [Verb.PAUSE])
     assert world.list_changes(before) == {"earlier", ("earlier", A)}
     assert world.read()["earlier"].skipped == 1
 
@@ -148,8 +146,7 @@ def test_those_that_waited_know_what_was_done(world: World) -> None:
     world.add("not waiting", [(at[0], 4)])
     world.add("an undo", [(at[0], 4)], f"{waits}, verb = 'undo'")
     before = world.read()
-    with world.ledger.database.begin() as c:
-        receipts.carry(c, world.jobs["done"], [at[0], at[1], at[3]])
+    world.ledger.do(receipts.carry, world.jobs["done"], [at[0], at[1], at[3]])
     assert world.list_changes(before) == {("later", at[0])}
     assert world.read()["later", at[0]].generation == 5
 

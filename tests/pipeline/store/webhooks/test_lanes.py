@@ -47,8 +47,7 @@ class Two(Twins):
         return [r[0] for r in found]
 
     def replay(self, chosen: Replay, limit: int = 10) -> int:
-        with self.ledger.database.begin() as c:
-            return replay_events(c, self.mine, chosen, limit)[0]
+        return self.ledger.do(replay_events, self.mine, chosen, limit)[0]
 
 
 @pytest.fixture
@@ -76,8 +75,7 @@ def test_of_the_lanes_that_are_named_the_next_event_becomes_due_where_none_is(tw
     two.change(two.mine, 3, LATER)
     two.change(two.mine, 5, "next_at = NULL")
     before = two.rows_of(two.other)
-    with two.ledger.database.begin() as c:
-        promote(c, two.mine, [two.lanes["A"], two.lanes["B"]])
+    two.ledger.do(promote, two.mine, [two.lanes["A"], two.lanes["B"]])
     assert two.states(two.mine) == [DELIVERED, DUE, BEHIND, WAITS, BEHIND, BEHIND]
     assert two.rows_of(two.other) == before
 
@@ -135,8 +133,7 @@ def test_a_webhook_that_is_resumed_tries_what_it_has_tried_at_once(two: Two) -> 
             assert pause_webhook(c, webhook, PauseReason.DEAD) is not None
             assert pause_webhook(c, webhook, PauseReason.PERSON) is None, "the first reason stays"
     before = two.rows_of(two.other)
-    with two.ledger.database.begin() as c:
-        resume_webhook(c, two.mine)
+    two.ledger.do(resume_webhook, two.mine)
     assert two.states(two.mine) == [DUE, BEHIND, BEHIND, WAITS, BEHIND, DUE]
     assert [r.tries for r in two.rows_of(two.mine)][:2] == [0, 3]
     assert two.rows_of(two.other) == before
@@ -145,8 +142,7 @@ def test_a_webhook_that_is_resumed_tries_what_it_has_tried_at_once(two: Two) -> 
 
 
 def test_one_webhook_is_paused_and_no_other(two: Two) -> None:
-    with two.ledger.database.begin() as c:
-        paused = pause_webhook(c, two.mine, PauseReason.PERSON)
+    paused = two.ledger.do(pause_webhook, two.mine, PauseReason.PERSON)
     assert paused is not None
     assert (paused.id, paused.paused_why) == (two.mine, PauseReason.PERSON)
     assert [r.id for r in two.read("SELECT id FROM webhooks WHERE paused_at IS NOT NULL")] == [two.mine]

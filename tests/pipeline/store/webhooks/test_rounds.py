@@ -55,20 +55,17 @@ class Pair(Twins):
 
     def claim(self) -> ClaimedWebhook:
         """Claim the first webhook; the other one gets the same fence."""
-        with self.ledger.database.begin() as c:
-            claimed = claim_webhook(c, LEASE, NONE, is_slow=False)
+        claimed = self.ledger.do(claim_webhook, LEASE, NONE, is_slow=False)
         assert claimed is not None
         assert claimed.id == self.mine
         self.change(self.other, f"fence = {claimed.fence}")
         return claimed
 
     def arm(self, claimed: ClaimedWebhook) -> list[ArmedEvent]:
-        with self.ledger.database.begin() as c:
-            return arm_round(c, claimed, LEASE, 10)
+        return self.ledger.do(arm_round, claimed, LEASE, 10)
 
     def settle(self, claimed: ClaimedWebhook, *results: Settled) -> None:
-        with self.ledger.database.begin() as c:
-            settle_round(c, claimed, results, timedelta(days=3))
+        self.ledger.do(settle_round, claimed, results, timedelta(days=3))
 
     def states(self, webhook: UUID) -> list[tuple[str, bool, int]]:
         """State, whether it is due, and tries of its events, in order."""
@@ -128,8 +125,7 @@ def result(event: ArmedEvent, tried: Tried, wait: timedelta | None = HOUR) -> Se
 )
 def test_a_webhook_that_may_not_be_sent_to_is_not_claimed(pair: Pair, change: str) -> None:
     pair.change(pair.mine, change)
-    with pair.ledger.database.begin() as c:
-        first, none = (claim_webhook(c, LEASE, NONE, is_slow=False) for _ in range(2))
+    first, none = (pair.ledger.do(claim_webhook, LEASE, NONE, is_slow=False) for _ in range(2))
     assert first is not None
     assert (first.id, none) == (pair.other, None)
 
@@ -139,8 +135,7 @@ def test_one_without_an_event_that_is_due_is_not_claimed(pair: Pair) -> None:
         "UPDATE webhook_events SET next_at = now() + interval '1 hour' WHERE webhook_id = :w RETURNING id",
         w=pair.mine,
     )
-    with pair.ledger.database.begin() as c:
-        first, none = (claim_webhook(c, LEASE, NONE, is_slow=False) for _ in range(2))
+    first, none = (pair.ledger.do(claim_webhook, LEASE, NONE, is_slow=False) for _ in range(2))
     assert first is not None
     assert (first.id, none) == (pair.other, None)
 
@@ -282,11 +277,9 @@ def test_a_claim_is_ended_by_its_holder_alone(pair: Pair) -> None:
     claimed = pair.claim()
     pair.change(pair.other, "lease_until = now() + interval '1 minute'")
     lose(pair)
-    with pair.ledger.database.begin() as c:
-        release_webhook(c, claimed)
+    pair.ledger.do(release_webhook, claimed)
     assert None not in (pair.row_of(pair.mine).lease_until, pair.row_of(pair.other).lease_until)
-    with pair.ledger.database.begin() as c:
-        release_webhook(c, replace(claimed, fence=claimed.fence + 1))
+    pair.ledger.do(release_webhook, replace(claimed, fence=claimed.fence + 1))
     assert pair.row_of(pair.mine).lease_until is None
     assert pair.row_of(pair.other).lease_until is not None
 

@@ -25,8 +25,7 @@ class Twins:
     other: UUID
 
     def read(self, sql: str, **values: Any) -> list[Any]:
-        with self.ledger.database.begin() as c:
-            return rows(c, sql, **values)
+        return self.ledger.do(rows, sql, **values)
 
     def queue(self, webhook: UUID, *events: tuple[UUID, UUID]) -> None:
         """Store events: each an id and a lane."""
@@ -35,8 +34,7 @@ class Twins:
             NewEvent(webhook_id=webhook, id=event, lane=lane, type=EventType.POST_POSTED, at=at, data={})
             for event, lane in events
         ]
-        with self.ledger.database.begin() as c:
-            insert_events(c, new)
+        self.ledger.do(insert_events, new)
 
 
 def add_webhooks(ledger: Ledger) -> dict[str, Any]:
