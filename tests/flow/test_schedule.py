@@ -5,13 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 import requests
 
-from pipeline.store.database import rows
-from tests.flow.ledger import caption
+from tests.flow.ledger import caption, move_due_now
 from tests.stack import Stack, until
 
 
@@ -28,13 +26,7 @@ def publish_scheduled(stack: Stack) -> None:
     text, later = caption(), datetime.now(UTC) + timedelta(hours=1)
     post = stack.create_post(text, "tiktok", scheduled_at=later.isoformat())
     stack.await_status(post, "scheduled")
-    with stack.context.database.begin() as c:
-        rows(
-            c,
-            """WITH p AS (UPDATE posts SET due_at = now() WHERE id = :id RETURNING id)
-               UPDATE deliveries d SET due_at = now(), next_at = now() FROM p WHERE d.post_id = p.id RETURNING d.id""",
-            id=UUID(post),
-        )
+    move_due_now(stack, post)
     stack.await_status(post, "posted")
     assert len(stack.live(text)) == 1
 
