@@ -55,14 +55,6 @@ def upload(stack: Stack, kind: str, data: bytes) -> str:
     return url
 
 
-def move_due_now(stack: Stack, post: str) -> None:
-    """Let the time pass until the post is due."""
-    with stack.context.database.begin() as c:
-        row(c, "UPDATE posts SET due_at = now() WHERE id = :id RETURNING id", id=UUID(post))
-        sql = "UPDATE deliveries SET due_at = now(), next_at = now() WHERE post_id = :id RETURNING id"
-        rows(c, sql, id=UUID(post))
-
-
 def delivery(stack: Stack, post: str) -> str:
     """Return the id of one of the post's deliveries: the only one of most posts."""
     with stack.context.database.begin() as c:
