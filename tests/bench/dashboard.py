@@ -40,6 +40,10 @@ NO_PAGES = frozenset(
         "/static/{digest}/{name:path}",
         "/thumbnails/{name}",
         "/jobs/toast",
+        "/approve/{token}",
+        "/approve/{token}/thumbnails/{name}",
+        "/uploads/{upload_id}",
+        "/settings/webhooks/{webhook_id}",
         "/imports/{import_id}",
         "/imports/{import_id}/forecast",
     }
