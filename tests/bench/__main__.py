@@ -17,22 +17,15 @@ from types import FrameType
 
 from tests.bench import (
     bulk,
-    cost,
     dashboard,
     deliveries,
-    flushed,
-    footprint,
     ingest,
     lateness,
-    live,
-    neighbours,
     outages,
     reading,
     scrape,
     search,
-    slots,
     streams,
-    webhooks,
 )
 from tests.bench.environment import BenchEnvironment, open_environment
 from tests.bench.figures import Figure
@@ -44,20 +37,13 @@ from tests.bench.table import format_lines, report
 MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "ingest": ingest.measure,
     "deliveries": deliveries.measure,
-    "cost": cost.measure,
     "lateness": lateness.measure,
-    "footprint": footprint.measure,
     "streams": streams.measure,
-    "slots": slots.measure,
     "reading": reading.measure,
     "dashboard": dashboard.measure,
     "search": search.measure,
     "scrape": scrape.measure,
-    "live": live.measure,
-    "flushed": flushed.measure,
     "outages": outages.measure,
-    "neighbours": neighbours.measure,
-    "webhooks": webhooks.measure,
     "bulk": bulk.measure,
 }
 

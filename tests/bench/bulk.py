@@ -19,13 +19,12 @@ from tests.bench.bulk_copy import copy_again
 from tests.bench.environment import BenchEnvironment, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.ingest import BATCH, BATCH_CLIENTS, await_server, build_order, fill_wal_files, run_load
-from tests.bench.kinds import KINDS, TIKTOK_PHOTO
 from tests.bench.open_loop import OpenLoop
-from tests.bench.post_factory import connect_accounts, store_checks
+from tests.bench.post_factory import PHOTO, connect_accounts, store_check
 from tests.bench.processes import MIB, CpuReading, list_tree
 from tests.stack import Stack
 
-PLATFORMS = ("tiktok photo", "instagram image", "linkedin image")
+PLATFORMS = ("tiktok", "instagram", "linkedin")
 """A post goes to one account of each."""
 ACCOUNTS = 67
 """Of each platform."""
@@ -78,9 +77,8 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 
 def _prepare(stack: Stack) -> list[str]:
     """Start the API and a worker; return the accounts of each post, in turn, separated by blanks."""
-    store_checks(stack, TIKTOK_PHOTO)
-    kinds = [kind for kind in KINDS if kind.name in PLATFORMS]
-    columns = [connect_accounts(stack, kind, ACCOUNTS) for kind in kinds]
+    store_check(stack)
+    columns = [connect_accounts(stack, ACCOUNTS, platform) for platform in PLATFORMS]
     fill_wal_files(stack)
     stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES="1")
     await_server(stack, "api")
@@ -93,7 +91,7 @@ def _prepare(stack: Stack) -> list[str]:
 
 def _write_file(stack: Stack, accounts: list[str], form: str, rows: int) -> Path:
     """Write a file of posts that are equal to no other, for moments one after the other."""
-    path, word, url = stack.folder / f"posts.{form}", f"file {next(_numbers)}", stack.media("sample-1.jpg")
+    path, word, url = stack.folder / f"posts.{form}", f"file {next(_numbers)}", stack.media(PHOTO)
     first = datetime.now(UTC) + timedelta(days=1)
     with path.open("w") as file:
         if form == "csv":

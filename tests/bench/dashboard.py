@@ -23,12 +23,12 @@ from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
 from pipeline.store.deliveries.selection import ListFilter
-from tests.bench.environment import READY, BenchEnvironment
-from tests.bench.figures import Figure, InvalidMeasurement, percentile
-from tests.bench.reading import AGAINST, BASE, Client, generate_posts
+from tests.bench.environment import BenchEnvironment
+from tests.bench.figures import Figure, InvalidMeasurement
+from tests.bench.reading import Client, ServedApi, generate_posts
 from tests.pipeline.api.running_server import Server, Tenant
 from tests.pipeline.dashboard.site import Site
-from tests.stack import Stack, until
+from tests.stack import Stack
 
 PREFIX = "/dashboard"
 HOME = f"{PREFIX}/"
@@ -40,6 +40,10 @@ NO_PAGES = frozenset(
         "/static/{digest}/{name:path}",
         "/thumbnails/{name}",
         "/jobs/toast",
+        "/approve/{token}",
+        "/approve/{token}/thumbnails/{name}",
+        "/uploads/{upload_id}",
+        "/settings/webhooks/{webhook_id}",
         "/imports/{import_id}",
         "/imports/{import_id}/forecast",
     }
@@ -84,22 +88,11 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
             create_workspace(c, name="Other")
         with stack.context.database.once() as c:
             c.exec_driver_sql("VACUUM (ANALYZE) deliveries")
-        stack.start("api", "pipeline.cli", "api")
-        client = Client(stack, stack.key)
-        until(client.answers, READY, lambda: "the API does not answer")
-        reference = client.times([f"{BASE}/subscription"], reads)
+        served = ServedApi(stack, reads)
         for who, browser in log_in(stack).items():
             for name, paths in _list_pages(stack).items():
-                found = browser.times(paths, reads)
-                yield Figure(
-                    name=f"{name}, {who}, {many:,} posts, p99",
-                    value=percentile(found, 0.99) * 1000,
-                    unit="ms",
-                    reference=percentile(reference, 0.99) * 1000,
-                    against=AGAINST,
-                    target=ATTENTION if name == HOME else OTHERS,
-                    detail=f"p50 {percentile(found, 0.5) * 1000:.1f} ms, slowest {max(found) * 1000:.1f} ms",
-                )
+                target = ATTENTION if name == HOME else OTHERS
+                yield served.compare(f"{name}, {who}, {many:,} posts", browser, paths, target)
 
 
 def log_in(stack: Stack) -> dict[str, Browser]:

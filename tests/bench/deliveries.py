@@ -10,7 +10,6 @@ from pipeline.store.database import rows
 from tests.bench.bare import Throughput, drain
 from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, compute_rate, compute_steady_rate
-from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.post_factory import (
     WARM_UP,
     await_published,
@@ -36,8 +35,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         with environment.stack(look_early=True) as stack:
             create_posts(
                 stack,
-                TIKTOK_PHOTO,
-                connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
+                connect_accounts(stack, ACCOUNTS),
                 [datetime.now(UTC) + timedelta(hours=1)] * environment.scale.deliveries,
                 word=WORD,
             )
@@ -58,7 +56,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 def _publish(environment: BenchEnvironment, stack: Stack) -> Throughput:
     stack.start("beat", "pipeline.cli", "beat")
     await_idle(stack.parts["beat"].pid)
-    warm_up(stack, TIKTOK_PHOTO)
+    warm_up(stack)
     parts = environment.processes(stack)
     due = make_due(stack, SOON)
     first = CpuReading.of(parts)

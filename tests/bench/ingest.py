@@ -10,16 +10,13 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
-import requests
-
 from pipeline.store.database import row
 from tests.bench.environment import READY, ROOT, BenchEnvironment, read_command, replace_word
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
-from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.load import LoadOrder, Report
-from tests.bench.post_factory import connect_accounts, store_checks
+from tests.bench.post_factory import PHOTO, connect_accounts, store_check
 from tests.bench.processes import await_idle
-from tests.stack import Stack, until
+from tests.stack import Stack, is_answering, until
 
 ACCOUNTS = 200
 LOG_FILES = 64
@@ -37,8 +34,8 @@ BUSY = 0.6
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """Measure at each number of clients and API processes, and once with posts that are due at once."""
     with environment.stack(lifted=False) as stack:
-        store_checks(stack, TIKTOK_PHOTO)
-        mine = [str(identity) for identity in connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
+        store_check(stack)
+        mine = [str(identity) for identity in connect_accounts(stack, ACCOUNTS)]
         fill_wal_files(stack)
         for processes in environment.scale.processes:
             yield from _measure_processes(environment, stack, mine, processes)
@@ -111,15 +108,8 @@ def _compare_batches(processes: int, many: Report, single: Report) -> Figure:
 
 def await_server(stack: Stack, part: str) -> None:
     """Wait until all processes of the server have started, not only the one that answers."""
-    until(lambda: _is_up(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
+    until(lambda: is_answering(f"{stack.api}/healthz"), READY, lambda: f"{part} does not answer")
     await_idle(stack.parts[part].pid)
-
-
-def _is_up(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).ok
-    except requests.RequestException:
-        return False
 
 
 def _run(
@@ -157,7 +147,7 @@ def build_order(environment: BenchEnvironment, stack: Stack, accounts: list[str]
         port=stack.ports[2],
         key=stack.key,
         accounts=accounts,
-        image=stack.media("sample-1.jpg"),
+        image=stack.media(PHOTO),
         word=uuid4().hex[:8],
         **{**usual, **more},
     )

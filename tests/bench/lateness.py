@@ -12,7 +12,6 @@ from pipeline.store.database import rows
 from tests.bench.bare import bare_workers, measure_lateness
 from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
-from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.post_factory import await_published, connect_accounts, create_posts, warm_up
 from tests.bench.processes import await_idle
 from tests.stack import Stack
@@ -37,7 +36,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         names = [*start_workers(stack, 1), *start_workers(stack, 1, "upkeep")]
         stack.start("beat", "pipeline.cli", "beat")
         await_idle(stack.parts["beat"].pid)
-        warm_up(stack, TIKTOK_PHOTO)
+        warm_up(stack)
         if environment.scale.freezes_beat:
             stack.kill("beat", signal.SIGSTOP, wait=False)
         found = _lateness(environment, stack)
@@ -53,12 +52,12 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 def _lateness(environment: BenchEnvironment, stack: Stack) -> dict[str, list[float]]:
     """Return the seconds from due to each of the three, for every post."""
     number = environment.scale.late_posts
-    mine = connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
+    mine = connect_accounts(stack, ACCOUNTS)
     lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     first = FIRST + (number / PREPARED if environment.scale.freezes_beat else 0)
     start = datetime.now(UTC) + timedelta(seconds=first)
     due = [start + timedelta(seconds=n * INTERVAL + random.random() * 0.8 * INTERVAL) for n in range(number)]
-    create_posts(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
+    create_posts(stack, mine, due, word=WORD, lead=lead)
     if datetime.now(UTC) > due[0] - timedelta(seconds=3):
         raise InvalidMeasurement(
             "This machine was too slow: the first post was stored less than three seconds ahead."

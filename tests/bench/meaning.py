@@ -26,12 +26,6 @@ MEANING = {
         "worker, while a file of N rows is uploaded and planned; and before, ten files one after the other, into "
         "tables that are never analyzed: the last one's time and the worker's memory, beside the first's."
     ),
-    "live": (
-        "50 streams of the dashboard's events, of five sessions, each of which loads the queue again when it hears "
-        "of posts, among the generated posts of `reading`: the CPU of the API's process (PostgreSQL's in the detail), "
-        "less that of the same posts without open pages. From a post's answer: until the queue, loaded again because "
-        "of its event, has arrived; posts one to two seconds apart, one open page."
-    ),
     "reading": (
         "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "
         "all over the time) and of GET /posts/{id}, in a workspace with so many generated posts of every status, one "
@@ -65,11 +59,6 @@ MEANING = {
         "caption exactly once. Reference: as many no-op Celery tasks, one a message, put before the same number of "
         "workers with the same command line and broker at one moment. CPU ms each: of every process with its children."
     ),
-    "cost": (
-        "CPU milliseconds (user and system, all children) per delivery of each post kind, due in one go, one worker, "
-        "less what the idle stack used in as much time. The sandbox replaces the platforms and is no cost of "
-        "Slipway's; it is in the sum and listed separately. Reference: a no-op Celery task on the same pool and broker."
-    ),
     "lateness": (
         "One post a second, give or take, each due at a random moment and stored ahead of it, on an otherwise idle "
         "system; the TikTok photo is prepared ahead like that of every scheduled post. `visible call`: the moment in "
@@ -78,47 +67,15 @@ MEANING = {
         "after the call at the earliest. p99 of under 100 posts is the largest. Reference: a bare Celery task "
         "with an ETA on an idle worker with the same command line and broker, from its ETA to its first line."
     ),
-    "footprint": (
-        "Everything that `slipway up` starts (engines, API, beat, three workers, Flower, sandbox, supervisor), left "
-        "alone: memory as the sum of PSS (shared pages divided among those who share them) and of RSS, and CPU use in "
-        "per cent of one core. Reference: PostgreSQL and Valkey of this run alone, idle, without connections."
-    ),
     "streams": (
         "A video of 1 GiB, generated while it is read, relayed by the guarded fetcher into the adapter's own chunked "
         "upload, to a sink that keeps a hash (it must be the file's). Each connection is cut once and "
         "resumed. Memory: the kernel's high-water mark of the uploading process less its resident memory before, after "
         "a small warm-up upload. Bytes written to disk: by that process, as the kernel counts them."
     ),
-    "slots": (
-        "Posts of one TikTok photo, all due at one moment, before one worker process with 100 slots for that queue "
-        "alone, while the sandbox takes two seconds to answer each visible call (looks and slots are another "
-        "process's): visible calls done a second between the 10th and 90th per cent of them, by the sandbox's ledger, "
-        "which must hold every caption once. Reference: 100 slots / 2 s. Memory: the most of that process, looked at "
-        "ten times a second."
-    ),
-    "flushed": (
-        "A hundred thousand posts wait for a time weeks ahead; seven a second are due, and two hundred more at one "
-        "moment; right after it the broker gets a FLUSHALL, with most of their messages in its queues. Seconds from "
-        "due_at to the commit right before the visible call: of posts due after the flush, and of those due before it "
-        "that had not gone out by then. One publish and one upkeep worker. The sandbox's ledger must hold no caption "
-        "twice. Reference: the same posts a minute before, without the flush."
-    ),
     "outages": (
         "Milliseconds of POST /posts as in `ingest`, due at once, with a rate limit that is counted in the broker, one "
         "API process, from the first moment of the outage: Valkey is stopped (SIGSTOP), killed, or refuses every "
         "command that needs memory (maxmemory 1). Every post must be answered 201 and be in the table."
-    ),
-    "neighbours": (
-        "Seconds of POST /posts, and from its first byte to the visible call, of one workspace that posts an uploaded "
-        "video to YouTube at once, two a second: while nothing else happens; while another workspace sends 320 posts "
-        "whose videos come a byte every tenth of a second; and while 320 of its posts are due whose videos come like "
-        "that once they are uploaded. One API process and one worker of each group, default slots, one machine."
-    ),
-    "webhooks": (
-        "Deliveries a second between the 10th and 90th per cent of them, as in `deliveries`, with one publish and one "
-        "upkeep worker: without a webhook, while a webhook gets the events of these posts and 1,000 more a second from "
-        "a server that answers after two seconds, and without it again. Reference: the mean of the other two. The "
-        "server, and what stores the events, share the machine; the CPU of the publish worker says what publishing "
-        "itself pays."
     ),
 }

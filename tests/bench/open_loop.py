@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from tests.bench.figures import InvalidMeasurement
+from tests.bench.post_factory import PHOTO
 from tests.stack import Stack
 
 RATE = 25
@@ -48,7 +49,7 @@ class OpenLoop:
     def _post(self, n: int, at: float) -> float:
         body = {
             "caption": f"open {self._word} {n}",
-            "media": {"type": "slideshow", "urls": [self._stack.media("sample-1.jpg")]},
+            "media": {"type": "slideshow", "urls": [self._stack.media(PHOTO)]},
             "accounts": [{"id": one} for one in self._accounts[n % len(self._accounts)].split()],
             "scheduled_at": (datetime.now(UTC) + timedelta(days=30, minutes=n)).isoformat(),
         }

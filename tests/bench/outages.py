@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from tests.bench.environment import BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.ingest import ACCOUNTS, await_server, build_order, count_posts, run_load
-from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.load import Report
-from tests.bench.post_factory import connect_accounts, store_checks
+from tests.bench.post_factory import connect_accounts, store_check
 from tests.broker_outages import OUTAGES
 from tests.stack import Stack
 
@@ -23,8 +22,8 @@ TARGET = "p99 within 30 ms of no outage"
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """Measure each outage from its first moment, with one API process and posts that are due at once."""
     with environment.stack(lifted=False) as stack:
-        store_checks(stack, TIKTOK_PHOTO)
-        accounts = [str(identity) for identity in connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
+        store_check(stack)
+        accounts = [str(identity) for identity in connect_accounts(stack, ACCOUNTS)]
         stack.start("api", "pipeline.cli", "api", SLIPWAY_API__POSTS_PER_MINUTE=RATE_LIMIT)
         await_server(stack, "api")
         reference = _run(environment, stack, accounts, "no outage", nullcontext())

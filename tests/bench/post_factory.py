@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from pipeline.media.probe.probe import probe
@@ -14,106 +13,83 @@ from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from tests.bench.figures import InvalidMeasurement
-from tests.bench.kinds import PostKind
 from tests.stack import Stack
 
 BATCH = 500
+PHOTO = "sample-1.jpg"
+"""The one file of every post."""
 WARM_UP = "warm-up"
 POLL = 0.3
 """Seconds between two polls of the progress; the measured times are those that the system records."""
 
 
-def store_checks(stack: Stack, kind: PostKind) -> dict[int, UUID]:
-    """Store a good check of each of the kind's files, with the facts of a real probe; position -> check id."""
-    found: dict[int, UUID] = {}
-    for position, name in enumerate(kind.files):
-        url = stack.media(name)
-        probed = probe(stack.context.fetcher, url, "video" if kind.purpose == "video" else "image")
-        with stack.context.database.begin() as c:
-            known = checks.find_good(c, [(stack.workspace, kind.purpose, url)], timedelta(minutes=10))
-            [(check, _)] = known.values() or [
-                (checks.open_check(c, stack.workspace, kind.purpose, url), None)
-            ]
-            if not known:
-                checks.decide_check(c, check.id, "good", facts=asdict(probed.facts), seen="ok")
-        found[position] = check.id
-    return found
+def store_check(stack: Stack) -> UUID:
+    """Store a good check of the photo, with the facts of a real probe, and return its id."""
+    url = stack.media(PHOTO)
+    probed = probe(stack.context.fetcher, url, "image")
+    with stack.context.database.begin() as c:
+        known = checks.find_good(c, [(stack.workspace, "image", url)], timedelta(minutes=10))
+        [(check, _)] = known.values() or [(checks.open_check(c, stack.workspace, "image", url), None)]
+        if not known:
+            checks.decide_check(c, check.id, "good", facts=asdict(probed.facts), seen="ok")
+    return check.id
 
 
-def connect_accounts(stack: Stack, kind: PostKind, number: int) -> list[UUID]:
+def connect_accounts(stack: Stack, number: int, platform: str = "tiktok") -> list[UUID]:
     """Connect sandbox accounts and return their ids."""
-    return [_connect_account(stack, kind, f"{kind.account}{n}") for n in range(number)]
-
-
-def _connect_account(stack: Stack, kind: PostKind, username: str) -> UUID:
-    if not kind.options:
-        return stack.connect(kind.account, username)
-    asked = {"platform": kind.account, "username": username, "options": dict(kind.options)}
-    made = stack.control("POST", "accounts", asked)
-    return stack.connect(kind.account, username, made["settings"])
+    return [stack.connect(platform, f"{platform}{n}") for n in range(number)]
 
 
 def create_posts(
     stack: Stack,
-    kind: PostKind,
     mine: Sequence[UUID],
     due: Sequence[datetime],
     *,
     word: str,
     lead: timedelta | None = None,
 ) -> None:
-    """Insert one scheduled post per due time, captions ``word 0``, ``word 1`` …, over the accounts in turn.
+    """Insert one scheduled photo per due time, captions ``word 0``, ``word 1`` …, over the TikTok accounts in turn.
 
     *lead*: how long before its due time a post may be prepared; None: not before.
     """
-    pins = store_checks(stack, kind)
-    media = kind.media(stack)
+    check = store_check(stack)
     for first in range(0, len(due), BATCH):
         posts = [
-            _post(stack, kind, mine[n % len(mine)], at, f"{word} {n}", pins, media, lead or timedelta(0))
+            _post(stack, mine[n % len(mine)], at, f"{word} {n}", check, lead or timedelta(0))
             for n, at in enumerate(due[first : first + BATCH], first)
         ]
         with stack.context.database.begin() as c:
             store_posts(c, posts, timedelta(0))
 
 
-def _post(
-    stack: Stack,
-    kind: PostKind,
-    account: UUID,
-    due: datetime,
-    caption: str,
-    pins: dict[int, UUID],
-    media: dict[str, Any],
-    lead: timedelta,
-) -> NewPost:
+def _post(stack: Stack, account: UUID, due: datetime, caption: str, check: UUID, lead: timedelta) -> NewPost:
     delivery = NewDelivery(
-        id=new_id(), account_id=account, platform=kind.platform, state="scheduled", next_at=due - lead
+        id=new_id(), account_id=account, platform="tiktok", state="scheduled", next_at=due - lead
     )
     return NewPost(
         id=new_id(),
         workspace_id=stack.workspace,
         key_id=None,
         caption=caption,
-        media=media,
+        media={"type": "slideshow", "urls": [stack.media(PHOTO)]},
         music_url=None,
-        options=kind.post_options,
+        options={},
         due_at=due,
         expires_at=None,
         on_late="publish",
         external_id=None,
         replay_token=None,
         fingerprint=b"",
-        checks=pins,
+        checks={0: check},
         deliveries=[delivery],
     )
 
 
-def warm_up(stack: Stack, kind: PostKind) -> None:
+def warm_up(stack: Stack) -> None:
     """Publish one post, so that no worker is cold when measuring starts."""
     with stack.context.database.once() as c:
         now: datetime = rows(c, "SELECT now() AS now")[0].now
-    create_posts(stack, kind, connect_accounts(stack, kind, 1), [now], word=WARM_UP)
+    create_posts(stack, connect_accounts(stack, 1), [now], word=WARM_UP)
     await_published(stack, WARM_UP, 1, 60)
 
 

@@ -18,18 +18,10 @@ class Scale:
     deliveries: int
     """Deliveries of the throughput run; the reference has as many tasks."""
     workers: tuple[int, ...]
-    of_a_kind: int
-    """Deliveries per post kind whose CPU time is counted."""
-    kinds_of_a_platform: int
-    idle: float
-    """How long the idle system's CPU use is measured, which is subtracted later."""
     late_posts: int
     freezes_beat: bool = False
     """Stop beat with SIGSTOP before the posts of `lateness` are due."""
     measure_lateness: int
-    settle: float
-    """Wait before the footprint is measured."""
-    footprint: float
     posts_to_read: int
     reads: int
     rows_to_import: int
@@ -44,13 +36,8 @@ FULL = Scale(
     load=5,
     deliveries=3000,
     workers=(1, 2),
-    of_a_kind=200,
-    kinds_of_a_platform=99,
-    idle=10,
     late_posts=60,
     measure_lateness=30,
-    settle=10,
-    footprint=30,
     posts_to_read=1_000_000,
     reads=500,
     rows_to_import=20_000,
@@ -62,13 +49,8 @@ QUICK = Scale(
     load=1.5,
     deliveries=800,
     workers=(1,),
-    of_a_kind=30,
-    kinds_of_a_platform=1,
-    idle=2,
     late_posts=8,
     measure_lateness=5,
-    settle=2,
-    footprint=5,
     posts_to_read=100_000,
     reads=100,
     rows_to_import=4_000,

@@ -9,10 +9,10 @@ from pipeline.dashboard.queue import PAGE, PATH
 from pipeline.store.deliveries.queue_posts import list_queued_posts
 from pipeline.store.deliveries.selection import ListFilter
 from tests.bench.dashboard import SHARE, log_in
-from tests.bench.environment import READY, BenchEnvironment
-from tests.bench.figures import Figure, InvalidMeasurement, percentile
-from tests.bench.reading import AGAINST, BASE, RARE, Client, generate_posts
-from tests.stack import Stack, until
+from tests.bench.environment import BenchEnvironment
+from tests.bench.figures import Figure, InvalidMeasurement
+from tests.bench.reading import RARE, ServedApi, generate_posts
+from tests.stack import Stack
 
 TARGET = "p99 under 300 ms"
 SEARCHES: Mapping[str, Sequence[str]] = {
@@ -29,22 +29,11 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     with environment.stack() as stack:
         generate_posts(stack, many, searched=True)
         _check(stack, many)
-        stack.start("api", "pipeline.cli", "api")
-        client = Client(stack, stack.key)
-        until(client.answers, READY, lambda: "the API does not answer")
-        reference = client.times([f"{BASE}/subscription"], reads)
+        served = ServedApi(stack, reads)
         for who, browser in log_in(stack).items():
             for kind, texts in SEARCHES.items():
-                found = browser.times([f"{PATH}?{urlencode({'text': text})}" for text in texts], reads)
-                yield Figure(
-                    name=f"{PATH} by {kind}, {who}, {many:,} posts, p99",
-                    value=percentile(found, 0.99) * 1000,
-                    unit="ms",
-                    reference=percentile(reference, 0.99) * 1000,
-                    against=AGAINST,
-                    target=TARGET,
-                    detail=f"p50 {percentile(found, 0.5) * 1000:.1f} ms, slowest {max(found) * 1000:.1f} ms",
-                )
+                paths = [f"{PATH}?{urlencode({'text': text})}" for text in texts]
+                yield served.compare(f"{PATH} by {kind}, {who}, {many:,} posts", browser, paths, TARGET)
 
 
 def _check(stack: Stack, many: int) -> None:

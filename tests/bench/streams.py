@@ -1,7 +1,4 @@
-"""Measure a worker's memory while it uploads large videos to platforms that take bytes.
-
-`python -m tests.bench.streams [BYTES]` runs it alone, by default with 1 GiB.
-"""
+"""Measure a worker's memory while it uploads large videos to platforms that take bytes."""
 
 from __future__ import annotations
 
@@ -93,17 +90,3 @@ def _end(name: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
             process.kill()
-
-
-def main() -> int:
-    """Run alone; return 1 if memory rose too much or the disk was written."""
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else LARGE
-    found = [stream(platform, size) for platform in PLATFORMS]
-    for one in found:
-        shown = figure(one)
-        print(f"{shown.name} {shown.value:.1f} {shown.unit} ({shown.target}); {shown.detail}")
-    return int(any(one.rise > MOST or one.written for one in found))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

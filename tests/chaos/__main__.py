@@ -34,7 +34,7 @@ from tests.chaos.judge import ReportedState, Verdict, find_doubles, judge, name_
 from tests.chaos.posts import Posts, list_expectations
 from tests.chaos.scorecard import AIMS, ONLY, SANDBOX
 from tests.chaos.system import SystemUnderTest, build_system, list_sites
-from tests.stack import until
+from tests.stack import is_answering, until
 
 PER_MINUTE = 8_000
 """Posts per minute that two cores accept under faults; more posts make the run longer than two minutes."""
@@ -115,7 +115,7 @@ class Run:
         ]
         planned, self._import_point = plan.plan_imported(seed, number, seconds, names)
         imported = [self._posts.build(one, by_agent=False) for one in planned]
-        until(self._is_api_up, 90, lambda: "the API does not answer")
+        until(lambda: is_answering(f"{system.stack.api}/healthz"), 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
         faults = plan.plan_system_faults(seed, number, seconds) if self._only is None else []
         aims = {AIMS: plan.plan_aims(seconds, 1.0), SANDBOX: []}.get(
@@ -266,7 +266,7 @@ class Run:
         """
         self.system.stack.control("DELETE", "faults")
         until(
-            lambda: self._tick_and_return(self._is_api_up()),
+            lambda: self._tick_and_return(is_answering(f"{self.system.stack.api}/healthz") or None),
             60,
             lambda: "the API did not answer after the faults ended",
         )
@@ -362,12 +362,6 @@ class Run:
             return data
 
         return until(asked, 60, lambda: "the API does not answer")
-
-    def _is_api_up(self) -> bool | None:
-        try:
-            return requests.get(f"{self.system.stack.api}/healthz", timeout=2).ok or None
-        except requests.RequestException:
-            return None
 
     def keep(self, folder: Path) -> None:
         """Copy logs, the ledger, the client's list and a dump of the tables into *folder*, for debugging."""

@@ -189,9 +189,9 @@ class FaultInjector:
         held = self._count_held(None, datetime.now(UTC) - timedelta(seconds=8))
         names = [name for name, part in self.parts.items() if part.back is None]
         for name in names:
-            self.system.signal(name, signal.SIGKILL)
+            self.system.stack.kill(name, signal.SIGKILL, wait=False)
         self._stopped -= set(names)
-        self.system.kill_postgres()
+        self.system.crash_postgres(signal.SIGKILL)
         self.system.crash_valkey(forget=False)
         for name in names:
             self.system.stack.parts[name].wait(10)
@@ -226,7 +226,7 @@ class FaultInjector:
 
     def _freeze(self, name: str) -> None:
         self._stopped.add(name)
-        self.system.signal(name, signal.SIGSTOP)
+        self.system.stack.kill(name, signal.SIGSTOP, wait=False)
 
     def _kill_holder(self, name: str) -> None:
         self._kill(name, "kill publish", random.Random(name), hard=True)
@@ -285,7 +285,7 @@ class FaultInjector:
 
     def _kill(self, name: str, kind: str, chance: random.Random, *, hard: bool) -> str:
         part = self.parts[name]
-        self.system.signal(name, signal.SIGKILL if hard else signal.SIGTERM)
+        self.system.stack.kill(name, signal.SIGKILL if hard else signal.SIGTERM, wait=False)
         if hard:
             self.system.stack.parts[name].wait(10)
         state = self._count(kind, part)
@@ -318,7 +318,7 @@ class FaultInjector:
 
     def _resume(self, name: str) -> None:
         self._stopped.discard(name)
-        self.system.signal(name, signal.SIGCONT)
+        self.system.stack.kill(name, signal.SIGCONT, wait=False)
 
     # --- targets -----------------------------------------------------------------------------------------------------
 

@@ -147,12 +147,6 @@ class SystemUnderTest:
             self.stack.start_worker("publish" if name in PUBLISHERS else name, name, slots=6, **more)
         return once
 
-    def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to all processes of one part."""
-        part = self.stack.parts[name]
-        if part.poll() is None:
-            os.killpg(part.pid, number)
-
     def count_held(self, holder: str | None, since: datetime) -> Counter[str]:
         """Count the claimed deliveries of a part (None: of all parts), by armed and unarmed."""
         with self.postgres.connect("slipway") as c:
@@ -192,20 +186,9 @@ class SystemUnderTest:
                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
             )
 
-    def crash_postgres(self) -> None:
-        """Stop PostgreSQL in immediate mode, as a crash does, and start it again with recovery."""
-        child = self.postgres.child
-        assert child is not None
-        os.kill(child.pid, signal.SIGQUIT)
-        wait_until(lambda: child.exit_status() is not None, 10)
-        self.postgres.start()
-
-    def kill_postgres(self) -> None:
-        """Kill PostgreSQL's processes and start it again with recovery."""
-        child = self.postgres.child
-        assert child is not None
-        os.killpg(child.pid, signal.SIGKILL)
-        wait_until(lambda: child.exit_status() is not None, 10)
+    def crash_postgres(self, number: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop PostgreSQL in immediate mode, as a crash does, and start it again with recovery; SIGKILL: all of it."""
+        _end(self.postgres, number)
         self.postgres.start()
 
     def fill_disk(self) -> None:
@@ -232,10 +215,7 @@ class SystemUnderTest:
 
     def crash_valkey(self, *, forget: bool) -> None:
         """Kill and restart Valkey; *forget*: delete its files in between."""
-        child = self.valkey.child
-        assert child is not None
-        os.kill(child.pid, signal.SIGKILL)
-        wait_until(lambda: child.exit_status() is not None, 10)
+        _end(self.valkey, signal.SIGKILL)
         if forget:
             shutil.rmtree(self.folder / "valkey")
         self.valkey.start()
@@ -341,6 +321,14 @@ def _start_parts(system: SystemUnderTest, accounts: int, arguments: Sequence[str
         stack.fault(site, "finalize", "latency", times=None, delay_ms=LATENCY_MS)
     for name in ("beat", *PUBLISHERS, "reachability", "upkeep", "api"):
         system.start(name)
+
+
+def _end(engine: Postgres | Valkey, number: signal.Signals) -> None:
+    """Send a signal to an engine, SIGKILL to all of its processes, and wait until it has ended."""
+    child = engine.child
+    assert child is not None
+    (os.killpg if number == signal.SIGKILL else os.kill)(child.pid, number)
+    wait_until(lambda: child.exit_status() is not None, 10)
 
 
 def _quote_path(path: Path) -> str:

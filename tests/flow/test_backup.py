@@ -1,14 +1,17 @@
-"""The drill: back up while posts go out, lose everything, restore on an empty host, and send nothing twice."""
+"""The drill: back up while posts go out, lose everything, restore on an empty host, and send nothing twice.
+
+What each platform's list proves is asserted in tests/adapters/conformance/test_listings.py, what becomes of a delivery
+in doubt in tests/pipeline/recovery, and what a person does about it in tests/pipeline/cli/test_restore.py.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,17 +19,24 @@ from typing import Any, TypeVar
 
 import pytest
 import requests
+from sqlalchemy import Connection
 
+from adapters.contract import Platform
+from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.embedded.postgres import Postgres
 from pipeline.store.canaries import read_silences
 from pipeline.store.database import rows
-from tests.flow.ledger import caption, delivery, slideshow
-from tests.flow.test_files import sample, upload
-from tests.flow.test_restore import PARTS, WAIT, _patch, _pause, _read_ready, _slipway, _start, _unpause
+from pipeline.store.deliveries.pauses import lift, pause
+from tests.flow.ledger import ask, caption, delivery, end_cli, sample, slideshow, upload
 from tests.stack import Stack, until
 
 T = TypeVar("T")
+PARTS = ("api", "beat", *WORKER_GROUPS)
+WAIT = 60
+"""Seconds of an idle machine: every part is started again."""
 REFUSED = 503
+HELD = {platform: f"{platform}_held" for platform in Platform}
+"""Platform -> the name of an account of it that is paused while the backup is made."""
 
 
 class Clock:
@@ -88,13 +98,18 @@ def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends
     hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     bytes_ = sample(old, "sample.mp4")
     url = upload(old, "video/mp4", bytes_)
-    _pause(old, "pinterest")
+    for platform, name in HELD.items():
+        options = (
+            {"kind": "organization"} if platform is Platform.LINKEDIN else None
+        )  # a member's cannot be listed
+        old.accounts[name] = old.connect(platform, f"{old.owner}h", options=options, name=name)
+    _change_pauses(old, lambda c, account: pause(c, "account", account, "a test"))
     old.fault("linkedin", "finalize", "effect-then-drop")
     media = {"type": "video", "url": url}
     posts = {
         "before": old.create_post(texts["before"], "tiktok"),
         "unknown": old.create_post(texts["unknown"], "linkedin", media=slideshow(old)),
-        "found": old.create_post(texts["found"], "pinterest", media=slideshow(old)),
+        "found": old.create_post(texts["found"], *HELD.values()),
         "forward": old.create_post(texts["forward"], "linkedin", media=slideshow(old), scheduled_at=hour),
         "later": old.create_post(texts["later"], "tiktok", media=media, scheduled_at=hour),
     }
@@ -104,23 +119,27 @@ def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends
     for text in during:
         old.create_post(text, "tiktok")
     made = clock.measure(
-        "back up, while six posts go out", lambda: _slipway(old, "backup", str(tmp_path / "backup"))
+        "back up, while six posts go out",
+        lambda: _slipway(old.environment, "backup", str(tmp_path / "backup")),
     )
     assert made["missing files"] == "none"
 
-    _unpause(old, "pinterest")
-    _patch(old, posts["forward"], {"scheduled_at": None})
+    _change_pauses(old, lambda c, account: lift(c, "account", account))
+    _publish_now(old, posts["forward"])
     old.create_post(texts["lost"], "tiktok")
     went_out = [texts[name] for name in ("before", "unknown", "found", "forward", "lost")] + during
     until(lambda: all(old.live(text) for text in went_out), WAIT)
+    until(lambda: len(old.live(texts["found"])) == len(HELD), WAIT)
     for part in PARTS:
         old.kill(part)
     shutil.copytree(Path(old.environment["SLIPWAY_FOLDER"]) / "mark", tmp_path / "new" / "mark")
 
-    restored = clock.measure("restore", lambda: _restore(old, tmp_path))
+    empty = environment_of_host(old, tmp_path / "new")
+    restored = clock.measure("restore", lambda: _slipway(empty, "restore", str(tmp_path / "backup")))
     assert restored["missing"] == []
     new = clock.measure("start everything", host)
-    clock.measure("ready to say what is in doubt", lambda: until(lambda: _read_ready(new, REFUSED), WAIT))
+    ready = clock.measure("say what is in doubt", lambda: until(lambda: _read_ready(new, REFUSED), WAIT))
+    assert "`slipway restore status`" in ready["message"]
     new.create_post(texts["due"], "tiktok")
     sent = len(new.ledger())
     _await_canaries(new)
@@ -128,32 +147,50 @@ def test_a_backup_made_while_posts_go_out_is_restored_on_an_empty_host_and_sends
     download = requests.get(url, timeout=60)
     assert hashlib.sha256(download.content).digest() == hashlib.sha256(bytes_).digest()
 
-    doubted = {one["id"] for one in _slipway(new, "restore", "list")}
+    doubted = {one["id"] for one in _slipway(new.environment, "restore", "list")}
     in_doubt = {name for name, post in posts.items() if delivery(new, post) in doubted}
     assert in_doubt == {"unknown", "found", "forward"}
-    clock.measure("accept", lambda: _slipway(new, "restore", "accept"))
+    clock.measure("accept", lambda: _slipway(new.environment, "restore", "accept"))
     until(lambda: _read_ready(new, 200), WAIT)
-    new.await_state(posts["found"], "published", "pinterest", WAIT)
-    _patch(new, posts["later"], {"scheduled_at": None})
+    for platform in HELD:
+        assert new.await_state(posts["found"], "published", platform, WAIT)["error"] is None
+    _publish_now(new, posts["later"])
     post = new.create_post(texts["new"], "tiktok")
     for identity in (posts["later"], post):
         new.await_status(identity, "posted", WAIT)
     clock.measure("look for what is in doubt", lambda: until(lambda: not _list_unknown(new), 2 * WAIT))
     counts = {text: len(new.live(text)) for text in (*texts.values(), *during)}
-    assert counts == {**dict.fromkeys(counts, 1), texts["due"]: 0}
+    assert counts == {**dict.fromkeys(counts, 1), texts["found"]: len(HELD), texts["due"]: 0}
 
 
-def _restore(old: Stack, tmp_path: Path) -> Any:
-    ended = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "restore", str(tmp_path / "backup"), "--json"],
-        env=environment_of_host(old, tmp_path / "new"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+def _start(stack: Stack, part: str) -> None:
+    if part in WORKER_GROUPS:
+        stack.start_worker(part)
+    else:
+        {"api": stack.start_api, "beat": stack.start_beat}[part]()
+
+
+def _change_pauses(stack: Stack, change: Callable[[Connection, str], object]) -> None:
+    with stack.context.database.begin() as c:
+        for name in HELD.values():
+            change(c, str(stack.accounts[name]))
+
+
+def _publish_now(stack: Stack, post: str) -> None:
+    answer = ask(stack, "PATCH", f"/posts/{post}", {"scheduled_at": None})
+    assert answer.status_code == 200, answer.text
+
+
+def _read_ready(stack: Stack, status: int) -> Any:
+    answer = requests.get(f"{stack.api}/readyz", timeout=60)
+    return answer.json() if answer.status_code == status else None
+
+
+def _slipway(environment: Mapping[str, str], *words: str) -> Any:
+    """Run an operator's command and return its JSON, which follows the warnings."""
+    status, said = end_cli(environment, Path(environment["SLIPWAY_FOLDER"]).parent, *words, "--json")
+    assert status == 0, said
+    return json.loads(re.split(r"^(?=[\[{])", said, maxsplit=1, flags=re.MULTILINE)[-1])
 
 
 def _await_canaries(stack: Stack) -> None:

@@ -17,7 +17,7 @@ FAILED = "dispatch failed"
 """What the API's log says when the broker did not take a message."""
 REFUSED = "used memory > 'maxmemory'"
 """What a worker's log says when the broker refused a command of it."""
-POSTS = 10
+POSTS = 4
 
 
 @pytest.mark.parametrize("outage", OUTAGES)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import requests
@@ -18,7 +17,7 @@ from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI
 from tests.actors import TESTER
 from tests.crash_table import Crashes
-from tests.flow.ledger import caption, slideshow
+from tests.flow.ledger import ask, caption, slideshow
 from tests.pipeline.accounts.consent_page import confirm, grant_consent
 from tests.stack import Stack, until
 
@@ -86,7 +85,9 @@ def _crash_in_edit(stack: Stack) -> None:
     old, new = caption(), caption()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     post = stack.create_post(old, "tiktok", media=slideshow(stack), scheduled_at=later)
-    _assert_crash(stack, lambda: _send(stack, "PATCH", f"/{post}", {"caption": new, "scheduled_at": None}))
+    _assert_crash(
+        stack, lambda: ask(stack, "PATCH", f"/posts/{post}", {"caption": new, "scheduled_at": None})
+    )
     stack.await_status(post, "posted", 60)
     assert (len(stack.live(old)), len(stack.live(new))) == (0, 1)
 
@@ -97,7 +98,7 @@ def _crash_in_retry(stack: Stack) -> None:
     post = stack.create_post(text, "instagram")
     stack.await_status(post, "failed", 60)
     stack.control("DELETE", "faults")
-    _assert_crash(stack, lambda: _send(stack, "POST", "/retry", {"post_ids": [post]}))
+    _assert_crash(stack, lambda: ask(stack, "POST", "/posts/retry", {"post_ids": [post]}))
     stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
@@ -106,8 +107,8 @@ def _crash_in_delete(stack: Stack) -> None:
     text = caption()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     post = stack.create_post(text, "tiktok", media=slideshow(stack), scheduled_at=later)
-    _assert_crash(stack, lambda: _send(stack, "POST", "/delete", {"postIds": [post]}))
-    assert _send(stack, "GET", f"/{post}").status_code == 404
+    _assert_crash(stack, lambda: ask(stack, "POST", "/posts/delete", {"postIds": [post]}))
+    assert ask(stack, "GET", f"/posts/{post}").status_code == 404
     assert stack.live(text) == []
 
 
@@ -156,16 +157,6 @@ def _assert_posts_as(stack: Stack, name: str, text: str) -> None:
     stack.accounts["tiktok"] = one.id
     stack.await_status(stack.create_post(text, "tiktok", media=slideshow(stack)), "posted", 60)
     assert len(stack.live(text)) == 1
-
-
-def _send(stack: Stack, method: str, path: str, body: Mapping[str, Any] | None = None) -> requests.Response:
-    return requests.request(
-        method,
-        f"{stack.api}/api/partner/v1/posts{path}",
-        json=body,
-        timeout=30,
-        headers={"Authorization": f"Bearer {stack.key}"},
-    )
 
 
 # --- crashes ---------------------------------------------------------------------------------------------------------

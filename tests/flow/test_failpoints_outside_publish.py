@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 from pipeline.broker.queues import PUBLISH
 from pipeline.store.database import row
 from tests.crash_table import Crashes, get_points
-from tests.flow.ledger import caption, slideshow
+from tests.flow.ledger import caption, end_cli, slideshow
 from tests.flow.test_failpoints import crash_worker
 from tests.stack import Stack, until
 
@@ -107,14 +105,8 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
         row(c, "UPDATE posts SET due_at = now() WHERE id = :p RETURNING id", p=post)
     delivery = update_delivery(stack, post, f"{state}, {DUE}")
     assert delivery
-    ended = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *words, delivery],
-        capture_output=True,
-        check=False,
-        timeout=60,
-        env={**stack.environment, **crashes.arm()},
-    )
-    assert ended.returncode == -signal.SIGKILL, ended
+    environment = {**stack.environment, **crashes.arm()}
+    assert end_cli(environment, stack.folder, *words, delivery)[0] == -signal.SIGKILL
     stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from tests.flow.ledger import caption, delivery, receipts, run_cli, slideshow, states_of
 from tests.stack import Stack, until
 
@@ -23,15 +21,12 @@ POLICY = {
     "error_user_title": "Link blocked",
     "error_user_msg": f"{SENTENCE} {SIGNED} \x1b[31m",
 }
-REFUSALS: dict[str, tuple[int, Any]] = {
-    "facebook": (400, {"error": POLICY}),
-    "pinterest": (400, {"code": 1, "message": f"{SENTENCE} {SIGNED} \x1b[31m"}),
-}
+REFUSALS: dict[str, tuple[int, Any]] = {"facebook": (400, {"error": POLICY})}
 
 
-@pytest.mark.parametrize("platform", REFUSALS)
-def test_a_refusal_for_good_is_final_and_its_sentence_reaches_the_person(stack: Stack, platform: str) -> None:
-    text, (status, body) = caption(), REFUSALS[platform]
+def test_a_refusal_for_good_is_final_and_its_sentence_reaches_the_person(stack: Stack) -> None:
+    platform, text = "facebook", caption()
+    status, body = REFUSALS[platform]
     stack.fault(platform, "finalize", "answer", times=None, status=status, body=json.dumps(body))
     post = stack.create_post(text, platform, media=slideshow(stack))
     error = stack.await_state(post, "failed", platform)["error"]
@@ -50,60 +45,17 @@ def test_a_refusal_for_good_is_final_and_its_sentence_reaches_the_person(stack: 
     assert (receipt["error_message"], receipt["platform_message"]) == (error["message"], words)
 
 
-def build_graph_error(code: int, subcode: int | None) -> str:
-    error = {"message": "…", "code": code, "is_transient": True, "error_user_msg": SENTENCE}
-    return json.dumps({"error": error | ({} if subcode is None else {"error_subcode": subcode})})
-
-
-@pytest.mark.parametrize(
-    ("platform", "code", "subcode", "reported"),
-    [
-        ("instagram", 4, 2207051, "blocked_by_policy"),
-        ("instagram", 100, 2207081, "rejected"),
-        ("instagram", 368, None, "blocked_by_policy"),
-        ("facebook", 100, 1349125, "rejected"),
-        ("facebook", 2, 1363047, "refused_for_now"),
-        ("facebook", 1, 1609010, "refused_for_now"),
-    ],
-)
-def test_a_refusal_that_proves_nothing_is_looked_at_and_not_sent_again(
-    stack: Stack, platform: str, code: int, subcode: int | None, reported: str
-) -> None:
+def test_a_refusal_that_proves_nothing_is_looked_at_and_not_sent_again(stack: Stack) -> None:
+    """Facebook's other codes of this kind: tests/adapters/test_unproven_refusals.py."""
     text = caption()
-    body = build_graph_error(code, subcode)
-    if reported == "rejected":
-        body = body.replace('"is_transient": true', '"is_transient": false')
-    stack.fault(platform, "finalize", "answer", times=1, status=400, body=body)
-    post = stack.create_post(text, platform, media=slideshow(stack))
-    error = stack.await_state(post, "failed", platform)["error"]
-    name = str(code) if subcode is None else f"{code}/{subcode}"
-    assert (error["code"], error["platform_code"]) == (reported, name)
+    refusal = {"message": "…", "code": 2, "error_subcode": 1363047, "is_transient": True}
+    body = json.dumps({"error": {**refusal, "error_user_msg": SENTENCE}})
+    stack.fault("facebook", "finalize", "answer", times=1, status=400, body=body)
+    post = stack.create_post(text, "facebook", media=slideshow(stack))
+    error = stack.await_state(post, "failed", "facebook")["error"]
+    assert (error["code"], error["platform_code"]) == ("refused_for_now", "2/1363047")
     assert (error["platform_message"], error["fault"]) == (SENTENCE, "customer")
     assert error["next_action"]
     assert "unknown" in states_of(stack, post)
     assert "retrying" not in states_of(stack, post)
     assert stack.live(text) == [], "a second call would have gone through"
-
-
-FORBIDDEN = "Accessing this image resource is forbidden. Please check your permissions for this resource"
-
-
-@pytest.mark.parametrize("more", [{}, {"code": "ACCESS_DENIED", "serviceErrorCode": 100}])
-def test_linkedins_forbidden_resource_is_retried_before_the_visible_call_only(
-    stack: Stack, more: dict[str, Any]
-) -> None:
-    body = json.dumps({"status": 403, "message": FORBIDDEN, **more})
-    text = caption()
-    stack.fault("linkedin", "prepare", "answer", times=2, status=403, body=body)
-    post = stack.create_post(text, "linkedin", media=slideshow(stack))
-    stack.await_status(post, "posted", 60)
-    assert "retrying" in states_of(stack, post)
-    assert "blocked" not in states_of(stack, post), "the account keeps its connection"
-    assert len(stack.live(text)) == 1
-
-    text = caption()
-    stack.fault("linkedin", "finalize", "answer", times=1, status=403, body=body)
-    post = stack.create_post(text, "linkedin", media=slideshow(stack))
-    error = stack.await_state(post, "unknown", "linkedin")["error"]
-    assert error["code"] == "outcome_unknown"
-    assert stack.live(text) == []

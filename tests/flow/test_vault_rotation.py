@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from pipeline.store.database import rows
-from tests.flow.ledger import caption
+from tests.flow.ledger import caption, end_cli
 from tests.stack import Stack, kill_session
 
 KEYS = "SLIPWAY_VAULT__KEYS"
@@ -42,15 +40,9 @@ def start_hosts(stack: Stack, folder: Path, keys: str) -> None:
 
 def rotate(stack: Stack, keys: str) -> list[dict[str, Any]]:
     """Run the command that the documentation names, and return what it prints."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "vault", "rotate", "--json"],
-        env=stack.environment | {KEYS: keys},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=240,
-    )
-    found: list[dict[str, Any]] = json.loads(ended.stdout)
+    status, said = end_cli(stack.environment | {KEYS: keys}, stack.folder, "vault", "rotate", "--json")
+    assert status == 0, said
+    found: list[dict[str, Any]] = json.loads(said)
     return found
 
 
@@ -78,15 +70,15 @@ def test_a_rotation_under_two_hosts_that_publish_loses_and_doubles_nothing(
             text = caption()
             texts[stack.create_post(text, *PLATFORMS)] = text
 
-    send(3)
+    send(2)
     start_hosts(stack, tmp_path, f"{new},{old}")
-    send(3)
+    send(2)
     assert all(not one["unopened"] for one in rotate(stack, f"{new},{old}"))
-    send(3)
+    send(2)
     again = rotate(stack, f"{new},{old}")
     assert [one["sealed_again"] for one in again if one["what"] == "credentials"] == [0]
     start_hosts(stack, tmp_path, new)
-    send(3)
+    send(2)
     for post, text in texts.items():
         stack.await_status(post, "posted", 120)
         assert sorted(line["platform"] for line in stack.live(text)) == sorted(PLATFORMS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -63,15 +62,3 @@ def test_only_a_failed_test_counts_as_a_lane_that_fails(tmp_path: Path) -> None:
     for nothing in ("test_it.py::test_error", "test_it.py::test_gone", "gone.py"):
         with pytest.raises(NoVerdict):
             run_lane(UNIT, [nothing], tmp_path)
-
-
-def test_the_command_lists_the_variants() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "tests.sabotage", "--help"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name, variant in VARIANTS.items():
-        assert f"{name:24} {variant.breaks}" in shown
