@@ -6,45 +6,20 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from queue import Queue
-from typing import Any
 
 import pytest
 import requests
 
 from tests.conftest import free_ports
+from tests.pipeline.media.servers import serving, status
 from tests.test_compose import ROOT, SERVICES
 from tests.waiting import until
 
 TOOL = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
 needs_tool = pytest.mark.skipif(TOOL is None, reason="alertmanager is not installed: NO ALERT WAS SENT")
-
-
-@contextmanager
-def receiving() -> Iterator[tuple[str, Queue[dict[str, Any]]]]:
-    """Run a receiver of webhooks; yield its URL, and what it gets."""
-    got: Queue[dict[str, Any]] = Queue()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/alerts?token=secret", got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager
@@ -92,9 +67,11 @@ def is_ready(url: str) -> bool:
 def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
     labels = {"alertname": "SlipwayOverdue", "severity": "page", "platform": "tiktok"}
     alert = {"labels": labels, "annotations": {"summary": "late"}}
-    with receiving() as (webhook, got), alertmanager(tmp_path, webhook) as url:
+    with serving() as site, alertmanager(tmp_path, f"{site.origin}/alerts") as url:
+        site.routes["/alerts"] = status(200)
         assert requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=60).status_code == 200
-        sent = got.get(timeout=60)
+        until(lambda: bool(site.posts), 60)
+        sent = json.loads(site.posts[0][2])
     assert [one["labels"] for one in sent["alerts"]] == [labels]
     assert sent["status"] == "firing"
     assert (tmp_path / "webhook-url").stat().st_mode & 0o077 == 0, "it may hold a token"
@@ -129,7 +106,8 @@ HUNG_BROKER = {
 )
 def test_a_hung_broker_and_lost_canaries_page_once(tmp_path: Path, cause: str, follows: set[str]) -> None:
     alerts = [{"labels": {"alertname": name, **HUNG_BROKER[name]}} for name in (cause, *sorted(follows))]
-    with receiving() as (webhook, _), alertmanager(tmp_path, webhook) as url:
+    with serving() as site, alertmanager(tmp_path, f"{site.origin}/alerts") as url:
+        site.routes["/alerts"] = status(200)
         assert requests.post(f"{url}/api/v2/alerts", json=alerts, timeout=60).status_code == 200
 
         def list_by_state(state: str) -> set[str]:

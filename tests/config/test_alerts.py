@@ -85,13 +85,9 @@ def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
     assert sections == [*ALERTS]
 
 
-def test_the_cases_pass() -> None:
-    run_tool("promtool", "test", "rules", "prometheus/rules_test.yml")
-
-
 def run_cases(folder: Path, tests: list[Any]) -> None:
     file = {**CASES, "rule_files": [str(CONFIG / "prometheus" / "rules.yml")], "tests": tests}
-    (folder / "cases.yml").write_text(yaml.safe_dump(file))
+    (folder / "cases.yml").write_text(json.dumps(file))  # which is YAML too, and written much faster
     run_tool("promtool", "test", "rules", str(folder / "cases.yml"))
 
 
@@ -115,31 +111,28 @@ def drop_each_second(series: Mapping[str, str]) -> Mapping[str, str]:
     return {**series, "values": " ".join(values)}
 
 
-def test_the_cases_pass_though_each_second_scrape_fails(tmp_path: Path) -> None:
-    run_cases(
-        tmp_path,
-        [
-            {**test, "input_series": [drop_each_second(one) for one in test["input_series"]]}
-            for test in CASES["tests"]
-        ],
-    )
-
-
-@pytest.mark.parametrize("fails", [False, True], ids=["each scrape succeeds", "each second scrape fails"])
-def test_a_healthy_system_with_bursts_quotas_and_processing_fires_nothing_in_an_hour(
-    tmp_path: Path, fails: bool
-) -> None:
-    series = [{"series": name, "values": values} for name, values in HEALTHY.items()]
-    case = {
+def build_healthy_case() -> dict[str, Any]:
+    """Return a case in which no alert fires in an hour: each goes on for two minutes, so that each look sees it."""
+    return {
         "interval": "15s",
-        "input_series": [drop_each_second(one) for one in series] if fails else series,
+        "input_series": [{"series": name, "values": values} for name, values in HEALTHY.items()],
         "alert_rule_test": [
             {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}
             for name in ALERTS
-            for minute in range(1, 61)
+            for minute in range(2, 61, 2)
         ],
     }
-    run_cases(tmp_path, [case])
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["each scrape succeeds", "each second scrape fails"])
+def test_the_cases_pass_and_a_healthy_system_with_bursts_quotas_and_processing_fires_nothing_in_an_hour(
+    tmp_path: Path, fails: bool
+) -> None:
+    tests = [*CASES["tests"], build_healthy_case()]
+    failing = [
+        {**one, "input_series": [drop_each_second(series) for series in one["input_series"]]} for one in tests
+    ]
+    run_cases(tmp_path, failing if fails else tests)
 
 
 def test_an_alert_outlasts_failed_scrapes_and_ends() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,11 @@ from dotenv import dotenv_values
 
 from config.settings import PREFIX, SettingsError, load
 from pipeline.embedded.data_folder import build_settings
+from tests.fork_server_client import ForkServer
+from tests.fork_server_client import run as start
 
 EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
+CHECK = "settings check --production"
 KEYS = Fernet.generate_key().decode()
 LONG = "a-password-of-27-characters"
 SAFE = {
@@ -69,22 +70,14 @@ COMPOSE = [
     ({"SLIPWAY_VAULT__KEYS": "not-a-key"}, "SLIPWAY_VAULT__KEYS contains an invalid key"),
     ({"SLIPWAY_FLOWER__PASSWORD": ""}, "SLIPWAY_FLOWER__PASSWORD is empty"),
 ]
-STARTS = (["api"], ["worker", "publish"], ["beat"], ["flower"], ["migrate"], ["settings", "check"])
+STARTS = ("api", "worker publish", "beat", "flower", "migrate", "settings check")
 
 
-def run(command: list[str], given: dict[str, str], folder: Path) -> tuple[int, str]:
+def run(server: ForkServer, command: str, given: dict[str, str], folder: Path) -> tuple[int, str]:
     """Return the exit status and what a command says with these settings and no others."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *command],
-        env={**plain, "PYTHONPATH": str(EXAMPLE.parents[1]), **given},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stdout + done.stderr
+    done = start(server, folder, {**plain, **given}, words=command.split())
+    return done.status, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("given", "sentence"), UNSAFE)
@@ -99,9 +92,9 @@ def test_each_unsafe_setting_is_refused_and_no_secret_is_repeated(
     assert not any(secret in str(refused.value) for secret in (LONG, "elevenchars", "ttt", KEYS))
 
 
-@pytest.mark.parametrize("command", STARTS, ids=" ".join)
+@pytest.mark.parametrize("command", STARTS)
 def test_every_process_of_an_unsafe_installation_refuses_to_start_with_all_reasons_at_once(
-    command: list[str], tmp_path: Path
+    fork_server: ForkServer, command: str, tmp_path: Path
 ) -> None:
     given = {
         **SAFE,
@@ -113,7 +106,7 @@ def test_every_process_of_an_unsafe_installation_refuses_to_start_with_all_reaso
         "SLIPWAY_API__PORT": "0",
         "SLIPWAY_API__PROT": "1",
     }
-    status, said = run(command, given, tmp_path)
+    status, said = run(fork_server, command, given, tmp_path)
     assert status == 2
     assert "Traceback" not in said
     for part in (
@@ -128,41 +121,38 @@ def test_every_process_of_an_unsafe_installation_refuses_to_start_with_all_reaso
         assert part in said
 
 
-@pytest.mark.parametrize("command", [["api"], ["worker", "publish"], ["worker", "upkeep"]], ids=" ".join)
+@pytest.mark.parametrize("command", ["api", "worker publish", "worker upkeep"])
 @pytest.mark.parametrize(
     ("keys", "wrong"),
     [("", "is empty"), (f"{KEYS},x", "contains an invalid key")],
     ids=["empty", "invalid"],
 )
 def test_what_keeps_credentials_does_not_start_without_a_usable_vault_key(
-    command: list[str], keys: str, wrong: str, tmp_path: Path
+    fork_server: ForkServer, command: str, keys: str, wrong: str, tmp_path: Path
 ) -> None:
-    status, said = run(command, SAFE | {"SLIPWAY_VAULT__KEYS": keys}, tmp_path)
+    status, said = run(fork_server, command, SAFE | {"SLIPWAY_VAULT__KEYS": keys}, tmp_path)
     assert (status, said) == (
         2,
         f"SLIPWAY_VAULT__KEYS {wrong}: no credential can be stored or read. Make a key: `slipway vault new-key`\n",
     )
 
 
-@pytest.mark.parametrize(("given", "sentence"), [*UNSAFE, *COMPOSE])
+@pytest.mark.parametrize(("given", "sentence"), [UNSAFE[0], *COMPOSE])
 def test_the_check_before_the_engines_start_sees_every_password(
-    given: dict[str, str], sentence: str, tmp_path: Path
+    fork_server: ForkServer, given: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
-    status, said = run(["settings", "check", "--production"], SAFE | given, tmp_path)
+    status, said = run(fork_server, CHECK, SAFE | given, tmp_path)
     assert status == 2
     assert sentence in said
 
 
-def test_a_safe_installation_passes_the_check(tmp_path: Path) -> None:
-    status, said = run(["settings", "check", "--production"], SAFE, tmp_path)
-    assert status == 0, said
-
-
-def test_the_example_file_as_copied_is_refused_with_everything_that_has_to_be_filled_in(
-    tmp_path: Path,
+def test_a_safe_installation_passes_and_the_example_file_is_refused_with_all_that_has_to_be_filled_in(
+    fork_server: ForkServer, tmp_path: Path
 ) -> None:
+    status, said = run(fork_server, CHECK, SAFE, tmp_path)
+    assert status == 0, said
     example = {name: value or "" for name, value in dotenv_values(EXAMPLE).items()}
-    status, said = run(["settings", "check", "--production"], example, tmp_path)
+    status, said = run(fork_server, CHECK, example, tmp_path)
     assert status == 2
     assert [name for name in example if name not in said] == []
 

@@ -47,13 +47,6 @@ def test_settings_that_do_not_fit_are_refused_with_both_names(
     assert all(name in str(refused.value) for name in named)
 
 
-def test_an_unknown_setting_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(
-        SettingsError, match=r"SLIPWAY_API__PROT is not a setting\. Did you mean SLIPWAY_API__PORT"
-    ):
-        load({"SLIPWAY_API__PROT": "1"})
-
-
 def test_everything_wrong_is_said_at_once_and_no_secret_is_repeated() -> None:
     with pytest.raises(SettingsError) as refused:
         load({"SLIPWAY_API__PORT": "0", "SLIPWAY_LOG__LEVEL": "LOUD", "SLIPWAY_VAULT__KEYS": "top-secret"})

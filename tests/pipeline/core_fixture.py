@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ import redis
 from sqlalchemy import text
 
 from adapters.contract import Platform
+from config.settings import load
 from pipeline.api.posts.schema import FORM
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.runtime.context import Context
@@ -22,6 +24,8 @@ from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller, create_key, find_caller
 from pipeline.store.checks import checks
 from pipeline.store.database import IDLE, rows
+from pipeline.store.vault import Vault
+from pipeline.wiring import build_context
 from tests.pipeline.store.ledger import Ledger
 
 GOOD_VIDEO = {
@@ -164,3 +168,17 @@ def make_core(context: Context, ledger: Ledger) -> CoreFixture:
         caller = find_caller(c, create_key(c, workspace, "tests"))
     assert caller is not None
     return CoreFixture(context=context, ledger=ledger, workspace=workspace, caller=caller)
+
+
+@contextmanager
+def open_core(
+    environment: Mapping[str, str], vault_key: str, adapt: Callable[[Context], Context] = lambda made: made
+) -> Iterator[CoreFixture]:
+    """Yield a workspace with the account ``one`` on a database of the test's own. *adapt* changes the context."""
+    context = adapt(build_context(load(dict(environment))))
+    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
+    made = make_core(context, ledger)
+    made.account("one")
+    yield made
+    ledger.database.close()
+    context.database.close()

@@ -14,7 +14,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 from adapters.contract import Platform, Published
-from config.settings import load
 from pipeline.accounts import authorize as connect
 from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
@@ -33,16 +32,15 @@ from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
 from pipeline.store.files.thumbnails import find_thumbnails
 from pipeline.store.vault import Vault, _can_open, rotate
-from pipeline.wiring import build_context
 from tests.actors import TESTER
 from tests.crash_table import Crashes, get_points
-from tests.pipeline.core_fixture import CoreFixture, make_core
+from tests.pipeline.core_fixture import CoreFixture, open_core
 from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 from tests.pipeline.media.servers import Site, file, serving, status
 from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.single_check import run_check
 from tests.pipeline.stages.test_reachability import Served, picture
-from tests.pipeline.store.ledger import Ledger, Post
+from tests.pipeline.store.ledger import Post
 
 OVER = "lease_until = now() - interval '1 second'"
 LONG_AGO = "updated_at = now() - interval '11 seconds'"
@@ -65,14 +63,9 @@ def given(environment: dict[str, str], site: Site) -> dict[str, str]:
 @pytest.fixture
 def core(given: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
     """A workspace on a database of this test's own."""
-    context = build_context(load(given))
-    context.liveness.set_marker()
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    yield made
-    ledger.database.close()
-    context.database.close()
+    with open_core(given, vault_key) as made:
+        made.context.liveness.set_marker()
+        yield made
 
 
 def key_of(core: CoreFixture) -> str:

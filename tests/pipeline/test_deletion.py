@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from adapters.errors import CredentialsRevoked, Unavailable
-from config.settings import load
 from pipeline.actions.delete_workspace import close
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
@@ -26,15 +25,13 @@ from pipeline.store.database import new_id, row, rows
 from pipeline.store.deletions import Deletion, DeletionState, list_deletions
 from pipeline.store.deliveries.pauses import lift
 from pipeline.store.imports import imports
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from tests.actors import TESTER
 from tests.backups import back_up_rows, restore_rows
 from tests.crash_table import Crashes
-from tests.pipeline.core_fixture import CoreFixture, make_core
+from tests.pipeline.core_fixture import CoreFixture, make_core, open_core
 from tests.pipeline.maintenance.test_expire_files import uploaded
 from tests.pipeline.scripted_adapter import Script, raising, with_script
-from tests.pipeline.store.ledger import Ledger, together
+from tests.pipeline.store.ledger import together
 
 SECRET = "zanzibar"
 """A word of every caption and name: it is looked for in every row."""
@@ -50,14 +47,9 @@ def script() -> Script:
 @pytest.fixture
 def core(environment: dict[str, str], vault_key: str, script: Script) -> Iterator[CoreFixture]:
     """A workspace on a database of this test's own."""
-    context = with_script(build_context(load(environment)), script)
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    made.decided()
-    yield made
-    ledger.database.close()
-    context.database.close()
+    with open_core(environment, vault_key, lambda context: with_script(context, script)) as made:
+        made.decided()
+        yield made
 
 
 def deletion(core: CoreFixture, workspace: UUID | None = None) -> Deletion:

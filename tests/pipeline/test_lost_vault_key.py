@@ -10,7 +10,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 from adapters.errors import Unavailable
-from config.settings import load
 from pipeline.accounts.refresh import refresh
 from pipeline.actions.diagnose import diagnose
 from pipeline.actions.explain import explain_post
@@ -28,26 +27,20 @@ from pipeline.store.vault import Vault
 from pipeline.store.webhooks import webhooks as webhook_store
 from pipeline.webhooks import webhooks
 from pipeline.webhooks.send_webhooks import send_webhooks
-from pipeline.wiring import build_context
 from tests.actors import TESTER
-from tests.pipeline.core_fixture import CoreFixture, make_core
+from tests.pipeline.core_fixture import CoreFixture, open_core
 from tests.pipeline.scripted_adapter import Script, with_script
-from tests.pipeline.store.ledger import HOUR, Ledger, Post
+from tests.pipeline.store.ledger import HOUR, Post
 
 
 @pytest.fixture
 def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
     """A workspace whose secrets the first key of the vault has sealed; the processes here have only a later one."""
     lost = {"SLIPWAY_VAULT__KEYS": Fernet.generate_key().decode()}
-    context = with_script(build_context(load(environment | lost)), Script())
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    context.send_guard.may_send()
-    made = make_core(context, ledger)
-    made.account("one")
-    made.decided()
-    yield made
-    ledger.database.close()
-    context.database.close()
+    with open_core(environment | lost, vault_key, lambda context: with_script(context, Script())) as made:
+        made.context.send_guard.may_send()
+        made.decided()
+        yield made
 
 
 def queued(core: CoreFixture) -> Post:

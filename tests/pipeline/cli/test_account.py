@@ -69,14 +69,10 @@ def test_tokens_come_from_standard_input_are_sealed_and_never_shown(
 @pytest.mark.parametrize(
     ("stdin", "said"),
     [
-        ("", "it is not JSON"),
         (f'{{"access_token": "{SECRET}"', "it is not JSON"),
-        ("[]", "object"),
         (tokens(expires_in=5, expires_at="2027-01-01T00:00:00Z"), "contradict each other"),
-        (tokens(expires_at="2027-01-01T00:00:00"), "expires_at: input should have timezone info"),
         (tokens(refresh_expires_in=-1), "refresh_expires_in: input should be greater than 0"),
         (json.dumps({"access_token": "x", SECRET: 1}), "a field is not one of access_token"),
-        (json.dumps({"refresh_token": SECRET}), "access_token: field required"),
     ],
 )
 def test_tokens_that_cannot_be_used_are_refused_without_showing_them(
@@ -88,12 +84,8 @@ def test_tokens_that_cannot_be_used_are_refused_without_showing_them(
 
 
 def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal, workspace: str) -> None:
-    add = ("account add",)
-    assert "did you mean pinterest?" in terminal.refusal(*add, "pintrest", "--workspace", workspace, *ADD)
-    wrong = terminal.refusal(*add, "tiktok", "--workspace", workspace, *ADD, "--setting", "x", stdin=tokens())
-    assert "write it that way" in wrong
-    nobody = terminal.refusal(*add, "tiktok", "--workspace", "nobody", *ADD, stdin=tokens())
-    assert "`slipway workspace list`" in nobody
+    add = ("account add tiktok --workspace", workspace, *ADD)
+    assert "write it that way" in terminal.refusal(*add, "--setting", "x", stdin=tokens())
     assert "`slipway account list`" in terminal.refusal("account deactivate nobody")
 
 
@@ -104,19 +96,11 @@ def test_the_list_says_until_when_a_grant_lives_and_how_many_posts_that_endanger
     add = ("account add tiktok --workspace", mine, "--connection", "creator", "--unchecked", "--json")
     given = tokens(refresh_token="r", expires_in=60, refresh_expires_in=86_400)
     made = json.loads(terminal.run(*add, "--remote-id", "e", "--username", "eve", stdin=given).stdout)
-    account = UUID(made["id"])
-    ledger.post([account], due=timedelta(hours=1))
-    ledger.posts(2, [account], due=timedelta(days=2))
-    ledger.post([account], State.CANCELLED, due=timedelta(days=2))
-
+    ledger.posts(2, [UUID(made["id"])], due=timedelta(days=2))
     [listed] = terminal.json("account list --workspace", mine)
     assert (listed["status"], listed["endangered_posts"]) == ("active", 2)
     ends = datetime.fromisoformat(listed["grant_ends_at"]) - datetime.now(UTC)
     assert timedelta(hours=23) < ends <= timedelta(days=1)
-
-    revoke_grant(ledger, account)
-    [listed] = terminal.json("account list --workspace", mine)
-    assert (listed["status"], listed["endangered_posts"]) == ("reconnect", 3)
 
 
 def test_one_out_of_use_comes_back_unless_its_grant_had_died(terminal: Terminal, ledger: Ledger) -> None:
@@ -177,18 +161,13 @@ def test_new_tokens_of_the_same_account_let_its_posts_go_on_and_those_of_another
     assert ledger.state(armed.deliveries[0]) is State.UNKNOWN
 
 
-def test_the_sandbox_answers_a_wrong_platform_with_the_right_ones(
+def test_a_sandbox_that_is_off_or_has_no_such_platform_is_said(
     sandbox: Stack, terminal: Terminal, workspace: str
 ) -> None:
     words = ("account add-sandbox myspace --workspace", workspace, "--username", "ann")
     assert "tiktok" in terminal.refusal(*words)
-
-
-def test_without_a_sandbox_it_is_said(terminal: Terminal, workspace: str) -> None:
-    words = ("account add-sandbox tiktok --workspace", workspace, "--username", "ann")
-    assert "sandbox is off" in terminal.refusal(
-        *words, SLIPWAY_SANDBOX__URL="", SLIPWAY_SANDBOX__MEDIA_URL=""
-    )
+    off = terminal.refusal(*words, SLIPWAY_SANDBOX__URL="", SLIPWAY_SANDBOX__MEDIA_URL="")
+    assert "sandbox is off" in off
 
 
 def issue_tokens(sandbox: Stack, username: str) -> dict[str, Any]:
@@ -223,62 +202,43 @@ def test_a_row_has_tokens_times_scopes_and_settings() -> None:
     assert credentials.expires_at is not None
 
 
+def with_times(cells: str) -> list[str]:
+    return [f"{HEAD},expires_in,expires_at", f"{GOOD},{cells}"]
+
+
 @pytest.mark.parametrize(
-    ("row", "column", "rule", "value"),
+    ("lines", "where", "rule", "value"),
     [
-        (f"tiktk,creator,_1,ann,{TOKEN}", "platform", "'tiktok'", "tiktk"),
-        (f"tiktok,creator,,ann,{TOKEN}", "remote_id", "it is required", None),
-        ("tiktok,creator,_1,ann,", "access_token", "it is required", None),
-        (f"tiktok,creator,_1,a\x07n,{TOKEN}", "username", "control character", "an"),
-        (f"tiktok,creator,_1,{'x' * 201},{TOKEN}", "username", "at most 200", "x" * 40 + "…"),
-        (f"{TOKEN},creator,_1,ann,{TOKEN}", "platform", "'tiktok'", "[redacted]"),
-        (f"tiktok,creator,_1,{TOKEN}", "", "it has 4 columns, the first line 5", None),
-        (f'tiktok,creator,"_1,ann,{TOKEN}', "", "it is not CSV", None),
+        ([HEAD, f"tiktk,creator,_1,ann,{TOKEN}"], (2, "platform"), "'tiktok'", "tiktk"),
+        ([HEAD, f"tiktok,creator,,ann,{TOKEN}"], (2, "remote_id"), "it is required", None),
+        ([HEAD, f"tiktok,creator,_1,a\x07n,{TOKEN}"], (2, "username"), "control character", "an"),
+        ([HEAD, f"tiktok,creator,_1,{'x' * 201},{TOKEN}"], (2, "username"), "at most 200", "x" * 40 + "…"),
+        ([HEAD, f"{TOKEN},creator,_1,ann,{TOKEN}"], (2, "platform"), "'tiktok'", "[redacted]"),
+        ([HEAD, f"tiktok,creator,_1,{TOKEN}"], (2, ""), "it has 4 columns, the first line 5", None),
+        ([HEAD, f'tiktok,creator,"_1,ann,{TOKEN}'], (2, ""), "it is not CSV", None),
+        (with_times("-1,"), (2, "expires_in"), "greater than 0", "-1"),
+        (with_times(",2027-01-01T00:00:00"), (2, "expires_at"), "timezone", "2027-01-01T00:00:00"),
+        (with_times("5,2027-01-01T00:00:00Z"), (2, "expires_in"), "contradict each other", "5"),
+        ([f"{HEAD},refresh_tokn", GOOD], (1, "column 6"), "did you mean refresh_token?", None),
+        ([f"{HEAD},{TOKEN}", GOOD], (1, "column 6"), "it is one of access_token", None),
+        ([f"{HEAD},platform", GOOD], (1, "column 6"), "two columns have this name", None),
+        (
+            ["platform,connection,remote_id,username", GOOD],
+            (1, "access_token"),
+            "has to name this column",
+            None,
+        ),
+        ([f"{HEAD},setting.board", f"{GOOD},1\0002"], (2, "setting.board"), "control character", "12"),
+        ([f"{HEAD},setting.\0", f"{GOOD},1"], (1, "column 6"), "", None),
     ],
 )
-def test_a_bad_row_is_a_problem(row: str, column: str, rule: str, value: str | None) -> None:
-    [problem] = read(HEAD, GOOD, row)
-    assert (problem.line, problem.column, problem.value) == (3, column, value)
+def test_a_bad_row_or_header_is_a_problem(
+    lines: list[str], where: tuple[int, str], rule: str, value: str | None
+) -> None:
+    [problem] = read(*lines)
+    assert ((problem.line, problem.column), problem.value) == (where, value)
     assert rule in problem.rule
     assert TOKEN not in repr(problem)
-
-
-@pytest.mark.parametrize(
-    ("cells", "column", "rule"),
-    [
-        ("soon,", "expires_in", "valid integer"),
-        ("-1,", "expires_in", "greater than 0"),
-        (",2027-01-01T00:00:00", "expires_at", "timezone"),
-        ("5,2027-01-01T00:00:00Z", "expires_in", "contradict each other"),
-    ],
-)
-def test_a_bad_time_is_a_problem(cells: str, column: str, rule: str) -> None:
-    [problem] = read(f"{HEAD},expires_in,expires_at", f"{GOOD},{cells}")
-    assert (problem.line, problem.column) == (2, column)
-    assert rule in problem.rule
-
-
-@pytest.mark.parametrize(
-    ("header", "column", "rule"),
-    [
-        (f"{HEAD},refresh_tokn", "column 6", "did you mean refresh_token?"),
-        (f"{HEAD},{TOKEN}", "column 6", "it is one of access_token"),
-        (f"{HEAD},platform", "column 6", "two columns have this name"),
-        ("platform,connection,remote_id,username", "access_token", "has to name this column"),
-    ],
-)
-def test_a_bad_header_is_a_problem_without_its_text(header: str, column: str, rule: str) -> None:
-    [problem] = read(header, GOOD)
-    assert (problem.line, problem.column, problem.value) == (1, column, None)
-    assert rule in problem.rule
-    assert TOKEN not in problem.rule
-
-
-def test_a_setting_that_the_database_refuses_is_a_problem() -> None:
-    [problem] = read(f"{HEAD},setting.board", f"{GOOD},1\0002")
-    assert (problem.line, problem.column, problem.value) == (2, "setting.board", "12")
-    assert "control character" in problem.rule
-    assert [p.column for p in read(f"{HEAD},setting.\0", f"{GOOD},1")] == ["column 6"]
 
 
 def test_a_file_without_a_header_shows_none_of_its_tokens() -> None:
@@ -290,9 +250,6 @@ def test_a_file_without_a_header_shows_none_of_its_tokens() -> None:
 def test_every_problem_of_a_file_is_reported_at_once() -> None:
     problems = read(HEAD, f"tiktk,creator,,ann,{TOKEN}", GOOD, "x")
     assert [(p.line, p.column) for p in problems] == [(2, "platform"), (2, "remote_id"), (4, "")]
-
-
-def test_a_row_without_a_workspace_needs_the_option() -> None:
     [problem] = read(HEAD, GOOD, workspace=None)
     assert (problem.column, problem.rule) == ("workspace", "it is required")
 
@@ -349,20 +306,9 @@ def test_posting_times_are_shown_set_and_dropped(terminal: Terminal, workspace: 
     shown = dict(line.split(maxsplit=1) for line in terminal.text(*times).splitlines())
     assert (shown["times"], shown["time_zone"]) == ("daily 07:00", "UTC")
     assert "most_a_day" not in shown, "none is set"
-
-
-@pytest.mark.parametrize(
-    ("words", "why"),
-    [
+    for wrong, why in (
         (("mo 09:00",), "'mo' is no day such as mon"),
-        (("daily 9",), "'9' is no time of day such as 09:00"),
         (("--time-zone", "Europe/Berln"), "did you mean Europe/Berlin?"),
-    ],
-)
-def test_posting_times_that_cannot_be_read_are_refused(
-    terminal: Terminal, workspace: str, words: tuple[str, ...], why: str
-) -> None:
-    made = terminal.json("account add-sandbox tiktok --workspace", workspace, "--username", "times")
-    ended = terminal.run("account times", made["id"], *words)
-    assert ended.status == 2
-    assert why in ended.stderr
+    ):
+        ended = terminal.run(*times, *wrong)
+        assert (ended.status, why in ended.stderr) == (2, True)

@@ -115,22 +115,17 @@ def test_one_bad_row_keeps_all_from_being_stored_and_every_problem_is_printed(
     sandbox: Stack, terminal: Terminal, ledger: Ledger, workspace: UUID
 ) -> None:
     good = create(sandbox, "tiktok")
-    rows = [
-        good,
-        {**good, "platform": "myspace"},
-        {**good, "connection": "shop"},
-        good,
-        {**good, "remote_id": ""},
-    ]
-    ended = run(terminal, workspace, rows, "--yes")
+    rows = [good, {**good, "connection": "shop"}, good, {**good, "workspace": "Nowhere"}]
+    words = ("account import - --workspace", str(workspace), "--json --yes")
+    ended = terminal.run(" ".join(words), stdin=write_csv(rows, "workspace"))
     assert ended.status == 1
-    assert "4 problems in the file; nothing was stored." in ended.stderr
+    assert "3 problems in the file; nothing was stored." in ended.stderr
     problems = {(p["line"], p["column"]): (p["rule"], p["value"]) for p in json.loads(ended.stdout)}
-    assert problems[3, "platform"][1] == "myspace"
-    assert problems[4, "connection"] == ("accounts of tiktok are connected as creator or business", "shop")
-    assert problems[5, "remote_id"] == ("line 2 has this account already", good["remote_id"])
-    assert problems[6, "remote_id"] == ("it is required", None)
+    assert problems[3, "connection"] == ("accounts of tiktok are connected as creator or business", "shop")
+    assert problems[4, "remote_id"] == ("line 2 has this account already", good["remote_id"])
+    assert problems[5, "workspace"][1] == "Nowhere"
     assert list_stored(ledger, workspace) == []
+    assert "The file has no account" in terminal.refusal(*words[:2], stdin=",".join(COLUMNS))
 
 
 def test_tokens_of_another_account_or_revoked_ones_are_found_before_anything_is_stored(
@@ -185,23 +180,6 @@ def test_an_import_that_dies_between_two_accounts_leaves_nothing(
     assert run(terminal, workspace, given[:2], "--yes").status == 0
 
 
-def test_a_workspace_that_does_not_exist_is_a_problem_of_its_line(terminal: Terminal) -> None:
-    row = "workspace,platform,connection,remote_id,username,access_token\nNowhere,tiktok,creator,_1,ann,act.123456\n"
-    ended = terminal.run("account import - --json", stdin=row)
-    [problem] = json.loads(ended.stdout)
-    assert (ended.status, problem["line"], problem["column"], problem["value"]) == (
-        1,
-        2,
-        "workspace",
-        "Nowhere",
-    )
-
-
-def test_an_empty_file_is_refused(terminal: Terminal, workspace: UUID) -> None:
-    words = ("account import - --workspace", str(workspace))
-    assert "The file has no account" in terminal.refusal(*words, stdin=",".join(COLUMNS))
-
-
 SEVERAL_PAGES = 230
 """More accounts than two pages of 100 show."""
 
@@ -212,10 +190,7 @@ def sign_in(sandbox: Stack, platform: Platform, bodies: list[dict[str, object]])
         sandbox.control("POST", "accounts", {"platform": platform.value, **body})
     adapter = sandbox.context.adapter(platform, sandbox.context.client())
     back = build_redirect_uri(sandbox.context.settings, platform)
-    # LinkedIn's consent page is the member's, who administers the organizations
-    names = [
-        str(body["username"]) for body in bodies if platform is not Platform.LINKEDIN or "options" not in body
-    ]
+    names = [str(body["username"]) for body in bodies]
     location = grant_consent(adapter.authorize_url(back, "state", None), *names)
     return adapter.exchange(parse_query(location)["code"], back, None)
 
@@ -230,54 +205,44 @@ def to_json(login: Credentials) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    ("platform", "options"),
-    [(Platform.FACEBOOK, {}), (Platform.LINKEDIN, {"kind": "organization"})],
-)
 def test_all_accounts_of_a_login_are_listed_and_then_stored_in_one_go(
-    sandbox: Stack, terminal: Terminal, ledger: Ledger, platform: Platform, options: dict[str, str]
+    sandbox: Stack, terminal: Terminal, ledger: Ledger
 ) -> None:
     prefix = f"page{uuid4().hex[:6]}"
-    names = [f"{prefix}x{number}" for number in range(SEVERAL_PAGES)]
-    bodies: list[dict[str, object]] = [{"username": name, "options": options} for name in names]
-    bodies += [{"username": f"{prefix}member"}] if platform is Platform.LINKEDIN else []
-    login = sign_in(sandbox, platform, bodies)
+    login = sign_in(
+        sandbox, Platform.FACEBOOK, [{"username": f"{prefix}x{number}"} for number in range(SEVERAL_PAGES)]
+    )
     workspace = UUID(terminal.json("workspace create", prefix)["id"])
-    words = ("account discover", platform.value, "--workspace", prefix, "--json")
+    words, stdin = ("account discover facebook --json --workspace", prefix), to_json(login)
 
-    listed = terminal.run(*words, stdin=to_json(login))
+    listed = terminal.run(*words, stdin=stdin)
     assert listed.status == 0, listed
     rows = json.loads(listed.stdout)
     assert "Nothing was stored" in listed.stderr
-    found = {row["remote_id"] for row in rows if row["connection"] != "person"}
-    assert len(found) == SEVERAL_PAGES
-    with ledger.database.begin() as c:
-        assert find_accounts(c, workspace) == []
+    assert len({row["remote_id"] for row in rows}) == SEVERAL_PAGES
+    assert list_stored(ledger, workspace) == []
 
-    wrong = terminal.refusal(*words, "--yes", "--only", "nobody", stdin=to_json(login))
+    wrong = terminal.refusal(*words, "--yes", "--only", "nobody", stdin=stdin)
     assert "has no nobody; nothing was stored" in wrong
     one = rows[0]["remote_id"]
-    assert len(json.loads(terminal.run(*words, "--yes", "--only", one, stdin=to_json(login)).stdout)) == 1
+    assert len(json.loads(terminal.run(*words, "--yes", "--only", one, stdin=stdin).stdout)) == 1
 
-    stored = terminal.run(*words, "--yes", stdin=to_json(login))
+    stored = terminal.run(*words, "--yes", stdin=stdin)
     assert stored.status == 0, stored
     token = login.access_token.get_secret_value()
     assert token not in listed.stdout + listed.stderr + stored.stdout + stored.stderr
     was = {row["remote_id"]: row["was"] for row in json.loads(stored.stdout)}
     assert was.pop(one) == "known; its tokens are replaced"
     assert set(was.values()) == {"new"}
+    accounts = list_stored(ledger, workspace)
     with ledger.database.begin() as c:
-        accounts = find_accounts(c, workspace)
         opened = [read_account(c, ledger.vault, account.id)[0] for account in accounts]
-    assert len(opened) == len(rows)
-    if platform is Platform.FACEBOOK:
-        assert len({one.credentials.access_token.get_secret_value() for one in opened}) == SEVERAL_PAGES
+    assert len({one.credentials.access_token.get_secret_value() for one in opened}) == SEVERAL_PAGES
 
 
-def test_tokens_that_list_nothing_are_refused(sandbox: Stack, terminal: Terminal) -> None:
-    terminal.json("workspace create Nobody")
+def test_tokens_that_list_nothing_are_refused(sandbox: Stack, terminal: Terminal, workspace: UUID) -> None:
     stdin = json.dumps({"access_token": "EAAdoesnotexist12345"})
-    said = terminal.refusal("account discover facebook --workspace Nobody", stdin=stdin)
+    said = terminal.refusal("account discover facebook --workspace", str(workspace), stdin=stdin)
     assert "nothing was stored" in said
     assert "doesnotexist" not in said
 
@@ -286,24 +251,13 @@ def test_a_row_sets_when_its_account_posts(
     sandbox: Stack, terminal: Terminal, ledger: Ledger, workspace: UUID
 ) -> None:
     row = {**create(sandbox, "tiktok"), "times": "mon-fri 09:00", "most_a_day": "1"}
-    ended = terminal.run(
-        "account import - --workspace",
-        str(workspace),
-        "--yes",
-        "--json",
-        stdin=write_csv([row], "times", "most_a_day"),
-    )
+    words = ("account import - --yes --json --workspace", str(workspace))
+    ended = terminal.run(*words, stdin=write_csv([row], "times", "most_a_day"))
     assert ended.status == 0, ended
     [stored] = list_stored(ledger, workspace)
     assert stored.posting_times["most_a_day"] == 1
     assert stored.posting_times["times"]["friday"] == ["09:00"]
     row["times"] = "mon-fri 9"
-    refused = terminal.run(
-        "account import - --workspace",
-        str(workspace),
-        "--json",
-        stdin=write_csv([row], "times", "most_a_day"),
-    )
+    refused = terminal.run(*words, stdin=write_csv([row], "times", "most_a_day"))
     [problem] = json.loads(refused.stdout)
     assert (problem["column"], problem["value"]) == ("times", "mon-fri 9")
-    assert problem["rule"] == "'9' is no time of day such as 09:00 or 18:30."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import LIMITS
 from tests.pipeline.cli.terminal import Terminal
@@ -47,25 +45,3 @@ def test_the_commands_of_what_is_overdue_list_exactly_what_is_counted(
     ]
     for one in late:
         assert len(terminal.json(*one["command"].split()[1:])) == one["count"], one
-
-
-def list_rate_limited(terminal: Terminal) -> list[dict[str, Any]]:
-    return [item for item in terminal.json("attention") if item["error_class"] == "RateLimited"]
-
-
-def test_a_post_that_a_platform_asks_to_wait_for_days_is_in_it_until_it_is_replayed(
-    terminal: Terminal, ledger: Ledger
-) -> None:
-    post = ledger.fresh()
-    [delivery] = post.deliveries
-    ledger.put(post, State.BLOCKED, reason=Reason.PERSON_NEEDED)
-    ledger.change(
-        delivery, """error = '{"class": "RateLimited", "code": "rate_limited", "message": "slow"}'"""
-    )
-    [found] = list_rate_limited(terminal)
-    assert (found["kind"], found["reason"], found["count"]) == ("blocked", "person_needed", 1)
-    [letter] = terminal.json(*found["command"].split()[1:])
-    assert letter["id"] == str(delivery)
-    terminal.text("dead-letter replay", str(delivery))
-    assert ledger.state(delivery) is State.RETRYING
-    assert list_rate_limited(terminal) == []

@@ -43,15 +43,10 @@ def test_a_command_is_found_by_who_typed_it_and_what_it_changed(terminal: Termin
     [found] = terminal.json("audit list --subject", made["id"])
     assert (found["verb"], found["kind"], found["workspace_id"]) == ("create", "workspace", made["id"])
     assert found["after"]["name"] == "Listed"
-    account, _, machine = found["address"].partition("@")
-    assert account
-    assert machine
     assert found in terminal.json("audit list --actor", found["actor_name"], "--workspace", "Listed")
+    assert abs(datetime.fromisoformat(found["at"]) - datetime.now(UTC)) < timedelta(minutes=30)
     assert terminal.json("audit list --subject", made["id"], "--until", "1h") == []
     assert terminal.json("audit list --subject", made["id"], "--since", "1h") == [found]
-    text = terminal.text("audit list --subject", made["id"])
-    assert "create workspace" in text
-    assert found["address"] in text
 
 
 def test_under_sudo_the_account_that_called_it_is_named(terminal: Terminal) -> None:
@@ -104,12 +99,8 @@ def test_a_file_appears_whole_or_not_at_all(terminal: Terminal, tmp_path: Path) 
     file = tmp_path / "audit.ndjson"
     assert "nobody" in terminal.run("audit export", str(file), "--workspace", "nobody").stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_options_that_exclude_each_other_are_refused(terminal: Terminal) -> None:
     ended = terminal.run("audit export --format csv --json")
-    assert ended.status == 2
-    assert "--json and --format csv exclude each other" in ended.stderr
+    assert (ended.status, "--json and --format csv exclude each other" in ended.stderr) == (2, True)
 
 
 def test_the_secrets_of_commands_are_in_no_row(terminal: Terminal, ledger: Ledger, vault_key: str) -> None:
@@ -117,13 +108,10 @@ def test_the_secrets_of_commands_are_in_no_row(terminal: Terminal, ledger: Ledge
     key = terminal.json("key create", made)
     again = terminal.json("key rotate", key["public_id"])
     terminal.text("vault rotate")
+    user = terminal.json("user create secretive")["password"]
+    reset = terminal.json("user reset secretive")["password"]
     with ledger.database.begin() as c:
         text = "\n".join(map(str, rows(c, "SELECT * FROM audit")))
     assert key["public_id"] in text
-    for secret in (key["key"].partition(".")[2], again["key"].partition(".")[2], vault_key):
+    for secret in (*(one["key"].partition(".")[2] for one in (key, again)), vault_key, user, reset, "argon2"):
         assert secret not in text
-
-
-def test_the_time_of_a_change_is_the_database_s(terminal: Terminal, workspace: UUID) -> None:
-    [found] = terminal.json("audit list --workspace", str(workspace), "--limit", "1")
-    assert abs(datetime.fromisoformat(found["at"]) - datetime.now(UTC)) < timedelta(minutes=30)

@@ -51,7 +51,7 @@ CHANGES_NOTHING = {
     "demo": "works through the API, or other commands",
     "flower": "a server",
     "live-check": "asks the platforms",
-    "live-post": "publishes at a platform: test_live_post",
+    "live-post": "publishes at a platform: test_live_check",
     "mcp": "a server",
     "migrate": "changes the form of the tables, and records it there",
     "post create": "a new post is its own record",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import pytest
-
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries.late_results import save_late_result
@@ -41,48 +39,22 @@ def test_it_is_live_publishes_closes_the_attempt_and_is_a_move_of_its_own(
     assert terminal.json("post show", str(post.id))["status"] == "posted"
 
 
-def test_again_starts_from_scratch_and_the_open_attempt_is_closed(terminal: Terminal, ledger: Ledger) -> None:
-    post = unknown(ledger)
-    delivery = str(post.deliveries[0])
-    assert "may still appear until" in terminal.refusal("delivery decide", delivery, "--again")
-    ledger.change(post.deliveries[0], "armed_deadline = now() - interval '1 hour'")
-    before = ledger.delivery(post.deliveries[0])
-    assert before.checkpoint is not None
-    assert terminal.json("delivery decide", delivery, "--again")["state"] == "retrying"
-
-    after = ledger.delivery(post.deliveries[0])
-    assert (after.armed_at, after.checkpoint) == (None, None)
-    assert after.fence > before.fence
-    shown = terminal.json("delivery show", delivery)
-    assert (shown["moves"][-1]["mover"], shown["moves"][-1]["to"]) == ("decide", "retrying")
-    assert [a["outcome"] for a in shown["attempts"]] == ["decided"]
-    assert terminal.json("post show", str(post.id))["status"] == "retry"
-
-
-@pytest.mark.parametrize("words", [(), ("--live", URL, "--again")])
-def test_exactly_one_thing_is_said(terminal: Terminal, ledger: Ledger, words: tuple[str, ...]) -> None:
-    post = unknown(ledger)
-    assert "exactly one" in terminal.refusal("delivery decide", str(post.deliveries[0]), *words)
-    assert ledger.state(post.deliveries[0]) is State.UNKNOWN
-
-
 def test_what_is_settled_or_nowhere_or_no_address_is_refused(terminal: Terminal, ledger: Ledger) -> None:
-    post = ledger.fresh(State.PUBLISHED)
-    delivery = str(post.deliveries[0])
-    assert "only blocked and unknown deliveries" in terminal.refusal("delivery decide", delivery, "--again")
+    post, late = ledger.fresh(State.PUBLISHED), ledger.armed(ledger.fresh())
+    with ledger.database.begin() as c:
+        save_late_result(c, late, {"remote_id": "77", "url": URL})
+    shown = terminal.json("delivery show", str(late.id))
+    assert shown["attempts"][0]["late_proof"] == [{"remote_id": "77", "url": URL}]
+    assert "checkpoint" not in shown
+    decide = ("delivery decide", str(post.deliveries[0]))
+    assert "only blocked and unknown deliveries" in terminal.refusal(*decide, "--again")
     assert ledger.state(post.deliveries[0]) is State.PUBLISHED
+    assert "exactly one" in terminal.refusal(*decide, "--live", URL, "--again")
+    assert "https://" in terminal.refusal(*decide, "--live", "javascript:alert(1)")
     assert "`slipway delivery list`" in terminal.refusal("delivery decide nonsense --again")
-    assert "https://" in terminal.refusal("delivery decide", delivery, "--live", "javascript:alert(1)")
-
-
-@pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
-def test_a_resumed_one_that_was_armed_is_looked_at_and_never_sent_again(
-    terminal: Terminal, ledger: Ledger, armed: bool, state: State
-) -> None:
-    post = ledger.fresh()
-    ledger.put(post, State.BLOCKED, armed=armed, reason=Reason.PERSON_NEEDED)
-    assert terminal.json("delivery resume", str(post.deliveries[0]))["state"] == state
-    assert ledger.state(post.deliveries[0]) is state
+    assert "only blocked" in terminal.refusal("delivery resume", str(post.deliveries[0]))
+    assert "`slipway post list`" in terminal.refusal("explain", str(uuid4()))
+    assert "not the id of a post" in terminal.refusal("explain x")
 
 
 def test_the_list_finds_those_that_wait_for_a_person_and_show_says_what_to_do(
@@ -96,16 +68,6 @@ def test_the_list_finds_those_that_wait_for_a_person_and_show_says_what_to_do(
     text = terminal.text("delivery show", str(other.deliveries[0]))
     assert f"slipway delivery decide {other.deliveries[0]} --live URL" in text
     assert "first" not in text, "that is the checkpoint's handle"
-
-
-def test_late_proof_and_errors_are_shown(terminal: Terminal, ledger: Ledger) -> None:
-    post = ledger.fresh()
-    held = ledger.armed(post)
-    with ledger.database.begin() as c:
-        save_late_result(c, held, {"remote_id": "77", "url": URL})
-    shown = terminal.json("delivery show", str(post.deliveries[0]))
-    assert shown["attempts"][0]["late_proof"] == [{"remote_id": "77", "url": URL}]
-    assert "checkpoint" not in shown
 
 
 def test_posts_are_listed_in_the_public_words(terminal: Terminal, ledger: Ledger) -> None:
@@ -148,11 +110,6 @@ def test_one_delivery_alone_and_as_text(terminal: Terminal, ledger: Ledger) -> N
     assert str(post.deliveries[0]) not in text
 
 
-def test_what_does_not_exist_is_said_with_the_next_step(terminal: Terminal) -> None:
-    assert "`slipway post list`" in terminal.refusal("explain", str(uuid4()))
-    assert "not the id of a post" in terminal.refusal("explain x")
-
-
 POISON = {
     "code": "poison",
     "class": "AdapterError",
@@ -187,31 +144,19 @@ def test_one_is_listed_shown_with_its_evidence_and_replayed(terminal: Terminal, 
 
 
 def test_many_are_counted_first_and_dealt_with_when_told_to(terminal: Terminal, ledger: Ledger) -> None:
-    workspace = ledger.workspace()
-    account = ledger.account(workspace)
-    posts = [ledger.post([account], State.BLOCKED) for _ in range(3)]
-    for post in posts:
-        ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=jsonb(POISON))
-    words = ("--workspace", str(workspace), "--class", "AdapterError", "--platform", "tiktok")
+    post, live = dead(ledger), dead(ledger)
+    ledger.change(live.deliveries[0], "armed_at = now(), armed_deadline = now(), reason = 'person_needed'")
+    words = ("--workspace", str(post.workspace), "--class", "AdapterError", "--platform", "tiktok")
     told = terminal.text("dead-letter discard", *words, "--why", "over")
-    assert "3 would be discarded: run it again with --yes." in told
+    assert "1 would be discarded: run it again with --yes." in told
     assert terminal.json("dead-letter causes", *words) == [
-        {"platform": "tiktok", "class": "AdapterError", "code": "poison", "letters": 3}
+        {"platform": "tiktok", "class": "AdapterError", "code": "poison", "letters": 1}
     ]
-    assert "3 discarded, 0 skipped." in terminal.text("dead-letter discard", *words, "--why", "over", "--yes")
-    assert {s for p in posts for s in ledger.states(p)} == {State.CANCELLED}
-    assert terminal.json("dead-letter list --account", str(account)) == []
-
-
-def test_a_count_names_what_would_be_skipped(terminal: Terminal, ledger: Ledger) -> None:
-    post = ledger.fresh(State.BLOCKED)
-    ledger.change(post.deliveries[0], "armed_at = now(), armed_deadline = now(), reason = 'person_needed'")
-    of = ("--workspace", str(post.workspace))
-    told = terminal.text("dead-letter replay", *of)
-    assert "No dead letters would be replayed." in told
-    assert "1 would be skipped: It may be live" in told
-    done = terminal.text("dead-letter replay", *of, "--yes")
-    assert "0 replayed, 1 skipped." in done
+    assert "1 discarded, 0 skipped." in terminal.text("dead-letter discard", *words, "--why", "over", "--yes")
+    assert ledger.states(post) == [State.CANCELLED]
+    of = ("--workspace", str(live.workspace))
+    assert "1 would be skipped: It may be live" in terminal.text("dead-letter replay", *of)
+    assert "0 replayed, 1 skipped." in terminal.text("dead-letter replay", *of, "--yes")
 
 
 def test_a_command_about_dead_letters_that_makes_no_sense_is_a_sentence(

@@ -63,67 +63,40 @@ def test_every_part_of_a_new_installation_is_named_and_only_the_epoch_is_not_beg
     assert "slipway worker publish" in terminal.text("doctor")
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "part"),
-    [
-        ("SLIPWAY_STORE__URL", "postgresql+psycopg://nobody@127.0.0.1:1/none", "database"),
-        ("SLIPWAY_BROKER__URL", "redis://127.0.0.1:1/0", "broker"),
-        ("SLIPWAY_FILES__FOLDER", "/proc", "disk"),
-    ],
-)
-def test_what_is_wrong_with_settings_and_engines_is_said(
-    terminal: Terminal, variable: str, value: str, part: str
-) -> None:
-    found = examine(terminal, 1, **{variable: value})
-    assert "fail" in {one["result"] for one in found[part]}
-    assert any(variable in one["says"] for one in found[part]), "which setting it is"
+def test_what_is_wrong_with_settings_and_engines_is_said(terminal: Terminal) -> None:
+    wrong = {
+        "broker": ("SLIPWAY_BROKER__URL", "redis://127.0.0.1:1/0"),
+        "disk": ("SLIPWAY_FILES__FOLDER", "/proc"),
+        "database": ("SLIPWAY_STORE__URL", "postgresql+psycopg://nobody@127.0.0.1:1/none"),
+    }
+    found = examine(terminal, 1, **dict(wrong.values()))
+    for part, (variable, _) in wrong.items():
+        assert "fail" in {one["result"] for one in found[part]}
+        assert any(variable in one["says"] for one in found[part]), "which setting it is"
 
-
-def test_an_api_version_that_soon_retires_is_a_warning(terminal: Terminal) -> None:
-    expected = check_version("v21.0", RETIREMENTS, datetime.now(UTC).date())  # a failure from 2027-01-21 on
+    # a failure from 2027-01-21 on
+    expected = check_version("v21.0", RETIREMENTS, datetime.now(UTC).date())
     assert expected.result != "ok"
-    status = int(expected.result == "fail")
-    found = examine(terminal, status, SLIPWAY_INSTAGRAM__VERSION="v21.0")["api version"]
-    [warned] = [one for one in found if one["result"] != "ok"]
+    lost = Fernet.generate_key().decode()
+    found = examine(terminal, 1, SLIPWAY_VAULT__KEYS=lost, SLIPWAY_INSTAGRAM__VERSION="v21.0")
+    assert found["vault"][0]["result"] == "fail"
+    [warned] = [one for one in found["api version"] if one["result"] != "ok"]
     assert (warned["result"], warned["says"]) == (
         expected.result,
         f"instagram: {expected.says} (SLIPWAY_INSTAGRAM__VERSION)",
     )
 
 
-def test_a_vault_key_that_was_lost_is_said(terminal: Terminal) -> None:
-    found = examine(terminal, 1, SLIPWAY_VAULT__KEYS=Fernet.generate_key().decode())
-    assert found["vault"][0]["result"] == "fail"
-
-
-@pytest.mark.parametrize(
-    ("table", "slow"),
-    [
-        ("alembic_version", {"tables"}),
-        ("mark", {"epoch", "workers", "hosts"}),
-        ("accounts", {"vault", "grants"}),
-        ("canaries", {"queues", "workers", "hosts"}),
-    ],
-)
 def test_a_check_that_meets_a_locked_table_says_so_after_2_s_and_all_others_report(
-    terminal: Terminal, ledger: Ledger, table: str, slow: set[str]
-) -> None:
-    with locked(ledger.database, table):
-        found = examine(terminal, 1)
-    assert found.keys() >= PARTS
-    named = {part for part, of in found.items() if "took longer than 2 s" in of[0]["says"]}
-    assert named == slow
-    assert all(one["result"] == "ok" for part in ("settings", "broker", "database") for one in found[part])
-
-
-def test_attention_names_what_a_locked_table_keeps_it_from_reading(
     terminal: Terminal, ledger: Ledger
 ) -> None:
-    with locked(ledger.database, "webhooks"):
-        shown = terminal.text("attention")
-    with locked(ledger.database, "alembic_version"):
+    with locked(ledger.database, "alembic_version", "mark", "accounts", "canaries"):
+        found = examine(terminal, 1)
         assert "a table is locked" in terminal.refusal("attention")
-    assert "webhook_paused took longer than 2 s" in shown
+    assert found.keys() >= PARTS
+    named = {part for part, of in found.items() if "took longer than 2 s" in of[0]["says"]}
+    assert named == {"tables", "epoch", "vault", "queues", "workers", "hosts", "grants"}
+    assert all(one["result"] == "ok" for part in ("settings", "broker", "database") for one in found[part])
 
 
 def test_rows_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,18 +87,7 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     done = f"rolled back ({ROWS} created, {ROWS} cancelled)"
     assert (second.status, second.stderr) == (0, f"The import is {done}.\n")
     assert done in terminal.refusal(*command.split()[1:])
-    table = list(csv.DictReader(month.read_text("utf-8-sig").splitlines()))
-    changed = month.with_name("changed.csv")
-    with changed.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, table[0])
-        writer.writeheader()
-        writer.writerows({**row, "caption": "Better"} for row in table)
-    update = terminal.json("import plan", str(changed), "--update")
-    assert (update["plan"]["new"], update["plan"]["changed"]) == (ROWS, 0), "their ids are free again"
-    other = terminal.refusal("import apply", again["id"], "--plan", facts["plan hash"])
-    assert again["plan"]["hash"] in other, "the hash of another import"
-    listed = terminal.json("import list")
-    assert [one["state"] for one in listed] == ["planned", "planned", "rolled_back"]
+    assert [one["state"] for one in terminal.json("import list")] == ["planned", "rolled_back"]
 
 
 def check_forecast(terminal: Terminal) -> None:
@@ -182,12 +171,10 @@ def test_media_are_found_by_name_in_a_folder_or_a_zip_and_uploaded_once(
     with ledger.database.begin() as c:
         assert len(rows(c, "SELECT id FROM files WHERE filename IS NOT NULL")) == 2
     assert "no folder" in terminal.refusal("import plan", str(file), "--media", str(file))
-    damaged = bytearray((tmp_path / "pictures.zip").read_bytes())
-    damaged[200:260] = bytes(60)
-    (tmp_path / "damaged.zip").write_bytes(damaged)
-    assert "a.jpg cannot be read" in terminal.refusal(
-        "import plan", str(file), "--media", str(tmp_path / "damaged.zip")
-    )
+    damaged = tmp_path / "damaged.zip"
+    whole = (tmp_path / "pictures.zip").read_bytes()
+    damaged.write_bytes(whole[:200] + bytes(60) + whole[260:])
+    assert "a.jpg cannot be read" in terminal.refusal("import plan", str(file), "--media", str(damaged))
 
 
 def read_media_urls(ledger: Ledger, identity: str) -> list[list[str]]:
@@ -207,8 +194,6 @@ def test_what_cannot_be_done_is_said(terminal: Terminal, month: Path, tmp_path: 
     planned = terminal.json("import plan", str(month))
     refused = terminal.refusal("import apply", planned["id"], "--plan", "0" * 64)
     assert planned["plan"]["hash"] in refused
-    assert "rollback needs" in terminal.refusal("import rollback", planned["id"])
-    assert "time zone" in terminal.refusal("import plan", str(month), "--time-zone", "Mars/Base")
     assert "--count" in terminal.refusal("account add-sandbox tiktok")
     (tmp_path / "empty.csv").touch()
     assert "empty" in terminal.refusal("import plan", str(tmp_path / "empty.csv"))

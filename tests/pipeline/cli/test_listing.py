@@ -11,6 +11,7 @@ from adapters.contract import Platform
 from pipeline.cli import cli
 from pipeline.cli.options import SPAN
 from pipeline.domain.delivery import Reason, State
+from pipeline.store.database import rows
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
@@ -35,25 +36,23 @@ def listed(terminal: Terminal, noun: str, *words: str) -> set[str]:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_every_filter_selects_and_none_means_all(terminal: Terminal, ledger: Ledger, noun: str) -> None:
+def test_every_filter_is_passed_on_and_none_means_all(terminal: Terminal, ledger: Ledger, noun: str) -> None:
     workspace, elsewhere = ledger.workspace(), ledger.fresh(due=3 * HOUR)
     tiktok, linkedin = ledger.account(workspace), ledger.account(workspace, Platform.LINKEDIN)
-    later = ledger.post([tiktok], due=2 * HOUR)
-    blocked = ledger.post([tiktok])
+    later, blocked = ledger.post([tiktok], due=2 * HOUR), ledger.post([tiktok])
     ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     failed = ledger.post([linkedin], State.FAILED, platform=Platform.LINKEDIN, due=-2 * HOUR)
     error = '{"code": "unavailable", "class": "Unavailable", "message": "It is down."}'
     ledger.change(failed.deliveries[0], "error = CAST(:e AS jsonb)", e=error)
+    ledger.update("posts", failed.id, "status = 'failed', created_at = now() - interval '2 hours'")
+    ledger.update("posts", later.id, "caption = 'Spring 100%_SALE'")
     with ledger.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE posts SET status = 'failed', created_at = now() - interval '2 hours' WHERE id = %(i)s",
-            {"i": failed.id},
-        )
-        c.exec_driver_sql("UPDATE posts SET caption = 'Spring 100%%_SALE' WHERE id = %(i)s", {"i": later.id})
-        c.exec_driver_sql(
+        rows(
+            c,
             """INSERT INTO replays (workspace_id, token, fingerprint, post_id)
-               VALUES (%(w)s, 'id:order 7', '', %(i)s)""",
-            {"w": workspace, "i": blocked.id},
+               VALUES (:w, 'id:order 7', '', :i) RETURNING token""",
+            w=workspace,
+            i=failed.id,
         )
 
     within = ("--workspace", str(workspace))
@@ -61,68 +60,43 @@ def test_every_filter_selects_and_none_means_all(terminal: Terminal, ledger: Led
         ((), (later, blocked, failed)),
         (("--platform", "linkedin"), (failed,)),
         (("--account", str(tiktok)), (later, blocked)),
-        (("--state", "blocked"), (blocked,)),
+        (("--state", "failed"), (failed,)),
         (("--reason", "person_needed"), (blocked,)),
         (("--error-class", "Unavailable"), (failed,)),
-        (("--status", "failed"), (failed,)),
         (("--status", "scheduled"), (later,)),
         (("--due", "now..3h"), (later,)),
-        (("--due", "-3h..-1h"), (failed,)),
-        (("--due", "..now", "--platform", "tiktok"), (blocked,)),
         (("--text", "SPRING 100%"), (later,)),
-        (("--text", "1_0"), ()),
-        (("--external-id", "order 7"), (blocked,)),
-        (("--external-id", "order"), ()),
+        (("--external-id", "order 7"), (failed,)),
         (("--created", "..-1h"), (failed,)),
-        (("--created", "-1h..", "--text", "sale"), (later,)),
+        (("--created", "-1h..", "--text", "1_0"), ()),
     ):
         assert listed(terminal, noun, *within, *words) == {str(post.id) for post in posts}, words
-    assert listed(terminal, noun, "--account", str(linkedin)) == {str(failed.id)}, "without a workspace"
     everywhere = listed(terminal, noun, "--due", "1h..4h", "--limit", "1000")
-    assert {str(later.id), str(elsewhere.id)} <= everywhere
-    assert str(failed.id) not in everywhere
-
-
-@pytest.mark.parametrize("noun", NOUNS)
-def test_pages_follow_each_other_without_a_gap(terminal: Terminal, ledger: Ledger, noun: str) -> None:
-    workspace = ledger.workspace()
-    posts = ledger.posts(5, [ledger.account(workspace)])
-    words, seen = (noun, "list", "--workspace", str(workspace), "--limit", "2"), []
-    after: tuple[str, ...] = ()
-    for _ in range(3):
-        page = terminal.json(*words, *after)
-        seen += [row["id" if noun == "post" else "post"] for row in page]
-        after = ("--after", page[-1]["id"])
-    assert seen == [str(post.id) for post in sorted(posts, key=lambda p: p.id, reverse=True)]
-    assert terminal.json(*words, *after) == []
-    told = terminal.run(*words)
-    assert "There may be more: repeat with --after " in told.stderr
-    assert "There may be more" not in terminal.run(*words[:-1], "9").stderr
-
-
-@pytest.mark.parametrize("noun", NOUNS)
-def test_pages_by_due_time_follow_each_other_too(terminal: Terminal, ledger: Ledger, noun: str) -> None:
-    workspace = ledger.workspace()
-    account = ledger.account(workspace)
-    posts = [ledger.post([account], due=n * HOUR) for n in (4, 2, 1, 2, 3)]
-    words = (noun, "list", "--workspace", str(workspace), "--sort", "due", "--limit", "2")
-    seen: list[str] = []
-    after: tuple[str, ...] = ()
-    for _ in range(3):
-        page = terminal.json(*words, *after)
-        seen += [row["id" if noun == "post" else "post"] for row in page]
-        after = ("--after", page[-1]["id"])
-    assert sorted(seen) == sorted(str(post.id) for post in posts)
-    assert (seen[0], *seen[3:]) == (str(posts[2].id), str(posts[4].id), str(posts[0].id))
-    assert "begin with the first page" in terminal.refusal(*words, "--after", str(workspace))
-
-
-@pytest.mark.parametrize("noun", NOUNS)
-def test_a_filter_that_selects_nothing_known_is_a_sentence(terminal: Terminal, noun: str) -> None:
-    assert "did you mean tiktok?" in terminal.refusal(noun, "list", "--platform", "tiktk")
+    assert {str(later.id), str(elsewhere.id)} <= everywhere, "without a workspace"
     assert "`slipway account list`" in terminal.refusal(noun, "list", "--account", "nobody")
     assert f"`slipway {noun} list`" in terminal.refusal(noun, "list", "--after", "5")
-    assert terminal.run(noun, "list", "--due", "soon").status == 2
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("order", ["created", "due"])
+def test_pages_follow_each_other_without_a_gap(
+    terminal: Terminal, ledger: Ledger, noun: str, order: str
+) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    posts = [ledger.post([account], due=n * HOUR) for n in (4, 1, 3)]
+    wanted = [posts[n] for n in ((2, 1, 0) if order == "created" else (1, 2, 0))]
+    words, seen = (noun, "list", "--workspace", str(workspace), "--sort", order, "--limit", "2"), []
+    after: tuple[str, ...] = ()
+    for _ in range(2):
+        page = terminal.json(*words, *after)
+        seen += [row["id" if noun == "post" else "post"] for row in page]
+        after = ("--after", page[-1]["id"])
+    assert seen == [str(post.id) for post in wanted]
+    assert terminal.json(*words, *after) == []
+    assert "There may be more: repeat with --after " in terminal.run(*words).stderr
+    if order == "due":
+        assert "begin with the first page" in terminal.refusal(*words, "--after", str(workspace))
 
 
 def span(text: str) -> tuple[datetime | None, datetime | None]:

@@ -75,28 +75,11 @@ def test_it_counts_first_and_acts_with_yes(terminal: Terminal, ledger: Ledger, w
     identity = gone.split()[-1]
     finish(terminal, {"job": {"id": identity}})
     assert (ledger.states(post), ledger.states(other)) == ([State.CANCELLED], [State.SCHEDULED])
+    assert f"undoes {identity}, undone cancel" in terminal.text("steer undo", identity)
     [receipt] = terminal.json("steer receipts", identity)
     assert (receipt["delivery_id"], receipt["outcome"]) == (str(post.deliveries[0]), "done")
     shown_text = terminal.text("steer show", identity)
     assert f"account_id {account}" in shown_text
-
-
-def test_a_job_is_undone_by_its_id_within_ten_minutes(
-    terminal: Terminal, ledger: Ledger, worker: Stack
-) -> None:
-    assert worker is not None
-    account, post, _ = make(ledger)
-    where = ("--workspace", str(post.workspace), "--account", account, "--yes")
-    gone = terminal.json("steer cancel", *where)["job"]
-    finish(terminal, {"job": gone})
-    assert ledger.states(post) == [State.CANCELLED]
-    made = terminal.json("steer undo", gone["id"])
-    assert (made["verb"], made["arguments"]) == ("undo", {"undoes": gone["id"], "undone": "cancel"})
-    assert finish(terminal, {"job": made})["done"] == 1
-    assert ledger.states(post) == [State.ACCEPTED], "its media are checked again"
-    assert f"undoes {gone['id']}, undone cancel" in terminal.text("steer undo", gone["id"])
-    failed = terminal.refusal("steer undo", made["id"])
-    assert "The job's verb is undo, which has no undo." in failed
 
 
 def test_a_job_is_followed_without_a_terminal(terminal: Terminal, ledger: Ledger, worker: Stack) -> None:
@@ -113,61 +96,37 @@ def test_a_job_is_followed_without_a_terminal(terminal: Terminal, ledger: Ledger
     assert undone.stderr.lstrip().startswith("undo: ")
 
 
-def test_a_job_that_waits_for_a_newer_worker_says_so(
-    terminal: Terminal, ledger: Ledger, worker: Stack
-) -> None:
-    assert worker is not None
-    account, post, _ = make(ledger)
-    where = ("--account", account, "--workspace", str(post.workspace))
-    job = finish(terminal, terminal.json("steer cancel", *where, "--yes"))
-    newer = "UPDATE steering_jobs SET state = 'working', level = :n WHERE id = :id RETURNING id"
-    with ledger.database.begin() as c:
-        record_canary(c, IMPORTS, LEVEL)
-        row(c, newer, n=LEVEL + 1, id=UUID(job["id"]))
-    assert ["held_for", "newer_worker"] in [
-        line.split() for line in terminal.text("steer show", job["id"]).splitlines()
-    ]
-    [listed] = terminal.json("steer list", *where[2:])
-    assert listed["held_for"] == "newer_worker"
-
-
-def test_a_resume_right_after_a_pause_resumes_all_and_both_are_listed(
+def test_jobs_are_listed_in_pages_and_what_was_skipped_or_waits_is_said(
     terminal: Terminal, ledger: Ledger, worker: Stack
 ) -> None:
     assert worker is not None
     account, post, other = make(ledger)
-    posts = [post, *ledger.posts(20, [UUID(account)], due=DAY)]
-    where = ("--account", account, "--yes", "--workspace", str(post.workspace))
-    pause, resume = (terminal.json("steer", verb, *where) for verb in ("pause", "resume"))
-    assert [finish(terminal, job)["done"] for job in (resume, pause)] == [len(posts)] * 2
-    assert terminal.json("pause list") == []
-    listed = ("steer list --workspace", str(post.workspace))
-    pages = [terminal.json(*listed, "--limit", "1")]
-    pages.append(terminal.json(*listed, "--limit", "1", "--after", pages[0][0]["id"]))
-    assert [[job["id"] for job in page] for page in pages] == [[resume["job"]["id"]], [pause["job"]["id"]]]
-    assert "resume" in terminal.text(*listed)
-    assert terminal.json("steer stop", pause["job"]["id"])["state"] == "done", "it has ended"
-    assert ledger.states(other) == [State.SCHEDULED]
-
-
-def test_what_was_skipped_is_said(terminal: Terminal, ledger: Ledger, worker: Stack) -> None:
-    assert worker is not None
-    account, post, _ = make(ledger)
     ledger.put(post, State.UNKNOWN)
-    done = finish(
-        terminal,
-        terminal.json("steer cancel --account", account, "--yes", "--workspace", str(post.workspace)),
-    )
+    where = ("--account", account, "--yes", "--workspace", str(post.workspace))
+    first, second = (terminal.json("steer", verb, *where) for verb in ("cancel", "resume"))
+    finish(terminal, second)
+    done = finish(terminal, first)
     assert (done["done"], done["skipped"]) == (0, 1)
     assert "--outcome skipped" in terminal.text("steer show", done["id"])
     assert "post_in_flight" in terminal.text("steer receipts", done["id"], "--outcome", "skipped")
+    listed = ("steer list --workspace", str(post.workspace))
+    pages = [terminal.json(*listed, "--limit", "1")]
+    pages.append(terminal.json(*listed, "--limit", "1", "--after", pages[0][0]["id"]))
+    assert [[job["id"] for job in page] for page in pages] == [[second["job"]["id"]], [done["id"]]]
+    assert terminal.json("steer stop", done["id"])["state"] == "done", "it has ended"
+    newer = "UPDATE steering_jobs SET state = 'working', level = :n WHERE id = :id RETURNING id"
+    with ledger.database.begin() as c:
+        record_canary(c, IMPORTS, LEVEL)
+        row(c, newer, n=LEVEL + 1, id=UUID(done["id"]))
+    shown = terminal.text("steer show", done["id"]).splitlines()
+    assert ["held_for", "newer_worker"] in [line.split() for line in shown]
+    assert ledger.states(other) == [State.SCHEDULED]
 
 
 def test_what_cannot_be_done_is_said(terminal: Terminal, ledger: Ledger) -> None:
     account, post, _ = make(ledger)
     where = ("--workspace", str(post.workspace))
     assert "select every post" in terminal.refusal("steer cancel --yes", *where)
-    assert "--later 2h" in terminal.refusal("steer reschedule --account", account, *where)
     both = ("--later", "2h", "--spread", "now..7d")
     assert "one of --later" in terminal.refusal("steer reschedule --account", account, *both, *where)
     assert "both ends" in terminal.refusal("steer reschedule --account", account, "--spread", "now..", *where)

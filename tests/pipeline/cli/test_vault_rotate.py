@@ -47,39 +47,18 @@ def test_everything_opens_with_the_new_key_alone_and_a_second_run_has_nothing_to
     account, delivery = create_secrets(ledger)
     new = key()
     both = {KEYS: f"{new},{vault_key}"}
-    assert counts(terminal.json("vault rotate", **both)) == [
-        (1, 0, 0),
-        (1, 0, 0),
-        (0, 0, 0),
-        (1, 0, 0),
-        (1, 0, 0),
-    ]
-
+    # a run that was interrupted leaves what is rotated as it is, and the rest follows
+    for again, already in ((1, 0), (0, 1), (1, 1)):
+        if again and already:
+            create_secrets(ledger)
+        found = counts(terminal.json("vault rotate", **both))
+        assert found == [(0, 0, 0) if n == 2 else (again, already, 0) for n in range(5)]
     with ledger.database.begin() as c, pytest.raises(VaultError):
         read_account(c, ledger.vault, account)
     with ledger.database.begin() as c:
         opened, version, _ = read_account(c, Vault(new), account)
     assert (opened.credentials.access_token.get_secret_value(), version) == ("token-1", 1)
     assert Vault(new).open(ledger.delivery(delivery).checkpoint, delivery) == {"handle": "first"}
-    assert counts(terminal.json("vault rotate", **both)) == [
-        (0, 1, 0),
-        (0, 1, 0),
-        (0, 0, 0),
-        (0, 1, 0),
-        (0, 1, 0),
-    ]
-
-    # interrupted: what is rotated stays so, the rest follows
-    other, _ = create_secrets(ledger)
-    assert counts(terminal.json("vault rotate", **both)) == [
-        (1, 1, 0),
-        (1, 1, 0),
-        (0, 0, 0),
-        (1, 1, 0),
-        (1, 1, 0),
-    ]
-    with ledger.database.begin() as c:
-        assert read_account(c, Vault(new), other)[0].credentials.refresh_token is not None
 
 
 def test_batches_smaller_than_what_there_is_reach_all_of_it(ledger: Ledger, vault_key: str) -> None:

@@ -1,22 +1,18 @@
-"""`slipway webhook` with a real worker and a receiver that verifies as a customer would."""
+"""`slipway webhook|notice` with a real worker and a receiver that verifies as a customer would."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from config.settings import load
-from pipeline.actions.cancel_delete_retry import cancel
-from pipeline.store.auth.keys import read_caller
-from pipeline.wiring import build_context
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.media.servers import Site, serving, status
-from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.ledger import Ledger
 from tests.stack import Stack
-from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +35,7 @@ def test_a_test_event_arrives_and_says_so(terminal: Terminal, ledger: Ledger, si
     made = create(terminal, site, workspace, "--event", "post.canceled", "--description", "Ours")
     told = terminal.text("webhook test", made["id"])
     assert "delivered" in told
-    [(_, headers, body)] = site.posts
+    _, headers, body = site.posts[-1]
     assert Verifier(made["secret"]).verify(body, headers)["type"] == "webhook.test"
     [event] = terminal.json("webhook events", made["id"])
     assert (event["state"], event["attempts"][0]["status"]) == ("delivered", 200)
@@ -48,30 +44,6 @@ def test_a_test_event_arrives_and_says_so(terminal: Terminal, ledger: Ledger, si
     ended = terminal.run("webhook test", made["id"])
     site.routes["/hook"] = status(200)
     assert (ended.status, "HTTP 500" in ended.stdout) == (1, True)
-
-
-def test_events_of_a_post_are_sent_by_the_worker_alone(
-    terminal: Terminal, ledger: Ledger, site: Site
-) -> None:
-    post = ledger.post([ledger.account(ledger.workspace())], due=HOUR)
-    made = create(terminal, site, post.workspace, path="/second")
-    site.routes["/second"] = status(200)
-    context = build_context(load(terminal.environment))
-    with context.database.begin() as c:
-        caller = read_caller(c, post.workspace, None)
-    assert caller is not None
-    assert cancel(context, caller, [post.id]).ids
-    context.database.close()
-
-    def arrived() -> list[tuple[str, dict[str, str], bytes]]:
-        return [one for one in site.posts if one[0] == "/second"]
-
-    until(lambda: bool(arrived()), 60)
-    _, headers, body = arrived()[0]
-    assert Verifier(made["secret"]).verify(body, headers)["type"] == "post.canceled"
-    assert terminal.json("webhook replay", made["id"], "--since", "1h") == {"replayed": 1}
-    until(lambda: len(arrived()) == 2, 60)
-    assert arrived()[1][2] == body
 
 
 def test_it_is_changed_paused_rotated_and_deleted(terminal: Terminal, ledger: Ledger, site: Site) -> None:
@@ -92,20 +64,50 @@ def test_it_is_changed_paused_rotated_and_deleted(terminal: Terminal, ledger: Le
     assert f"There is no webhook {made['id']}" in terminal.refusal("webhook show", made["id"])
 
 
+def test_what_is_wrong_is_one_sentence(terminal: Terminal, ledger: Ledger, site: Site) -> None:
+    workspace = ledger.workspace()
+    made = create(terminal, site, workspace)["id"]
+    begun = ("webhook create", "https://10.0.0.1/", "--workspace", str(workspace))
+    assert "public https address" in terminal.refusal(*begun)
+    assert "Give at least one of" in terminal.refusal("webhook update", made)
+    assert "Give --id, or --since" in terminal.refusal("webhook replay", made)
+
+
+def test_a_target_is_added_tested_listed_and_removed(terminal: Terminal, ledger: Ledger, site: Site) -> None:
+    site.routes["/hush"] = status(204)
+    workspace = str(ledger.workspace())
+    made = terminal.json("notice add", workspace, "--discord", f"{site.origin}/hush", "--kind", "reconnect")
+    assert (made["form"], made["kinds"], made["address"]) == ("discord", "reconnect", "https://127.0.0.1/…")
+    ended = terminal.json("notice test", made["id"])
+    assert (ended["state"], ended["status"], ended["error"]) == ("delivered", 204, None)
+    assert json.loads(site.posts[-1][2])["content"].startswith("This is a test.")
+    site.routes["/hush"] = status(404)
+    refused = terminal.run("notice test", made["id"])
+    assert (refused.status, "HTTP 404" in refused.stdout) == (1, True)
+    [listed] = terminal.json("notice list", "--workspace", workspace)
+    assert (listed["id"], listed["kinds"], listed["paused"]) == (made["id"], "reconnect", None)
+    assert "hush" not in terminal.text("notice list")
+    assert f"There is no webhook {made['id']}" in terminal.refusal("webhook show", made["id"])
+    assert terminal.json("notice remove", made["id"]) == {"id": made["id"], "removed": True}
+    assert terminal.json("notice list", "--workspace", workspace) == []
+    assert "There is no target of notices" in terminal.refusal("notice test", made["id"])
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("create", "https://10.0.0.1/"), "public https address"),
-        (("create", "https://a.example/", "--event", "post.exploded"), "must be one of post.scheduled"),
-        (("update", "ID"), "Give at least one of"),
-        (("replay", "ID"), "Give --id, or --since"),
+        (("--slack", "https://10.0.0.1/hush"), "it must be a public https address."),
+        (
+            ("--slack", "https://a.example/hush", "--email", "a@b.example"),
+            "Give one of --slack, --discord and --email.",
+        ),
+        (("--slack", "https://a.example/hush", "--kind", "love"), "'love' is not one of 'unread', 'restore'"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(
-    terminal: Terminal, ledger: Ledger, site: Site, words: tuple[str, ...], sentence: str
+def test_what_is_wrong_with_a_target_is_one_sentence(
+    terminal: Terminal, words: tuple[str, ...], sentence: str
 ) -> None:
-    workspace = ledger.workspace()
-    made = create(terminal, site, workspace)
-    given = [made["id"] if word == "ID" else word for word in words]
-    where = ("--workspace", str(workspace)) if words[0] == "create" else ()
-    assert sentence in terminal.refusal("webhook", *given, *where)
+    ended = terminal.run("notice add", *words)
+    assert ended.status in {1, 2}
+    assert sentence in ended.stderr
+    assert "hush" not in ended.stderr

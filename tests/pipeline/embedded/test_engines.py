@@ -63,55 +63,37 @@ def rows(postgres: Postgres) -> int:
     return int(found)
 
 
-def test_postgres_is_durable_in_utc_and_orders_texts_alike_everywhere(folder: Path) -> None:
-    with Postgres(folder) as postgres, postgres.connect("slipway") as connection:
-        asked = (
-            "fsync",
-            "synchronous_commit",
-            "full_page_writes",
-            "timezone",
-            "server_encoding",
-            "listen_addresses",
-        )
-        shown = [connection.execute(f"SHOW {name}").fetchone() for name in asked]
-        locale = connection.execute("SELECT datlocprovider, datlocale FROM pg_database").fetchone()
-    assert shown == [("on",), ("on",), ("on",), ("UTC",), ("UTF8",), ("",)]
-    assert locale == ("b", "C.UTF-8")
-
-
-def test_valkey_keeps_a_log_and_never_evicts(folder: Path) -> None:
-    with Valkey(folder) as valkey:
-        client = valkey.client()
-        kept = {
-            name: client.config_get(name)[name]
-            for name in ("appendonly", "appendfsync", "maxmemory-policy", "port")
-        }
-        client.close()
-    assert kept == {
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "maxmemory-policy": "noeviction",
-        "port": "0",
-    }
-
-
-def test_nothing_listens_on_the_network_and_nobody_else_can_reach_the_sockets(folder: Path) -> None:
+def test_engines_are_durable_and_private_and_listen_to_nobody_on_the_network(folder: Path) -> None:
     with Postgres(folder) as postgres, Valkey(folder) as valkey:
+        with postgres.connect("slipway") as connection:
+            asked = (
+                "fsync",
+                "synchronous_commit",
+                "full_page_writes",
+                "timezone",
+                "server_encoding",
+                "listen_addresses",
+            )
+            shown = [connection.execute(f"SHOW {name}").fetchone() for name in asked]
+            locale = connection.execute("SELECT datlocprovider, datlocale FROM pg_database").fetchone()
+        assert shown == [("on",), ("on",), ("on",), ("UTC",), ("UTF8",), ("",)]
+        assert locale == ("b", "C.UTF-8")
+        with valkey.client() as client:
+            names = ("appendonly", "appendfsync", "maxmemory-policy", "port")
+            assert [client.config_get(name)[name] for name in names] == ["yes", "everysec", "noeviction", "0"]
+
         assert postgres.child
         assert valkey.child
+        assert psutil.Process(postgres.child.pid).uids().effective != 0
         for child in (postgres.child, valkey.child):
             assert psutil.Process(child.pid).net_connections("inet") == []
         for closed in (folder, folder / "run", folder / "postgres", folder / "valkey", postgres.sockets):
             assert stat.S_IMODE(closed.stat().st_mode) == 0o700, closed
 
 
-def test_postgres_never_runs_as_root(folder: Path) -> None:
-    with Postgres(folder) as postgres:
-        assert postgres.child
-        assert psutil.Process(postgres.child.pid).uids().effective != 0
-
-
-def test_a_stop_leaves_nothing_running_and_the_next_start_finds_the_rows(folder: Path) -> None:
+def test_a_stop_leaves_nothing_running_and_the_next_start_finds_the_rows_past_a_stale_lock(
+    folder: Path,
+) -> None:
     with Postgres(folder) as postgres:
         with postgres.connect("slipway") as connection:
             connection.execute("CREATE TABLE kept (n int)")
@@ -119,40 +101,29 @@ def test_a_stop_leaves_nothing_running_and_the_next_start_finds_the_rows(folder:
         assert postgres.child
         pid, start_id = postgres.child.pid, read_start_id(postgres.child.pid)
     assert list_session(pid, start_id) == []
-    with Postgres(folder) as again:
-        assert rows(again) == 1
-
-
-def test_engines_end_by_themselves_when_their_supervisor_is_killed(folder: Path) -> None:
-    process, pids = supervisor(folder)
-    births = {pid: read_start_id(pid) for pid in pids}
-    process.kill()
-    process.wait()
-    assert wait_until(lambda: all(read_start_id(pid) != start_id for pid, start_id in births.items()), 20)
-    with Postgres(folder) as postgres, Valkey(folder):
-        assert rows(postgres) == 1
-
-
-def test_everything_killed_at_once_is_survived_by_the_next_start(folder: Path) -> None:
-    for expected in (1, 2):
-        process, pids = supervisor(folder)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-        with Postgres(folder) as postgres, Valkey(folder):
-            assert rows(postgres) == expected
-
-
-def test_a_stale_lock_that_names_a_living_stranger_does_not_stop_postgres(folder: Path) -> None:
-    with Postgres(folder):
-        pass
     stranger = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     (folder / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n{folder}\n1\n5432\n\n\n\nready\n")
-    with Postgres(folder):
+    with Postgres(folder) as again:
+        assert rows(again) == 1
         assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
+    (folder / "postgres" / "PG_VERSION").write_text("9.6\n")
+    with pytest.raises(EngineError, match="incompatible"):  # the end of its log
+        Postgres(folder).start()
+
+
+def test_engines_end_with_a_supervisor_that_is_killed_and_survive_that_all_are_killed(folder: Path) -> None:
+    for expected in (1, 2):
+        process, pids = supervisor(folder)
+        births = {pid: read_start_id(pid) for pid in pids}
+        for pid in pids if expected == 2 else ():
+            os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        assert wait_until(lambda births=births: all(read_start_id(p) != b for p, b in births.items()), 20)  # type: ignore[misc]
+        with Postgres(folder) as postgres, Valkey(folder):
+            assert rows(postgres) == expected
 
 
 def test_a_first_start_that_was_cut_off_starts_over(folder: Path) -> None:
@@ -160,14 +131,6 @@ def test_a_first_start_that_was_cut_off_starts_over(folder: Path) -> None:
     (folder / "postgres.new" / "PG_VERSION").write_text("18\n")
     with Postgres(folder) as postgres, postgres.connect("slipway") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
-def test_a_server_that_cannot_start_is_an_error_with_the_end_of_its_log(folder: Path) -> None:
-    with Postgres(folder):
-        pass
-    (folder / "postgres" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(EngineError, match="incompatible"):
-        Postgres(folder).start()
 
 
 def test_sockets_of_a_deep_folder_stand_in_a_short_closed_one(folder: Path) -> None:

@@ -83,44 +83,23 @@ def there(core: CoreFixture, file: store.File) -> bool:
     return True
 
 
-def test_an_old_file_goes_a_young_one_stays(core: CoreFixture) -> None:
-    old, young = uploaded(core), uploaded(core, "29 days")
-    assert expire_files(core.context) == 1
-    assert (there(core, old), there(core, young)) == (False, True)
-    assert expire_files(core.context) == 0
-
-
-@pytest.mark.parametrize("state", State)
-def test_an_unsettled_post_keeps_its_files_a_settled_one_does_not(core: CoreFixture, state: State) -> None:
-    file = uploaded(core)
-    used(core, file, state)
-    expire_files(core.context)
-    assert there(core, file) is (state not in (State.PUBLISHED, State.FAILED, State.CANCELLED))
-
-
-def test_a_deleted_post_keeps_nothing(core: CoreFixture) -> None:
-    file = uploaded(core)
-    post = used(core, file, State.SCHEDULED)
-    back(core, "posts", "deleted_at", "1 day", "id", str(post))
-    expire_files(core.context)
-    assert not there(core, file)
-
-
-def test_a_file_that_was_looked_at_lately_stays(core: CoreFixture) -> None:
-    used_lately, being_checked = uploaded(core), uploaded(core)
+def test_an_old_file_goes_unless_its_own_workspace_needs_it(core: CoreFixture) -> None:
+    old, deleted, elsewhere, used_lately, being_checked = (uploaded(core) for _ in range(5))
+    young = uploaded(core, "29 days")
+    by_state = {state: uploaded(core) for state in State}
+    for state, file in by_state.items():
+        used(core, file, state)
+    back(core, "posts", "deleted_at", "1 day", "id", str(used(core, deleted, State.SCHEDULED)))
     used(core, used_lately, State.PUBLISHED, age="29 days")
     with core.context.database.begin() as c:
         checks.open_check(c, core.workspace, "video", being_checked.url)
-    expire_files(core.context)
-    assert (there(core, used_lately), there(core, being_checked)) == (True, True)
-
-
-def test_the_use_of_another_workspace_does_not_count(core: CoreFixture) -> None:
-    file = uploaded(core)
-    with core.context.database.begin() as c:
-        checks.open_check(c, core.ledger.workspace(), "video", file.url)
-    expire_files(core.context)
-    assert not there(core, file)
+        checks.open_check(c, core.ledger.workspace(), "video", elsewhere.url)
+    settled = {State.PUBLISHED, State.FAILED, State.CANCELLED}
+    assert expire_files(core.context) == 3 + len(settled)
+    assert [there(core, file) for file in (old, deleted, elsewhere)] == [False] * 3
+    assert [there(core, file) for file in (young, used_lately, being_checked)] == [True] * 3
+    assert {state for state, file in by_state.items() if not there(core, file)} == settled
+    assert expire_files(core.context) == 0
 
 
 def test_storage_that_is_away_leaves_the_row_for_the_next_time(core: CoreFixture, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from adapters.contract import CannotTell, LookResult, Platform, Published
+from adapters.contract import CannotTell, LookResult, Published
 from adapters.errors import Unavailable
 from pipeline.broker.queues import ALL_QUEUES, list_ticks
 from pipeline.domain.delivery import Reason, State
@@ -14,7 +12,7 @@ from pipeline.maintenance.prepare_ahead import recheck_media
 from pipeline.maintenance.rescue_expired_leases import resume_blocked
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file, status
-from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
+from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.stages.test_reachability import picture
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -182,8 +180,3 @@ def test_trouble_with_far_away_media_is_a_warning_and_never_a_failure(core: Core
     for post in posts:
         assert core.ledger.states(post) == [State.SCHEDULED]
         assert core.status(post.id) == "scheduled"
-
-
-def test_a_scripted_platform_stands_where_a_real_one_would(core: CoreFixture) -> None:
-    context = replace(core.context, adapters={Platform.TIKTOK: ScriptedAdapter})
-    assert context.adapters[Platform.TIKTOK].platform is Platform.TIKTOK

@@ -8,25 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from tests.forked_program import ForkedProgram, start_program
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import Ledger
+from tests.pipeline.core_fixture import CoreFixture, open_core
 from tests.pipeline.worker.processes import Start
 
 
 @pytest.fixture
-def core(settings: Settings, vault_key: str) -> Iterator[CoreFixture]:
-    context = build_context(settings)
-    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    context.liveness.set_marker()  # a broker that has forgotten everything would be filled by the rescue
-    yield made
-    ledger.database.close()
-    context.database.close()
+def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
+    with open_core(environment, vault_key) as made:
+        made.context.liveness.set_marker()  # a broker that has forgotten everything would be filled by the rescue
+        yield made
 
 
 @pytest.fixture

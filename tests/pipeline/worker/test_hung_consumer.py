@@ -1,8 +1,7 @@
-"""The watchdog on real workers: a stalled one ends itself, a busy one does not, one that shuts down exits."""
+"""The watchdog on real workers: a stalled one ends itself, a busy one does not."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,21 +46,3 @@ def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
     assert "this worker ends" in (tmp_path / "1.log").read_text()
     assert busy.poll() is None, "busy for longer than the other was deaf"
     assert core.messages(platform_queue) > 0
-
-
-def test_a_worker_that_takes_canaries_goes_on_until_it_is_told_to_end(
-    core: CoreFixture, start: Start
-) -> None:
-    from pipeline.store.canaries import read_silences
-
-    worker = start_hanging(start, UPKEEP, {})
-    canary(core, UPKEEP)
-
-    def taken() -> bool:
-        with core.context.database.begin() as c:
-            return UPKEEP in read_silences(c)
-
-    until(taken, 60)
-    assert worker.poll() is None
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(60) == 0

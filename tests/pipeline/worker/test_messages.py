@@ -21,12 +21,10 @@ from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.store.canaries import read_silences
 from pipeline.store.checks import checks
 from pipeline.store.database import rows
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from tests.conftest import free_ports
 from tests.forked_program import ForkedProgram
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.core_fixture import CoreFixture, open_core
+from tests.pipeline.store.ledger import HOUR
 from tests.pipeline.worker.broker_messages import SAMPLES, BrokerMessage, put, sent
 from tests.pipeline.worker.processes import Start, start_worker
 from tests.pipeline.worker.tick_rows import hold_ticks
@@ -70,20 +68,15 @@ def worker(
 ) -> Iterator[Worker]:
     nobody, no_media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
     environment |= {"SLIPWAY_SANDBOX__URL": nobody, "SLIPWAY_SANDBOX__MEDIA_URL": no_media}
-    settings = load(environment)
-    context = build_context(settings)
-    ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
-    core = make_core(context, ledger)
-    core.account("one")
-    hold_ticks(context.database, settings)
-    process = start_worker(start, "worker", *ALL_QUEUES, armed=environment)
-    client = create_redis_client(settings.broker.url.get_secret_value())
-    yield Worker(core=core, client=client, process=process, log=tmp_path / "0.log")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
-    client.close()
-    ledger.database.close()
-    context.database.close()
+    with open_core(environment, vault_key) as core:
+        settings = core.context.settings
+        hold_ticks(core.context.database, settings)
+        process = start_worker(start, "worker", *ALL_QUEUES, armed=environment)
+        client = create_redis_client(settings.broker.url.get_secret_value())
+        yield Worker(core=core, client=client, process=process, log=tmp_path / "0.log")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        client.close()
 
 
 def test_only_the_doorbell_rings() -> None:

@@ -52,10 +52,5 @@ def test_half_of_what_is_taken_are_looks_where_no_doorbell_waits(broker_url: str
     assert abs(found[STATUS] - EACH) <= 1
 
 
-def test_where_neither_waits_the_others_are_served_in_turn(broker_url: str) -> None:
-    found = Counter(consume(broker_url, 2 * len(BEGINNING), *BEGINNING))
-    assert set(found.values()) == {2}
-
-
 def test_where_only_looks_wait_they_are_all_served(broker_url: str) -> None:
     assert consume(broker_url, EACH, STATUS) == [STATUS] * EACH
