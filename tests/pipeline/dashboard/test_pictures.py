@@ -46,8 +46,6 @@ PAGES = {
     "attention": "/dashboard/",
     "queue": "/dashboard/queue",
     "queue-all": "/dashboard/queue?when=all",
-    "queue-filters": "/dashboard/queue?error_class=Rejected&filters=shown",
-    "count": "/dashboard/queue/count?action=replay&scope=all&filter=state%3Dfailed",
     "calendar": "/dashboard/calendar",
     "calendar-day-beside": f"/dashboard/calendar?day={datetime.now(UTC):%Y-%m-%d}",
     "calendar-week": "/dashboard/calendar?view=week",
@@ -113,6 +111,8 @@ def pages(month: Month, ledger: Ledger, context: Context) -> dict[str, str]:
     assert job is not None
     return {
         **PAGES,
+        "queue-filters": "/dashboard/queue?error_class=Rejected&filters=shown",
+        "count": "/dashboard/queue/count?action=replay&scope=all&filter=state%3Dfailed",
         "numbers-client": f"/dashboard/numbers?period=month&workspace={client}",
         "client-month": f"/dashboard/numbers/month?client={client}",
         "post": f"/dashboard/posts/{find_partly_live(ledger)}",
@@ -172,7 +172,8 @@ def read_text(page: str) -> str:
 
 
 def test_no_page_of_a_filled_month_says_a_word_of_the_ledger(http: Client, pages: Mapping[str, str]) -> None:
-    for path in (*pages.values(), f"{pages['import']}/forecast"):
+    others = [pages[name] for name in ("import", "post", "post-planned")]
+    for path in (*PAGES.values(), *others, f"{pages['import']}/forecast"):
         text = read_text(http.get(path).text)
         for pattern in (_ID, _WORDS, _CLASSES):
             hit = pattern.search(text)
