@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -16,12 +19,18 @@ from tests.pipeline.dashboard.site import Client, Site
 CHROMIUM = Path("/usr/bin/chromium")
 expect.set_options(timeout=60_000)  # milliseconds; a busy machine needs more than the library's five seconds
 MISSING = "the dashboard in a browser: chromium is not here (apt install chromium)."
+ADMIN: Mapping[UUID | None, Role] = {None: Role.ADMIN}
 
 
 @pytest.fixture(scope="module")
-def site(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A real API process on this module's engines, with a workspace of two accounts."""
-    with serving(module_environment, tmp_path_factory.mktemp("dashboard")) as server:
+def site(
+    request: pytest.FixtureRequest,
+    module_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """A real API process on this module's engines, with its ``SERVER_SETTINGS``, and a workspace of two accounts."""
+    more: Mapping[str, str] = getattr(request.module, "SERVER_SETTINGS", {})
+    with serving({**module_environment, **more}, tmp_path_factory.mktemp("dashboard")) as server:
         yield Site(server=server, tenant=server.tenant())
 
 
@@ -50,21 +59,36 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browser(chromium: Browser, site: Site) -> Iterator[Page]:
-    """An empty page of the browser, logged in as an admin of all workspaces. A refused resource fails the test."""
-    user = site.add_user({None: Role.ADMIN})
-    with chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900}) as context:
-        context.set_default_timeout(60_000)
-        refused: list[str] = []
-        page = context.new_page()
-        page.on(
-            "console",
-            lambda message: refused.append(message.text) if "Content Security" in message.text else None,
-        )
-        page.on("pageerror", lambda error: refused.append(str(error)))
-        context.add_cookies([{"name": "slipway", "value": site.start_session(user), "url": site.url}])
-        yield page
+def open_window(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Opens an empty page in a window of its own. A refused resource or an error of a script fails the test.
+
+    It is logged in as a new admin of all workspaces, or with these *roles*; None: nobody is.
+    """
+    refused: list[str] = []
+    with ExitStack() as windows:
+
+        def open_one(roles: Mapping[UUID | None, Role] | None = ADMIN, **options: Any) -> Page:
+            context = windows.enter_context(chromium.new_context(base_url=site.url, **options))
+            context.set_default_timeout(60_000)
+            page = context.new_page()
+            page.on(
+                "console",
+                lambda message: refused.append(message.text) if "Content Security" in message.text else None,
+            )
+            page.on("pageerror", lambda error: refused.append(str(error)))
+            if roles is not None:
+                token = site.start_session(site.add_user(roles))
+                context.add_cookies([{"name": "slipway", "value": token, "url": site.url}])
+            return page
+
+        yield open_one
     assert refused == []
+
+
+@pytest.fixture
+def browser(open_window: Callable[..., Page]) -> Page:
+    """An empty page of the browser, logged in as an admin of all workspaces."""
+    return open_window(viewport={"width": 1400, "height": 900})
 
 
 @pytest.fixture

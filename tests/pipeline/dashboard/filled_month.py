@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform, RemoteAccount
 from pipeline.api.posts.schema import PostBody
-from pipeline.domain.bulk_import import WORKING
 from pipeline.imports.columns import build_columns
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.runtime.context import Context
@@ -33,8 +32,7 @@ from pipeline.store.rollups.settled_counts import (
     add_settled,
     find_start,
 )
-from tests.pipeline.api.imports.importing import do_step
-from tests.pipeline.dashboard.dropped_files import write_rows
+from tests.pipeline.dashboard.dropped_files import work, write_rows
 from tests.pipeline.store.ledger import Ledger
 
 CLIENTS = (
@@ -215,16 +213,8 @@ def drop_month(context: Context, month: Month) -> UUID:
     options = ImportOptions(name="december-fjord.csv", time_zone="Europe/Oslo")
     columns = build_columns(PostBody)
     job = store_file(context, caller, options, columns, [write_rows(*rows_of_file)])
-    while find_state(context, job.id) in WORKING:
-        do_step(context, job.id)
+    work(context, job.id)
     return job.id
-
-
-def find_state(context: Context, identity: UUID) -> str:
-    with context.database.begin() as c:
-        found = row(c, "SELECT state FROM imports WHERE id = :id", id=identity)
-    assert found is not None
-    return str(found.state)
 
 
 _WORDS = " ".join(
@@ -324,15 +314,3 @@ def find_widest(ledger: Ledger) -> UUID:
         )
     assert found is not None
     return UUID(str(found.post_id))
-
-
-def find_post(ledger: Ledger, caption: str) -> UUID:
-    """Return a post with this caption, the next one due."""
-    with ledger.database.begin() as c:
-        found = row(
-            c,
-            "SELECT id FROM posts WHERE caption = :t AND due_at > now() ORDER BY due_at LIMIT 1",
-            t=caption,
-        )
-    assert found is not None
-    return UUID(str(found.id))

@@ -11,6 +11,8 @@ from tests.pipeline.dashboard.accessibility import press_tab_until
 
 MAX_ROWS = 100
 """Presses of a key until a row must have been reached."""
+_STEPS = """(field, option) =>
+    [...field.options].findIndex((one) => one.label === option) - field.selectedIndex"""
 _ROW = "xpath=ancestor-or-self::li[contains(concat(' ', @class, ' '), ' row ')]"
 
 
@@ -110,9 +112,9 @@ class Keys:
         press_tab_until(self.page, field)
         # a name that is typed slowly ends at its first blank, which opens the list
         for _ in range(MAX_ROWS):
-            if field.evaluate("field => field.selectedOptions[0].label") == option:
+            if not (steps := field.evaluate(_STEPS, option)):
                 return
-            self.page.keyboard.press("ArrowDown")
+            self.page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
         raise AssertionError(f"{option} is not reached with the arrows")
 
     def pick_file(self, field: Locator, file: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Page
 
 from pipeline.dashboard.render import load_asset, static
 from tests.assets import LOCK, PACKAGES, ROOT, compute_integrity, extract
@@ -77,14 +76,10 @@ def test_a_file_is_cached_for_ever_under_its_hash_and_sent_anew_under_another(si
         "%2e%2e/app.py",
         "..%2f..%2fapp.py",
         "vendor/../../__init__.py",
-        "vendor/%2e%2e/%2e%2e/templates/login.html",
         "vendor/assets.json",
-        "vendor/htmx.LICENSE",
         "vendor",
         "",
-        "%00",
         "dashboard.css%00",
-        "%2fetc%2fpasswd",
         "/etc/hostname",
         "a" * 3000,
     ],
@@ -105,10 +100,3 @@ def test_the_package_holds_templates_and_static_files(tmp_path: Path) -> None:
     assert folders[1] / "slipway.sh" in found
     files = {str(p.relative_to(ROOT)) for p in found}
     assert files <= names
-
-
-@pytest.mark.usefixtures("home")
-def test_the_libraries_work_under_the_policy_of_the_pages(browser: Page) -> None:
-    """The fixture fails the test if the browser refuses a style or a script."""
-    assert browser.evaluate("typeof Idiomorph.morph") == "function"
-    assert browser.evaluate("htmx.config.allowEval") is False

@@ -11,7 +11,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page, expect
 
 from pipeline.dashboard import words
 from pipeline.dashboard.attention import build_query, list_items
@@ -25,7 +24,6 @@ from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.health import database_now
 from pipeline.store.posts.approvals import demand_of
-from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.numbers_scene import HOSTILE
 from tests.pipeline.dashboard.site import HOME, Client, Site
 from tests.pipeline.store.ledger import HOUR, Ledger
@@ -285,23 +283,3 @@ def test_a_visitor_sees_what_concerns_their_workspaces(site: Site, ledger: Ledge
     finally:
         with ledger.database.begin() as c:
             row(c, "DELETE FROM canaries RETURNING queue")
-
-
-def test_a_browser_connects_in_two_clicks_and_finds_the_page_accessible(
-    browser: Page, ledger: Ledger, workspace: UUID
-) -> None:
-    lose(ledger, ledger.account(name(ledger, ledger.workspace(), HOSTILE)))
-    browser.goto(HOME)
-    check_accessibility(browser, "attention")
-    with browser.expect_request("**/dashboard/accounts/connect") as asked:
-        browser.get_by_role("button", name=f"Connect {HOSTILE}").click()
-    assert asked.value.method == "POST"
-    assert browser.title() != "owned"
-
-
-def test_an_open_page_follows_what_needs_somebody(browser: Page, ledger: Ledger) -> None:
-    client = name(ledger, ledger.workspace(), f"Client {DAY}")
-    browser.goto(HOME)
-    ledger.post([ledger.account(client)], State.FAILED)
-    browser.evaluate("document.body.dispatchEvent(new CustomEvent('slipway:attention'))")
-    expect(browser.locator("#attention")).to_contain_text("Client 1 day")

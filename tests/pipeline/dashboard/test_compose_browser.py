@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from adapters.contract import Platform
 from pipeline.domain.account import Role
@@ -35,12 +35,9 @@ def client(site: Site) -> Tenant:
 
 
 @pytest.fixture
-def page(chromium: Browser, site: Site, client: Tenant) -> Page:
+def page(open_window: Callable[..., Page], client: Tenant) -> Page:
     """A page of an author of the client."""
-    user = site.add_user({client.workspace: Role.AUTHOR})
-    context = chromium.new_context(base_url=site.url, viewport={"width": 1440, "height": 1000})
-    context.add_cookies([{"name": "slipway", "value": site.start_session(user), "url": site.url}])
-    return context.new_page()
+    return open_window({client.workspace: Role.AUTHOR}, viewport={"width": 1440, "height": 1000})
 
 
 @pytest.mark.parametrize("hand_of", [Mouse, Keys])
@@ -67,8 +64,6 @@ def test_a_post_is_written_and_copied(
     hand.press(page.locator("#own-words details > summary", has_text="linkedin_user"))
     page.get_by_label("Own words of linkedin_user").fill("For colleagues")
     expect(page.locator(".previews summary", has_text="linkedin_user")).to_contain_text("own words")
-    if is_mouse:
-        check_accessibility(page)
     hand.press(page.get_by_role("button", name="Schedule"))
     page.wait_for_url(re.compile(r"did=new$"))
     post, parts = read_post(context, page.url)
@@ -82,7 +77,6 @@ def test_a_post_is_written_and_copied(
     hand.press(page.get_by_role("button", name="Schedule"))
     page.wait_for_url(re.compile(r"did=new$"))
     assert hand.clicks - before <= 3
-    page.context.close()
 
 
 def test_what_is_typed_outlives_a_reload_a_lost_connection_and_a_session(
@@ -113,7 +107,6 @@ def test_what_is_typed_outlives_a_reload_a_lost_connection_and_a_session(
     expect(page.get_by_role("alert").filter(has_text="another tab")).to_have_count(0)
     other.reload()
     expect(other.locator("#f-caption")).to_have_value("From the first")
-    page.context.close()
 
 
 def test_a_saved_group_adds_its_accounts(page: Page) -> None:
@@ -136,7 +129,6 @@ def test_a_saved_group_adds_its_accounts(page: Page) -> None:
     expect(page.locator("legend")).to_contain_text(["3 of", "", "", ""])
     page.get_by_role("button", name="Remove Mornings").click()
     expect(page.get_by_role("button", name="Mornings 2")).to_have_count(0)
-    page.context.close()
 
 
 def test_on_a_phone_the_preview_is_behind_a_tab_and_nothing_typed_is_lost(page: Page) -> None:
@@ -155,4 +147,3 @@ def test_on_a_phone_the_preview_is_behind_a_tab_and_nothing_typed_is_lost(page: 
     page.locator("[data-first]").click()
     expect(page.locator("#f-caption")).to_have_value("Typed on a phone")
     expect(page.locator("#f-caption")).to_be_visible()
-    page.context.close()

@@ -1,9 +1,11 @@
-"""Imports in a browser: a file is dropped, planned, applied, watched and rolled back, by clicks and by the keyboard."""
+"""Imports in a browser: a file is dropped, named, planned, applied, watched and rolled back, and the page follows.
+
+`test_use.py` does it by clicks that are counted and by the keyboard alone.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -11,24 +13,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from pipeline.runtime.context import Context
-from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
+from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.dropped_files import IMPORTS, good, read, work, write_rows
 from tests.pipeline.dashboard.site import Site
 
 ATTACK = "<img src=x onerror=\"document.title='attacked'\">"
-
-
-@pytest.fixture
-def month(tmp_path: Path) -> Path:
-    """A file of 20 rows, of which three are bad."""
-    bad = [
-        good(1, accounts="tiktok:tiktok_usr"),
-        good(2, local_time="31.12.2031 25:00"),
-        good(3, ATTACK, local_time="2020-01-01 10:00"),
-    ]
-    path = tmp_path / "december.csv"
-    path.write_bytes(write_rows(*map(good, range(17)), *bad))
-    return path
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -57,68 +46,51 @@ def drop_on(page: Page, place: Locator, file: Path) -> None:
         session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
 
 
-@pytest.mark.usefixtures("home")
-def test_a_dropped_file_is_planned_applied_and_rolled_back_in_six_clicks(
-    browser: Page, site: Site, context: Context, month: Path
+def test_a_dropped_file_is_named_planned_applied_and_rolled_back(
+    browser: Page, site: Site, context: Context, tmp_path: Path
 ) -> None:
-    browser.get_by_role("link", name="Imports").first.click()  # 1
-    choose_client(browser, site)  # 2
+    bad = [
+        good(1, accounts="tiktok:tiktok_usr"),
+        good(2, local_time="31.12.2031 25:00"),
+        good(3, ATTACK, local_time="2020-01-01 10:00"),
+    ]
+    month = tmp_path / "december.csv"
+    month.write_bytes(write_rows(*map(good, range(17)), *bad))
+    browser.goto(IMPORTS)
+    choose_client(browser, site)
     drop_on(browser, browser.locator(".drop"), month)
     identity = find_id(browser)
     expect(browser.get_by_text("Waits to be read").first).to_be_visible()
+    check_accessibility(browser, "import-reading")
+    name = browser.get_by_label("Name")
+    name.fill("Half a na")
     work(context, identity)
     expect(browser.get_by_role("button", name="Schedule 17")).to_be_visible()
-    expect(browser.get_by_role("heading", name="december.csv")).to_be_visible()
+    expect(name).to_have_value("Half a na")
+    expect(name).to_be_focused()
+    name.fill("Fjord December")
+    browser.keyboard.press("Enter")
+    expect(browser.get_by_role("heading", name="Fjord December")).to_be_visible()
+    assert read(context, identity).name == "Fjord December"
     rows = browser.locator("li.row.plan")
     expect(rows).to_have_count(20)
     expect(rows.first).to_contain_text("No such account: tiktok:tiktok_usr")
     expect(rows.nth(1)).to_contain_text("31.12.2031 25:00")
     expect(rows.nth(2)).to_contain_text(ATTACK)
     expect(browser.locator("#forecast rect")).to_have_count(17)
-    browser.get_by_role("button", name="Schedule 17").click()  # 3
+    browser.get_by_role("button", name="Schedule 17").click()
     expect(browser.get_by_text("Being scheduled").first).to_be_visible()
     work(context, identity)
-    browser.get_by_text("Roll back…").click()  # 4
+    browser.get_by_text("Roll back…").click()
     expect(browser.get_by_role("link", name="Show in queue")).to_be_visible()
-    browser.get_by_role("button", name="Roll back").click()  # 5
+    check_accessibility(browser, "import-applied")
+    browser.get_by_role("button", name="Roll back").click()
     expect(browser.get_by_text("Being rolled back").first).to_be_visible()
     work(context, identity)
     expect(browser.get_by_text("canceled again", exact=True)).to_be_visible()
     expect(browser.get_by_text("Rolled back", exact=True)).to_be_visible()
     assert read(context, identity).result == {"created": 17, "cancelled": 17}
     assert "attacked" not in browser.title()
-
-
-def test_the_keyboard_alone_imports_applies_and_rolls_back(
-    browser: Page, site: Site, context: Context, month: Path
-) -> None:
-    browser.goto(f"{IMPORTS}?workspace={site.tenant.workspace}")
-
-    def press(control: Locator) -> None:
-        press_tab_until(browser, control)
-        browser.keyboard.press("Enter")
-
-    press_tab_until(browser, browser.locator("input[type=file]"))
-    with browser.expect_file_chooser() as chooser:
-        browser.keyboard.press("Space")
-    chooser.value.set_files(month)
-    identity = find_id(browser)
-    work(context, identity)
-    name = browser.get_by_label("Name")
-    press_tab_until(browser, name)
-    browser.keyboard.press("Control+a")
-    browser.keyboard.type("Fjord December")
-    browser.keyboard.press("Enter")
-    expect(browser.get_by_role("heading", name="Fjord December")).to_be_visible()
-    assert read(context, identity).name == "Fjord December"
-    press(browser.get_by_role("button", name="Schedule 17"))
-    expect(browser.get_by_text("Being scheduled").first).to_be_visible()
-    work(context, identity)
-    press(browser.locator("summary", has_text="Roll back"))
-    press(browser.get_by_role("button", name="Roll back"))
-    work(context, identity)
-    expect(browser.get_by_text("canceled again", exact=True)).to_be_visible()
-    expect(browser.get_by_label("Name")).to_have_value("Fjord December")
 
 
 def test_a_refused_file_is_said_on_the_page_and_can_be_chosen_again(
@@ -136,37 +108,3 @@ def test_a_refused_file_is_said_on_the_page_and_can_be_chosen_again(
     file.write_bytes(write_rows(good(1)))
     sent.set_input_files(file)
     find_id(browser)
-
-
-def test_what_is_being_typed_stays_while_the_page_follows_the_import(
-    browser: Page, site: Site, context: Context, month: Path
-) -> None:
-    browser.goto(f"{IMPORTS}?workspace={site.tenant.workspace}")
-    browser.locator("input[type=file]").set_input_files(month)
-    identity = find_id(browser)
-    browser.get_by_label("Name").fill("Half a na")
-    work(context, identity)
-    expect(browser.get_by_role("button", name="Schedule 17")).to_be_visible()
-    expect(browser.get_by_label("Name")).to_have_value("Half a na")
-    expect(browser.get_by_label("Name")).to_be_focused()
-
-
-def test_every_page_is_accessible_narrow_and_wide_light_and_dark(
-    browser: Page, site: Site, context: Context, month: Path
-) -> None:
-    browser.goto(f"{IMPORTS}?workspace={site.tenant.workspace}")
-    browser.get_by_text("More about the file").click()
-    check_accessibility(browser, "imports")
-    browser.locator("input[type=file]").set_input_files(month)
-    identity = find_id(browser)
-    check_accessibility(browser, "import-reading")
-    steps: dict[str, Callable[[], None]] = {
-        "import-plan": lambda: None,
-        "import-applied": lambda: browser.get_by_role("button", name="Schedule 17").click(),
-    }
-    for name, step in steps.items():
-        step()
-        work(context, identity)
-        browser.goto(f"{IMPORTS}/{identity}")
-        browser.wait_for_load_state("networkidle") if name == "import-plan" else None
-        check_accessibility(browser, name)

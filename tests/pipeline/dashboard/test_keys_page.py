@@ -85,8 +85,6 @@ def test_an_agents_key_is_bound_and_says_what_is_left_today(site: Site) -> None:
     [
         ({"key_name": " "}, "Say what it is for, in 1 to 100 characters."),
         ({"posts_per_day": "many"}, "&#39;many&#39; is not a number from 0 to 1000000000."),
-        ({"ahead_days": "3651"}, "&#39;3651&#39; is not a number from 0 to 3650."),
-        ({"listed": "1"}, "Choose at least one account."),
         ({"needs_approval": "yes", "may_approve": "yes"}, "choose one of both."),
         ({"workspace": ""}, "Choose the client it is for."),
     ],
@@ -133,7 +131,6 @@ def test_a_person_makes_a_key_copies_it_and_takes_it_back(browser: Page, site: S
     browser.get_by_label("Posts a day (UTC)").fill("five")
     browser.get_by_role("button", name="Make the key").click()
     expect(browser.get_by_label("Posts a day (UTC)")).to_have_attribute("aria-invalid", "true")
-    check_accessibility(browser, "keys-wrong")
     browser.get_by_label("Posts a day (UTC)").fill("5")
     browser.get_by_role("button", name="Make the key").click()
     key = browser.locator("#secret-key").inner_text()

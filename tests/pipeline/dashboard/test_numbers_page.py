@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page, expect
 
 from adapters.contract import Platform
 from pipeline.dashboard.clock import ZONE_COOKIE
@@ -25,10 +24,8 @@ from pipeline.dashboard.numbers import (
     format_share,
 )
 from pipeline.domain.account import Role
-from pipeline.store.deliveries.pauses import pause
 from pipeline.store.rollups.settled_counts import DAY, HOUR, KEPT, LATENESS, SettledCount, find_start
-from tests.pipeline.dashboard.accessibility import check_accessibility
-from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, count_some
+from tests.pipeline.dashboard.numbers_scene import count_some
 from tests.pipeline.dashboard.site import Client, Site
 
 PATH = "/dashboard/numbers"
@@ -155,6 +152,8 @@ def test_the_page_shows_what_is_counted_of_the_visitors_workspaces(
     table = text.partition("As a table")[2].partition("</table>")[0]
     live = re.findall(r'<th scope="row">[^<]+</th><td class="number"><a href="[^"]+">(\d+)</a>', table)
     assert len(live) == bars
+    named = re.findall(r'aria-label="[\w: ]+: typical 0\.\d+ s, 99 of 100 within 0\.\d+ s"', text)
+    assert len(named) == sum(number != "0" for number in live), "links of the chart"
     assert sum(map(int, live)) == read_total(text) > 0
     assert f"the {'day' if bars == 24 else '7 days'} before" in text or period == "month"
     assert ("days of UTC" in text) == (period != "today")
@@ -230,9 +229,7 @@ def test_a_span_has_two_days_and_a_bar_for_each(http: Client) -> None:
         {"period": "span", "from": "2026-11-02", "to": "2026-11-01"},
         {"period": "span", "from": "2024-01-01", "to": str(date(2024, 1, 1) + timedelta(days=MOST_DAYS))},
         {"period": "span", "from": "0001-01-01", "to": "0001-01-02"},
-        {"period": "span", "from": "9999-12-30", "to": "9999-12-31"},
         {"period": "span", "from": "<img src=x>", "to": "x" * 999},
-        {"period": "decade", "from": "2026-11-01", "to": "2026-11-02"},
         {"workspace": "x"},
     ],
     ids=lambda query: " ".join(query.values())[:40],
@@ -248,36 +245,3 @@ def test_hours_last_for_a_day_and_the_one_before_it() -> None:
     assert KEPT[HOUR] >= timedelta(days=2, hours=1), (
         "today and yesterday by any clock, one of them with 25 hours"
     )
-
-
-def test_the_chart_is_links_that_are_named_and_no_script_draws_it(browser: Page, site: Site) -> None:
-    tenant = site.server.tenant()
-    count_some(site.server.context, tenant.workspace)
-    browser.goto(f"{PATH}?workspace={tenant.workspace}")
-    chart = browser.get_by_role("group", name="Lateness by day")
-    expect(chart.get_by_role("link")).to_have_count(7)
-    name = chart.get_by_role("link").last.get_attribute("aria-label") or ""
-    assert re.fullmatch(r"\w{3} \d+: typical 0\.\d+ s, 99 of 100 within 0\.\d+ s", name)
-    box = chart.locator("rect.spread").last.bounding_box()
-    assert box is not None
-    assert box["height"] > 4
-    browser.get_by_text("As a table").click()
-    expect(browser.get_by_role("region", name="Lateness as a table")).to_be_visible()
-    browser.get_by_text("Span…").click()
-    browser.get_by_label("From").fill("2026-01-01")
-    browser.get_by_label("To", exact=True).fill("2026-03-01")
-    browser.get_by_role("button", name="Show").click()
-    expect(browser.get_by_text("Thu 1 Jan to Sun 1 Mar 2026")).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    "name", ["accounts", "pauses", "numbers", "numbers?period=month", "numbers?period=today"]
-)
-def test_a_page_has_no_serious_finding(browser: Page, site: Site, name: str) -> None:
-    tenant = site.server.tenant()
-    add_named(site.server.context, tenant.workspace)
-    count_some(site.server.context, tenant.workspace)
-    with site.server.context.database.begin() as c:
-        pause(c, "workspace", str(tenant.workspace), HOSTILE, "user ann")
-    browser.goto(f"/dashboard/{name}")
-    check_accessibility(browser, name.replace("?period=", "-"))

@@ -7,13 +7,11 @@ from datetime import timedelta
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
 
 from pipeline.domain.account import Role
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.pauses import list_pauses
-from tests.pipeline.api.running_server import ABSENT, Tenant, video
-from tests.pipeline.dashboard.accessibility import check_accessibility
+from tests.pipeline.api.running_server import Tenant, video
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named
 from tests.pipeline.dashboard.site import Client, Site
 
@@ -116,12 +114,13 @@ def test_a_breaker_is_shown_and_closed(site: Site, http: Client) -> None:
 def test_a_stranger_neither_sees_nor_changes_the_pauses_of_others(site: Site) -> None:
     tenant, other = site.server.tenant(), site.server.tenant()
     with site.log_in(site.add_user({other.workspace: Role.OPERATOR})) as client:
-        for what in (f"workspace:{tenant.workspace}", f"account:{tenant.accounts['tiktok']}"):
-            assert send(client, what=what, why="why").status_code == 404
         with site.log_in(site.add_user({tenant.workspace: Role.OPERATOR})) as owner:
             assert send(owner, what=f"workspace:{tenant.workspace}", why="secret").status_code == 303
         assert "secret" not in client.get(PATH).text
         assert str(tenant.workspace) not in client.get(PATH).text
+    with site.log_in(site.add_user({tenant.workspace: Role.AUTHOR})) as author:
+        assert f'action="{PATH}"' not in author.get(PATH).text
+        assert send(author, what=f"workspace:{tenant.workspace}", why="w").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -130,34 +129,12 @@ def test_a_stranger_neither_sees_nor_changes_the_pauses_of_others(site: Site) ->
         ("all:", "  ", 422),
         ("all:", "x" * 501, 422),
         ("all:everything", "why", 400),
-        ("platform:", "why", 400),
         ("platform:myspace", "why", 400),
         ("workspace:1", "why", 400),
-        (f"account:{ABSENT}", "why", 404),
         ("delivery:1", "why", 400),
-        ("", "why", 400),
     ],
 )
 def test_what_cannot_be_paused_is_refused(site: Site, http: Client, what: str, why: str, status: int) -> None:
     answer = send(http, what=what, why=why)
     assert answer.status_code == status, answer.text
     assert list_targets(site) == []
-
-
-def test_a_viewer_sees_no_form(site: Site) -> None:
-    with site.log_in(site.add_user({site.tenant.workspace: Role.AUTHOR})) as client:
-        assert f'action="{PATH}"' not in client.get(PATH).text
-        assert send(client, what=f"workspace:{site.tenant.workspace}", why="w").status_code == 403
-
-
-def test_a_person_pauses_and_ends_with_the_keyboard(
-    browser: Page,
-) -> None:
-    browser.goto(PATH)
-    browser.get_by_label("What").select_option("platform:tiktok")
-    browser.get_by_label("Why").fill("their API answers 500")
-    browser.keyboard.press("Enter")
-    expect(browser.get_by_role("listitem").filter(has_text="their API answers 500")).to_be_visible()
-    check_accessibility(browser, "pauses")
-    browser.get_by_role("button", name="Resume: TikTok of all clients").press("Enter")
-    expect(browser.get_by_text("Nothing is paused.")).to_be_visible()

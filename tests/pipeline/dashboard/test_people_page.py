@@ -6,13 +6,11 @@ import re
 from uuid import UUID
 
 import requests
-from playwright.sync_api import Page, expect
 
 from pipeline.domain.account import Role
 from pipeline.store.auth.users import User, list_users
 from pipeline.store.database import rows
-from tests.pipeline.dashboard.accessibility import check_accessibility
-from tests.pipeline.dashboard.site import Client, Site, Someone
+from tests.pipeline.dashboard.site import Client, Site
 
 PATH = "/dashboard/settings/people"
 _PASSWORD = re.compile(r'id="secret-password">([^<]+)<')
@@ -52,13 +50,9 @@ def test_a_colleague_is_invited_reset_shut_out_and_let_in(site: Site, http: Clie
     assert can_log_in(site, kai.login, second)
     taken = send(http, "", None, login=kai.login, **where)
     assert (taken.status_code, "There is a user" in taken.text) == (422, True)
-    for wrong, sentence in (("a b", "cannot be used"), ("", "cannot be used")):
-        refused = send(http, "", None, login=wrong, **where)
-        assert (refused.status_code, sentence in refused.text, 'id="problem-login"' in refused.text) == (
-            422,
-            True,
-            True,
-        )
+    refused = send(http, "", None, login="a b", **where)
+    assert (refused.status_code, "cannot be used" in refused.text) == (422, True)
+    assert 'id="problem-login"' in refused.text
     assert send(http, "", None, login="lee", workspace="", role="author").status_code == 422
     assert send(http, "role", kai.id, workspace="all", role="owner").status_code == 400
 
@@ -109,19 +103,3 @@ def test_the_last_admin_of_all_clients_stays_one(site: Site) -> None:
         assert find(site, one.login).roles == {None: Role.ADMIN}
         send(client, "disable", two.id, verb="enable")
         assert send(client, "role", one.id, role="none", workspace="all").status_code == 303
-
-
-def test_a_person_changes_a_role_and_finds_no_barrier(browser: Page, site: Site) -> None:
-    other: Someone = site.add_user({site.tenant.workspace: Role.VIEWER})
-    browser.goto(PATH)
-    browser.get_by_text("Invite…").click()
-    check_accessibility(browser, "people")
-    row = browser.get_by_role("row", name=other.login)
-    row.locator("summary").click()
-    form = browser.get_by_role("form", name=f"Role of {other.login}")
-    form.get_by_label("Role").select_option(value="operator")
-    form.get_by_role("button", name="Give the role").click()
-    expect(row).to_contain_text("Operator for")
-    browser.set_viewport_size({"width": 390, "height": 844})
-    row.locator("summary").click()
-    check_accessibility(browser, "people-change")

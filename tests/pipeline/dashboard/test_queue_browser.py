@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pipeline.actions.steer_step import run_steering_step
-from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.runtime.context import Context
 from pipeline.store.database import new_id, row
-from tests.pipeline.dashboard.accessibility import check_accessibility
-from tests.pipeline.dashboard.site import HOME, Site
+from tests.pipeline.dashboard.accessibility import NARROW, check_accessibility
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 QUEUE = "/dashboard/queue"
@@ -92,17 +90,14 @@ def test_the_keyboard_alone_selects_and_cancels(browser: Page, context: Context,
     for _ in range(2):
         run_steering_step(context, job)
     expect(browser.locator("#toast")).to_contain_text("Canceled 1")
-    assert sorted(list_states(ledger, posts)) == [State.CANCELLED, State.SCHEDULED]
-
-
-def test_where_no_verb_fits_the_selection_the_bar_says_so(browser: Page, ledger: Ledger) -> None:
-    [post] = ledger.posts(1, [ledger.account(ledger.workspace())], State.PUBLISHED)
-    browser.goto(f"{QUEUE}?text={post.id}")
+    [live] = ledger.posts(1, [ledger.account(ledger.workspace())], State.PUBLISHED)
+    browser.goto(f"{QUEUE}?text={live.id}")
     browser.keyboard.press("j")
     browser.keyboard.press("x")
     bar = browser.locator(".select-bar")
     expect(bar.get_by_text("Nothing in this bar fits")).to_be_visible()
     expect(bar.locator("[data-verb]:visible")).to_have_count(0)
+    assert sorted(list_states(ledger, posts)) == [State.CANCELLED, State.SCHEDULED]
 
 
 def press_tab_back_until(browser: Page, control: Locator) -> None:
@@ -153,16 +148,19 @@ def test_a_list_that_does_not_load_keeps_its_rows_and_says_so_until_it_does(
         browser.get_by_role("alert").filter(has_text="Posts did not load."),
         browser.locator(".row.queue"),
     )
-    for answer in (
-        lambda route: route.fulfill(status=503, body="<p class=error>away</p>", content_type="text/html"),
-        lambda route: route.abort(),
-    ):
+    for name, answer in {
+        "failed": lambda route: route.fulfill(
+            status=503, body="<p class=error>away</p>", content_type="text/html"
+        ),
+        "": lambda route: route.abort(),
+    }.items():
         browser.route("**/dashboard/queue?*", answer)
         browser.evaluate("document.body.dispatchEvent(new Event('slipway:posts'))")
         expect(strip).to_have_count(1)
         expect(strip).to_contain_text(re.compile(r"What is shown is from \d\d:\d\d"))
         expect(rows).to_have_count(1)
-        check_accessibility(browser, "failed")
+        if name:
+            check_accessibility(browser, name)
         browser.unroute("**/dashboard/queue?*")
         strip.get_by_role("button", name="Try again").click()
         expect(strip).to_have_count(0)
@@ -186,30 +184,25 @@ def test_a_page_that_takes_its_time_has_grey_rows_until_it_comes(browser: Page, 
 
 
 def test_a_finger_that_stays_on_a_row_selects_it_and_follows_no_link(
-    chromium: Browser, site: Site, ledger: Ledger
+    open_window: Callable[..., Page], ledger: Ledger
 ) -> None:
     posts = ledger.posts(2, [ledger.account(ledger.workspace())], due=HOUR)
     caption = new_id().hex
     for post in posts:
         ledger.update("posts", post.id, "caption = :t", t=caption)
-    token = site.start_session(site.add_user({None: Role.ADMIN}))
-    with chromium.new_context(
-        base_url=site.url, has_touch=True, viewport={"width": 390, "height": 844}
-    ) as context:
-        context.add_cookies([{"name": "slipway", "value": token, "url": site.url}])
-        page = context.new_page()
-        page.goto(f"{QUEUE}?text={caption}")
-        link, touch = page.locator(f"#row-{posts[0].id} .caption"), context.new_cdp_session(page)
-        box = link.bounding_box()
-        assert box is not None
-        point = {"x": box["x"] + 10, "y": box["y"] + 5}
-        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
-        expect(page.get_by_text("1 selected")).to_be_visible()
-        expect(page.locator(f"#pick-{posts[0].id}")).to_be_checked()
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        assert page.url.endswith(caption)
-        page.locator(f"#row-{posts[1].id} .caption").tap()
-        page.wait_for_url(f"**/dashboard/posts/{posts[1].id}")
+    page = open_window(has_touch=True, viewport=NARROW)
+    page.goto(f"{QUEUE}?text={caption}")
+    link, touch = page.locator(f"#row-{posts[0].id} .caption"), page.context.new_cdp_session(page)
+    box = link.bounding_box()
+    assert box is not None
+    point = {"x": box["x"] + 10, "y": box["y"] + 5}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    expect(page.locator(f"#pick-{posts[0].id}")).to_be_checked()
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert page.url.endswith(caption)
+    page.locator(f"#row-{posts[1].id} .caption").tap()
+    page.wait_for_url(f"**/dashboard/posts/{posts[1].id}")
 
 
 def test_a_stream_that_is_gone_is_said_after_five_seconds_and_comes_back(browser: Page) -> None:
@@ -220,75 +213,3 @@ def test_a_stream_that_is_gone_is_said_after_five_seconds_and_comes_back(browser
     expect(browser.locator("#live")).to_have_text(re.compile(r"Not live since \d\d:\d\d"))
     browser.unroute("**/dashboard/events*")
     expect(browser.locator("#live")).to_have_text("Live")
-
-
-@pytest.mark.usefixtures("home")
-def test_attention_leads_to_the_retry_of_a_cause_which_a_job_does(
-    browser: Page, context: Context, ledger: Ledger
-) -> None:
-    client = new_id().hex
-    posts = fail(ledger, 3, "Autumn sale")
-    ledger.update("workspaces", posts[0].workspace, "name = :name", name=client)
-    other = ledger.fresh(State.FAILED)
-    browser.reload()
-    line = browser.get_by_role("region", name="Did not come through").get_by_role("listitem")
-    line = line.filter(has_text=client)
-    expect(line).to_contain_text("It answered 503 for six hours.")
-    line.get_by_role("link", name=re.compile("^Try again")).click()
-    expect(browser.get_by_role("heading", name="Try again: 3 posts at 3 accounts?")).to_be_visible()
-    browser.get_by_role("button", name="Yes, try again 3").click()
-    expect(browser.get_by_text("0 done, 0 skipped, of 3")).to_be_visible()
-    job = UUID(browser.url.rpartition("/")[2])
-    browser.goto(HOME)
-    for _ in range(3):
-        run_steering_step(context, job)
-    browser.goto(f"/dashboard/jobs/{job}")
-    expect(browser.get_by_text("done, 3 done, 0 skipped, of 3")).to_be_visible()
-    assert State.FAILED not in list_states(ledger, posts)
-    assert ledger.states(other) == [State.FAILED]
-
-
-def test_what_failed_is_left_out_with_a_reason(browser: Page, context: Context, ledger: Ledger) -> None:
-    [post] = fail(ledger, 1, new_id().hex)
-    browser.goto(f"{QUEUE}?text={post.id}")
-    browser.locator(f"#pick-{post.id}").check()
-    more = browser.locator("[data-verb=discard] summary")
-    more.click()
-    browser.get_by_role("button", name="Leave out").click()
-    expect(browser.get_by_text("Give the reason why they are given up.")).to_be_visible()
-    browser.go_back()
-    browser.locator(f"#pick-{post.id}").check()
-    if not browser.locator("input[name=why_discard]").is_visible():
-        more.click()
-    browser.locator("input[name=why_discard]").fill("The campaign is over.")
-    browser.get_by_role("button", name="Leave out").click()
-    expect(browser.get_by_text("Why: The campaign is over.")).to_be_visible()
-    browser.get_by_role("button", name="Yes, leave out 1").click()
-    expect(browser.get_by_text("0 done, 0 skipped, of 1")).to_be_visible()
-    run_steering_step(context, UUID(browser.url.rpartition("/")[2]))
-    expect(browser.get_by_text("done, 1 done, 0 skipped, of 1")).to_be_visible()
-    check_accessibility(browser, "left-out")
-
-
-def test_every_page_is_accessible_narrow_and_wide_light_and_dark(browser: Page, ledger: Ledger) -> None:
-    [post] = fail(ledger, 1, "Donaudampfschifffahrtsgesellschaft" * 8)
-    for name, path in {
-        "queue": f"{QUEUE}?text={post.id}&error_class=Unavailable&filters=shown",
-        "replay": f"{QUEUE}/count?action=replay&scope=all&filter=state%3Dfailed",
-    }.items():
-        browser.goto(path)
-        check_accessibility(browser, name)
-    browser.goto(f"{QUEUE}?when=all&order=time")
-    browser.locator(".filters summary", has_text="When").click()
-    check_accessibility(browser, "when")
-    browser.goto(f"{QUEUE}?state=failed&when=all")
-    browser.locator(".row.queue input.pick-one").first.check()
-    check_accessibility(browser, "selected")
-    browser.get_by_role("button", name="Select all").click()
-    browser.get_by_role("button", name="Try again", exact=True).click()
-    check_accessibility(browser, "count")
-    browser.get_by_role("button", name="Yes, try again").click()
-    expect(browser.get_by_text("0 done, 0 skipped").first).to_be_visible()
-    check_accessibility(browser, "job")
-    browser.goto("/dashboard/jobs")
-    check_accessibility(browser, "jobs")

@@ -1,4 +1,4 @@
-"""The settings of webhooks, notices and clients: done by the mouse and by the keyboard alone, and what they refuse."""
+"""The settings of webhooks, notices and clients: done by the keyboard alone, and what they refuse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.store.webhooks.notices import list_targets
 from pipeline.store.webhooks.webhooks import list_webhooks_of, open_secrets
 from tests.pipeline.api.running_server import ABSENT
 from tests.pipeline.dashboard.accessibility import check_accessibility
-from tests.pipeline.dashboard.hands import Hand, Keys, Mouse
+from tests.pipeline.dashboard.hands import Hand, Keys
 from tests.pipeline.dashboard.site import Client, Site
 
 HOOK = "https://hooks.example.com/slipway"
@@ -40,12 +40,6 @@ def write(field: Locator, text: str) -> None:
     field.page.keyboard.type(text)
 
 
-def look(hand: Hand, name: str) -> None:
-    """Check the page, once: it is the same for both hands."""
-    if isinstance(hand, Mouse):
-        check_accessibility(hand.page, name)
-
-
 def fail_tries(site: Site, webhook: UUID) -> None:
     """Let the events of a webhook fail, as its sender stores it."""
     with site.server.context.database.begin() as c:
@@ -60,11 +54,8 @@ def fail_tries(site: Site, webhook: UUID) -> None:
         rows(c, sql, w=webhook)
 
 
-@pytest.mark.parametrize("kind", [Mouse, Keys])
-def test_a_client_is_added_with_its_rules_its_webhook_and_its_notices(
-    browser: Page, site: Site, kind: type[Mouse | Keys]
-) -> None:
-    page, hand, name = browser, kind(browser), f"Lantern House {os.urandom(4).hex()}"
+def test_a_client_is_added_with_its_rules_its_webhook_and_its_notices(browser: Page, site: Site) -> None:
+    page, hand, name = browser, Keys(browser), f"Lantern House {os.urandom(4).hex()}"
     page.goto("/dashboard/settings")
     go_to(hand, "Clients")
     workspace = add_client(hand, site, name)
@@ -81,9 +72,9 @@ def add_client(hand: Hand, site: Site, name: str) -> UUID:
     page = hand.page
     hand.press(page.locator("summary", has_text="New client"))
     write(page.get_by_role("textbox", name="Name"), name)
-    hand.choose(page.get_by_role("form", name="New client").get_by_label("Time zone"), "Europe/Oslo")
+    hand.choose(page.get_by_role("form", name="New client").get_by_label("Time zone"), "Pacific/Wallis")
     hand.press(page.get_by_role("button", name="Add the client"))
-    expect(page.get_by_role("row", name=name)).to_contain_text("Europe/Oslo")
+    expect(page.get_by_role("row", name=name)).to_contain_text("Pacific/Wallis")
     with site.server.context.database.begin() as c:
         return find_workspace(c, name).id
 
@@ -92,7 +83,6 @@ def set_rules(hand: Hand, site: Site, name: str, workspace: UUID) -> None:
     page = hand.page
     hand.press(page.get_by_role("link", name=f"Change {name}"))
     expect(page.get_by_label("An approval is needed by")).to_be_focused()
-    look(hand, "clients-rules")
     hand.choose(page.get_by_label("An approval is needed by"), "all of its posts")
     hand.press(page.get_by_role("button", name="Save the approval rule"))
     row = page.get_by_role("row", name=name)
@@ -101,7 +91,7 @@ def set_rules(hand: Hand, site: Site, name: str, workspace: UUID) -> None:
     hand.choose(page.get_by_role("combobox", name="Late posts"), "hold them for an operator")
     hand.press(page.get_by_role("button", name="Save the rule for late posts"))
     expect(page.get_by_text("Say after how long")).to_be_visible()
-    look(hand, "clients-wrong")
+    check_accessibility(page, "clients-wrong")
     page.get_by_label("Late after").focus()
     page.keyboard.type("2h")
     hand.press(page.get_by_role("button", name="Save the rule for late posts"))
@@ -126,7 +116,7 @@ def make_webhook(hand: Hand, site: Site, name: str, workspace: UUID) -> None:
     expect(form.get_by_label("Address")).to_have_attribute("aria-invalid", "true")
     expect(form.get_by_text(LOOPBACK)).to_be_visible()
     expect(form.get_by_label("A post is live")).to_be_checked()
-    look(hand, "webhooks-wrong")
+    check_accessibility(page, "webhooks-wrong")
     form.get_by_label("Address").focus()
     write(form.get_by_label("Address"), HOOK)
     hand.press(form.get_by_role("button", name="Make the webhook"))
@@ -140,7 +130,7 @@ def make_webhook(hand: Hand, site: Site, name: str, workspace: UUID) -> None:
     go_to(hand, "Webhooks")
     opens = page.get_by_role("row", name=name).get_by_role("link", name="Open")
     expect(opens).to_be_visible()
-    look(hand, "webhooks")
+    check_accessibility(page, "webhooks")
     assert secret not in page.content()
     hand.press(opens)
 
@@ -157,7 +147,7 @@ def use_webhook(hand: Hand, site: Site, workspace: UUID) -> None:
     expect(tested).to_contain_text("Failed")
     hand.press(tested.locator("summary"))
     expect(tested).to_contain_text("Too busy.")
-    look(hand, "webhook-failed")
+    check_accessibility(page, "webhook-failed")
     hand.press(tested.get_by_role("button", name="Send again: A test"))
     expect(tested).to_contain_text("Waits")
     fail_tries(site, made.id)
@@ -198,28 +188,20 @@ def use_notice(hand: Hand, site: Site, name: str, workspace: UUID) -> None:
         [event] = list_events(c, made.id, limit=9)
     assert ({*(made.types or ())}, event.type) == ({Kind.OVERDUE}, "notice.test")
     hand.press(row.locator("summary"))
-    look(hand, "notices")
+    check_accessibility(page, "notices")
     hand.press(row.get_by_role("button", name="Yes, delete it"))
     expect(row).to_have_count(0)
 
 
 REFUSED: Sequence[tuple[str, dict[str, str], str, str]] = [
     (webhooks.PATH, {"url": "http://hooks.example.com/x"}, "url", LOOPBACK),
-    (webhooks.PATH, {"url": HOOK + "x" * 2048}, "url", "It has 2081 characters; 2048 is the most."),
     (webhooks.PATH, {"url": HOOK, "description": "x" * 201}, "description", "200 is the most."),
     (webhooks.PATH, {"url": HOOK, "workspace": ""}, "workspace", "Choose the client"),
     (webhooks.NOTICES, {"form": "slack", "address": "https://127.0.0.1/x"}, "address", LOOPBACK),
-    (
-        webhooks.NOTICES,
-        {"form": "email", "address": "no mailbox"},
-        "address",
-        "it must be the address of one",
-    ),
     (webhooks.NOTICES, {"form": "fax", "address": HOOK}, "form", "Choose where it is sent."),
     (webhooks.NOTICES, {"form": "slack", "address": " "}, "address", "Give an address"),
     (webhooks.NOTICES, {"form": "slack", "address": HOOK, "workspace": ""}, "workspace", "Choose the client"),
     (clients.PATH, {"name": " ", "plan": "creator", "time_zone": "UTC"}, "name", "The name is empty"),
-    (clients.PATH, {"name": "x" * 201, "plan": "creator", "time_zone": "UTC"}, "name", "200 is the most."),
     (clients.PATH, {"name": "x", "plan": "creator", "time_zone": "Europe/Osl"}, "time_zone", "Europe/Oslo?"),
     (f"{clients.PATH}/late", {"on_late": "hold", "after": "2 hours"}, "after", "is not a duration such as"),
     (f"{clients.PATH}/late", {"on_late": "publish", "after": "2h"}, "after", "takes no duration"),

@@ -186,9 +186,7 @@ def test_a_second_factor_is_asked_for_unless_the_settings_say_that_a_sign_on_is_
         assert client.get(HOME, allow_redirects=False).status_code == 200
 
 
-def test_it_is_a_button_beside_the_password(
-    site: Site, ports: Ports, provider: ExitStack, chromium: Browser
-) -> None:
+def test_it_is_a_button_beside_the_password(site: Site, provider: ExitStack, chromium: Browser) -> None:
     add(site, "pat")
     with chromium.new_context(base_url=site.url) as context:
         page = context.new_page()

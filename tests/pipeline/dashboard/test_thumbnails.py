@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.domain.account import Role
 from pipeline.store.files.thumbnails import PATH
-from tests.pipeline.dashboard.site import LOGIN, Client, Site
+from tests.pipeline.dashboard.site import Client, Site
 from tests.pipeline.dashboard.thumbnails import add_thumbnail
 from tests.pipeline.media import samples
 from tests.pipeline.store.ledger import Ledger
@@ -29,53 +29,34 @@ def test_it_is_sent_with_its_type_and_kept_for_a_year(http: Client, name: str) -
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "Content-Encoding" not in answer.headers
-
-
-def test_head_answers_as_get_without_the_bytes(http: Client, name: str) -> None:
-    shown, head = http.get(PATH + name), http.head(PATH + name)
+    head = http.head(PATH + name)
     assert (head.status_code, head.content) == (200, b"")
     for header in ("Content-Type", "Content-Length", "Cache-Control"):
-        assert head.headers[header] == shown.headers[header]
+        assert head.headers[header] == answer.headers[header]
 
 
-@pytest.mark.parametrize("role", Role)
-def test_every_role_in_its_workspace_sees_it_and_none_elsewhere(
-    site: Site, ledger: Ledger, name: str, role: Role
+def test_the_smallest_role_in_its_workspace_sees_it_and_the_greatest_elsewhere_does_not(
+    site: Site, ledger: Ledger, name: str
 ) -> None:
-    with site.log_in(site.add_user({site.tenant.workspace: role})) as own:
-        assert own.get(PATH + name).status_code == 200
-    with site.log_in(site.add_user({ledger.workspace(): role})) as stranger:
+    for workspace in (site.tenant.workspace, None):
+        with site.log_in(site.add_user({workspace: Role.VIEWER})) as viewer:
+            assert viewer.get(PATH + name).status_code == 200
+    with site.log_in(site.add_user({ledger.workspace(): Role.ADMIN})) as stranger:
         for method in ("GET", "HEAD"):
             answer = stranger.request(method, PATH + name)
             assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
-    with site.log_in(site.add_user({None: role})) as everywhere:
-        assert everywhere.get(PATH + name).status_code == 200
 
 
-def test_without_a_session_it_leads_to_the_login(site: Site, name: str) -> None:
-    answer = site.open().get(PATH + name, allow_redirects=False)
-    assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (303, LOGIN)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../../etc/passwd",
-        "..%2f..%2fetc%2fpasswd",
-        "%2e%2e",
-        "x.webp",
-        "%ff",
-        "a" * 5000,
-        "'; DROP TABLE files",
-    ],
-)
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "x.webp", "%ff", "a" * 5000])
 def test_a_name_is_only_ever_looked_up(http: Client, name: str) -> None:
     answer = http.get(PATH + name)
     assert answer.status_code == 404
     assert "root:" not in answer.text
 
 
-def test_an_upload_is_no_thumbnail_and_a_thumbnail_no_upload(http: Client, site: Site, name: str) -> None:
+def test_an_upload_and_one_that_is_removed_are_no_thumbnails_and_a_thumbnail_is_no_upload(
+    http: Client, site: Site, name: str
+) -> None:
     assert http.get(f"/files/{name}").status_code == 404
     with site.server.context.database.engine.begin() as c:
         c.exec_driver_sql(
@@ -84,13 +65,8 @@ def test_an_upload_is_no_thumbnail_and_a_thumbnail_no_upload(http: Client, site:
                FROM files WHERE name = %s""",
             (name,),
         )
-    assert http.get(f"{PATH}upload.webp").status_code == 404
-
-
-def test_one_that_is_removed_or_not_stored_yet_is_not_there(http: Client, site: Site, name: str) -> None:
-    with site.server.context.database.engine.begin() as c:
         c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE name = %s", (name,))
-    assert http.get(PATH + name).status_code == 404
+    assert http.get(f"{PATH}upload.webp").status_code == http.get(PATH + name).status_code == 404
 
 
 def test_storage_that_is_away_is_said_and_not_kept(http: Client, site: Site, name: str) -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -44,8 +44,6 @@ from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import find_caller, read_caller
 from pipeline.store.database import row, rows
 from pipeline.store.posts.approvals import Approval, demand_of, read_approvals
-from pipeline.store.vault import Vault
-from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.dropped_files import IMPORTS, drop, good, work, write_rows
 from tests.pipeline.dashboard.filled_month import Month, fill_month
@@ -55,24 +53,15 @@ from tests.pipeline.dashboard.test_compose import NEW, open_form
 from tests.pipeline.dashboard.test_imports_page import apply
 from tests.pipeline.store.ledger import Ledger, Post
 
-APP = {"SLIPWAY_TIKTOK__APP_ID": "an-app", "SLIPWAY_API__PUBLIC_URL": "https://slipway.example"}
+SERVER_SETTINGS = {"SLIPWAY_TIKTOK__APP_ID": "an-app", "SLIPWAY_API__PUBLIC_URL": "https://slipway.example"}
 MINUTE = timedelta(minutes=1)
 WHY = "The client checks the new logo."
 """Of a pause of the month."""
 
 
 @pytest.fixture(scope="module")
-def site(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server with an app at TikTok."""
-    with serving({**module_environment, **APP}, tmp_path_factory.mktemp("use")) as server:
-        yield Site(server=server, tenant=server.tenant())
-
-
-@pytest.fixture(scope="module")
-def month(site: Site, module_database_url: str, vault_key: str) -> Iterator[Month]:
-    made = Ledger(module_database_url, Vault(vault_key))
-    yield fill_month(made)
-    made.database.close()
+def month(site: Site, ledger: Ledger) -> Month:
+    return fill_month(ledger, 600)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +273,7 @@ def undo(hand: Hand, scene: Scene) -> None:
     page.get_by_role("button", name="To tomorrow").click()
     scene.work(read_job(page))
     assert scene.ledger.delivery(post.deliveries[0]).due_at > before
+    expect(page.locator("#toast")).to_contain_text(re.compile(r"9:\d\d left"))
     hand.press(page.locator("#toast").get_by_role("button", name="Undo"))
     page.wait_for_url(lambda url: "job=" in url and str(post.id) not in url)
     scene.work(read_job(page))
@@ -305,7 +295,7 @@ def send_one_back(hand: Hand, scene: Scene) -> None:
     hand.open(hand.page.locator(f"#row-{posts[1].id}"))
     pane = hand.page.locator(f"#pane[data-post='{posts[1].id}']")
     expect(pane).to_be_focused()
-    check_accessibility(hand.page, "approval")
+    look(hand, "approval")
     hand.press(pane.get_by_label("A word back"))
     hand.page.keyboard.type("The price is wrong.")
     hand.press(pane.get_by_role("button", name="Send back"))
@@ -322,7 +312,7 @@ def approve_by_a_link_on_a_phone(hand: Hand, scene: Scene) -> None:
     hand.page.context.clear_cookies()
     hand.page.set_viewport_size({"width": 390, "height": 844})
     hand.page.goto(LINK_PATH.format(token=token))
-    check_accessibility(hand.page, "link")
+    look(hand, "link")
     hand.press(hand.page.locator("summary", has_text="Approve all 2"))
     hand.press(hand.page.get_by_role("button", name="Yes, approve 2 posts"))
     expect(hand.page.get_by_text("Nothing more to approve")).to_be_visible()
@@ -365,21 +355,15 @@ TASKS: Mapping[str, tuple[int, Callable[[Hand, Scene], None]]] = {
 }
 
 
-@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("task", TASKS)
-def test_it_is_done_by_so_many_clicks_alone(browser: Page, scene: Scene, task: str) -> None:
+def test_it_is_done_by_so_many_clicks_alone_and_by_the_keyboard_alone(
+    browser: Page, scene: Scene, task: str
+) -> None:
     most, do = TASKS[task]
-    hand = Mouse(browser)
-    do(hand, scene)
-    assert hand.clicks == most
-
-
-@pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("task", TASKS)
-def test_it_is_done_by_the_keyboard_alone(browser: Page, scene: Scene, task: str) -> None:
-    hand = Keys(browser)
-    TASKS[task][1](hand, scene)
-    assert hand.clicks == 0
+    for hand, clicks in ((Mouse(browser), most), (Keys(browser), 0)):
+        browser.goto("/dashboard/")
+        do(hand, scene)
+        assert hand.clicks == clicks
 
 
 @pytest.mark.usefixtures("home")
@@ -402,6 +386,12 @@ def test_a_row_that_is_opened_while_the_keys_bring_it_has_the_focus(browser: Pag
     asked[1].continue_()
     row = browser.locator(".row.here")
     expect(browser.locator(f"#pane[data-post='{row.get_attribute('data-key')}']")).to_be_focused()
+
+
+def look(hand: Hand, name: str) -> None:
+    """Check the page, once: it is the same for both hands."""
+    if isinstance(hand, Mouse):
+        check_accessibility(hand.page, name)
 
 
 def go_to(hand: Hand, title: str) -> None:

@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from adapters import errors
 from pipeline.dashboard.words import HOLDS, REASONS, ROWS, STATES, explain_row, name_post, name_state
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.runtime.context import Context
-from pipeline.store.database import row
 from pipeline.store.deliveries.queue_posts import read_queued_posts
-from tests.pipeline.dashboard.filled_month import drop_month, fill_month
-from tests.pipeline.dashboard.site import Client
-from tests.pipeline.dashboard.test_pictures import PAGES
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
-
-_DETAILS = re.compile(r"<summary[^>]*>\s*(?:<svg.*?</svg>)?\s*Details\s*</summary>.*?</details>", re.DOTALL)
-_CODE = re.compile(r"<(code|script|style)\b.*?</\1>", re.DOTALL)
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_WORDS = re.compile(
-    r"\b(deliver(y|ies)|dead letters?|ingest|armed|min_gap|lateness p\d+|backoff|lease|generation|external_id)\b",
-    re.IGNORECASE,
-)
-_CLASSES = re.compile(rf"\b({'|'.join(name for name in vars(errors) if name[0].isupper())})\b")
-
-
-def read_text(page: str) -> str:
-    """Return the text of a page without its details."""
-    return re.sub(r"<[^>]*>", " ", _CODE.sub(" ", _DETAILS.sub(" ", page)))
-
-
-def test_no_page_of_a_filled_month_says_a_word_of_the_ledger(
-    http: Client, ledger: Ledger, context: Context
-) -> None:
-    month = fill_month(ledger, 300)
-    with ledger.database.begin() as c:
-        found = row(c, "SELECT post_id FROM deliveries WHERE state = 'failed' LIMIT 1")
-    assert found is not None
-    planned = f"/dashboard/imports/{drop_month(context, month)}"
-    posts = [f"/dashboard/posts/{one}" for one in (found.post_id, month.posts[-1])]
-    for path in (*PAGES.values(), planned, f"{planned}/forecast", *posts):
-        text = read_text(http.get(path).text)
-        for pattern in (_ID, _WORDS, _CLASSES):
-            hit = pattern.search(text)
-            assert hit is None, f"{path} says {hit[0]!r}: {text[max(0, hit.start() - 80) : hit.end() + 80]!r}"
 
 
 def test_every_state_reason_and_hold_has_a_word_a_colour_and_an_icon() -> None:
