@@ -19,6 +19,7 @@ from tests.bench import (
     bulk,
     dashboard,
     deliveries,
+    footprint,
     ingest,
     lateness,
     outages,
@@ -37,6 +38,7 @@ from tests.bench.table import format_lines, report
 MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "ingest": ingest.measure,
     "deliveries": deliveries.measure,
+    "footprint": footprint.measure,
     "lateness": lateness.measure,
     "streams": streams.measure,
     "reading": reading.measure,

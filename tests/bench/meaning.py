@@ -1,6 +1,11 @@
 """The exact meaning of each figure, printed under the table and written to the JSON."""
 
 MEANING = {
+    "footprint": (
+        "Everything that `slipway up` starts (engines, API, worker, Flower, sandbox, supervisor), left alone: memory "
+        "as the sum of PSS (shared pages divided among those who share them) and of RSS, and CPU use in per cent of "
+        "one core. Reference: PostgreSQL and Valkey of this run alone, idle, without connections."
+    ),
     "ingest": (
         "201 answers a second of POST /posts, each sent after its COMMIT reached the disk, over keep-alive "
         "connections that each have one request under way; p50 and p99 from the first byte sent to the last received. "
