@@ -65,10 +65,3 @@ def test_an_edit_moves_a_post_from_one_count_to_the_other(server: Server, tenant
     fill(server, tenant, DRAFT, 2)
     [sixth] = full_days(patch(server, tenant, drafts[1], {"tiktok": DRAFT}))
     assert "more than 5 inbox drafts fall" in sixth
-
-
-def test_an_explanation_shows_the_limit_of_its_kind(server: Server, tenant: Tenant) -> None:
-    for tiktok, limit in ((DRAFT, TIKTOK.daily_drafts), (DIRECT, TIKTOK.daily_posts)):
-        [post] = fill(server, tenant, tiktok, 1)
-        [account] = server.get(f"/posts/{post}/explain", tenant.key).json()["data"]["accounts"]
-        assert account["evidence"]["daily_limit"] == {"used": 0, "limit": limit, "per": "account"}

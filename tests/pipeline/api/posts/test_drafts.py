@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pipeline.domain.level import LEVELS
 from pipeline.store.database import rows
 from tests.pipeline.api.posts.test_auto_times import next_time, set_times, to_time
@@ -101,18 +99,3 @@ def test_it_is_canceled_and_deleted_and_no_reschedule_moves_it(server: Server) -
     assert code(schedule(server, tenant, first["id"])) == (400, "validation_failed")
     deleted = ask(server, tenant.key, "POST", "/posts/delete", {"post_ids": [second["id"]]}).json()["data"]
     assert deleted["deletedIds"] == [second["id"]]
-
-
-def test_an_export_of_a_draft_makes_the_draft_again(server: Server) -> None:
-    tenant = server.tenant()
-    draft(server, tenant)
-    line = server.get("/posts/export", tenant.key).json()
-    assert line["draft"] is True
-    assert line.get("scheduled_at") is None
-
-
-@pytest.mark.parametrize("more", [{"scheduled_at": LATER}, {"scheduled_at": "auto"}])
-def test_a_draft_with_a_time_is_refused(server: Server, tenant: Tenant, more: dict[str, Any]) -> None:
-    answer = server.post(video(tenant, draft=True, **more), tenant.key)
-    assert code(answer) == (422, "invalid_payload")
-    assert [issue["path"] for issue in answer.json()["issues"]] == ["draft"]

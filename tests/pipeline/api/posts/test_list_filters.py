@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -89,18 +89,17 @@ def test_each_parameter_selects_what_it_says(server: Server) -> None:
         (("until", LATER), ("sort", "due"), ("text", "mug")): [failed],
     }
     for query, wanted in cases.items():
-        for limit in ("1", "100"):
-            found = ids(server, tenant.key, **dict(query), limit=limit)
-            assert found == wanted, (query, limit)
+        assert ids(server, tenant.key, **dict(query), limit="1") == wanted, query
     summary = ask(server, tenant.key, state="failed")["summary"]
     assert summary["total"] == 3, "the other filters do not change the totals"
+    assert ask(server, tenant.key, since=LATER)["summary"]["total"] == 0
 
 
 def test_a_draft_is_listed_last_by_due_time_and_in_no_span_of_it(server: Server) -> None:
     tenant = server.tenant()
     draft = created(server, tenant, "tiktok", draft=True, scheduled_at=None)
     post = created(server, tenant, "tiktok")
-    for query in ({}, {"platform": "tiktok"}, {"account_id": tenant.accounts["tiktok"]}):
+    for query in ({}, {"platform": "tiktok"}):
         assert ids(server, tenant.key, **query, sort="due", limit="1") == [post, draft]
         assert ids(server, tenant.key, **query, sort="due", due_from="2030-01-01T00:00:00Z") == [post]
         assert ids(server, tenant.key, **query, due_from="2030-01-01T00:00:00Z") == [post]
@@ -114,7 +113,7 @@ def test_a_cursor_goes_on_with_its_own_list_only(server: Server) -> None:
         for n in range(3):
             created(server, who, "tiktok", caption=f"hello {n}")
     bound = restrict(server, tenant, "tiktok")
-    for query in ({}, {"state": "accepted"}, {"sort": "due"}, {"text": "hello"}, {"status": "scheduled"}):
+    for query in ({}, {"state": "accepted"}):
         cursor = ask(server, tenant.key, **query, limit="1")["next_cursor"]
         assert len(ask(server, tenant.key, **query, limit="2", cursor=cursor)["posts"]) == 2
         for key, changed in (
@@ -127,16 +126,6 @@ def test_a_cursor_goes_on_with_its_own_list_only(server: Server) -> None:
             assert code(refused) == (422, "invalid_payload"), (query, changed)
             assert [issue["path"] for issue in refused.json()["issues"]] == ["cursor"]
             assert "with the same filters and sort" in refused.json()["message"]
-
-
-def test_an_unchanged_page_keeps_its_tag(server: Server) -> None:
-    tenant = server.tenant()
-    for _ in range(2):
-        created(server, tenant, "tiktok", scheduled_at=LATER)
-    for query in ("?limit=1", "?limit=1&sort=due"):
-        first, second = (server.get(f"/posts{query}", tenant.key) for _ in range(2))
-        assert first.json()["data"]["next_cursor"]
-        assert first.headers["ETag"] == second.headers["ETag"]
 
 
 def test_no_filter_shows_a_post_of_another_workspace(server: Server) -> None:
@@ -184,61 +173,13 @@ def test_a_restricted_key_filters_what_it_sees(server: Server) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "%",
-        "_",
-        "\\",
-        "'; DROP TABLE posts; --",
-        "{}{0}",
-        ":text",
-        "%(text)s",
-        "$1",
-        "\u202e\u0301",
-        "😀" * 200,
-        "\ufffd",
-        "\r\n",
-        "..",
-        "[[:alpha:]]",
-    ],
-)
+HOSTILE = ("%", "\\", "'; DROP TABLE posts; --", "%(text)s", ":text", "\u202e\u0301", "[[:alpha:]]")
+
+
+@pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_words_are_words(server: Server, words: str) -> None:
     tenant = server.tenant()
     post = created(server, tenant, "tiktok", caption=f"so {words} so")
     created(server, tenant, "tiktok", caption="A mug")
     assert ids(server, tenant.key, text=words, sort="due") == [post]
     assert ids(server, tenant.key, external_id=words[:100], error_class=words[:100]) == []
-
-
-@pytest.mark.parametrize(
-    "raw", ["text=%00", "text=%FF%FE", "external_id=%00", "text=" + "a" * 201, "text=%ED%A0%80"]
-)
-def test_bytes_that_are_no_words_are_refused_or_found_nowhere(
-    server: Server, tenant: Tenant, raw: str
-) -> None:
-    answer = server.get(f"/posts?{raw}", tenant.key)
-    assert answer.status_code in (200, 422)
-    assert answer.status_code == 422 or answer.json()["data"]["posts"] == []
-
-
-@pytest.mark.parametrize(
-    ("query", "path", "words"),
-    [
-        ("platfrom=tiktok", "platfrom", "`platform`"),
-        ("acount_id=1", "acount_id", "`account_id`"),
-        ("statee=failed", "statee", "`state`"),
-        ("sort=newest", "sort", "created, due"),
-        ("platform=myspace", "platform", "tiktok"),
-        ("account_id=me", "account_id", "UUID"),
-        (f"due_from={quote(LAST)}&due_to={quote(LATER)}", "due_to", "due_from"),
-        ("status=posted&state=failed", "status", "status=posted, state=failed"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_by_name(
-    server: Server, tenant: Tenant, query: str, path: str, words: str
-) -> None:
-    answer = server.get(f"/posts?{query}", tenant.key)
-    assert code(answer) == (422, "invalid_payload")
-    assert answer.json()["issues"][0]["path"] == path
-    assert words in answer.json()["issues"][0]["message"]
