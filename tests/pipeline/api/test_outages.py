@@ -31,7 +31,6 @@ SERVER_SETTINGS: dict[str, str] = {}
 """The server is this module's own: what it answers depends on queues and on the epoch of its whole database."""
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
 MOUNT = ("/usr/bin/mount", "-t", "tmpfs", "-o")
-JSON = {"Content-Type": "application/json"}
 UNREACHABLE_BROKER = "redis+socket:///tmp/no-broker-here?virtual_host=0"
 
 
@@ -72,7 +71,12 @@ def test_database_away_nothing_is_half_done_and_the_same_request_is_taken_later(
         _allow(postgres, name, allowed=False)
         answer = server.post(body, tenant.key)
         assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable")
-        assert server.send("GET", "/readyz").status_code == 503
+        assert answer.headers["Retry-After"] == "2"
+        assert server.post(b"{not json", "slw_live_0000.secret").status_code == 503, "no key can be read"
+        ready = server.send("GET", "/readyz")
+        assert ready.status_code == 503
+        assert {name for name, is_up in ready.json()["parts"].items() if is_up} == {"broker", "disk"}
+        assert "database" in ready.json()["message"]
         _allow(postgres, name, allowed=True)
         with server.context.database.begin() as c:
             for table in ("posts", "deliveries", "replays"):
@@ -170,8 +174,9 @@ def fill(folder: Path, option: str) -> None:
             file.write(bytes(4096))
 
 
-@pytest.mark.parametrize("setting", ["SLIPWAY_FILES__FOLDER", "SLIPWAY_MARK__FOLDER"])
-@pytest.mark.parametrize("harm", [remount, fill])
+@pytest.mark.parametrize(
+    ("setting", "harm"), [("SLIPWAY_FILES__FOLDER", fill), ("SLIPWAY_MARK__FOLDER", remount)]
+)
 def test_readyz_is_503_while_a_disk_takes_no_writes(
     environment: dict[str, str], tmp_path: Path, disk: Path, setting: str, harm: Callable[[Path, str], None]
 ) -> None:

@@ -62,17 +62,12 @@ def test_capabilities_say_what_each_platform_takes(server: Server) -> None:
     assert not schema.is_valid({"titel": "A mug"})
 
 
-def test_a_plain_list_has_no_capabilities_and_no_pages(server: Server) -> None:
-    tenant = server.tenant(platforms=ALL)
-    plain = listed(server, tenant.key)
-    assert len(plain["accounts"]) == len(ALL)
-    assert "next_cursor" not in plain
-    assert all("capabilities" not in one for one in plain["accounts"])
-
-
 def test_pages_follow_each_other(server: Server) -> None:
     tenant = server.tenant(platforms=ALL)
-    whole = [one["id"] for one in listed(server, tenant.key)["accounts"]]
+    plain = listed(server, tenant.key)
+    assert "next_cursor" not in plain
+    assert all("capabilities" not in one for one in plain["accounts"])
+    whole = [one["id"] for one in plain["accounts"]]
     page = listed(server, tenant.key, "?limit=4")
     assert [one["id"] for one in page["accounts"]] == whole[:4]
     rest = listed(server, tenant.key, f"?cursor={page['next_cursor']}")
@@ -81,9 +76,7 @@ def test_pages_follow_each_other(server: Server) -> None:
     assert "next_cursor" not in listed(server, tenant.key, "?limit=6")
 
 
-@pytest.mark.parametrize(
-    "query", ["include=everything", "limit=0", "limit=101", "cursor=x", "includes=capabilities"]
-)
+@pytest.mark.parametrize("query", ["include=everything", "limit=101", "cursor=x"])
 def test_a_query_that_cannot_be_meant_is_refused(server: Server, tenant: Tenant, query: str) -> None:
     answer = server.get(f"/accounts?{query}", tenant.key)
     assert code(answer) == (422, "invalid_payload")
