@@ -230,7 +230,7 @@ def test_rows_are_planned_by_workers_and_applied_by_a_commit(
 
 
 def test_a_bad_body_is_refused_and_any_process_commits(
-    server: Server, tenant: Tenant, agent: Agent, module_environment: dict[str, str], body: dict[str, Any]
+    server: Server, tenant: Tenant, agent: Agent, session_environment: dict[str, str], body: dict[str, Any]
 ) -> None:
     """The second process is that of `slipway mcp`, over standard input and output."""
     noise = os.urandom(20_000).hex()
@@ -238,8 +238,7 @@ def test_a_bad_body_is_refused_and_any_process_commits(
     token = agent.call("plan_post", **body)["token"]
 
     async def main() -> Any:
-        async with over_stdio(module_environment, tenant.key) as session:
-            await session.list_tools()
+        async with over_stdio(session_environment, tenant.key) as session:
             done = await session.call_tool("commit", {"token": token})
             mine = await session.call_tool("list_posts", {})
             return done.structured_content, mine.structured_content
@@ -313,8 +312,13 @@ def test_a_possessed_agent_does_nothing_beyond_its_mandate(server: Server, tenan
         ("commit", {"token": theirs, "confirm": True}, "invalid_payload"),
         ("plan_import", {"import_id": foreign}, "not_found"),
     ]
-    for tool, arguments, refused in attempts:
-        assert agent.refused(tool, **arguments)["error_code"] == refused, (tool, arguments)
+
+    async def try_each(session: ClientSession) -> list[CallToolResult]:
+        return [await session.call_tool(tool, arguments) for tool, arguments, _ in attempts]
+
+    for (tool, arguments, refused), end in zip(attempts, agent.run(try_each), strict=True):
+        assert end.is_error, (tool, arguments)
+        assert json.loads(read_text(end))["error_code"] == refused, (tool, arguments)
     begun = agent.call("plan_import", rows=json.dumps(row))
     do_step(server.context, UUID(begun["import_job"]["id"]))
     imported = agent.call("plan_import", import_id=begun["import_job"]["id"])
@@ -324,8 +328,7 @@ def test_a_possessed_agent_does_nothing_beyond_its_mandate(server: Server, tenan
     token = agent.call("plan_post", **good)["token"]
 
     async def commit_often(session: ClientSession) -> list[CallToolResult]:
-        await session.list_tools()
-        return [await session.call_tool("commit", {"token": token}) for _ in range(1000)]
+        return [await session.call_tool("commit", {"token": token}) for _ in range(150)]
 
     ends = agent.run(commit_often)
     assert {json.loads(read_text(e))["error_code"] for e in ends if e.is_error} == {"rate_limited"}

@@ -154,7 +154,7 @@ def test_a_file_is_stored_and_used(server: Server, tenant: Tenant, agent: Agent)
 
 
 @pytest.mark.parametrize("enabled", [False, True])
-def test_mcp_is_imported_only_where_it_is_on(enabled: bool, module_environment: dict[str, str]) -> None:
+def test_mcp_is_imported_only_where_it_is_on(enabled: bool, session_environment: dict[str, str]) -> None:
     code = (
         "import sys, asyncio\n"
         "from pipeline.api.app import app\n"
@@ -163,7 +163,7 @@ def test_mcp_is_imported_only_where_it_is_on(enabled: bool, module_environment: 
         "        print('mcp' in sys.modules, 'pipeline.mcp' in sys.modules)\n"
         "asyncio.run(main())"
     )
-    environment = {**os.environ, **module_environment, "SLIPWAY_MCP__ENABLED": str(enabled)}
+    environment = {**os.environ, **session_environment, "SLIPWAY_MCP__ENABLED": str(enabled)}
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=environment,
@@ -206,9 +206,9 @@ def test_a_read_takes_little_longer_than_its_twin(server: Server, tenant: Tenant
     assert ours < twin + 0.02
 
 
-def test_over_stdio_a_key_is_needed_too(module_environment: dict[str, str]) -> None:
+def test_over_stdio_a_key_is_needed_too(session_environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "pipeline.cli", "mcp"]
-    environment = {**os.environ, **module_environment}
+    environment = {**os.environ, **session_environment}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout) == (1, "")
     assert "Set SLIPWAY_MCP__KEY" in run.stderr
