@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from pipeline.api.app import OPERATIONS
-from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
 from pipeline.webhooks.webhooks import MAX_WEBHOOKS
 from tests.pipeline.api.imports.importing import write_lines
@@ -231,8 +230,7 @@ def test_equal_requests_at_once_make_one_resource(two: list[Server], tenant: Ten
 
 def test_keys_are_scoped_to_caller_and_operation(server: Server, tenant: Tenant) -> None:
     key = name()
-    with server.context.database.begin() as c:
-        other = create_key(c, tenant.workspace, "another")
+    other = server.key(tenant)
     answers = [
         send(server, tenant.key, *_webhook(server, tenant), key),
         send(server, other, *_webhook(server, tenant), key),

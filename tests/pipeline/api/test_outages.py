@@ -134,8 +134,7 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     good = server.send("GET", "/readyz")
     Success[Readiness].model_validate_json(good.content)
     assert all(0 <= age < 100 for age in good.json()["data"]["queues"].values())
-    with server.context.database.begin() as c:
-        c.execute(text("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'"))
+    server.sql("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'")
     bad = server.send("GET", "/readyz")
     NotReady.model_validate_json(bad.content)
     assert bad.status_code == 503
@@ -265,11 +264,9 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
 
 def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
     assert server.context.send_guard.may_send()
-    with server.context.database.begin() as c:
-        c.execute(text(_EPOCH_UNTIL.format("now() - interval '10 minutes'")))
+    server.sql(_EPOCH_UNTIL.format("now() - interval '10 minutes'"))
     bad = server.send("GET", "/readyz")
     assert bad.status_code == 503
     assert "The epoch file has not been renewed for 600 s" in bad.json()["message"]
-    with server.context.database.begin() as c:
-        c.execute(text(_EPOCH_UNTIL.format("now() + interval '1 minute'")))
+    server.sql(_EPOCH_UNTIL.format("now() + interval '1 minute'"))
     assert server.send("GET", "/readyz").status_code == 200

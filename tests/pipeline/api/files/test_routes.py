@@ -19,7 +19,6 @@ import requests
 from pipeline.api.files.routes import FilePage, StoredFile, Upload
 from pipeline.api.http.response_models import Failure, Success
 from pipeline.domain.account import Plan
-from pipeline.store.database import rows
 from tests.conftest import free_ports
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, code, serving, until
 from tests.pipeline.media import samples
@@ -94,8 +93,7 @@ def left(server: Server) -> list[Path]:
 
 
 def notes(server: Server) -> list[str]:
-    with server.context.database.begin() as c:
-        return [r.object for r in rows(c, "SELECT object FROM file_puts")]
+    return [r.object for r in server.sql("SELECT object FROM file_puts")]
 
 
 def test_a_file_goes_up_is_listed_and_comes_back(server: Server, tenant: Tenant) -> None:

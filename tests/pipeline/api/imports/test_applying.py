@@ -49,13 +49,11 @@ def test_each_post_that_is_made_is_a_line_of_the_log_and_a_repeat_is_none(
     done = apply(importer, importer.plan(*bodies))
     apply(importer, importer.plan(*bodies))
     lines = [one.getMessage() for one in caplog.records if one.name == "slipway.imports"]
-    with importer.server.context.database.begin() as c:
-        made = rows(
-            c,
-            """SELECT post_id, string_agg(CAST(id AS text), ',') AS ids, min(CAST(workspace_id AS text)) AS w
+    made = importer.server.sql(
+        """SELECT post_id, string_agg(CAST(id AS text), ',') AS ids, min(CAST(workspace_id AS text)) AS w
                FROM deliveries WHERE post_id = ANY(:posts) GROUP BY post_id""",
-            posts=[p.id for p in importer.posts()],
-        )
+        posts=[p.id for p in importer.posts()],
+    )
     expected = {f"post post={m.post_id} delivery={m.ids} import={done['id']} workspace={m.w}" for m in made}
     assert len(expected) == len(lines) == 2
     assert set(lines) == expected

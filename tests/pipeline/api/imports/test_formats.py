@@ -11,9 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.api.posts.schema import PostBody
-from pipeline.imports.columns import Format, build_columns
-from pipeline.imports.export import write_template
 from pipeline.runtime.interpreter import zstd
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
@@ -86,15 +83,6 @@ def test_rejected_rows_have_the_header_the_order_and_the_cells_of_their_file(imp
     assert table_again[0] == table[0], "the error of the file sent is replaced, in its place"
     without_errors = [[*row[:6], *row[7:]] for row in table_again[1:]]
     assert without_errors == [[*row[:6], *row[7:]] for row in table[1:]]
-
-
-def test_a_spreadsheet_is_imported(importer: Importer) -> None:
-    file = io.BytesIO()
-    columns, start = build_columns(PostBody), datetime(2031, 1, 1, tzinfo=UTC)
-    write_template(file, Format.XLSX, columns, rows=3, accounts=["tiktok:tiktok_user"], start=start)
-    identity = importer.upload(file.getvalue(), "?name=january.xlsx", **{"Content-Type": "application/zip"})
-    planned = importer.work(identity)
-    assert (planned["format"], planned["plan"]["new"]) == ("xlsx", 3)
 
 
 def test_a_compressed_file_is_imported(importer: Importer) -> None:

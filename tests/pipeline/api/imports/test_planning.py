@@ -12,7 +12,7 @@ import pytest
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.imports.import_slice import CHUNK
 from pipeline.imports.plan import extend_digest
-from pipeline.store.auth.keys import Terms, create_key, revoke_key
+from pipeline.store.auth.keys import create_key, revoke_key
 from pipeline.store.imports.imports import JOBS
 from pipeline.store.imports.rows import RowRecord
 from pipeline.store.jobs import claim
@@ -76,16 +76,14 @@ def test_an_account_of_another_workspace_is_rejected_like_one_that_does_not_exis
 
 def test_a_key_that_is_bound_to_accounts_imports_for_these_only(importer: Importer) -> None:
     mine = importer.tenant.accounts["tiktok"]
-    with importer.server.context.database.begin() as c:
-        importer.tenant.key = create_key(c, importer.tenant.workspace, "bound", Terms(accounts=[UUID(mine)]))
+    importer.tenant.key = importer.server.key(importer.tenant, accounts=[UUID(mine)])
     found = importer.plan(
         importer.body(1, accounts=[{"id": importer.tenant.accounts["instagram"]}]),
         importer.body(2, accounts=[{"account": "instagram:instagram_user"}]),
         importer.body(3),
     )
     assert [r.verdict for r in importer.records(found["id"])] == ["rejected", "rejected", "accepted"]
-    with importer.server.context.database.begin() as c:
-        other = create_key(c, importer.tenant.workspace, "other", Terms(accounts=[UUID(mine)]))
+    other = importer.server.key(importer.tenant, accounts=[UUID(mine)])
     assert importer.server.get(f"/imports/{found['id']}", other).status_code == 404
     assert importer.server.get("/imports", other).json()["data"]["imports"] == []
 

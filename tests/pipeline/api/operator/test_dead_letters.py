@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import pytest
 import requests
@@ -78,8 +77,7 @@ def test_a_key_sees_its_own_and_the_operator_all(server: Server, tenant: Tenant)
 
 def test_a_key_bound_to_an_account_sees_that_accounts_letters(server: Server, tenant: Tenant) -> None:
     tiktok, instagram = dead(server, tenant), dead(server, tenant, "instagram")
-    with server.context.database.begin() as c:
-        bound = create_key(c, tenant.workspace, "one", Terms(accounts=[UUID(tenant.accounts["instagram"])]))
+    bound = server.key(tenant, "instagram")
     assert listed(server, bound) == [instagram]
     assert data(send(server, "replay", bound, ids=[tiktok]))["replayed"] == 0
 
@@ -168,8 +166,7 @@ def test_who_may_not(server: Server, shared_server: Server, tenant: Tenant) -> N
     assert server.send("GET", URL).status_code == 401
     assert server.send("GET", URL, TOKEN[:-1] + "x").status_code == 401
     letter = dead(server, tenant)
-    with server.context.database.begin() as c:
-        reader = create_key(c, tenant.workspace, "reader", Terms(read_only=True))
+    reader = server.key(tenant, read_only=True)
     assert listed(server, reader) == [letter]
     for verb in ("replay", "discard"):
         assert send(server, verb, reader, ids=[letter], why="x").status_code == 403

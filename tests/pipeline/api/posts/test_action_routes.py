@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 import requests
-from sqlalchemy import text
 
 from pipeline.api.http.response_models import ResponseModel, Success
 from pipeline.api.posts.action_response_models import (
@@ -55,8 +54,7 @@ def created(server: Server, tenant: Tenant, **more: Any) -> str:
 
 def put(server: Server, post: str, assignments: str) -> None:
     """Set columns of the post's deliveries, as a worker would."""
-    with server.context.database.begin() as c:
-        c.execute(text(f"UPDATE deliveries SET {assignments} WHERE post_id = :id"), {"id": post})  # noqa: S608
+    server.sql(f"UPDATE deliveries SET {assignments} WHERE post_id = :id", id=post)  # noqa: S608
 
 
 FAILED = "state = 'failed', error = '{\"code\": \"rejected\"}'"
@@ -195,11 +193,8 @@ def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: st
 
 def test_validate_says_how_it_was_understood(server: Server) -> None:
     tenant = server.tenant()
-    with server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :id"), {"id": tenant.workspace}
-        )
-    tenant.key = _another_key(server, tenant)
+    server.sql("UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :id", id=tenant.workspace)
+    tenant.key = server.key(tenant)  # the server keeps the old one with its zone for a moment
     body = {**video(tenant), "accounts": [{"id": i} for i in tenant.accounts.values()], "scheduled_at": LATER}
     data = data_of(steer(server, tenant, "validate", body), ValidationReport)
     assert data["valid"] is True
@@ -208,14 +203,6 @@ def test_validate_says_how_it_was_understood(server: Server) -> None:
     assert {a["platform"]: a["kind"] for a in data["accounts"]} == {"tiktok": "video", "instagram": "reel"}
     assert {w["code"] for w in data["warnings"]} >= {"REACHABILITY_PENDING"}
     assert server.get("/posts", tenant.key).json()["data"]["summary"]["total"] == 0
-
-
-def _another_key(server: Server, tenant: Tenant) -> str:
-    """The server caches keys for a moment, but not a new one."""
-    from pipeline.store.auth.keys import create_key
-
-    with server.context.database.begin() as c:
-        return create_key(c, tenant.workspace, "another")
 
 
 def test_validate_tells_everything_and_for_each_account(server: Server, tenant: Tenant) -> None:

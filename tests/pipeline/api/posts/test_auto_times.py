@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
+from tests.pipeline.api.running_server import Server, Tenant, ask, code, read, video
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY = timedelta(days=1)
@@ -33,11 +33,6 @@ def post(server: Server, tenant: Tenant, when: str = "auto", n: int = 0, **more:
     answer = server.post(video(tenant, scheduled_at=when, **more), tenant.key)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-def read(server: Server, tenant: Tenant, identity: str) -> dict[str, Any]:
-    found: dict[str, Any] = server.get(f"/posts/{identity}", tenant.key).json()["data"]
     return found
 
 

@@ -14,8 +14,6 @@ import requests
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.batch import BatchResult
 from pipeline.domain.account import KeyLimits
-from pipeline.store.auth.keys import Terms, create_key
-from pipeline.store.database import rows
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, ask, video
 
 LATER = "2090-01-01T00:00:00Z"
@@ -40,12 +38,9 @@ def codes(answer: requests.Response) -> list[tuple[int, str | None]]:
 
 def stored(server: Server, tenant: Tenant) -> dict[str, Any]:
     """Return the posts of the tenant by caption."""
-    with server.context.database.begin() as c:
-        found = rows(
-            c,
-            "SELECT id, caption, xmin::text AS txid FROM posts WHERE workspace_id = :w",
-            w=tenant.workspace,
-        )
+    found = server.sql(
+        "SELECT id, caption, xmin::text AS txid FROM posts WHERE workspace_id = :w", w=tenant.workspace
+    )
     return {r.caption: r for r in found}
 
 
@@ -165,8 +160,7 @@ def test_an_atomic_batch_with_a_refused_post_stores_nothing_and_names_it(
     ]
     assert answer.json()["message"].startswith("2 of 3 posts are refused, so nothing was stored. Post 1: ")
     assert stored(server, tenant) == {}
-    with server.context.database.begin() as c:
-        assert not rows(c, "SELECT id FROM checks WHERE workspace_id = :w", w=tenant.workspace)
+    assert not server.sql("SELECT id FROM checks WHERE workspace_id = :w", w=tenant.workspace)
     assert codes(send(server, tenant.key, [good], atomic=True)) == [(201, None)], "its id is free"
 
 
@@ -183,7 +177,7 @@ def test_a_replay_counts_as_good_in_an_atomic_batch_and_another_body_does_not(
 
 
 def test_the_rate_counts_posts(server: Server, tenant: Tenant) -> None:
-    limited = new_key(server, tenant, Terms(limits=KeyLimits(posts_per_minute=10)))
+    limited = server.key(tenant, limits=KeyLimits(posts_per_minute=10))
     answer = send(server, limited, [video(tenant) for _ in range(8)])
     assert answer.headers["RateLimit-Remaining"] == "2"
     beyond = send(server, limited, [video(tenant) for _ in range(8)])
@@ -194,11 +188,6 @@ def test_the_rate_counts_posts(server: Server, tenant: Tenant) -> None:
         "This key may send 10 posts a minute, so 10 at most in one batch; there are 11."
     )
     assert len(stored(server, tenant)) == 8
-
-
-def new_key(server: Server, tenant: Tenant, terms: Terms) -> str:
-    with server.context.database.begin() as c:
-        return create_key(c, tenant.workspace, "less", terms)
 
 
 def test_a_body_may_have_16_mb(server: Server, tenant: Tenant) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.domain.level import LEVELS
-from pipeline.store.database import rows
 from tests.pipeline.api.posts.test_auto_times import next_time, set_times, to_time
-from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
+from tests.pipeline.api.running_server import Server, Tenant, ask, code, read, video
 
 LATER = "2090-01-01T00:00:00.000Z"
 
@@ -16,11 +15,6 @@ def draft(server: Server, tenant: Tenant, **more: Any) -> dict[str, Any]:
     answer = server.post(video(tenant, draft=True, scheduled_at=None, **more), tenant.key)
     assert answer.ok, answer.text
     found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-def read(server: Server, tenant: Tenant, identity: str) -> dict[str, Any]:
-    found: dict[str, Any] = server.get(f"/posts/{identity}", tenant.key).json()["data"]
     return found
 
 
@@ -76,8 +70,7 @@ def test_no_edit_makes_a_draft_known_to_code_that_would_send_it(server: Server) 
 
 
 def list_levels(server: Server, post: str) -> list[int]:
-    with server.context.database.begin() as c:
-        found = rows(c, "SELECT level FROM deliveries WHERE post_id = CAST(:post AS uuid)", post=post)
+    found = server.sql("SELECT level FROM deliveries WHERE post_id = CAST(:post AS uuid)", post=post)
     return [one.level for one in found]
 
 

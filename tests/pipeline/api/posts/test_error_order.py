@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 import requests
-from sqlalchemy import text
 
 from pipeline.actions.delete_workspace import close
 from pipeline.domain.account import Plan, Subscription
@@ -223,9 +222,8 @@ def test_500_create_failed_without_insides_and_with_a_line_in_the_log(
 ) -> None:
     with serving(environment, tmp_path) as server:
         tenant = server.tenant()
-        with server.context.database.begin() as c:
-            c.execute(text("ALTER TABLE replays RENAME TO elsewhere"))
-            c.execute(text("ALTER TABLE accounts RENAME TO elsewhere_too"))
+        server.sql("ALTER TABLE replays RENAME TO elsewhere")
+        server.sql("ALTER TABLE accounts RENAME TO elsewhere_too")
         answer = server.post(video(tenant), tenant.key, **{"X-Request-Id": "my-own-id"})
         assert code(answer) == (500, "create_failed")
         assert answer.headers["X-Request-Id"] == "my-own-id"

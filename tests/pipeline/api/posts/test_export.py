@@ -15,7 +15,6 @@ import requests
 from pipeline.imports.export import PAGE
 from pipeline.runtime.interpreter import zstd
 from pipeline.store.auth.keys import Terms, create_key
-from pipeline.store.database import rows
 from tests.pipeline.api.posts.test_batch import LATER, codes, send
 from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
 
@@ -142,8 +141,7 @@ def set_deleted(server: Server, tenant: Tenant, *, deleted: bool) -> None:
     changed = (
         "UPDATE posts SET deleted_at = CASE WHEN :deleted THEN now() END WHERE workspace_id = :w RETURNING id"
     )
-    with server.context.database.begin() as c:
-        assert len(rows(c, changed, w=tenant.workspace, deleted=deleted)) == MANY
+    assert len(server.sql(changed, w=tenant.workspace, deleted=deleted)) == MANY
 
 
 def test_a_key_has_four_exports_at_once_and_one_less_when_a_client_hangs_up(

@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.response_models import PostPage
-from pipeline.store.auth.keys import Terms, create_key
-from tests.pipeline.api.running_server import ABSENT, Server, Tenant, code, video
+from tests.pipeline.api.http.test_key_restrictions import created
+from tests.pipeline.api.running_server import ABSENT, Server, code
 
 LATER, LAST = "2090-01-01T00:00:00Z", "2090-03-01T00:00:00Z"
-
-
-def created(server: Server, tenant: Tenant, *platforms: str, key: str | None = None, **more: Any) -> str:
-    more = {"scheduled_at": LATER, "accounts": [{"id": tenant.accounts[p]} for p in platforms], **more}
-    answer = server.post(video(tenant, **more), key or tenant.key)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["id"])
 
 
 def ask(server: Server, key: str, **query: str) -> dict[str, Any]:
@@ -44,12 +36,6 @@ def ids(server: Server, key: str, **query: str) -> list[str]:
         page = ask(server, key, **{**query, "cursor": page["next_cursor"]})
 
 
-def restrict(server: Server, tenant: Tenant, *platforms: str) -> str:
-    accounts = [UUID(tenant.accounts[p]) for p in platforms]
-    with server.context.database.begin() as c:
-        return create_key(c, tenant.workspace, "less", Terms(accounts=accounts))
-
-
 def change(server: Server, post: str, assignments: str, **values: Any) -> None:
     with server.context.database.begin() as c:
         sql = f"UPDATE deliveries SET {assignments} WHERE post_id = :id"  # noqa: S608  of this file
@@ -63,9 +49,8 @@ def test_each_parameter_selects_what_it_says(server: Server) -> None:
     failed = created(server, tenant, "instagram", caption="A mug")
     error = '{"class": "Rejected", "code": "too_long", "message": "It is too long."}'
     change(server, failed, "state = 'failed', error = CAST(:e AS jsonb)", e=error)
-    with server.context.database.begin() as c:
-        c.execute(text("UPDATE posts SET status = 'failed' WHERE id = :id"), {"id": failed})
-        c.execute(text("UPDATE posts SET import_id = :id WHERE id = :id"), {"id": old})
+    server.sql("UPDATE posts SET status = 'failed' WHERE id = :id", id=failed)
+    server.sql("UPDATE posts SET import_id = :id WHERE id = :id", id=old)
     cases: Mapping[tuple[tuple[str, str], ...], list[str]] = {
         (): [failed, both, old],
         (("platform", "tiktok"),): [both, old],
@@ -112,7 +97,7 @@ def test_a_cursor_goes_on_with_its_own_list_only(server: Server) -> None:
     for who in (tenant, other):
         for n in range(3):
             created(server, who, "tiktok", caption=f"hello {n}")
-    bound = restrict(server, tenant, "tiktok")
+    bound = server.key(tenant, "tiktok")
     for query in ({}, {"state": "accepted"}):
         cursor = ask(server, tenant.key, **query, limit="1")["next_cursor"]
         assert len(ask(server, tenant.key, **query, limit="2", cursor=cursor)["posts"]) == 2
@@ -131,8 +116,7 @@ def test_a_cursor_goes_on_with_its_own_list_only(server: Server) -> None:
 def test_no_filter_shows_a_post_of_another_workspace(server: Server) -> None:
     tenant, stranger = server.tenant(), server.tenant()
     post = created(server, tenant, "tiktok", external_id="secret-1", caption="Our secret")
-    with server.context.database.begin() as c:
-        c.execute(text("UPDATE posts SET import_id = :id WHERE id = :id"), {"id": post})
+    server.sql("UPDATE posts SET import_id = :id WHERE id = :id", id=post)
     for query, nothing in (
         ({"account_id": tenant.accounts["tiktok"]}, {"account_id": ABSENT}),
         ({"external_id": "secret-1"}, {"external_id": "secret-2"}),
@@ -152,10 +136,10 @@ def test_no_filter_shows_a_post_of_another_workspace(server: Server) -> None:
 
 def test_a_restricted_key_filters_what_it_sees(server: Server) -> None:
     tenant = server.tenant()
-    bound, instagram = restrict(server, tenant, "tiktok"), tenant.accounts["instagram"]
+    bound, instagram = server.key(tenant, "tiktok"), tenant.accounts["instagram"]
     created(server, tenant, "tiktok", "instagram", external_id="shared", caption="Spring here")
     created(server, tenant, "instagram", external_id="theirs", caption="Spring there")
-    mine = created(server, tenant, "tiktok", key=bound, external_id="shared", caption="Spring sale")
+    mine = created(server, tenant, "tiktok", by=bound, external_id="shared", caption="Spring sale")
     for query in (
         {"platform": "tiktok"},
         {"account_id": tenant.accounts["tiktok"], "sort": "due"},

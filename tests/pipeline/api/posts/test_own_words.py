@@ -24,7 +24,7 @@ from tests.pipeline.api.posts.test_action_routes import (
     steer,
 )
 from tests.pipeline.api.posts.test_steer import work
-from tests.pipeline.api.running_server import Server, Tenant, code, video
+from tests.pipeline.api.running_server import Server, Tenant, code, read, video
 
 EARLIER = "2098-12-31T00:00:00Z"
 OTHER = {"type": "video", "url": "https://cdn.example.com/other.mp4"}
@@ -47,19 +47,13 @@ def entries(tenant: Tenant, **own: dict[str, Any]) -> dict[str, Any]:
     return {"accounts": [{"id": tenant.accounts[name], **own.get(name, {})} for name in NAMES]}
 
 
-def read(server: Server, tenant: Tenant, post: str) -> dict[str, Any]:
-    data: dict[str, Any] = server.get(f"/posts/{post}", tenant.key).json()["data"]
-    return data
-
-
 def states(server: Server, tenant: Tenant, post: str) -> dict[str, dict[str, Any]]:
     """Return the states by platform."""
     return {one["platform"]: one for one in read(server, tenant, post)["accounts"]["states"]}
 
 
 def generations(server: Server, post: str) -> dict[str, int]:
-    with server.context.database.begin() as c:
-        found = rows(c, "SELECT platform, generation FROM deliveries WHERE post_id = :id", id=UUID(post))
+    found = server.sql("SELECT platform, generation FROM deliveries WHERE post_id = :id", id=UUID(post))
     return {r.platform: r.generation for r in found}
 
 
@@ -302,14 +296,12 @@ def test_the_next_due_account_decides_whether_a_post_is_pending(server: Server, 
         found = server.get(f"/posts?status={status}", tenant.key).json()["data"]["posts"]
         return post in [one["id"] for one in found]
 
-    with server.context.database.begin() as c:
-        rows(
-            c,
-            """WITH d AS (UPDATE deliveries SET due_at = now(), next_at = now() + interval '1 hour'
+    server.sql(
+        """WITH d AS (UPDATE deliveries SET due_at = now(), next_at = now() + interval '1 hour'
                           WHERE post_id = :id AND platform = 'instagram')
                UPDATE posts SET due_at = now() WHERE id = :id RETURNING id""",
-            id=UUID(post),
-        )
+        id=UUID(post),
+    )
     assert (listed("pending"), listed("scheduled")) == (True, False)
     cancelled = steer(
         server, tenant, "cancel", {"post_ids": [post], "account_ids": [tenant.accounts["instagram"]]}

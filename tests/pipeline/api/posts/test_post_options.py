@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.api.posts.action_response_models import ValidationReport
 from tests.pipeline.api.posts.test_action_routes import LATER, created, data_of, patch, steer
-from tests.pipeline.api.running_server import Server, Tenant, code, video
+from tests.pipeline.api.running_server import Server, Tenant, code, read, video
 from tests.post_options import SECTIONS
 
 
@@ -21,11 +21,6 @@ def tenant(server: Server) -> Tenant:
 
 def everywhere(tenant: Tenant) -> dict[str, Any]:
     return {"accounts": [{"id": tenant.accounts[platform]} for platform in SECTIONS]}
-
-
-def read(server: Server, tenant: Tenant, post: str) -> dict[str, Any]:
-    data: dict[str, Any] = server.get(f"/posts/{post}", tenant.key).json()["data"]
-    return data
 
 
 def test_sections_are_stored_and_read_as_they_were_sent(server: Server, tenant: Tenant) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import requests
-from sqlalchemy import text
 
 from pipeline.api.accounts.routes import AccountList, KeySubscription
 from pipeline.api.http.response_models import Success
@@ -92,11 +91,7 @@ def test_401_comes_before_the_query_and_the_id(server: Server) -> None:
 
 def test_the_accounts_of_a_workspace_are_the_active_ones(server: Server) -> None:
     tenant = server.tenant()
-    with server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE accounts SET status = 'inactive' WHERE id = :id"),
-            {"id": tenant.accounts["instagram"]},
-        )
+    server.sql("UPDATE accounts SET status = 'inactive' WHERE id = :id", id=tenant.accounts["instagram"])
     answer = server.get("/accounts", tenant.key)
     Success[AccountList].model_validate_json(answer.content)
     data = answer.json()["data"]

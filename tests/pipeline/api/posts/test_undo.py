@@ -9,7 +9,6 @@ import pytest
 import requests
 
 from pipeline.domain.account import Plan, Subscription
-from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import rows
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.imports.test_applying import apply
@@ -69,9 +68,8 @@ def test_a_cancel_is_undone_by_one_job_however_often_it_is_asked(server: Server,
 def test_a_key_undoes_what_it_sees_and_may(server: Server, tenant: Tenant) -> None:
     post(server, tenant)
     job = do(server, tenant, "pause")
-    with server.context.database.begin() as c:
-        reader = create_key(c, tenant.workspace, "reads", Terms(read_only=True))
-        bound = create_key(c, tenant.workspace, "b", Terms(accounts=[UUID(tenant.accounts["tiktok"])]))
+    reader = server.key(tenant, read_only=True)
+    bound = server.key(tenant, "tiktok")
     answers = {who: undo(server, who, job) for who in (reader, bound, server.tenant().key)}
     assert [a.status_code for a in answers.values()] == [403, 404, 404]
     assert {a.status_code for a in (undo(server, tenant.key, ABSENT), undo(server, tenant.key, "x"))} == {404}
@@ -120,12 +118,9 @@ def test_an_import_after_the_undo_finds_the_post_though_its_id_was_released(serv
     body = importer.body(1, external_id="spring")
     apply(importer, importer.plan(body))
     job = do(server, tenant, "cancel")
-    with server.context.database.begin() as c:
-        rows(
-            c,
-            "UPDATE replays SET released = true WHERE workspace_id = :w RETURNING token",
-            w=tenant.workspace,
-        )
+    server.sql(
+        "UPDATE replays SET released = true WHERE workspace_id = :w RETURNING token", w=tenant.workspace
+    )
     assert work(server, tenant, undo(server, tenant.key, job).json()["data"]["id"])["done"] == 1
     assert importer.plan(body)["plan"]["duplicate"] == 1
     assert len(importer.posts()) == 1

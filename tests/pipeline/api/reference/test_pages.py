@@ -166,11 +166,6 @@ def strip(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
 
 
-def test_no_type_is_anything(reference: Page) -> None:
-    kinds = "string|integer|number|boolean|object|array of|in the"
-    assert not re.findall(rf"\b(?:any|unknown)\b(?=, (?:required|{kinds}))", reference.text)
-
-
 def test_the_reference_is_markdown_and_an_index_for_programs_too(server: Server, reference: Page) -> None:
     markdown, index = visit(server, "/reference.md"), visit(server, "/llms.txt")
     assert markdown.headers["Content-Type"] == "text/markdown; charset=utf-8"

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook as Verifier
 
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.webhooks.send_webhooks import send_webhooks
-from tests.pipeline.api.http.test_key_restrictions import LATER, created, key
+from tests.pipeline.api.http.test_key_restrictions import LATER, created
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, code, serving
 from tests.pipeline.media.servers import Site, status
 from tests.pipeline.media.servers import serving as receiving
@@ -162,7 +162,7 @@ def test_a_bound_key_sees_its_own_and_strangers_see_nothing(
     server: Server, tenant: Tenant, site: Site
 ) -> None:
     whole = subscribe(server, site, tenant.key)
-    bound = key(server, tenant, "tiktok")
+    bound = server.key(tenant, "tiktok")
     mine = subscribe(server, site, bound)
     assert mine["account_ids"] == [tenant.accounts["tiktok"]]
     assert [w["id"] for w in data_of(server.get("/webhooks", bound))["webhooks"]] == [mine["id"]]
