@@ -183,8 +183,9 @@ def test_too_many_are_refused_and_as_many_as_allowed_are_taken(
 
 @pytest.mark.parametrize("verb", ["retry", "cancel", "delete"])
 def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: str) -> None:
-    one = str(uuid4())
-    for body in (b"", {"post_ids": []}, {"post_ids": ["x"]}, [], {"post_ids": [one], "account_ids": []}):
+    nowhere = {"post_ids": [str(uuid4())], "account_ids": list[str]()}
+    bodies: list[Any] = [b"", {"post_ids": []}, {"post_ids": ["x"]}, [], nowhere]
+    for body in bodies:
         assert code(steer(server, tenant, verb, body)) == (422, "invalid_payload"), body
 
 

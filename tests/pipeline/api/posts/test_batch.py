@@ -95,7 +95,10 @@ def test_each_post_has_the_answer_it_would_have_alone_in_order(server: Server, t
 def test_a_batch_is_one_transaction_of_up_to_500_posts(server: Server, tenant: Tenant) -> None:
     """Of every field: they are not too many parts for one body."""
     urls = [f"https://cdn.example.com/{n}.jpg" for n in range(35)]
-    every = {"media": {"type": "slideshow", "urls": urls}, "tiktok": {"title": "t", "disable_comment": True}}
+    every: Body = {
+        "media": {"type": "slideshow", "urls": urls},
+        "tiktok": {"title": "t", "disable_comment": True},
+    }
     bodies = [video(tenant, scheduled_at=LATER, **every) for _ in range(500)]
     assert codes(send(server, tenant.key, bodies)) == [(201, None)] * 500
     assert len({r.txid for r in stored(server, tenant).values()}) == 1
