@@ -16,6 +16,7 @@ from uuid import UUID
 
 import requests
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from adapters.contract import Credentials, Platform, RemoteAccount
 from config.settings import load
@@ -23,7 +24,7 @@ from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account
-from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.auth.workspaces import create_workspace, set_plan
 from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import row
@@ -89,6 +90,18 @@ class Server:
             )
         return answer
 
+    def key(self, tenant: Tenant, *platforms: str, **terms: Any) -> str:
+        """Make another key of the workspace, bound to its accounts on these platforms if some are named."""
+        accounts = [UUID(tenant.accounts[p]) for p in platforms] or None
+        with self.context.database.begin() as c:
+            return create_key(c, tenant.workspace, "another", Terms(**{"accounts": accounts, **terms}))
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Run a statement, as a worker would or a person; return its rows."""
+        with self.context.database.begin() as c:
+            found = c.execute(text(statement), values)
+            return list(found) if found.returns_rows else []
+
     def read_log(self) -> str:
         """Return the log, with the lines of every request that was answered before: they are written in batches."""
         last = os.urandom(16).hex()
@@ -133,6 +146,12 @@ def ask(
 def code(answer: requests.Response) -> tuple[int, str]:
     """Return the status, and the error code of a refusal."""
     return answer.status_code, answer.json().get("error_code", "")
+
+
+def read(server: Server, tenant: Tenant, post: str) -> dict[str, Any]:
+    """Return a post as its workspace reads it."""
+    found: dict[str, Any] = server.get(f"/posts/{post}", tenant.key).json()["data"]
+    return found
 
 
 @contextmanager

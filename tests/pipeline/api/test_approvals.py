@@ -10,8 +10,6 @@ import pytest
 
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.domain.account import KeyLimits
-from pipeline.store.auth.keys import Terms, create_key
-from pipeline.store.database import rows
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.reference.scene import fail
 from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
@@ -21,15 +19,13 @@ from tests.pipeline.api.test_mandate import Writer, later
 @pytest.fixture
 def agent(server: Server, tenant: Tenant) -> Writer:
     """A key that needs approval; ``made`` makes posts by another one."""
-    with server.context.database.begin() as c:
-        key = create_key(c, tenant.workspace, "agent", Terms(limits=KeyLimits(needs_approval=True)))
+    key = server.key(tenant, limits=KeyLimits(needs_approval=True))
     body = video(tenant, scheduled_at=later(days=2))
     return Writer(server=server, tenant=tenant, key=key, body=body)
 
 
 def approver(agent: Writer) -> str:
-    with agent.server.context.database.begin() as c:
-        return create_key(c, agent.tenant.workspace, "boss", Terms(limits=KeyLimits(may_approve=True)))
+    return agent.server.key(agent.tenant, limits=KeyLimits(may_approve=True))
 
 
 def create(by: Writer) -> str:
@@ -120,8 +116,9 @@ def test_what_such_a_key_sends_by_any_door_waits(agent: Writer, door: str) -> No
 
 def settle_checks(agent: Writer, post: str) -> None:
     """As if its media had been checked."""
-    with agent.server.context.database.begin() as c:
-        rows(c, "UPDATE deliveries SET state = 'scheduled' WHERE post_id = :id RETURNING id", id=UUID(post))
+    agent.server.sql(
+        "UPDATE deliveries SET state = 'scheduled' WHERE post_id = :id RETURNING id", id=UUID(post)
+    )
 
 
 def test_a_key_that_may_approves_what_it_has_seen(agent: Writer) -> None:
@@ -154,10 +151,9 @@ def test_a_key_that_may_approves_what_it_has_seen(agent: Writer) -> None:
 def test_what_the_mandate_refuses_is_in_the_audit(agent: Writer) -> None:
     post = create(agent)
     agent.ask("POST", f"/posts/{post}/approve", {"hash": "0" * 64})
-    with agent.server.context.database.begin() as c:
-        found = rows(
-            c, "SELECT * FROM audit WHERE verb = 'refuse' AND subject = :key", key=agent.key.partition(".")[0]
-        )
+    found = agent.server.sql(
+        "SELECT * FROM audit WHERE verb = 'refuse' AND subject = :key", key=agent.key.partition(".")[0]
+    )
     [one] = found
     assert (one.actor_kind, one.kind, one.after["path"]) == (
         "key",
@@ -167,8 +163,3 @@ def test_what_the_mandate_refuses_is_in_the_audit(agent: Writer) -> None:
     assert one.after["refused"] == [
         "This key may not approve posts: a key with may_approve, or a person, does."
     ]
-
-
-def test_me_says_so(agent: Writer) -> None:
-    mandate = agent.ask("GET", "/me").json()["data"]["mandate"]
-    assert (mandate["needs_approval"], mandate["may_approve"]) == (True, False)

@@ -210,8 +210,7 @@ def limit(request: pytest.FixtureRequest) -> Limit:
 @pytest.fixture
 def writer(server: Server, limit: Limit) -> Writer:
     tenant = server.tenant()
-    with server.context.database.begin() as c:
-        key = create_key(c, tenant.workspace, "agent", Terms(limits=limit.limits))
+    key = server.key(tenant, limits=limit.limits)
     body = {**video(tenant, scheduled_at=later(days=2)), **limit.breaks()}
     return Writer(server=server, tenant=tenant, key=key, body=body)
 
@@ -236,8 +235,7 @@ def test_every_operation_that_writes_is_a_door_or_says_why_not(server: Server) -
 
 def test_within_the_mandate_everything_goes(server: Server, tenant: Tenant) -> None:
     limits = KeyLimits(lead_minutes=30, ahead_days=30, kinds=("video",), options=("tiktok.title",))
-    with server.context.database.begin() as c:
-        key = create_key(c, tenant.workspace, "agent", Terms(limits=limits))
+    key = server.key(tenant, limits=limits)
     body = video(tenant, scheduled_at=later(days=2), **TITLE)
     post = server.post(body, key).json()["data"]["id"]
     assert ask(server, key, "PATCH", f"/posts/{post}", {"caption": "Other words"}).status_code == 200
@@ -250,8 +248,7 @@ def test_within_the_mandate_everything_goes(server: Server, tenant: Tenant) -> N
 
 
 def test_automatic_times_begin_after_the_lead(server: Server, tenant: Tenant) -> None:
-    with server.context.database.begin() as c:
-        key = create_key(c, tenant.workspace, "agent", Terms(limits=KeyLimits(lead_minutes=4_320)))
+    key = server.key(tenant, limits=KeyLimits(lead_minutes=4_320))
     answer = server.post(video(tenant, scheduled_at="auto"), key)
     assert answer.status_code == 201, answer.text
     assert answer.json()["data"]["scheduled_at"] > later(days=3)

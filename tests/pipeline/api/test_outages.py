@@ -31,7 +31,6 @@ SERVER_SETTINGS: dict[str, str] = {}
 """The server is this module's own: what it answers depends on queues and on the epoch of its whole database."""
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
 MOUNT = ("/usr/bin/mount", "-t", "tmpfs", "-o")
-JSON = {"Content-Type": "application/json"}
 UNREACHABLE_BROKER = "redis+socket:///tmp/no-broker-here?virtual_host=0"
 
 
@@ -72,7 +71,12 @@ def test_database_away_nothing_is_half_done_and_the_same_request_is_taken_later(
         _allow(postgres, name, allowed=False)
         answer = server.post(body, tenant.key)
         assert (answer.status_code, answer.json()["error_code"]) == (503, "unavailable")
-        assert server.send("GET", "/readyz").status_code == 503
+        assert answer.headers["Retry-After"] == "2"
+        assert server.post(b"{not json", "slw_live_0000.secret").status_code == 503, "no key can be read"
+        ready = server.send("GET", "/readyz")
+        assert ready.status_code == 503
+        assert {name for name, is_up in ready.json()["parts"].items() if is_up} == {"broker", "disk"}
+        assert "database" in ready.json()["message"]
         _allow(postgres, name, allowed=True)
         with server.context.database.begin() as c:
             for table in ("posts", "deliveries", "replays"):
@@ -130,8 +134,7 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     good = server.send("GET", "/readyz")
     Success[Readiness].model_validate_json(good.content)
     assert all(0 <= age < 100 for age in good.json()["data"]["queues"].values())
-    with server.context.database.begin() as c:
-        c.execute(text("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'"))
+    server.sql("UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = 'status'")
     bad = server.send("GET", "/readyz")
     NotReady.model_validate_json(bad.content)
     assert bad.status_code == 503
@@ -170,8 +173,9 @@ def fill(folder: Path, option: str) -> None:
             file.write(bytes(4096))
 
 
-@pytest.mark.parametrize("setting", ["SLIPWAY_FILES__FOLDER", "SLIPWAY_MARK__FOLDER"])
-@pytest.mark.parametrize("harm", [remount, fill])
+@pytest.mark.parametrize(
+    ("setting", "harm"), [("SLIPWAY_FILES__FOLDER", fill), ("SLIPWAY_MARK__FOLDER", remount)]
+)
 def test_readyz_is_503_while_a_disk_takes_no_writes(
     environment: dict[str, str], tmp_path: Path, disk: Path, setting: str, harm: Callable[[Path, str], None]
 ) -> None:
@@ -260,11 +264,9 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
 
 def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
     assert server.context.send_guard.may_send()
-    with server.context.database.begin() as c:
-        c.execute(text(_EPOCH_UNTIL.format("now() - interval '10 minutes'")))
+    server.sql(_EPOCH_UNTIL.format("now() - interval '10 minutes'"))
     bad = server.send("GET", "/readyz")
     assert bad.status_code == 503
     assert "The epoch file has not been renewed for 600 s" in bad.json()["message"]
-    with server.context.database.begin() as c:
-        c.execute(text(_EPOCH_UNTIL.format("now() + interval '1 minute'")))
+    server.sql(_EPOCH_UNTIL.format("now() + interval '1 minute'"))
     assert server.send("GET", "/readyz").status_code == 200

@@ -70,8 +70,7 @@ class Agent:
 
     def send(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
         async def work(session: ClientSession) -> CallToolResult:
-            await session.list_tools()  # the client checks results by the schemas
-            found = await session.call_tool(tool, arguments)
+            found = await session.call_tool(tool, arguments)  # which checks what it returns by its schema
             assert isinstance(found, CallToolResult)
             return found
 

@@ -8,11 +8,11 @@ from tests.pipeline.api.running_server import Server, Tenant, serving
 from tests.pipeline.mcp.client import Agent
 
 
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def server(session_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with MCP for all modules of this folder."""
     more = {"SLIPWAY_MCP__ENABLED": "true", "SLIPWAY_BROKER__REQUEST_TIMEOUT": "1"}  # each post is counted
-    environment = {**module_environment, **more}
-    with serving(environment, tmp_path_factory.mktemp("mcp")) as running:
+    with serving({**session_environment, **more}, tmp_path_factory.mktemp("mcp")) as running:
         yield running
 
 

@@ -7,15 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import Any
 
-import pytest
 import requests
 from mcp import ClientSession
 
-from tests.pipeline.api.http.test_key_restrictions import created, key
-from tests.pipeline.api.running_server import BASE, Server, Tenant
+from tests.pipeline.api.http.test_key_restrictions import created
+from tests.pipeline.api.running_server import Server, Tenant
 from tests.pipeline.mcp.client import Agent
 from tests.pipeline.media import samples
 
@@ -138,7 +136,7 @@ def test_a_key_is_needed_and_only_this_server_is_named(server: Server, tenant: T
 
 
 def test_a_read_only_key_reads_and_plans_nothing(server: Server, tenant: Tenant) -> None:
-    reader = Agent(server.url, key(server, tenant, read_only=True))
+    reader = Agent(server.url, server.key(tenant, read_only=True))
     assert reader.call("whoami")["rights"] == ["read"]
     for tool in ("plan_post", "validate_post", "upload_file", "plan_import"):
         assert reader.refused(tool)["error_code"] == "insufficient_scope"
@@ -153,8 +151,7 @@ def test_a_file_is_stored_and_used(server: Server, tenant: Tenant, agent: Agent)
     assert wrong["error_code"] == "unsupported_media_type"
 
 
-@pytest.mark.parametrize("enabled", [False, True])
-def test_mcp_is_imported_only_where_it_is_on(enabled: bool, module_environment: dict[str, str]) -> None:
+def test_mcp_is_not_imported_where_it_is_off(session_environment: dict[str, str]) -> None:
     code = (
         "import sys, asyncio\n"
         "from pipeline.api.app import app\n"
@@ -163,7 +160,7 @@ def test_mcp_is_imported_only_where_it_is_on(enabled: bool, module_environment: 
         "        print('mcp' in sys.modules, 'pipeline.mcp' in sys.modules)\n"
         "asyncio.run(main())"
     )
-    environment = {**os.environ, **module_environment, "SLIPWAY_MCP__ENABLED": str(enabled)}
+    environment = {**os.environ, **session_environment, "SLIPWAY_MCP__ENABLED": "false"}
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=environment,
@@ -172,43 +169,12 @@ def test_mcp_is_imported_only_where_it_is_on(enabled: bool, module_environment: 
         timeout=120,
         check=False,
     )
-    assert run.stdout.split() == [str(enabled)] * 2, run.stderr
+    assert run.stdout.split() == ["False"] * 2, run.stderr
 
 
-def test_a_read_takes_little_longer_than_its_twin(server: Server, tenant: Tenant, agent: Agent) -> None:
-    post = created(server, tenant, "tiktok")
-
-    def by_http() -> None:
-        assert server.http.get(f"{server.url}{BASE}/posts/{post}", headers=tenant.headers, timeout=30).ok
-
-    body = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {"name": "get_post", "arguments": {"post_id": post}},
-    }
-    headers = {"Accept": "application/json, text/event-stream", **tenant.headers}
-
-    def by_mcp() -> None:
-        answer = server.http.post(f"{server.url}/mcp", json=body, headers=headers, timeout=30)
-        assert answer.json()["result"]["structuredContent"]["id"] == post
-
-    def measure(work: Any) -> float:
-        times = []
-        for _ in range(41):
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-        return sorted(times)[20]
-
-    twin, ours = measure(by_http), measure(by_mcp)
-    print(f"HTTP {twin * 1000:.1f} ms, MCP {ours * 1000:.1f} ms")
-    assert ours < twin + 0.02
-
-
-def test_over_stdio_a_key_is_needed_too(module_environment: dict[str, str]) -> None:
+def test_over_stdio_a_key_is_needed_too(session_environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "pipeline.cli", "mcp"]
-    environment = {**os.environ, **module_environment}
+    environment = {**os.environ, **session_environment}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout) == (1, "")
     assert "Set SLIPWAY_MCP__KEY" in run.stderr

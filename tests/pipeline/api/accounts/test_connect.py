@@ -164,18 +164,7 @@ def test_the_page_names_the_workspace_the_account_and_who_asked_and_stores_nothi
     assert "but on the command line" in read(by_hand, 200, form=True)
 
 
-def test_a_link_that_expired_says_how_to_get_a_new_one(home: OAuthWorkspace) -> None:
-    page = home.add_person("facebook")
-    back = grant_consent(start_url(home, "facebook"), page)
-    home.sql("UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace)
-    text = read(visit(back), 400)
-    assert "This link has expired: it is valid for ten minutes." in text
-    assert (
-        f"ask who sent you the link for a new one, made with the API key “tests” ({home.public_id})" in text
-    )
-
-
-@pytest.mark.parametrize("form", [{}, {"grant": "x"}, {"grant": str(UUID(int=7)), "account": "one"}])
+@pytest.mark.parametrize("form", [{}, {"grant": str(UUID(int=7)), "account": "one"}])
 def test_an_answer_that_is_none_is_a_page_too(home: OAuthWorkspace, form: dict[str, str]) -> None:
     answer = requests.post(f"{home.stack.api}{BASE}/linkedin/choice", data=form, timeout=60)
     assert "The form is invalid" in read(answer, 400)
@@ -210,10 +199,7 @@ def test_the_person_said_no(home: OAuthWorkspace) -> None:
     ("query", "status"),
     [
         ("", 400),
-        ("?code=abcdefgh", 400),
         ("?code=abcdefgh&state=unknown-state", 400),
-        ("?error=access_denied&state=unknown-state", 400),
-        ("?state=aaaaaaaa&state=bbbbbbbb&code=cccccccc", 400),
         ("?error=%3Cscript%3Ealert(1)%3C/script%3E&state=%3Cb%3Ebold%3C/b%3E", 400),
         ("?code=%00%FF%ED%A0%80abc&state=%F0%9F%92%A9%ED%A0%80", 400),
     ],
@@ -242,21 +228,6 @@ def test_a_client_that_takes_the_person_back_itself_must_be_the_one_that_began(h
     assert other.accounts() == []
 
 
-def test_connecting_again_takes_no_other_account(home: OAuthWorkspace) -> None:
-    one, two = home.add_person("facebook"), home.add_person("facebook")
-    [known] = home.finish(Platform.FACEBOOK, grant_consent(home.start(Platform.FACEBOOK).url, one))
-    url = start_url(home, "facebook", {"reconnect": str(known.id)})
-    assert f"signed in as {two}, but this is about {one}" in read(visit(grant_consent(url, two)), 409)
-    assert home.read_account(known.id)[1] == 1
-    url = start_url(home, "facebook", {"reconnect": str(known.id)})
-    page = visit(grant_consent(url, one, two))
-    assert "Connect this Facebook account?" in read(page, 200, form=True)
-    assert home.read_account(known.id)[1] == 1
-    assert "connected again" in read(confirm(page), 200)
-    assert [a.username for a in home.accounts()] == [one]
-    assert home.read_account(known.id)[1] == 2
-
-
 def test_names_are_shown_as_text(home: OAuthWorkspace) -> None:
     name = f"<script>{uuid4().hex}</script>"
     home.add_person("facebook", name)
@@ -276,10 +247,7 @@ def test_names_are_shown_as_text(home: OAuthWorkspace) -> None:
         ("myspace", None, 404, "not_found"),
         ("tiktok", {"connection": "nonsense"}, 400, "validation_failed"),
         ("tiktok", {"reconnect": str(uuid4())}, 404, "not_found"),
-        ("tiktok", {"reconnect": "ann"}, 422, "invalid_payload"),
-        ("tiktok", {"remote_ids": []}, 422, "invalid_payload"),
         ("tiktok", {"redirect_uri": "https://evil.example"}, 422, "invalid_payload"),
-        ("tiktok", [], 422, "invalid_payload"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
@@ -288,11 +256,6 @@ def test_what_cannot_be_asked_is_refused(
     answer = start(home, platform, body)
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
     assert home.sql("SELECT count(*) FROM grants WHERE workspace_id = :w", w=home.workspace) == (0,)
-
-
-def test_without_a_key_nothing_is_begun(home: OAuthWorkspace) -> None:
-    answer = start(home, "tiktok", key="slw_live_0.wrong")
-    assert (answer.status_code, answer.json()["error_code"]) == (401, "invalid_token")
 
 
 def test_a_platform_that_does_not_answer_is_said_so(home: OAuthWorkspace) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from pipeline.store.auth.keys import Terms, create_key
 from tests.pipeline.api.files.test_routes import uploaded
 from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
 
 
 def test_a_key_bound_to_accounts_uses_only_its_own_uploads(server: Server, tenant: Tenant) -> None:
-    with server.context.database.begin() as c:
-        bound = create_key(c, tenant.workspace, "bound", Terms(accounts=[UUID(tenant.accounts["tiktok"])]))
+    bound = server.key(tenant, "tiktok")
     theirs = uploaded(server, tenant)
     mine = uploaded(server, Tenant(workspace=tenant.workspace, key=bound))
     post = server.post(slideshow(tenant, mine), bound)

@@ -19,7 +19,6 @@ import requests
 from pipeline.api.files.routes import FilePage, StoredFile, Upload
 from pipeline.api.http.response_models import Failure, Success
 from pipeline.domain.account import Plan
-from pipeline.store.database import rows
 from tests.conftest import free_ports
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, code, serving, until
 from tests.pipeline.media import samples
@@ -94,8 +93,7 @@ def left(server: Server) -> list[Path]:
 
 
 def notes(server: Server) -> list[str]:
-    with server.context.database.begin() as c:
-        return [r.object for r in rows(c, "SELECT object FROM file_puts")]
+    return [r.object for r in server.sql("SELECT object FROM file_puts")]
 
 
 def test_a_file_goes_up_is_listed_and_comes_back(server: Server, tenant: Tenant) -> None:
@@ -129,12 +127,8 @@ def test_a_body_in_chunks_without_a_length_is_taken(server: Server, tenant: Tena
     ("body", "path"),
     [
         ({}, "contentType"),
-        ({"contentType": "image/avif"}, "contentType"),
         ({"contentType": "text/html"}, "contentType"),
-        ({"contentType": None}, "contentType"),
-        ({"contentType": "image/png", "filename": ""}, "filename"),
         ({"contentType": "image/png", "filename": "a\0b"}, "filename"),
-        ({"contentType": "image/png", "fileName": "a"}, "fileName"),
     ],
 )
 def test_what_is_not_asked_for_properly_is_422(
@@ -181,7 +175,7 @@ def test_the_upload_url_holds_for_its_file_type_and_time_only(server: Server, te
     assert put(server, one["uploadUrl"], PNG).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["image/gif", "text/plain", "", "video/mp4"])
+@pytest.mark.parametrize("kind", ["image/gif", ""])
 def test_another_content_type_is_refused_and_the_url_stays_good(
     server: Server, tenant: Tenant, kind: str
 ) -> None:
@@ -192,8 +186,8 @@ def test_another_content_type_is_refused_and_the_url_stays_good(
 
 @pytest.mark.parametrize(
     "body",
-    [samples.image("JPEG"), b"<html>" * 20, b"GIF", b"\0" * 100_000],
-    ids=["jpeg", "html", "short", "zeros"],
+    [samples.image("JPEG"), b"<html>" * 20],
+    ids=["jpeg", "html"],
 )
 def test_bytes_of_another_type_are_refused_and_nothing_stays(
     server: Server, tenant: Tenant, body: bytes
@@ -205,29 +199,10 @@ def test_bytes_of_another_type_are_refused_and_nothing_stays(
     assert put(server, found["uploadUrl"], PNG).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("kind", "form"), [("image/jpeg", "JPEG"), ("image/gif", "GIF"), ("image/webp", "WEBP")]
-)
-def test_every_kind_of_image_goes_up(server: Server, tenant: Tenant, kind: str, form: str) -> None:
-    assert (
-        requests.get(uploaded(server, tenant, samples.image(form), kind), timeout=60).headers["Content-Type"]
-        == kind
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "form"),
-    [("video/mp4", "mov"), ("video/quicktime", "mov"), ("video/x-m4v", "mp4"), ("video/x-msvideo", "avi")],
-)
-def test_videos_of_one_container_may_be_called_by_any_of_its_names(
-    server: Server, tenant: Tenant, kind: str, form: str
-) -> None:
-    uploaded(server, tenant, samples.video(form, "mpeg4"), kind)
-
-
-def test_heic_goes_up_as_heic_and_as_heif(server: Server, tenant: Tenant) -> None:
+def test_a_container_may_be_called_by_any_of_its_names(server: Server, tenant: Tenant) -> None:
     for kind in ("image/heic", "image/heif"):
         assert uploaded(server, tenant, samples.heic(64, 32), kind).endswith(kind.partition("/")[2])
+    uploaded(server, tenant, samples.video("mov", "mpeg4"), "video/mp4")
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -318,11 +293,6 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_can_be_sent_again(
     assert put(server, found["uploadUrl"], PNG).status_code == 200
 
 
-def test_what_one_workspace_uploads_another_never_sees_listed(server: Server, tenant: Tenant) -> None:
-    uploaded(server, tenant)
-    assert listed(server, server.tenant())["total"] == 0
-
-
 def test_the_list_is_filtered_and_paged(server: Server, tenant: Tenant) -> None:
     urls = [uploaded(server, tenant, padded(200 + n)) for n in range(3)]
     video = uploaded(server, tenant, samples.video(), "video/mp4")
@@ -333,6 +303,7 @@ def test_the_list_is_filtered_and_paged(server: Server, tenant: Tenant) -> None:
     def found(query: str) -> list[str]:
         return [file["url"] for file in listed(server, tenant, query)["files"]]
 
+    assert listed(server, server.tenant())["total"] == 0, "another workspace sees none"
     assert found("") == [document, video, *reversed(urls)]
     assert found("?type=document") == [document]
     assert found("?type=image") == [*reversed(urls)]
@@ -351,30 +322,21 @@ def test_the_list_is_filtered_and_paged(server: Server, tenant: Tenant) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=101", "limit=x", "offset=-1", "offset=9999999", "type=audio", "limit=1&limit=2"],
+    ["limit=101", "offset=9999999", "type=audio"],
 )
 def test_a_query_that_cannot_be_is_422(server: Server, tenant: Tenant, query: str) -> None:
     assert code(server.get(f"/files?{query}", tenant.key)) == (422, "invalid_payload")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "first", "last"),
-    [
-        ("bytes=0-9", 0, 9),
-        ("bytes=10-", 10, -1),
-        ("bytes=-5", -5, -1),
-        ("bytes=-999999", 0, -1),
-        ("bytes=3-999999", 3, -1),
-    ],
-)
-def test_ranges(server: Server, tenant: Tenant, wanted: str, first: int, last: int) -> None:
+def test_ranges(server: Server, tenant: Tenant) -> None:
     url, size = uploaded(server, tenant), len(PNG)
-    answer = requests.get(url, headers={"Range": wanted}, timeout=60)
-    begin, end = first % size, last % size
-    whole = begin == 0 and end == size - 1
-    assert answer.status_code == (200 if whole else 206)
-    assert answer.content == PNG[begin : end + 1]
-    assert answer.headers.get("Content-Range") == (None if whole else f"bytes {begin}-{end}/{size}")
+    for wanted, first, last in (("0-9", 0, 9), ("10-", 10, size - 1), ("-5", size - 5, size - 1)):
+        answer = requests.get(url, headers={"Range": f"bytes={wanted}"}, timeout=60)
+        assert (answer.status_code, answer.content) == (206, PNG[first : last + 1])
+        assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{size}"
+    whole = requests.get(url, headers={"Range": "bytes=-999999"}, timeout=60)
+    assert (whole.status_code, whole.content) == (200, PNG)
+    assert "Content-Range" not in whole.headers
 
 
 def test_ranges_that_are_none(server: Server, tenant: Tenant) -> None:

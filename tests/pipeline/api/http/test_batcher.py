@@ -110,9 +110,4 @@ def test_what_was_asked_before_the_end_is_answered() -> None:
         with pytest.raises(RuntimeError):
             await batcher.submit(1)
 
-    work = Work()
-
-    async def run() -> None:
-        await play(Batcher("test", work, max_batch=9), work)
-
-    asyncio.run(run())
+    scene(play)

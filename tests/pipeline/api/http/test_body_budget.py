@@ -12,8 +12,7 @@ import pytest
 
 from pipeline.api.http.request import SHARES, BodyBudget, release_reservation
 from pipeline.stages.post_request import Refusal
-from pipeline.store.auth.keys import create_key
-from tests.pipeline.api.running_server import BASE, Server, Tenant, code, until, video
+from tests.pipeline.api.running_server import BASE, Server, code, until, video
 
 LARGEST = 10_000
 """Bytes of one body; the server has room for four, and each key for one."""
@@ -21,11 +20,6 @@ SERVER_SETTINGS = {
     **dict.fromkeys(("SLIPWAY_API__MAX_BODY", "SLIPWAY_API__MAX_BATCH_BODY"), str(LARGEST)),
     "SLIPWAY_API__MAX_BODY_SUM": str(LARGEST * SHARES),
 }
-
-
-def new_key(server: Server, tenant: Tenant) -> str:
-    with server.context.database.begin() as c:
-        return create_key(c, tenant.workspace, "another")
 
 
 @contextmanager
@@ -55,7 +49,7 @@ def is_refused(server: Server, key: str, refusal: tuple[int, str]) -> bool:
 @pytest.mark.parametrize("declared", [LARGEST, 0])
 def test_a_key_has_its_share_and_others_theirs(server: Server, declared: int) -> None:
     tenant = server.tenant()
-    other = new_key(server, tenant)
+    other = server.key(tenant)
     with unfinished(server, tenant.key, declared, b" " * (LARGEST // 2)):
         until(lambda: is_refused(server, tenant.key, (429, "rate_limited")), "the share to be used up")
         assert server.post(video(tenant), other).status_code == 201
@@ -64,7 +58,7 @@ def test_a_key_has_its_share_and_others_theirs(server: Server, declared: int) ->
 
 def test_all_keys_together_have_the_budget(server: Server) -> None:
     tenant = server.tenant()
-    keys = [new_key(server, tenant) for _ in range(SHARES)]
+    keys = [server.key(tenant) for _ in range(SHARES)]
     with ExitStack() as requests_in_progress:
         for key in keys:
             requests_in_progress.enter_context(unfinished(server, key, LARGEST))

@@ -127,17 +127,6 @@ def test_an_owner_leaves_room_for_one_more() -> None:
     assert [fill(owner) for owner in owners] == [4, 2, 1, 1, 0]
 
 
-def test_what_the_work_raises_is_raised() -> None:
-    async def scene() -> None:
-        bulkhead = Bulkhead("test", threads=1, limit=1)
-        for _ in range(3):
-            with pytest.raises(ZeroDivisionError):
-                await bulkhead.run(lambda: 1 // 0)
-        bulkhead.close()
-
-    asyncio.run(scene())
-
-
 def test_a_limit_words_its_refusals_and_frees_slots() -> None:
     limit, one, other = (
         ConcurrencyLimit(2, per_owner=1, owner="workspace", operations="uploads"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import pytest
 
 from pipeline.api.http.validation import name_ignored, refuse_near_misses
 from pipeline.stages.post_request import Refusal
-from tests.pipeline.api.running_server import BASE, Server, Tenant, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant
 
 KNOWN = ("status", "limit", "since", "until", "cursor")
 
@@ -16,12 +14,9 @@ KNOWN = ("status", "limit", "since", "until", "cursor")
 @pytest.mark.parametrize(
     ("path", "near"),
     [
-        ("/posts?stauts=failed", "status"),
         ("/posts?Status=failed", "status"),
         ("/posts?status=failed&limits=2", "limit"),
-        ("/posts?sinc=", "since"),
         ("/files?typ=image", "type"),
-        ("/files?ofset=2", "offset"),
     ],
 )
 def test_a_near_miss_is_refused_with_the_known_name(
@@ -35,24 +30,12 @@ def test_a_near_miss_is_refused_with_the_known_name(
     assert near in answer.json()["message"]
 
 
-@pytest.mark.parametrize("path", ["/posts?page=2", "/posts?limit=5&offset=50", "/imports?page=2"])
+@pytest.mark.parametrize("path", ["/posts?limit=5&offset=50", "/imports?page=2"])
 def test_a_page_number_is_refused_where_pages_have_cursors(server: Server, tenant: Tenant, path: str) -> None:
     answer = server.get(path, tenant.key)
     assert (answer.status_code, answer.json()["error_code"]) == (422, "invalid_payload")
     assert "`cursor`" in answer.json()["issues"][0]["message"]
     assert server.get("/files?offset=0", tenant.key).status_code == 200, "which has offsets"
-
-
-def test_the_operator_api_does_the_same(server: Server, tenant: Tenant) -> None:
-    letters = "/api/operator/v1/dead-letters"
-    near = server.send("GET", f"{letters}?plattform=tiktok", tenant.key)
-    assert (near.status_code, near.json()["issues"][0]["path"]) == (422, "plattform")
-    other = server.send("GET", f"{letters}?platform=tiktok&colour=red", tenant.key)
-    assert (other.status_code, other.headers["X-Ignored-Parameters"]) == (200, "colour")
-
-
-def test_the_key_is_decided_before_the_query(server: Server) -> None:
-    assert server.get("/posts?stauts=failed", None).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -61,9 +44,7 @@ def test_the_key_is_decided_before_the_query(server: Server) -> None:
         ("/posts?limit=1&utm_source=x&_=1700000000", "utm_source, _"),
         ("/accounts?platform=tiktok", "platform"),
         ("/subscription?a%0d%0ax-evil:%201=2", "a%0D%0Ax-evil%3A%201"),
-        (f"/posts/{quote('x')}?expand=all", "expand"),
         ("/posts?limit=1", None),
-        ("/posts?&=&", None),
     ],
 )
 def test_others_are_ignored_and_named(server: Server, tenant: Tenant, path: str, ignored: str | None) -> None:
@@ -73,21 +54,14 @@ def test_others_are_ignored_and_named(server: Server, tenant: Tenant, path: str,
     assert "x-evil" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    "path",
-    [f"{BASE}/connect/tiktok/callback/?state=x&code=y", "/api/operator/v1/dead-letters?platform=tiktok"],
-)
-def test_what_has_an_effect_is_not_named(server: Server, tenant: Tenant, path: str) -> None:
-    answer = server.http.get(server.url + path, headers=tenant.headers, timeout=30)
-    assert answer.status_code in (200, 400)
-    assert "X-Ignored-Parameters" not in answer.headers
-
-
-def test_a_new_post_names_them_too(server: Server, tenant: Tenant) -> None:
-    answer = server.http.post(
-        f"{server.url}{BASE}/posts?dry_run=true", json=video(tenant), headers=tenant.headers, timeout=30
-    )
-    assert (answer.status_code, answer.headers["X-Ignored-Parameters"]) == (201, "dry_run")
+def test_what_has_an_effect_is_not_named(server: Server, tenant: Tenant) -> None:
+    callback, letters = f"{BASE}/connect/tiktok/callback/?state=x&code=y", "/api/operator/v1/dead-letters?"
+    for path, ignored in ((callback, None), (f"{letters}platform=tiktok&colour=red", "colour")):
+        answer = server.http.get(server.url + path, headers=tenant.headers, timeout=30)
+        assert answer.status_code in (200, 400)
+        assert answer.headers.get("X-Ignored-Parameters") == ignored
+    near = server.send("GET", f"{letters}plattform=tiktok", tenant.key)
+    assert (near.status_code, near.json()["issues"][0]["path"]) == (422, "plattform")
 
 
 def test_everything_near_is_listed_at_once() -> None:

@@ -11,9 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.api.posts.schema import PostBody
-from pipeline.imports.columns import Format, build_columns
-from pipeline.imports.export import write_template
 from pipeline.runtime.interpreter import zstd
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
@@ -88,32 +85,18 @@ def test_rejected_rows_have_the_header_the_order_and_the_cells_of_their_file(imp
     assert without_errors == [[*row[:6], *row[7:]] for row in table[1:]]
 
 
-def test_a_spreadsheet_is_imported(importer: Importer) -> None:
-    file = io.BytesIO()
-    columns, start = build_columns(PostBody), datetime(2031, 1, 1, tzinfo=UTC)
-    write_template(file, Format.XLSX, columns, rows=3, accounts=["tiktok:tiktok_user"], start=start)
-    identity = importer.upload(file.getvalue(), "?name=january.xlsx", **{"Content-Type": "application/zip"})
-    planned = importer.work(identity)
-    assert (planned["format"], planned["plan"]["new"]) == ("xlsx", 3)
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_a_compressed_file_is_imported(importer: Importer, encoding: str) -> None:
-    pack = gzip.compress if encoding == "gzip" else zstd.compress
-    identity = importer.upload(pack(write_lines(importer.body(1))), **{"Content-Encoding": encoding})
-    assert importer.work(identity)["plan"]["new"] == 1
+def test_a_compressed_file_is_imported(importer: Importer) -> None:
+    packed = zstd.compress(write_lines(importer.body(1)))
+    assert importer.work(importer.upload(packed, **{"Content-Encoding": "zstd"}))["plan"]["new"] == 1
 
 
 @pytest.mark.parametrize(
     ("data", "headers", "code", "said"),
     [
-        (gzip.compress(b"x" * 1000)[:-9], {"Content-Encoding": "gzip"}, "invalid_payload", "cut off"),
         (gzip.compress(b" " * 10_000_000), {"Content-Encoding": "gzip"}, "payload_too_large", "200"),
         (b"caption,capton,accounts\na,b,c\n", {"Content-Type": "text/csv"}, "invalid_payload", "capton"),
-        (b"caption,Caption\na,b\n", {"Content-Type": "text/csv"}, "invalid_payload", "same name"),
-        (b"caption,accounts\n", {"Content-Type": "text/csv"}, "invalid_payload", "no row"),
     ],
-    ids=["truncated gzip", "gzip bomb", "unknown column", "equal headers", "no row"],
+    ids=["gzip bomb", "unknown column"],
 )
 def test_a_file_that_cannot_be_read_fails_and_says_why(
     importer: Importer, data: bytes, headers: dict[str, str], code: str, said: str

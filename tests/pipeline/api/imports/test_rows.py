@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any
 from uuid import UUID
 
-from pipeline.api.imports.downloads import PAGE, build_table_writer
-from pipeline.domain.bulk_import import RowVerdict
-from pipeline.store.imports.rows import RowRecord
+from pipeline.api.imports.downloads import PAGE
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.running_server import BASE
 
@@ -52,24 +48,3 @@ def test_what_is_wrong_with_the_query_is_said(importer: Importer) -> None:
     assert fetch(importer, found["id"], "?format=csv").json()["error_code"] == "validation_failed"
     importer.tenant.key = importer.server.tenant().key
     assert fetch(importer, found["id"]).status_code == 404
-
-
-def test_a_table_has_the_original_columns_and_the_error_and_no_formula() -> None:
-    write = build_table_writer()
-    issue = {"code": "invalid_payload", "path": "caption", "message": "It is required.", "type": "missing"}
-    rows = [
-        RowRecord(
-            number=n,
-            line=n + 1,
-            verdict=RowVerdict.REJECTED,
-            source=[["Caption", caption], ["when", "-1"]],
-            issues=[issue],
-        )
-        for n, caption in ((1, "=HYPERLINK(1)"), (2, 'a "quoted",\ntext'))
-    ]
-    table = list(csv.reader(io.StringIO((write(rows[:1]) + write(rows[1:])).decode(), newline="")))
-    assert table == [
-        ["Caption", "when", "error"],
-        ["'=HYPERLINK(1)", "'-1", "line 2: caption: It is required."],
-        ['a "quoted",\ntext', "'-1", "line 3: caption: It is required."],
-    ]

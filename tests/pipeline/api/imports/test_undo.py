@@ -12,7 +12,6 @@ from pipeline.imports import control
 from pipeline.maintenance.expire import expire_imports
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.auth.keys import find_caller
-from pipeline.store.database import rows
 from tests.pipeline.api.imports.importing import Importer, do_step
 from tests.pipeline.api.imports.test_applying import apply, publish
 from tests.pipeline.api.imports.test_rows import fetch
@@ -77,14 +76,12 @@ def test_an_id_is_taken_by_one_of_two_plans(importer: Importer) -> None:
 def test_the_id_of_a_post_that_was_armed_stays_taken(importer: Importer) -> None:
     body = importer.body(1, external_id="spring")
     done = apply(importer, importer.plan(body))
-    with importer.server.context.database.begin() as c:
-        rows(
-            c,
-            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome)
+    importer.server.sql(
+        """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome)
                SELECT id, account_id, 1, 0, 1, now(), now(), 'refused' FROM deliveries WHERE post_id = :post
                RETURNING id""",
-            post=importer.posts()[0].id,
-        )
+        post=importer.posts()[0].id,
+    )
     assert roll_back(importer, done)["result"] == {"created": 1, "canceled": 1}
     found = importer.plan({**body, "caption": "Corrected"})
     assert found["plan"]["rejected"] == 1

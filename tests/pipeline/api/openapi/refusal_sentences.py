@@ -108,7 +108,7 @@ class _Module:
                 walk(child, within)
 
         walk(tree, None)
-        constants = {**_list_imported(tree), **_list_assigned(tree.body)}
+        constants = {**list_imported(tree), **list_assigned(tree.body)}
         return _Module(
             file=str(path.relative_to(ROOT)), functions=functions, constants=constants, calls=calls
         )
@@ -120,7 +120,7 @@ class _Module:
             if expression is None:
                 continue
             code = _find_argument(call, *CODES[maker]) if maker in CODES else None
-            scope = _list_assigned(ast.walk(within)) if within else {}
+            scope = list_assigned(ast.walk(within)) if within else {}
             codes = [*self.list_texts(code, scope, MAX_DEPTH)] if code is not None else []
             about = {
                 "file": self.file,
@@ -163,7 +163,7 @@ class _Module:
                 rows = self.constants.get(table.id, ())
                 return [(v, scope) for row in rows if isinstance(row, ast.Dict) for v in row.values]
         if isinstance(node, ast.Call) and (function := self.functions.get(getattr(node.func, "id", ""))):
-            inner = _list_assigned(ast.walk(function))
+            inner = list_assigned(ast.walk(function))
             returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return | ast.Yield)]
             return [(value, inner) for value in returned if value is not None and not _is_none(value)]
         return []
@@ -180,7 +180,7 @@ def _find_argument(call: ast.Call, name: str, place: int) -> ast.expr | None:
     return named
 
 
-def _list_assigned(nodes: Iterator[ast.AST] | Sequence[ast.AST]) -> dict[str, list[ast.expr]]:
+def list_assigned(nodes: Iterator[ast.AST] | Sequence[ast.AST]) -> dict[str, list[ast.expr]]:
     """Return what is given to each name, by assignments of one or of several names, and by := ."""
     found: dict[str, list[ast.expr]] = {}
     for node in nodes:
@@ -202,12 +202,12 @@ def _pair(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
     return [(target, value)]
 
 
-def _list_imported(tree: ast.Module) -> dict[str, list[ast.expr]]:
+def list_imported(tree: ast.Module) -> dict[str, list[ast.expr]]:
     """Return what the names that the module imports are given in their own module."""
     found: dict[str, list[ast.expr]] = {}
     for node in tree.body:
         source = ROOT / f"{(getattr(node, 'module', None) or '-').replace('.', '/')}.py"
         if isinstance(node, ast.ImportFrom) and source.is_file():
-            constants = _list_assigned(ast.parse(source.read_text()).body)
+            constants = list_assigned(ast.parse(source.read_text()).body)
             found |= {n.asname or n.name: constants[n.name] for n in node.names if n.name in constants}
     return found

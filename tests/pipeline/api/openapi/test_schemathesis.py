@@ -96,7 +96,7 @@ def _run(server: Server, tmp_path: Path, url: str) -> None:
         "PYTHONWARNINGS": "ignore",
         "SCENE_ACCOUNTS": " ".join(tenant.accounts.values()),
     }
-    sizes = SIZES.format(each=EXAMPLES or 8, walks=EXAMPLES or 60)
+    sizes = SIZES.format(each=EXAMPLES or 4, walks=EXAMPLES or 24)
     (tmp_path / "schemathesis.toml").write_text(sizes)  # found where the command is run
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]

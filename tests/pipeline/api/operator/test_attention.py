@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from pipeline.api.http.response_models import Success
 from pipeline.api.operator.models import AttentionList
 from tests.pipeline.api.running_server import Server, Tenant, video
@@ -16,14 +14,12 @@ SERVER_SETTINGS = {"SLIPWAY_API__OPERATOR_TOKEN": TOKEN}
 def test_the_operator_reads_the_list_and_a_key_does_not(server: Server) -> None:
     tenant: Tenant = server.tenant()
     post = server.post(video(tenant), tenant.key).json()["data"]["id"]
-    with server.context.database.begin() as c:
-        c.execute(
-            text(
-                "UPDATE deliveries SET state = 'blocked', reason = 'person_needed', error = CAST(:e AS jsonb) "
-                "WHERE post_id = :p"
-            ),
-            {"p": post, "e": '{"class": "RateLimited", "code": "rate_limited"}'},
-        )
+    server.sql(
+        "UPDATE deliveries SET state = 'blocked', reason = 'person_needed', error = CAST(:e AS jsonb) "
+        "WHERE post_id = :p",
+        p=post,
+        e='{"class": "RateLimited", "code": "rate_limited"}',
+    )
     answer = server.send("GET", URL, TOKEN)
     assert answer.status_code == 200, answer.text
     Success[AttentionList].model_validate_json(answer.content)

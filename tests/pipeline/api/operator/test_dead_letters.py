@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 import requests
@@ -13,8 +11,7 @@ from sqlalchemy import text
 
 from pipeline.domain.account import KeyLimits, Plan
 from pipeline.store.auth.keys import Terms, create_key
-from pipeline.store.database import row
-from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, serving, video
+from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, video
 
 URL = "/api/operator/v1/dead-letters"
 TOKEN = "operator-of-the-tests-" + "0123456789"
@@ -80,8 +77,7 @@ def test_a_key_sees_its_own_and_the_operator_all(server: Server, tenant: Tenant)
 
 def test_a_key_bound_to_an_account_sees_that_accounts_letters(server: Server, tenant: Tenant) -> None:
     tiktok, instagram = dead(server, tenant), dead(server, tenant, "instagram")
-    with server.context.database.begin() as c:
-        bound = create_key(c, tenant.workspace, "one", Terms(accounts=[UUID(tenant.accounts["instagram"])]))
+    bound = server.key(tenant, "instagram")
     assert listed(server, bound) == [instagram]
     assert data(send(server, "replay", bound, ids=[tiktok]))["replayed"] == 0
 
@@ -121,24 +117,6 @@ def test_many_are_counted_first_and_then_dealt_with(server: Server, tenant: Tena
     assert listed(server, tenant.key) == [other]
 
 
-def test_the_count_tells_apart_what_would_be_skipped(server: Server, tenant: Tenant) -> None:
-    letters = [dead(server, tenant) for _ in range(3)]
-    with server.context.database.begin() as c:
-        row(
-            c,
-            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
-               SELECT id, account_id, 1, generation, fence, now(), 'failed', '[{"remote_id": "7"}]' FROM deliveries
-               WHERE id = :id RETURNING id""",
-            id=letters[0],
-        )
-    told = data(send(server, "replay", tenant.key, filter={}))
-    [skipped] = told["skipped"]
-    assert (told["letters"], skipped["letters"]) == (2, 1)
-    done = data(send(server, "replay", tenant.key, filter={}, dry_run=False))
-    assert (done["replayed"], done["ids"]) == (2, letters[1:])
-    assert done["skipped"] == [{"id": letters[0], "why": skipped["why"]}]
-
-
 def test_pages_follow_each_other(server: Server, tenant: Tenant) -> None:
     letters = [dead(server, tenant) for _ in range(3)]
     page = data(server.send("GET", f"{URL}?limit=2", tenant.key))
@@ -147,23 +125,20 @@ def test_pages_follow_each_other(server: Server, tenant: Tenant) -> None:
     assert listed(server, tenant.key, "?older_than=3600") == []
 
 
-@pytest.mark.parametrize(("verb", "more"), [("replay", {}), ("discard", {"why": "x"})])
-def test_each_letter_counts_against_the_keys_rate(
-    server: Server, tenant: Tenant, verb: str, more: dict[str, str]
-) -> None:
+def test_each_letter_counts_against_the_keys_rate(server: Server, tenant: Tenant) -> None:
     letters = [dead(server, tenant) for _ in range(3)]
     with server.context.database.begin() as c:
         terms = Terms(limits=KeyLimits(posts_per_minute=2))
         key = create_key(c, tenant.workspace, "metered", terms)
-    counted = send(server, verb, key, filter={}, **more)
+    counted = send(server, "replay", key, filter={})
     assert "RateLimit-Limit" not in counted.headers, "nothing was done"
-    done = send(server, verb, key, ids=letters[:1], **more)
+    done = send(server, "replay", key, ids=letters[:1])
     assert (done.status_code, done.headers["RateLimit-Remaining"]) == (200, "1")
     for selection in ({"ids": letters[1:]}, {"filter": {}, "dry_run": False}):
-        refused = send(server, verb, key, **selection, **more)
+        refused = send(server, "discard", key, **selection, why="x")
         assert (refused.status_code, refused.headers["RateLimit-Remaining"]) == (429, "1")
     assert listed(server, tenant.key) == letters[1:]
-    assert "RateLimit-Limit" not in send(server, verb, TOKEN, ids=letters[1:], **more).headers
+    assert "RateLimit-Limit" not in send(server, "replay", TOKEN, ids=letters[1:]).headers
 
 
 @pytest.mark.parametrize(
@@ -171,12 +146,9 @@ def test_each_letter_counts_against_the_keys_rate(
     [
         ("replay", {}, "either ids or a filter"),
         ("replay", {"ids": [ABSENT], "filter": {}}, "either ids or a filter"),
-        ("replay", {"ids": []}, "empty"),
         ("replay", {"ids": ["x"]}, "UUID"),
         ("replay", {"ids": [ABSENT], "per_minute": 0}, "Must be 0.1 or more"),
-        ("replay", {"filter": {"platform": "myspace"}}, "one of"),
         ("discard", {"ids": [ABSENT]}, "required"),
-        ("discard", {"ids": [ABSENT], "why": " "}, "visible"),
         ("discard", {"filter": {}, "why": "x", "cursor": "y"}, "cursor"),
     ],
 )
@@ -188,21 +160,16 @@ def test_422_for_what_makes_no_sense(
     assert says in answer.text
 
 
-def test_who_may_not(server: Server, tenant: Tenant) -> None:
+def test_who_may_not(server: Server, shared_server: Server, tenant: Tenant) -> None:
+    for guess in ("", TOKEN):
+        assert shared_server.send("GET", URL, guess).status_code == 401, "it has no operator token"
     assert server.send("GET", URL).status_code == 401
     assert server.send("GET", URL, TOKEN[:-1] + "x").status_code == 401
     letter = dead(server, tenant)
-    with server.context.database.begin() as c:
-        reader = create_key(c, tenant.workspace, "reader", Terms(read_only=True))
+    reader = server.key(tenant, read_only=True)
     assert listed(server, reader) == [letter]
     for verb in ("replay", "discard"):
         assert send(server, verb, reader, ids=[letter], why="x").status_code == 403
     poor = server.tenant(plan=Plan.NONE)
     assert send(server, "replay", poor.key, ids=[ABSENT]).status_code == 402
     assert data(send(server, "discard", poor.key, ids=[ABSENT], why="x"))["discarded"] == 0
-
-
-def test_without_an_operator_token_none_opens(module_environment: dict[str, str], tmp_path: Path) -> None:
-    with serving({**module_environment, "SLIPWAY_API__OPERATOR_TOKEN": ""}, tmp_path) as server:
-        assert server.send("GET", URL, "").status_code == 401
-        assert server.send("GET", URL, TOKEN).status_code == 401

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import requests
-from sqlalchemy import text
 
 from pipeline.api.http.response_models import ResponseModel, Success
 from pipeline.api.posts.action_response_models import (
@@ -55,8 +54,7 @@ def created(server: Server, tenant: Tenant, **more: Any) -> str:
 
 def put(server: Server, post: str, assignments: str) -> None:
     """Set columns of the post's deliveries, as a worker would."""
-    with server.context.database.begin() as c:
-        c.execute(text(f"UPDATE deliveries SET {assignments} WHERE post_id = :id"), {"id": post})  # noqa: S608
+    server.sql(f"UPDATE deliveries SET {assignments} WHERE post_id = :id", id=post)  # noqa: S608
 
 
 FAILED = "state = 'failed', error = '{\"code\": \"rejected\"}'"
@@ -81,31 +79,12 @@ def test_an_edit_is_answered_and_read_back(server: Server, tenant: Tenant) -> No
     assert server.get(f"/posts/{post}", tenant.key).json()["data"]["tiktok"] is None
 
 
-def test_accounts_are_replaced_and_null_means_now(server: Server, tenant: Tenant) -> None:
-    post = created(server, tenant)
-    body = {"accounts": [{"id": tenant.accounts["instagram"]}], "scheduled_at": None}
-    assert data_of(patch(server, tenant, post, body), UpdatedPost)["status"] == "pending"
-    states = server.get(f"/posts/{post}", tenant.key).json()["data"]["accounts"]["states"]
-    assert {s["platform"]: s["status"] for s in states} == {"tiktok": "canceled", "instagram": "pending"}
-
-
 @pytest.mark.parametrize(
     ("body", "path", "says"),
     [
         ({}, "", "Nothing to change"),
         ([], "", "JSON object"),
-        ({"caption": None}, "caption", "not be null"),
-        ({"media": None}, "media", "not be null"),
-        ({"accounts": None}, "accounts", "not be null"),
-        ({"caption": ""}, "caption", "no visible"),
-        ({"caption": "c" * 501}, "caption", "501"),
-        ({"caption": "a\0"}, "caption", "NUL"),
-        ({"media": {"type": "video", "url": "http://x.y/v.mp4"}}, "media.url", "https"),
-        ({"media": {"type": "video", "urls": []}}, "media.url", "required"),
-        ({"accounts": [{"id": "x"}]}, "accounts.0.id", "UUID"),
-        ({"scheduled_at": "2099-01-01T00:00:00"}, "scheduled_at", "offset"),
         ({"captoin": "x"}, "captoin", "did you mean `caption`"),
-        ({"tiktok": {"titel": "x"}}, "tiktok.titel", "did you mean `title`"),
         ({"tiktok": {}, "pinterest": {}}, "pinterest", "together"),
         (
             {"media": {"type": "video", "url": "https://x.y/v.mp4"}, "tiktok": {"post_mode": "MEDIA_UPLOAD"}},
@@ -122,39 +101,10 @@ def test_422_for_a_change_that_makes_no_sense(
     assert any(i["path"] == path and says in i["message"] for i in answer.json()["issues"]), answer.text
 
 
-def test_no_body_at_all_is_an_empty_one(server: Server, tenant: Tenant) -> None:
-    assert code(patch(server, tenant, str(uuid4()), b"")) == (422, "invalid_payload")
-    assert code(steer(server, tenant, "retry", b"")) == (422, "invalid_payload")
-    assert code(patch(server, tenant, str(uuid4()), b"{")) == (400, "invalid_json")
-
-
-@pytest.mark.parametrize("post", [ABSENT, "x", UUID(ABSENT).hex])
-def test_404_for_what_is_not_there(server: Server, tenant: Tenant, post: str) -> None:
-    assert code(patch(server, tenant, post, {"caption": "new"})) == (404, "not_found")
-
-
-def test_409_for_the_external_id_and_for_what_is_being_sent(server: Server, tenant: Tenant) -> None:
+def test_409_for_an_external_id_whatever_its_value(server: Server, tenant: Tenant) -> None:
     post = created(server, tenant, external_id=str(uuid4()))
-    for value in (str(uuid4()), None, 5):
+    for value in (str(uuid4()), None, 5):  # it is decided before the payload
         assert code(patch(server, tenant, post, {"external_id": value})) == (409, "external_id_immutable")
-    put(server, post, ARMED)
-    before = server.get(f"/posts/{post}", tenant.key).content
-    assert code(patch(server, tenant, post, {"caption": "new"})) == (409, "post_in_flight")
-    assert server.get(f"/posts/{post}", tenant.key).content == before
-
-
-def test_400_as_a_new_post_has_it(server: Server, tenant: Tenant) -> None:
-    post = created(server, tenant)
-    for body, wanted in (
-        ({"accounts": []}, "missing_accounts"),
-        ({"accounts": [{"id": str(uuid4())}]}, "unknown_accounts"),
-        ({"scheduled_at": "2020-01-01T00:00:00Z"}, "validation_failed"),
-        ({"music_url": "https://x.y/z"}, "invalid_music_url"),
-        ({"pinterest": {"board_id": "1"}}, "validation_failed"),
-    ):
-        assert code(patch(server, tenant, post, body)) == (400, wanted)
-    put(server, post, "state = 'published', published_at = now()")
-    assert code(patch(server, tenant, post, {"caption": "new"})) == (400, "validation_failed")
 
 
 def test_412_for_an_old_version(server: Server, tenant: Tenant) -> None:
@@ -167,8 +117,6 @@ def test_412_for_an_old_version(server: Server, tenant: Tenant) -> None:
         "precondition_failed",
     )
     assert code(patch(server, tenant, post, {"caption": "x"}, **{"If-Match": "W/" + tag}))[0] == 412
-    again = patch(server, tenant, post, {"caption": "three"}, **{"If-Match": first.headers["ETag"]})
-    assert again.status_code == 200
     assert patch(server, tenant, post, {"caption": "four"}, **{"If-Match": "*"}).status_code == 200
 
 
@@ -214,56 +162,31 @@ def test_failed_posts_are_retried(server: Server, tenant: Tenant) -> None:
     assert list(data["errors"]) == [fine]
 
 
-def test_a_retry_of_nothing_says_so(server: Server, tenant: Tenant) -> None:
-    fine = created(server, tenant)
-    answer = steer(server, tenant, "retry", {"post_ids": [fine]})
-    data = data_of(answer, RetryResult)
-    assert (data["retried"], data["ids"], data["failed"]) == (0, [], [fine])
-    assert answer.json()["message"].startswith("No post is queued for retry"), "nothing was queued"
-
-
 def test_a_retry_of_more_than_twenty_is_a_payload_error(server: Server, tenant: Tenant) -> None:
     answer = steer(server, tenant, "retry", {"post_ids": [str(uuid4()) for _ in range(21)]})
     assert code(answer) == (422, "invalid_payload")
     [issue] = answer.json()["issues"]
     assert issue == {"path": "post_ids", "message": "20 at most; there are 21.", "type": "too_long"}
-    assert steer(server, tenant, "retry", {"post_ids": [str(uuid4())] * 20}).status_code == 200
+    nothing = steer(server, tenant, "retry", {"post_ids": [str(uuid4())] * 20})
+    assert data_of(nothing, RetryResult)["retried"] == 0
+    assert nothing.json()["message"].startswith("No post is queued for retry")
 
 
-@pytest.mark.parametrize(
-    ("verb", "name", "most"),
-    [
-        ("delete", "postIds", 50),
-        ("delete", "post_ids", 50),
-        ("cancel", "post_ids", 50),
-    ],
-)
+@pytest.mark.parametrize(("verb", "name"), [("delete", "postIds"), ("cancel", "post_ids")])
 def test_too_many_are_refused_and_as_many_as_allowed_are_taken(
-    server: Server, tenant: Tenant, verb: str, name: str, most: int
+    server: Server, tenant: Tenant, verb: str, name: str
 ) -> None:
-    for number in (most + 1, 500):
-        answer = steer(server, tenant, verb, {name: [str(uuid4()) for _ in range(number)]})
-        assert code(answer) == (400, "too_many_post_ids")
-    assert steer(server, tenant, verb, {name: [str(uuid4()) for _ in range(most)]}).status_code == 200
+    answer = steer(server, tenant, verb, {name: [str(uuid4()) for _ in range(51)]})
+    assert code(answer) == (400, "too_many_post_ids")
+    assert steer(server, tenant, verb, {name: [str(uuid4()) for _ in range(50)]}).status_code == 200
 
 
 @pytest.mark.parametrize("verb", ["retry", "cancel", "delete"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"post_ids": []},
-        {"post_ids": "x"},
-        {"post_ids": ["x"]},
-        {"post_ids": [None]},
-        {"post_ids": None},
-        [],
-        {"post_ids": [str(uuid4())], "more": 1},
-        {"post_ids": [str(uuid4())], "account_ids": []},
-    ],
-)
-def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: str, body: Any) -> None:
-    assert code(steer(server, tenant, verb, body)) == (422, "invalid_payload")
+def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: str) -> None:
+    nowhere = {"post_ids": [str(uuid4())], "account_ids": list[str]()}
+    bodies: list[Any] = [b"", {"post_ids": []}, {"post_ids": ["x"]}, [], nowhere]
+    for body in bodies:
+        assert code(steer(server, tenant, verb, body)) == (422, "invalid_payload"), body
 
 
 # --- validate --------------------------------------------------------------------------------------------------------
@@ -271,11 +194,8 @@ def test_422_for_ids_that_make_no_sense(server: Server, tenant: Tenant, verb: st
 
 def test_validate_says_how_it_was_understood(server: Server) -> None:
     tenant = server.tenant()
-    with server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :id"), {"id": tenant.workspace}
-        )
-    tenant.key = _another_key(server, tenant)
+    server.sql("UPDATE workspaces SET time_zone = 'Asia/Tokyo' WHERE id = :id", id=tenant.workspace)
+    tenant.key = server.key(tenant)  # the server keeps the old one with its zone for a moment
     body = {**video(tenant), "accounts": [{"id": i} for i in tenant.accounts.values()], "scheduled_at": LATER}
     data = data_of(steer(server, tenant, "validate", body), ValidationReport)
     assert data["valid"] is True
@@ -284,14 +204,6 @@ def test_validate_says_how_it_was_understood(server: Server) -> None:
     assert {a["platform"]: a["kind"] for a in data["accounts"]} == {"tiktok": "video", "instagram": "reel"}
     assert {w["code"] for w in data["warnings"]} >= {"REACHABILITY_PENDING"}
     assert server.get("/posts", tenant.key).json()["data"]["summary"]["total"] == 0
-
-
-def _another_key(server: Server, tenant: Tenant) -> str:
-    """The server caches keys for a moment, but not a new one."""
-    from pipeline.store.auth.keys import create_key
-
-    with server.context.database.begin() as c:
-        return create_key(c, tenant.workspace, "another")
 
 
 def test_validate_tells_everything_and_for_each_account(server: Server, tenant: Tenant) -> None:
@@ -319,13 +231,11 @@ def test_validate_tells_everything_and_for_each_account(server: Server, tenant: 
 # --- who may ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_401_without_a_key_and_415_for_another_format(
-    server: Server, tenant: Tenant, method: str, path: str
-) -> None:
-    assert code(ask(server, None, method, path, {})) == (401, "invalid_token")
-    answer = ask(server, tenant.key, method, path, b"x", **{"Content-Type": "text/plain"})
-    assert code(answer) == (415, "unsupported_media_type")
+def test_401_without_a_key_and_415_for_another_format(server: Server, tenant: Tenant) -> None:
+    for method, path in ROUTES:
+        assert code(ask(server, None, method, path, {})) == (401, "invalid_token")
+        answer = ask(server, tenant.key, method, path, b"x", **{"Content-Type": "text/plain"})
+        assert code(answer) == (415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,6 @@ def test_a_time_in_the_past_advises_what_works(server: Server, tenant: Tenant) -
             "post_ids",
             "postIds and post_ids are two names of one field: send one of them.",
         ),
-        ({"post_ids": "x"}, "post_ids", "Must be an array, not a string."),
-        ({"post_ids": []}, "post_ids", "It must not be empty."),
         ({"postIds": ["x"]}, "postIds.0", "Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812."),
         ({}, "postIds", "It is required."),
     ],

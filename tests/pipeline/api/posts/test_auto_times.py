@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-import pytest
-
-from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
+from tests.pipeline.api.running_server import Server, Tenant, ask, code, read, video
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY = timedelta(days=1)
@@ -35,11 +33,6 @@ def post(server: Server, tenant: Tenant, when: str = "auto", n: int = 0, **more:
     answer = server.post(video(tenant, scheduled_at=when, **more), tenant.key)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-def read(server: Server, tenant: Tenant, identity: str) -> dict[str, Any]:
-    found: dict[str, Any] = server.get(f"/posts/{identity}", tenant.key).json()["data"]
     return found
 
 
@@ -131,12 +124,3 @@ def test_no_free_time_and_one_past_the_deadline_are_refused(server: Server) -> N
     answer = server.post({**body, "expires_at": soon}, tenant.key)
     assert code(answer) == (400, "validation_failed")
     assert "is not before expires_at" in answer.json()["message"]
-
-
-@pytest.mark.parametrize(
-    "when", ["automatic", "auto after", "auto after tomorrow", "auto 2090-01-01T00:00:00Z"]
-)
-def test_what_is_no_time_is_refused(server: Server, tenant: Tenant, when: str) -> None:
-    answer = server.post(video(tenant, scheduled_at=when), tenant.key)
-    assert code(answer) == (422, "invalid_payload")
-    assert [issue["path"] for issue in answer.json()["issues"]] == ["scheduled_at"]

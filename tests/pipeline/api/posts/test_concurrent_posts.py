@@ -85,16 +85,6 @@ def test_bad_requests_among_good_ones_get_their_own_answers(two: list[Server], s
     assert stored(two[0], seen) == 20
 
 
-def test_media_nobody_has_seen_are_waited_for_beside_posts_that_are_not(
-    two: list[Server], seen: Tenant
-) -> None:
-    new = {"type": "slideshow", "urls": [URL, "https://cdn.example.com/new.jpg"]}
-    found = at_once(two, seen, [body(seen), body(seen, media=new), body(seen)])
-    assert [a.status_code for a in found] == [201] * 3
-    warned = [{w["code"] for w in a.json()["data"].get("warnings", ())} for a in found]
-    assert ["REACHABILITY_PENDING" in codes for codes in warned] == [False, True, False]
-
-
 def test_a_short_way_is_no_other_way(two: list[Server], seen: Tenant) -> None:
     """Another spelling of the path is matched by FastAPI's route, with the same responses."""
     asked = body(seen, external_id="short")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pipeline.domain.level import LEVELS
-from pipeline.store.database import rows
 from tests.pipeline.api.posts.test_auto_times import next_time, set_times, to_time
-from tests.pipeline.api.running_server import Server, Tenant, ask, code, video
+from tests.pipeline.api.running_server import Server, Tenant, ask, code, read, video
 
 LATER = "2090-01-01T00:00:00.000Z"
 
@@ -18,11 +15,6 @@ def draft(server: Server, tenant: Tenant, **more: Any) -> dict[str, Any]:
     answer = server.post(video(tenant, draft=True, scheduled_at=None, **more), tenant.key)
     assert answer.ok, answer.text
     found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-def read(server: Server, tenant: Tenant, identity: str) -> dict[str, Any]:
-    found: dict[str, Any] = server.get(f"/posts/{identity}", tenant.key).json()["data"]
     return found
 
 
@@ -78,8 +70,7 @@ def test_no_edit_makes_a_draft_known_to_code_that_would_send_it(server: Server) 
 
 
 def list_levels(server: Server, post: str) -> list[int]:
-    with server.context.database.begin() as c:
-        found = rows(c, "SELECT level FROM deliveries WHERE post_id = CAST(:post AS uuid)", post=post)
+    found = server.sql("SELECT level FROM deliveries WHERE post_id = CAST(:post AS uuid)", post=post)
     return [one.level for one in found]
 
 
@@ -101,18 +92,3 @@ def test_it_is_canceled_and_deleted_and_no_reschedule_moves_it(server: Server) -
     assert code(schedule(server, tenant, first["id"])) == (400, "validation_failed")
     deleted = ask(server, tenant.key, "POST", "/posts/delete", {"post_ids": [second["id"]]}).json()["data"]
     assert deleted["deletedIds"] == [second["id"]]
-
-
-def test_an_export_of_a_draft_makes_the_draft_again(server: Server) -> None:
-    tenant = server.tenant()
-    draft(server, tenant)
-    line = server.get("/posts/export", tenant.key).json()
-    assert line["draft"] is True
-    assert line.get("scheduled_at") is None
-
-
-@pytest.mark.parametrize("more", [{"scheduled_at": LATER}, {"scheduled_at": "auto"}])
-def test_a_draft_with_a_time_is_refused(server: Server, tenant: Tenant, more: dict[str, Any]) -> None:
-    answer = server.post(video(tenant, draft=True, **more), tenant.key)
-    assert code(answer) == (422, "invalid_payload")
-    assert [issue["path"] for issue in answer.json()["issues"]] == ["draft"]

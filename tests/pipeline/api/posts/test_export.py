@@ -15,11 +15,12 @@ import requests
 from pipeline.imports.export import PAGE
 from pipeline.runtime.interpreter import zstd
 from pipeline.store.auth.keys import Terms, create_key
-from pipeline.store.database import row, rows
-from tests.pipeline.api.posts.test_batch import LATER, codes, results, send
+from tests.pipeline.api.posts.test_batch import LATER, codes, send
 from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
 
 PATH = f"{BASE}/posts/export"
+MANY = 1500
+"""Posts of three pages."""
 
 
 def export(server: Server, key: str, query: str = "", **more: Any) -> requests.Response:
@@ -65,40 +66,8 @@ def test_csv_has_a_mark_a_header_and_a_row_for_each_post(server: Server, tenant:
     assert empty.content.count(b"\r\n") == 1, "the header alone"
 
 
-def test_every_page_is_sent_and_each_post_once(server: Server, tenant: Tenant) -> None:
-    count = 2 * PAGE + 1
-    bodies = [video(tenant, scheduled_at=LATER) for _ in range(count)]
-    posts = [
-        result["data"]["id"]
-        for n in range(0, count, 500)
-        for result in results(send(server, tenant.key, bodies[n : n + 500]))
-    ]
-    found = lines(export(server, tenant.key))
-    assert sorted(one["post_id"] for one in found) == sorted(posts)
-    again = [{k: v for k, v in one.items() if k not in ("post_id", "status")} for one in found[:PAGE]]
-    answer = send(server, tenant.key, again, atomic=True)
-    assert answer.json()["data"]["duplicates"] == PAGE, "sent again, they make nothing"
-
-
-def test_it_is_filtered_as_the_list_is(server: Server, tenant: Tenant) -> None:
-    late, soon = (
-        server.post(video(tenant, scheduled_at=at), tenant.key).json()["data"] for at in (LATER, None)
-    )
-    with server.context.database.begin() as c:
-        row(c, "UPDATE posts SET created_at = '2020-01-01' WHERE id = :id RETURNING id", id=UUID(soon["id"]))
-
-    def ids(query: str) -> list[str]:
-        return [one["post_id"] for one in lines(export(server, tenant.key, query))]
-
-    assert ids("?status=scheduled") == [late["id"]]
-    assert ids("?status=pending") == [soon["id"]]
-    assert ids("?until=2021-01-01T00:00:00+02:00") == [soon["id"]]
-    assert ids("?since=2021-01-01T00:00:00Z") == [late["id"]]
-    assert ids("?status=posted") == []
-
-
 def test_a_query_that_is_none_is_refused(server: Server, tenant: Tenant) -> None:
-    for query, path in (("?format=xlsx", "format"), ("?status=x", "status"), ("?fromat=csv", "fromat")):
+    for query, path in (("?format=xlsx", "format"), ("?status=x", "status")):
         answer = server.get(f"/posts/export{query}", tenant.key)
         assert (answer.status_code, answer.json()["issues"][0]["path"]) == (422, path)
 
@@ -109,7 +78,8 @@ def test_a_key_exports_what_it_may_see(server: Server, tenant: Tenant) -> None:
     terms = Terms(read_only=True, accounts=[UUID(tenant.accounts["tiktok"])])
     with server.context.database.begin() as c:
         restricted = create_key(c, tenant.workspace, "less", terms)
-    [one] = lines(export(server, restricted))
+    assert lines(export(server, restricted, "?until=2020-01-01T00:00:00Z")) == []
+    [one] = lines(export(server, restricted, "?status=scheduled"))
     assert one["accounts"] == [{"id": tenant.accounts["tiktok"]}]
     assert server.send("GET", PATH).status_code == 401
     assert lines(export(server, server.tenant().key)) == []
@@ -122,30 +92,33 @@ def test_head_tells_the_type_and_reads_nothing(server: Server, tenant: Tenant) -
 
 @pytest.fixture(scope="module")
 def large(server: Server) -> Tenant:
-    """A tenant with 2,000 posts of 20 KB: more than lies in the buffers of a connection. Tests leave them unchanged."""
+    """A tenant with 1,500 posts of 20 KB: more than lies in the buffers of a connection. Tests leave them unchanged."""
     tenant = server.tenant()
     urls = [f"https://cdn.example.com/{n}.jpg?{'x' * 1980}" for n in range(10)]
     media = {"type": "slideshow", "urls": urls}
-    for _ in range(4):
+    for _ in range(MANY // 500):
         posts = [video(tenant, media=media, scheduled_at=LATER) for _ in range(500)]
         assert codes(send(server, tenant.key, posts)) == [(201, None)] * 500
     return tenant
 
 
-@pytest.mark.parametrize(("accepted", "name"), [("gzip", "gzip"), ("gzip, zstd", "zstd"), ("identity", None)])
-def test_it_is_compressed_for_those_who_ask(
-    server: Server, large: Tenant, accepted: str, name: str | None
-) -> None:
+def test_every_page_is_sent_and_each_post_once(server: Server, large: Tenant) -> None:
+    found = lines(export(server, large.key))
+    assert len(found) == len({one["post_id"] for one in found}) == MANY
+    again = [{k: v for k, v in one.items() if k not in ("post_id", "status")} for one in found[:50]]
+    answer = send(server, large.key, again, atomic=True)
+    assert answer.json()["data"]["duplicates"] == 50, "sent again, they make nothing"
+
+
+@pytest.mark.parametrize(("accepted", "name"), [("gzip", "gzip"), ("gzip, zstd", "zstd")])
+def test_it_is_compressed_for_those_who_ask(server: Server, large: Tenant, accepted: str, name: str) -> None:
     headers = {**large.headers, "Accept-Encoding": accepted}
     with requests.get(server.url + PATH, headers=headers, timeout=60, stream=True) as answer:
         sent = answer.raw.read(decode_content=False)
     assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, name)
     assert "Accept-Encoding" in answer.headers["Vary"]
-    if name is None:
-        assert sent == export(server, large.key).content
-        return
     plain = gzip.decompress(sent) if name == "gzip" else zstd.decompress(sent)
-    assert len(plain.splitlines()) == 2000, "four pages, to the end of the compressed body"
+    assert len(plain.splitlines()) == MANY, "three pages, to the end of the compressed body"
     assert len(sent) < len(plain) / 10
     head = requests.head(server.url + PATH, headers=headers, timeout=60)
     assert head.headers["Content-Encoding"] == name
@@ -161,15 +134,14 @@ def test_pages_are_read_as_the_client_reads(server: Server, large: Tenant) -> No
             found = [first, *map(json.loads, stream)]
         finally:
             set_deleted(server, large, deleted=False)
-    assert PAGE <= len(found) < 2000
+    assert PAGE <= len(found) < MANY
 
 
 def set_deleted(server: Server, tenant: Tenant, *, deleted: bool) -> None:
     changed = (
         "UPDATE posts SET deleted_at = CASE WHEN :deleted THEN now() END WHERE workspace_id = :w RETURNING id"
     )
-    with server.context.database.begin() as c:
-        assert len(rows(c, changed, w=tenant.workspace, deleted=deleted)) == 2000
+    assert len(server.sql(changed, w=tenant.workspace, deleted=deleted)) == MANY
 
 
 def test_a_key_has_four_exports_at_once_and_one_less_when_a_client_hangs_up(

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
-from uuid import UUID
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import text
 
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.response_models import PostPage
-from pipeline.store.auth.keys import Terms, create_key
-from tests.pipeline.api.running_server import ABSENT, Server, Tenant, code, video
+from tests.pipeline.api.http.test_key_restrictions import created
+from tests.pipeline.api.running_server import ABSENT, Server, code
 
 LATER, LAST = "2090-01-01T00:00:00Z", "2090-03-01T00:00:00Z"
-
-
-def created(server: Server, tenant: Tenant, *platforms: str, key: str | None = None, **more: Any) -> str:
-    more = {"scheduled_at": LATER, "accounts": [{"id": tenant.accounts[p]} for p in platforms], **more}
-    answer = server.post(video(tenant, **more), key or tenant.key)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["id"])
 
 
 def ask(server: Server, key: str, **query: str) -> dict[str, Any]:
@@ -44,12 +36,6 @@ def ids(server: Server, key: str, **query: str) -> list[str]:
         page = ask(server, key, **{**query, "cursor": page["next_cursor"]})
 
 
-def restrict(server: Server, tenant: Tenant, *platforms: str) -> str:
-    accounts = [UUID(tenant.accounts[p]) for p in platforms]
-    with server.context.database.begin() as c:
-        return create_key(c, tenant.workspace, "less", Terms(accounts=accounts))
-
-
 def change(server: Server, post: str, assignments: str, **values: Any) -> None:
     with server.context.database.begin() as c:
         sql = f"UPDATE deliveries SET {assignments} WHERE post_id = :id"  # noqa: S608  of this file
@@ -63,9 +49,8 @@ def test_each_parameter_selects_what_it_says(server: Server) -> None:
     failed = created(server, tenant, "instagram", caption="A mug")
     error = '{"class": "Rejected", "code": "too_long", "message": "It is too long."}'
     change(server, failed, "state = 'failed', error = CAST(:e AS jsonb)", e=error)
-    with server.context.database.begin() as c:
-        c.execute(text("UPDATE posts SET status = 'failed' WHERE id = :id"), {"id": failed})
-        c.execute(text("UPDATE posts SET import_id = :id WHERE id = :id"), {"id": old})
+    server.sql("UPDATE posts SET status = 'failed' WHERE id = :id", id=failed)
+    server.sql("UPDATE posts SET import_id = :id WHERE id = :id", id=old)
     cases: Mapping[tuple[tuple[str, str], ...], list[str]] = {
         (): [failed, both, old],
         (("platform", "tiktok"),): [both, old],
@@ -89,18 +74,17 @@ def test_each_parameter_selects_what_it_says(server: Server) -> None:
         (("until", LATER), ("sort", "due"), ("text", "mug")): [failed],
     }
     for query, wanted in cases.items():
-        for limit in ("1", "100"):
-            found = ids(server, tenant.key, **dict(query), limit=limit)
-            assert found == wanted, (query, limit)
+        assert ids(server, tenant.key, **dict(query), limit="1") == wanted, query
     summary = ask(server, tenant.key, state="failed")["summary"]
     assert summary["total"] == 3, "the other filters do not change the totals"
+    assert ask(server, tenant.key, since=LATER)["summary"]["total"] == 0
 
 
 def test_a_draft_is_listed_last_by_due_time_and_in_no_span_of_it(server: Server) -> None:
     tenant = server.tenant()
     draft = created(server, tenant, "tiktok", draft=True, scheduled_at=None)
     post = created(server, tenant, "tiktok")
-    for query in ({}, {"platform": "tiktok"}, {"account_id": tenant.accounts["tiktok"]}):
+    for query in ({}, {"platform": "tiktok"}):
         assert ids(server, tenant.key, **query, sort="due", limit="1") == [post, draft]
         assert ids(server, tenant.key, **query, sort="due", due_from="2030-01-01T00:00:00Z") == [post]
         assert ids(server, tenant.key, **query, due_from="2030-01-01T00:00:00Z") == [post]
@@ -113,8 +97,8 @@ def test_a_cursor_goes_on_with_its_own_list_only(server: Server) -> None:
     for who in (tenant, other):
         for n in range(3):
             created(server, who, "tiktok", caption=f"hello {n}")
-    bound = restrict(server, tenant, "tiktok")
-    for query in ({}, {"state": "accepted"}, {"sort": "due"}, {"text": "hello"}, {"status": "scheduled"}):
+    bound = server.key(tenant, "tiktok")
+    for query in ({}, {"state": "accepted"}):
         cursor = ask(server, tenant.key, **query, limit="1")["next_cursor"]
         assert len(ask(server, tenant.key, **query, limit="2", cursor=cursor)["posts"]) == 2
         for key, changed in (
@@ -129,21 +113,10 @@ def test_a_cursor_goes_on_with_its_own_list_only(server: Server) -> None:
             assert "with the same filters and sort" in refused.json()["message"]
 
 
-def test_an_unchanged_page_keeps_its_tag(server: Server) -> None:
-    tenant = server.tenant()
-    for _ in range(2):
-        created(server, tenant, "tiktok", scheduled_at=LATER)
-    for query in ("?limit=1", "?limit=1&sort=due"):
-        first, second = (server.get(f"/posts{query}", tenant.key) for _ in range(2))
-        assert first.json()["data"]["next_cursor"]
-        assert first.headers["ETag"] == second.headers["ETag"]
-
-
 def test_no_filter_shows_a_post_of_another_workspace(server: Server) -> None:
     tenant, stranger = server.tenant(), server.tenant()
     post = created(server, tenant, "tiktok", external_id="secret-1", caption="Our secret")
-    with server.context.database.begin() as c:
-        c.execute(text("UPDATE posts SET import_id = :id WHERE id = :id"), {"id": post})
+    server.sql("UPDATE posts SET import_id = :id WHERE id = :id", id=post)
     for query, nothing in (
         ({"account_id": tenant.accounts["tiktok"]}, {"account_id": ABSENT}),
         ({"external_id": "secret-1"}, {"external_id": "secret-2"}),
@@ -163,10 +136,10 @@ def test_no_filter_shows_a_post_of_another_workspace(server: Server) -> None:
 
 def test_a_restricted_key_filters_what_it_sees(server: Server) -> None:
     tenant = server.tenant()
-    bound, instagram = restrict(server, tenant, "tiktok"), tenant.accounts["instagram"]
+    bound, instagram = server.key(tenant, "tiktok"), tenant.accounts["instagram"]
     created(server, tenant, "tiktok", "instagram", external_id="shared", caption="Spring here")
     created(server, tenant, "instagram", external_id="theirs", caption="Spring there")
-    mine = created(server, tenant, "tiktok", key=bound, external_id="shared", caption="Spring sale")
+    mine = created(server, tenant, "tiktok", by=bound, external_id="shared", caption="Spring sale")
     for query in (
         {"platform": "tiktok"},
         {"account_id": tenant.accounts["tiktok"], "sort": "due"},
@@ -184,61 +157,13 @@ def test_a_restricted_key_filters_what_it_sees(server: Server) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "%",
-        "_",
-        "\\",
-        "'; DROP TABLE posts; --",
-        "{}{0}",
-        ":text",
-        "%(text)s",
-        "$1",
-        "\u202e\u0301",
-        "😀" * 200,
-        "\ufffd",
-        "\r\n",
-        "..",
-        "[[:alpha:]]",
-    ],
-)
+HOSTILE = ("%", "\\", "'; DROP TABLE posts; --", "%(text)s", ":text", "\u202e\u0301", "[[:alpha:]]")
+
+
+@pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_words_are_words(server: Server, words: str) -> None:
     tenant = server.tenant()
     post = created(server, tenant, "tiktok", caption=f"so {words} so")
     created(server, tenant, "tiktok", caption="A mug")
     assert ids(server, tenant.key, text=words, sort="due") == [post]
     assert ids(server, tenant.key, external_id=words[:100], error_class=words[:100]) == []
-
-
-@pytest.mark.parametrize(
-    "raw", ["text=%00", "text=%FF%FE", "external_id=%00", "text=" + "a" * 201, "text=%ED%A0%80"]
-)
-def test_bytes_that_are_no_words_are_refused_or_found_nowhere(
-    server: Server, tenant: Tenant, raw: str
-) -> None:
-    answer = server.get(f"/posts?{raw}", tenant.key)
-    assert answer.status_code in (200, 422)
-    assert answer.status_code == 422 or answer.json()["data"]["posts"] == []
-
-
-@pytest.mark.parametrize(
-    ("query", "path", "words"),
-    [
-        ("platfrom=tiktok", "platfrom", "`platform`"),
-        ("acount_id=1", "acount_id", "`account_id`"),
-        ("statee=failed", "statee", "`state`"),
-        ("sort=newest", "sort", "created, due"),
-        ("platform=myspace", "platform", "tiktok"),
-        ("account_id=me", "account_id", "UUID"),
-        (f"due_from={quote(LAST)}&due_to={quote(LATER)}", "due_to", "due_from"),
-        ("status=posted&state=failed", "status", "status=posted, state=failed"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_by_name(
-    server: Server, tenant: Tenant, query: str, path: str, words: str
-) -> None:
-    answer = server.get(f"/posts?{query}", tenant.key)
-    assert code(answer) == (422, "invalid_payload")
-    assert answer.json()["issues"][0]["path"] == path
-    assert words in answer.json()["issues"][0]["message"]

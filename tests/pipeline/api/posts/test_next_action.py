@@ -15,7 +15,6 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation_action import Action, Right
 from pipeline.domain.explanation_rules import LIFT_OWN, RULES
-from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks.checks import postpone_check
 from pipeline.store.database import row
 from pipeline.store.posts.approvals import demand_of
@@ -132,8 +131,7 @@ def test_the_action_named_for_a_key_is_answered_and_a_read_only_key_is_offered_r
 ) -> None:
     tenant = server.tenant()
     post, wanted = arrange(ledger, case, tenant.workspace), find_action(case)
-    with server.context.database.begin() as c:
-        reader = create_key(c, tenant.workspace, "reader", Terms(read_only=True))
+    reader = server.key(tenant, read_only=True)
 
     def read_action(key: str) -> Any:
         answer = server.get(f"/posts/{post.id}/explain", key)

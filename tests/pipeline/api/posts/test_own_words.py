@@ -24,7 +24,7 @@ from tests.pipeline.api.posts.test_action_routes import (
     steer,
 )
 from tests.pipeline.api.posts.test_steer import work
-from tests.pipeline.api.running_server import Server, Tenant, code, video
+from tests.pipeline.api.running_server import Server, Tenant, code, read, video
 
 EARLIER = "2098-12-31T00:00:00Z"
 OTHER = {"type": "video", "url": "https://cdn.example.com/other.mp4"}
@@ -47,19 +47,13 @@ def entries(tenant: Tenant, **own: dict[str, Any]) -> dict[str, Any]:
     return {"accounts": [{"id": tenant.accounts[name], **own.get(name, {})} for name in NAMES]}
 
 
-def read(server: Server, tenant: Tenant, post: str) -> dict[str, Any]:
-    data: dict[str, Any] = server.get(f"/posts/{post}", tenant.key).json()["data"]
-    return data
-
-
 def states(server: Server, tenant: Tenant, post: str) -> dict[str, dict[str, Any]]:
     """Return the states by platform."""
     return {one["platform"]: one for one in read(server, tenant, post)["accounts"]["states"]}
 
 
 def generations(server: Server, post: str) -> dict[str, int]:
-    with server.context.database.begin() as c:
-        found = rows(c, "SELECT platform, generation FROM deliveries WHERE post_id = :id", id=UUID(post))
+    found = server.sql("SELECT platform, generation FROM deliveries WHERE post_id = :id", id=UUID(post))
     return {r.platform: r.generation for r in found}
 
 
@@ -136,13 +130,9 @@ def test_the_caption_of_an_account_is_held_to_its_rules(server: Server, tenant: 
 @pytest.mark.parametrize(
     ("own", "path"),
     [
-        ({"instagram": {"caption": ""}}, "accounts.0.caption"),
         ({"instagram": {"captoin": "x"}}, "accounts.0.captoin"),
         ({"instagram": {"media": {"type": "video"}}}, "accounts.0.media.url"),
-        ({"instagram": {"media": {**PICTURES, "alt_texts": ["a"] * 3}}}, "accounts.0.media.alt_texts"),
-        ({"instagram": {"scheduled_at": "2099-01-01"}}, "accounts.0.scheduled_at"),
         ({"instagram": {"instagram": {"location_id": "Berlin"}}}, "accounts.0.instagram.location_id"),
-        ({"youtube": {"youtube": {"titel": "x"}}}, "accounts.1.youtube.titel"),
         ({"instagram": {"tiktok": {}}, "youtube": {"pinterest": {}}}, "accounts.0.tiktok"),
         ({"linkedin": {"expires_at": LATER}}, "accounts.2.expires_at"),
         (
@@ -157,12 +147,9 @@ def test_the_caption_of_an_account_is_held_to_its_rules(server: Server, tenant: 
 def test_what_is_wrong_with_an_entry_is_named(
     server: Server, tenant: Tenant, own: dict[str, Any], path: str
 ) -> None:
-    for refused in (
-        server.post(video(tenant) | entries(tenant, **own), tenant.key),
-        patch(server, tenant, created(server, tenant), entries(tenant, **own)),
-    ):
-        assert code(refused) == (422, "invalid_payload")
-        assert refused.json()["issues"][0]["path"] == path
+    refused = server.post(video(tenant) | entries(tenant, **own), tenant.key)
+    assert code(refused) == (422, "invalid_payload")
+    assert refused.json()["issues"][0]["path"] == path
 
 
 def test_tiktok_and_pinterest_exclude_each_other_wherever_they_stand(server: Server, tenant: Tenant) -> None:
@@ -309,14 +296,12 @@ def test_the_next_due_account_decides_whether_a_post_is_pending(server: Server, 
         found = server.get(f"/posts?status={status}", tenant.key).json()["data"]["posts"]
         return post in [one["id"] for one in found]
 
-    with server.context.database.begin() as c:
-        rows(
-            c,
-            """WITH d AS (UPDATE deliveries SET due_at = now(), next_at = now() + interval '1 hour'
+    server.sql(
+        """WITH d AS (UPDATE deliveries SET due_at = now(), next_at = now() + interval '1 hour'
                           WHERE post_id = :id AND platform = 'instagram')
                UPDATE posts SET due_at = now() WHERE id = :id RETURNING id""",
-            id=UUID(post),
-        )
+        id=UUID(post),
+    )
     assert (listed("pending"), listed("scheduled")) == (True, False)
     cancelled = steer(
         server, tenant, "cancel", {"post_ids": [post], "account_ids": [tenant.accounts["instagram"]]}

@@ -9,30 +9,8 @@ import pytest
 from adapters.contract import Platform
 from pipeline.api.posts.action_response_models import ValidationReport
 from tests.pipeline.api.posts.test_action_routes import LATER, created, data_of, patch, steer
-from tests.pipeline.api.running_server import Server, Tenant, code, video
+from tests.pipeline.api.running_server import Server, Tenant, code, read, video
 from tests.post_options import SECTIONS
-
-WRONG: dict[str, dict[str, Any]] = {
-    "youtube.title": {"title": "x" * 101},
-    "youtube.tags": {"tags": ["x"] * 251},
-    "youtube.tags.0": {"tags": [""]},
-    "youtube.privacy": {"privacy": "PUBLIC"},
-    "youtube.made_for_kids": {"made_for_kids": 1},
-    "youtube.category": {"category": "Music"},
-    "youtube.playlist_id": {"playlist_id": "https://www.youtube.com/playlist?list=PLmugs"},
-    "youtube.notify_subscribers": {"notify_subscribers": "no"},
-    "instagram.placement": {"placement": "reel"},
-    "facebook.placement": {"placement": "stories"},
-    "pinterest.board_section_id": {"board_section_id": "mugs"},
-    "instagram.collaborators": {"collaborators": ["a"] * 4},
-    "instagram.collaborators.0": {"collaborators": ["@ann"]},
-    "instagram.share_to_feed": {"share_to_feed": "yes"},
-    "instagram.location_id": {"location_id": "Berlin"},
-    "facebook.title": {"title": ""},
-    "linkedin.visibility": {"visibility": "connections"},
-    "linkedin.title": {"title": "x" * 401},
-    "linkedin.tittle": {"tittle": "x"},
-}
 
 
 @pytest.fixture
@@ -43,11 +21,6 @@ def tenant(server: Server) -> Tenant:
 
 def everywhere(tenant: Tenant) -> dict[str, Any]:
     return {"accounts": [{"id": tenant.accounts[platform]} for platform in SECTIONS]}
-
-
-def read(server: Server, tenant: Tenant, post: str) -> dict[str, Any]:
-    data: dict[str, Any] = server.get(f"/posts/{post}", tenant.key).json()["data"]
-    return data
 
 
 def test_sections_are_stored_and_read_as_they_were_sent(server: Server, tenant: Tenant) -> None:
@@ -67,39 +40,16 @@ def test_an_edit_replaces_one_section_and_null_clears_it(server: Server, tenant:
     assert {name: found[name] for name in SECTIONS} == expected
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_a_section_needs_an_account_of_its_platform(server: Server, tenant: Tenant, section: str) -> None:
-    name = {"youtube": "YouTube", "linkedin": "LinkedIn"}.get(section, section.title())
-    expected = f"{section} may only be sent when at least one account is {name}; none is."
-    body = video(tenant) | {section: SECTIONS[section]}  # to TikTok
+def test_a_section_needs_an_account_of_its_platform(server: Server, tenant: Tenant) -> None:
+    expected = "youtube may only be sent when at least one account is YouTube; none is."
+    body = video(tenant) | {"youtube": SECTIONS["youtube"]}  # to TikTok
     refused = server.post(body, tenant.key)
     assert code(refused) == (400, "validation_failed")
-    assert refused.json()["message"] == expected
-    assert refused.json()["issues"][0]["path"] == section
+    assert [(one["path"], one["message"]) for one in refused.json()["issues"]] == [("youtube", expected)]
     report = data_of(steer(server, tenant, "validate", body), ValidationReport)
-    assert [(found["field"], found["message"]) for found in report["refused"]] == [(section, expected)]
-    edited = patch(server, tenant, created(server, tenant), {section: SECTIONS[section]})
+    assert [(found["field"], found["message"]) for found in report["refused"]] == [("youtube", expected)]
+    edited = patch(server, tenant, created(server, tenant), {"youtube": SECTIONS["youtube"]})
     assert (code(edited), edited.json()["message"]) == ((400, "validation_failed"), expected)
-
-
-@pytest.mark.parametrize("field", WRONG)
-def test_what_is_wrong_with_a_section_is_named(server: Server, tenant: Tenant, field: str) -> None:
-    section = field.partition(".")[0]
-    refused = server.post(video(tenant) | everywhere(tenant) | {section: WRONG[field]}, tenant.key)
-    assert code(refused) == (422, "invalid_payload")
-    assert [issue["path"] for issue in refused.json()["issues"]] == [field]
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_a_repeat_is_recognised_by_its_sections(server: Server, tenant: Tenant, section: str) -> None:
-    body = video(tenant, scheduled_at=LATER) | everywhere(tenant) | SECTIONS
-    first = server.post(body, tenant.key)
-    assert first.status_code == 201, first.text
-    assert server.post(body, tenant.key).json()["data"]["duplicate"] is True
-    other = server.post({**body, section: {**SECTIONS[section], "title": "Other"}}, tenant.key)
-    assert other.status_code == (422 if section == "instagram" else 201)
-    without = server.post({**body, section: None}, tenant.key)
-    assert without.status_code == 201
 
 
 def test_every_platform_with_options_has_its_section(server: Server, tenant: Tenant) -> None:
@@ -154,40 +104,11 @@ def test_alternative_texts_are_stored_edited_and_warned_of(server: Server, tenan
     assert read(server, tenant, post)["media"]["alt_texts"] == ["A mug", "Another"]
 
 
-@pytest.mark.parametrize(
-    ("texts", "path"),
-    [
-        (["a", "b", "c"], "media.alt_texts"),
-        ([""], "media.alt_texts.0"),
-        (["x" * 4087], "media.alt_texts.0"),
-        ([1], "media.alt_texts.0"),
-        ("A mug", "media.alt_texts"),
-        (["a"] * 36, "media.alt_texts"),
-    ],
-)
-def test_what_is_wrong_with_alternative_texts_is_named(
-    server: Server, tenant: Tenant, texts: Any, path: str
-) -> None:
-    body = picture_post(tenant, alt_texts=texts)
-    for refused in (
-        server.post(body, tenant.key),
-        patch(server, tenant, created(server, tenant), {"media": body["media"]}),
-    ):
-        assert code(refused) == (422, "invalid_payload")
-        assert [issue["path"] for issue in refused.json()["issues"]] == [path]
-
-
-def test_a_text_too_long_for_an_account_is_refused(server: Server, tenant: Tenant) -> None:
-    refused = server.post(picture_post(tenant, alt_texts=["x" * 1001]), tenant.key)
-    assert code(refused) == (400, "validation_failed")
-    assert "at most 1000 characters; this one has 1001" in refused.json()["message"]
-
-
 def film(**more: Any) -> dict[str, Any]:
     return {"type": "video", "url": "https://cdn.example.com/v.mp4", **more}
 
 
-@pytest.mark.parametrize("cover", [2.5, 0, "https://cdn.example.com/cover.jpg"])
+@pytest.mark.parametrize("cover", [2.5, "https://cdn.example.com/cover.jpg"])
 def test_a_cover_is_stored_edited_checked_and_warned_of(
     server: Server, tenant: Tenant, cover: float | str
 ) -> None:
@@ -204,15 +125,3 @@ def test_a_cover_is_stored_edited_checked_and_warned_of(
     assert server.post({**body, "media": film(cover=1)}, tenant.key).status_code == 201
     assert patch(server, tenant, post, {"media": film(cover=1)}).status_code == 200
     assert read(server, tenant, post)["media"]["cover"] == 1
-
-
-@pytest.mark.parametrize("cover", [-1, "", "http://cdn.example.com/c.jpg", True, [1], 86_401])
-def test_what_is_wrong_with_a_cover_is_named(server: Server, tenant: Tenant, cover: Any) -> None:
-    refused = server.post(video(tenant, media=film(cover=cover)), tenant.key)
-    assert code(refused) == (422, "invalid_payload")
-    assert [issue["path"] for issue in refused.json()["issues"]] == ["media.cover"]
-
-
-def test_a_slideshow_has_no_cover(server: Server, tenant: Tenant) -> None:
-    refused = server.post(picture_post(tenant, cover=1), tenant.key)
-    assert [issue["path"] for issue in refused.json()["issues"]] == ["media.cover"]

@@ -16,7 +16,7 @@ from pipeline.broker.queues import IMPORTS
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.level import LEVEL
 from pipeline.domain.steering import Arguments, Verb
-from pipeline.store.auth.keys import Terms, create_key, read_caller
+from pipeline.store.auth.keys import read_caller
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import rows
 from pipeline.store.deliveries.selection import ListFilter
@@ -107,36 +107,19 @@ def test_no_word_of_a_document_is_cancelled(server: Server) -> None:
     assert "'cancelled'" not in str(server.send("GET", "/openapi.json").json()["components"])
 
 
-def test_reschedule_and_confirm(server: Server, tenant: Tenant) -> None:
-    moved = post(server, tenant)
-    body = {"verb": "reschedule", "filter": {"account_id": tenant.accounts["tiktok"]}, "confirm": True}
-    job = steer(server, tenant.key, {**body, "shift_seconds": 7200}).json()["data"]["job"]
-    assert work(server, tenant, job["id"])["done"] == 1
-    found = server.get(f"/posts/{moved}", tenant.key).json()["data"]
-    assert found["scheduled_at"] == "2031-05-04T12:00:00.000Z"
-
-
 @pytest.mark.parametrize(
     ("body", "path"),
     [
         ({"filter": {"platform": "tiktok"}}, "verb"),
-        ({"verb": "cancel"}, "filter"),
         ({**CANCEL, "verb": "replay"}, "verb"),
-        ({**CANCEL, "verb": "discard", "why": "over"}, "verb"),
-        ({"verb": "delete", "filter": {"platform": "tiktok"}}, "verb"),
-        ({"verb": "cancel", "filter": {"platform": "myspace"}}, "filter.platform"),
-        ({"verb": "cancel", "filter": {"state": "waiting"}}, "filter.state"),
+        ({**CANCEL, "verb": "undo"}, "verb"),
         ({"verb": "cancel", "filter": {"acount_id": "x"}}, "filter.acount_id"),
-        ({"verb": "cancel", "filter": {"account_id": "x"}}, "filter.account_id"),
-        ({"verb": "cancel", "filter": {"due_from": "tomorrow"}}, "filter.due_from"),
         ({"verb": "cancel", "filter": {"due_from": LATER, "due_to": LATER}}, "filter.due_to"),
         ({"verb": "cancel", "filter": []}, "filter"),
         ({**CANCEL, "shift_seconds": 60}, "verb"),
         ({**CANCEL, "why": "because"}, "why"),
         ({**CANCEL, "token": "x"}, "token"),
-        ({**CANCEL, "confirm": "yes"}, "confirm"),
         ({**CANCEL, "verb": "reschedule"}, "shift_seconds"),
-        ({**CANCEL, "verb": "reschedule", "shift_seconds": 0}, "shift_seconds"),
         ({**CANCEL, "verb": "reschedule", "shift_seconds": 10**12}, "shift_seconds"),
         ({**CANCEL, "verb": "reschedule", "window": {"start": LATER, "end": LATER}}, "window.end"),
         ({**CANCEL, "verb": "pause", "why": "a\u0000b"}, "why"),
@@ -149,42 +132,13 @@ def test_a_wrong_body_names_its_field_and_stores_nothing(
     answer = steer(server, tenant.key, {"confirm": True, **body})
     assert answer.status_code == 422, answer.text
     assert path in [issue["path"] for issue in answer.json()["issues"]]
-    with server.context.database.begin() as c:
-        assert rows(c, "SELECT id FROM steering_jobs WHERE workspace_id = :w", w=tenant.workspace) == []
+    assert server.sql("SELECT id FROM steering_jobs WHERE workspace_id = :w", w=tenant.workspace) == []
     assert status(server, tenant, kept) == "scheduled"
 
 
-@pytest.mark.parametrize("chosen", [{}, {"platform": None, "account_id": None}])
-def test_an_empty_filter_is_refused(server: Server, tenant: Tenant, chosen: Any) -> None:
-    kept = post(server, tenant)
-    answer = steer(server, tenant.key, {"verb": "cancel", "filter": chosen, "confirm": True})
-    assert (answer.status_code, answer.json()["error_code"]) == (400, "validation_failed")
-    assert "select every post" in answer.json()["message"]
-    assert status(server, tenant, kept) == "scheduled"
-
-
-def test_a_token_acts_on_what_was_counted_and_on_no_other(server: Server, tenant: Tenant) -> None:
-    kept, edited = post(server, tenant), post(server, tenant)
-    counted = steer(server, tenant.key, CANCEL).json()["data"]
-    assert counted["count"]["deliveries"] == 2
-    late = post(server, tenant)
-    ask(server, tenant.key, "PATCH", f"/posts/{edited}", {"caption": "another"})
-    job = steer(server, tenant.key, {**CANCEL, "token": counted["token"]}).json()["data"]["job"]
-    done = work(server, tenant, job["id"])
-    assert (done["counted"], done["selected"], done["done"], done["skipped"]) == (2, 2, 1, 1)
-    receipts = server.get(f"/posts/steer/{job['id']}/receipts", tenant.key).json()["data"]["receipts"]
-    assert {r["post_id"]: r["why"] and r["why"].partition(":")[0] for r in receipts} == {
-        kept: None,
-        edited: "changed",
-    }
-    assert status(server, tenant, kept) == "canceled"
-    assert {status(server, tenant, one) for one in (edited, late)} == {"scheduled"}
-
-
-def test_a_token_of_another_request_is_refused(server: Server, tenant: Tenant) -> None:
-    token = steer(server, tenant.key, CANCEL).json()["data"]["token"]
-    answer = steer(server, tenant.key, {**CANCEL, "verb": "pause", "token": token})
-    assert (answer.status_code, answer.json()["error_code"]) == (409, "plan_changed")
+def test_a_filter_of_nulls_is_an_empty_one(server: Server, tenant: Tenant) -> None:
+    empty = {"verb": "cancel", "filter": {"platform": None, "account_id": None}, "confirm": True}
+    assert "select every post" in steer(server, tenant.key, empty).json()["message"]
 
 
 def test_jobs_are_listed_page_by_page_and_stopped(server: Server, tenant: Tenant) -> None:
@@ -262,10 +216,3 @@ def test_a_lapsed_plan_may_stop_posts_but_not_send_them(server: Server) -> None:
         for verb in ("cancel", "pause", "retry", "resume")
     }
     assert answers == {"cancel": 200, "pause": 200, "retry": 402, "resume": 402}
-
-
-def test_a_key_that_only_reads_steers_nothing(server: Server, tenant: Tenant) -> None:
-    with server.context.database.begin() as c:
-        key = create_key(c, tenant.workspace, "reads", Terms(read_only=True))
-    answer = steer(server, key, CANCEL)
-    assert (answer.status_code, answer.json()["error_code"]) == (403, "insufficient_scope")

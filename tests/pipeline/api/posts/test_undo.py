@@ -9,12 +9,11 @@ import pytest
 import requests
 
 from pipeline.domain.account import Plan, Subscription
-from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import rows
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.imports.test_applying import apply
-from tests.pipeline.api.posts.test_steer import LATER, post, status, steer, work
-from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, video
+from tests.pipeline.api.posts.test_steer import post, status, steer, work
+from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask
 
 
 @pytest.fixture
@@ -66,30 +65,11 @@ def test_a_cancel_is_undone_by_one_job_however_often_it_is_asked(server: Server,
     assert [r["outcome"] for r in receipts(server, tenant, first["id"])] == ["done"]
 
 
-@pytest.mark.parametrize("verb", ["retry", "undo"])
-def test_a_verb_without_an_undo_is_refused_by_its_name(server: Server, tenant: Tenant, verb: str) -> None:
-    post(server, tenant)
-    job = do(server, tenant, "cancel")
-    if verb == "undo":
-        job = work(server, tenant, undo(server, tenant.key, job).json()["data"]["id"])["id"]
-    else:
-        job = do(server, tenant, "retry")
-    answer = undo(server, tenant.key, job)
-    assert (answer.status_code, answer.json()["error_code"]) == (409, "cannot_undo")
-    assert answer.json()["message"] == f"The job's verb is {verb}, which has no undo."
-
-
-def test_no_filter_is_undone(server: Server, tenant: Tenant) -> None:
-    body = {"verb": "undo", "filter": {"platform": "tiktok"}, "confirm": True}
-    assert steer(server, tenant.key, body).status_code == 422
-
-
 def test_a_key_undoes_what_it_sees_and_may(server: Server, tenant: Tenant) -> None:
     post(server, tenant)
     job = do(server, tenant, "pause")
-    with server.context.database.begin() as c:
-        reader = create_key(c, tenant.workspace, "reads", Terms(read_only=True))
-        bound = create_key(c, tenant.workspace, "b", Terms(accounts=[UUID(tenant.accounts["tiktok"])]))
+    reader = server.key(tenant, read_only=True)
+    bound = server.key(tenant, "tiktok")
     answers = {who: undo(server, who, job) for who in (reader, bound, server.tenant().key)}
     assert [a.status_code for a in answers.values()] == [403, 404, 404]
     assert {a.status_code for a in (undo(server, tenant.key, ABSENT), undo(server, tenant.key, "x"))} == {404}
@@ -104,19 +84,6 @@ def test_a_plan_that_does_not_publish_only_pauses_again(server: Server) -> None:
         assert rows(c, sql, id=UUID(jobs[2]))
     codes = [undo(server, lapsed.key, job).json().get("error_code") for job in jobs]
     assert codes == ["subscription_required", "subscription_required", None]
-
-
-def test_a_request_of_the_same_external_id_is_answered_with_the_one_post(
-    server: Server, tenant: Tenant
-) -> None:
-    body = video(tenant, scheduled_at=LATER, external_id="order-7")
-    made = server.post(body, tenant.key).json()["data"]["id"]
-    job = do(server, tenant, "cancel")
-    again = server.post(body, tenant.key).json()["data"]
-    assert (again["id"], again["status"]) == (made, "canceled")
-    work(server, tenant, undo(server, tenant.key, job).json()["data"]["id"])
-    assert server.post(body, tenant.key).json()["data"]["status"] == "scheduled"
-    assert server.get("/posts", tenant.key).json()["data"]["summary"]["total"] == 1
 
 
 @pytest.mark.parametrize("by", ["external_id", "row"])
@@ -151,12 +118,9 @@ def test_an_import_after_the_undo_finds_the_post_though_its_id_was_released(serv
     body = importer.body(1, external_id="spring")
     apply(importer, importer.plan(body))
     job = do(server, tenant, "cancel")
-    with server.context.database.begin() as c:
-        rows(
-            c,
-            "UPDATE replays SET released = true WHERE workspace_id = :w RETURNING token",
-            w=tenant.workspace,
-        )
+    server.sql(
+        "UPDATE replays SET released = true WHERE workspace_id = :w RETURNING token", w=tenant.workspace
+    )
     assert work(server, tenant, undo(server, tenant.key, job).json()["data"]["id"])["done"] == 1
     assert importer.plan(body)["plan"]["duplicate"] == 1
     assert len(importer.posts()) == 1

@@ -81,10 +81,7 @@ def _edit_while_sending(scene: Scene) -> requests.Response:
 
 def _edit_of_a_newer_server(scene: Scene) -> requests.Response:
     post = _post(scene, caption="With an option of a newer version").json()["data"]["id"]
-    with scene.server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE deliveries SET level = :n WHERE post_id = :post"), {"n": LEVEL + 1, "post": post}
-        )
+    scene.server.sql("UPDATE deliveries SET level = :n WHERE post_id = :post", n=LEVEL + 1, post=post)
     return _send(scene, "PATCH", f"/posts/{post}", {"caption": "New"})
 
 
@@ -96,8 +93,7 @@ def _undo_an_undo(scene: Scene) -> requests.Response:
 def _reconnect_inactive(scene: Scene) -> requests.Response:
     other = scene.server.tenant()
     account = other.accounts["tiktok"]
-    with scene.server.context.database.begin() as c:
-        c.execute(text("UPDATE accounts SET status = 'inactive' WHERE id = :id"), {"id": UUID(account)})
+    scene.server.sql("UPDATE accounts SET status = 'inactive' WHERE id = :id", id=UUID(account))
     return ask(scene.server, other.key, "POST", "/connect/tiktok", {"reconnect": account})
 
 

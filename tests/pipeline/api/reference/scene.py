@@ -171,11 +171,11 @@ def wait_for_approval(server: Server, names: dict[str, str]) -> None:
 
 def fail(server: Server, post: str) -> None:
     """Let the post's deliveries fail, as a worker would."""
-    with server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE deliveries SET state = 'failed', error = :error WHERE post_id = :post"),
-            {"post": post, "error": '{"code": "rejected", "class": "Rejected", "fault": "customer"}'},
-        )
+    server.sql(
+        "UPDATE deliveries SET state = 'failed', error = :error WHERE post_id = :post",
+        post=post,
+        error='{"code": "rejected", "class": "Rejected", "fault": "customer"}',
+    )
 
 
 def stop_consuming(server: Server) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.pipeline.api.openapi.refusal_sentences import list_assigned, list_imported
 from tests.pipeline.api.running_server import ROOT
 
 _MAKERS = {"_reject": 0, "_need_person": 0, "warn": 0, "ErrorRow": 1}
@@ -29,12 +30,11 @@ def find_warning_codes() -> set[str]:
 def _find_codes() -> Iterator[str]:
     for path in _list_sources():
         tree = ast.parse(path.read_text())
-        constants = _list_constants(tree) | _list_imported(tree)
+        constants = {**list_imported(tree), **list_assigned(tree.body)}
         for node in ast.walk(tree):
             for value in _list_values(node):
-                code = (
-                    constants.get(value.id) if isinstance(value, ast.Name) else getattr(value, "value", None)
-                )
+                [named, *_] = constants.get(value.id, [value]) if isinstance(value, ast.Name) else [value]
+                code = getattr(named, "value", None)
                 if isinstance(code, str) and re.fullmatch(r"[A-Za-z]\w{2,}", code):
                     yield code
 
@@ -63,35 +63,3 @@ def _list_values(node: ast.AST) -> list[ast.expr]:
             if isinstance(item, ast.Assign) and getattr(item.targets[0], "id", "") == "code"
         ]
     return []
-
-
-def _list_imported(tree: ast.Module) -> dict[str, str]:
-    """Return the strings that the module imports from another one."""
-    found: dict[str, str] = {}
-    for node in tree.body:
-        source = ROOT / f"{(getattr(node, 'module', None) or '').replace('.', '/')}.py"
-        if isinstance(node, ast.ImportFrom) and source.is_file() and source != ROOT / ".py":
-            constants = _list_constants(ast.parse(source.read_text()))
-            found |= {n.asname or n.name: constants[n.name] for n in node.names if n.name in constants}
-    return found
-
-
-def _list_constants(tree: ast.Module) -> dict[str, str]:
-    """Return the strings that have a name in the module, also one of several assigned together."""
-    found: dict[str, str] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target, value = node.targets[0], node.value
-            pairs = (
-                zip(target.elts, value.elts, strict=True)
-                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-                else [(target, value)]
-            )
-            for name, text in pairs:
-                if (
-                    isinstance(name, ast.Name)
-                    and isinstance(text, ast.Constant)
-                    and isinstance(text.value, str)
-                ):
-                    found[name.id] = text.value
-    return found

@@ -17,15 +17,15 @@ from tests.conftest import free_ports
 from tests.pipeline.api.running_server import ROOT, until
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port() -> int:
     return free_ports(1)[0]
 
 
-@pytest.fixture
-def api_environment(environment: dict[str, str], port: int) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def api_environment(module_environment: dict[str, str], port: int) -> dict[str, str]:
     return {
-        **environment,
+        **module_environment,
         "SLIPWAY_API__PORT": str(port),
         "SLIPWAY_API__PROCESSES": "2",
         "SLIPWAY_API__SHUTDOWN": "5",
@@ -33,9 +33,10 @@ def api_environment(environment: dict[str, str], port: int) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def api(api_environment: dict[str, str], port: int, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with (tmp_path / "api.log").open("wb") as log:
+@pytest.fixture(scope="module")
+def api(api_environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, for all tests of a module."""
+    with (Path(api_environment["SLIPWAY_FOLDER"]) / "api.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "api"],
             env=api_environment,

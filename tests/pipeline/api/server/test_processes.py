@@ -91,7 +91,7 @@ def test_a_second_server_on_the_port_is_refused(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,  # it imports the application first
         check=False,
     )
     assert second.returncode == 1

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 import requests
 
 from config.settings import load
@@ -22,8 +21,24 @@ from tests.pipeline.media import samples
 PNG = samples.image("PNG").ljust(1_000_000, b"\0")
 
 
-@pytest.fixture
-def key(environment: dict[str, str]) -> str:
+def test_an_upload_under_way_is_answered_one_that_does_not_end_is_cut_off_and_nobody_new_is_let_in(
+    api: subprocess.Popen[bytes], api_environment: dict[str, str], port: int
+) -> None:
+    folder, key = Path(api_environment["SLIPWAY_FOLDER"]), make_key(api_environment)
+    client, endless = (half_sent(port, key, folder, number) for number in (1, 2))
+    api.send_signal(signal.SIGTERM)
+    until(lambda: not listens(port), "the port to close", 30)
+    assert api.poll() is None, "it waits for the uploads"
+    client.send(PNG[len(PNG) // 2 :])
+    answer = client.getresponse()
+    assert answer.status == 200, answer.read()
+    client.close()
+    assert api.wait(60) == 0, (folder / "api.log").read_text()
+    endless.close()
+    assert [path.stat().st_size for path in stored(folder)].count(len(PNG)) == 1
+
+
+def make_key(environment: dict[str, str]) -> str:
     context = build_context(load(environment))
     with context.database.begin() as c:
         made = create_key(c, create_workspace(c, name="Tests"), "tests")
@@ -31,32 +46,8 @@ def key(environment: dict[str, str]) -> str:
     return made
 
 
-def test_an_upload_under_way_is_answered_and_nobody_new_is_let_in(
-    api: subprocess.Popen[bytes], port: int, key: str, tmp_path: Path
-) -> None:
-    client = half_sent(port, key, tmp_path)
-    api.send_signal(signal.SIGTERM)
-    until(lambda: not listens(port), "the port to close", 30)
-    assert api.poll() is None, "it waits for the upload"
-    client.send(PNG[len(PNG) // 2 :])
-    answer = client.getresponse()
-    assert answer.status == 200, answer.read()
-    client.close()
-    assert [path.stat().st_size for path in stored(tmp_path)] == [len(PNG)]
-    assert api.wait(60) == 0, (tmp_path / "api.log").read_text()
-
-
-def test_an_upload_that_does_not_end_is_cut_off_when_the_time_is_over(
-    api: subprocess.Popen[bytes], port: int, key: str, tmp_path: Path
-) -> None:
-    client = half_sent(port, key, tmp_path)
-    api.send_signal(signal.SIGTERM)
-    assert api.wait(60) == 0, (tmp_path / "api.log").read_text()
-    client.close()
-
-
-def half_sent(port: int, key: str, tmp_path: Path) -> http.client.HTTPConnection:
-    """Send the first half of an upload."""
+def half_sent(port: int, key: str, folder: Path, number: int) -> http.client.HTTPConnection:
+    """Send the first half of an upload, which is the *number*-th that is stored."""
     opened = requests.post(
         f"http://127.0.0.1:{port}{BASE}/files",
         json={"contentType": "image/png"},
@@ -70,9 +61,9 @@ def half_sent(port: int, key: str, tmp_path: Path) -> http.client.HTTPConnection
     client.putheader("Content-Type", "image/png")
     client.putheader("Content-Length", str(len(PNG)))
     client.endheaders(PNG[: len(PNG) // 2])
-    until(lambda: bool(stored(tmp_path)), "the upload to begin", 30)
+    until(lambda: len(stored(folder)) == number, "the upload to begin", 30)
     return client
 
 
-def stored(tmp_path: Path) -> list[Path]:
-    return [path for path in tmp_path.rglob("files/**/*") if path.is_file()]
+def stored(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("files/**/*") if path.is_file()]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.maintenance.read_moves import export_moves
-from tests.pipeline.api.http.test_key_restrictions import created, key
+from tests.pipeline.api.http.test_key_restrictions import created
 from tests.pipeline.api.running_server import Server, Tenant, ask
 
 
@@ -72,7 +72,7 @@ def test_an_open_transaction_hides_what_comes_after_it_until_it_ends(server: Ser
 
 
 def test_a_restricted_key_gets_the_events_of_posts_it_sees_whole(server: Server, tenant: Tenant) -> None:
-    less = key(server, tenant, "tiktok")
+    less = server.key(tenant, "tiktok")
     start, foreign = read(server, less)["next_cursor"], read(server, tenant.key)["next_cursor"]
     mine = created(server, tenant, "tiktok")
     created(server, tenant, "instagram")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from standardwebhooks import Webhook as Verifier
 
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.webhooks.send_webhooks import send_webhooks
-from tests.pipeline.api.http.test_key_restrictions import LATER, created, key
+from tests.pipeline.api.http.test_key_restrictions import LATER, created
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, ask, code, serving
 from tests.pipeline.media.servers import Site, status
 from tests.pipeline.media.servers import serving as receiving
@@ -138,18 +137,14 @@ def test_a_webhook_is_listed_changed_paused_rotated_and_deleted(
     ("method", "path", "body", "where"),
     [
         ("POST", "/webhooks", {}, "url"),
-        ("POST", "/webhooks", {"url": "http://example.com/"}, "url"),
         ("POST", "/webhooks", {"url": "https://10.0.0.1/"}, "url"),
-        ("POST", "/webhooks", {"url": "https://a.example/", "events": []}, "events"),
         ("POST", "/webhooks", {"url": "https://a.example/", "events": ["post.exploded"]}, "events.0"),
         ("POST", "/webhooks", {"url": "https://a.example/", "event": ["post.posted"]}, "event"),
         ("PATCH", "/webhooks/{id}", {}, ""),
-        ("PATCH", "/webhooks/{id}", {"url": None}, "url"),
         ("PATCH", "/webhooks/{id}", {"url": "https://[::1]/"}, "url"),
         ("POST", "/webhooks/{id}/replay", {}, "since"),
         ("POST", "/webhooks/{id}/replay", {"event_ids": [ABSENT], "since": LATER}, "event_ids"),
         ("GET", "/webhooks/{id}/events?state=late", None, "state"),
-        ("GET", "/webhooks/{id}/events?cursor=x", None, "cursor"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_stored(
@@ -167,7 +162,7 @@ def test_a_bound_key_sees_its_own_and_strangers_see_nothing(
     server: Server, tenant: Tenant, site: Site
 ) -> None:
     whole = subscribe(server, site, tenant.key)
-    bound = key(server, tenant, "tiktok")
+    bound = server.key(tenant, "tiktok")
     mine = subscribe(server, site, bound)
     assert mine["account_ids"] == [tenant.accounts["tiktok"]]
     assert [w["id"] for w in data_of(server.get("/webhooks", bound))["webhooks"]] == [mine["id"]]
@@ -194,11 +189,3 @@ def test_a_bound_key_sees_its_own_and_strangers_see_nothing(
             assert code(answer) == (404, "not_found"), verb
             assert answer.text == absent.text
     assert data_of(server.get(f"/webhooks/{whole['id']}", tenant.key))["paused"] is None
-
-
-def test_a_workspace_has_twenty_at_most(server: Server, tenant: Tenant, site: Site) -> None:
-    for _ in range(20):
-        subscribe(server, site, tenant.key)
-    answer = ask(server, tenant.key, "POST", "/webhooks", {"url": f"{site.origin}/hook"})
-    assert code(answer) == (400, "validation_failed")
-    assert "20 webhooks at most" in json.loads(answer.text)["message"]
