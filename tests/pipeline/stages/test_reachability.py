@@ -348,7 +348,7 @@ def test_two_verdicts_of_one_post_at_the_same_moment_never_strand_it(
 ) -> None:
     account = served.account
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
-    for n in range(100):
+    for n in range(200):
         pair = [served.opened(f"https://media.example/{new_id()}/{k}.jpg") for k in range(2)]
         post = served.waits(*pair, accounts=[account])
         taken = [served.check(k) for k in pair]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.test_alertmanager import TOOL, alertmanager, receiving
+from tests.config.test_alertmanager import TOOL, alertmanager
 from tests.conftest import Engines, environment_of, free_ports, make_template
+from tests.pipeline.media.servers import serving, status
 from tests.proof.alerts.prometheus import run_prometheus
 from tests.proof.alerts.scene import GROUPS, Scene
 from tests.stack import FAST, run_stack, until
@@ -46,14 +47,15 @@ def _start(folder: Path, vault_key: str, started: ExitStack) -> Scene:
     environment = environment_of(url, engines.valkey.url, vault_key, folder / "slipway") | SETTINGS
     stack = started.enter_context(run_stack(environment, folder, ports := free_ports(4)))
     stack.environment["SLIPWAY_FLOWER__PORT"] = str(ports[3])
-    webhook, got = started.enter_context(receiving())
+    receiver = started.enter_context(serving())
+    receiver.routes["/alerts"] = status(200)
     manager = started.enter_context(
-        alertmanager(folder, webhook, {"group_interval: 5m": "group_interval: 1s"})
+        alertmanager(folder, f"{receiver.origin}/alerts", {"group_interval: 5m": "group_interval: 1s"})
     )
     stack.start_sandbox()
     stack.start_api()
     stack.seed("tiktok", "facebook")
-    scene = Scene(stack=stack, engines=engines, received=got)
+    scene = Scene(stack=stack, engines=engines, receiver=receiver)
     for part in (*GROUPS, "beat", "flower"):
         scene.start(part)
     scene.publish_one()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from queue import Empty, Queue
 from typing import Any
 
 import requests
@@ -18,6 +18,7 @@ from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.queues import WORKER_GROUPS
 from tests import broker_outages, database_outages
 from tests.conftest import Engines
+from tests.pipeline.media.servers import Site
 from tests.proof.alerts.prometheus import Prometheus
 from tests.stack import Stack, is_answering, until
 
@@ -26,11 +27,11 @@ GROUPS = tuple(WORKER_GROUPS)
 
 @dataclass(kw_only=True)
 class Scene:
-    """A running system, its engines, and who watches it. ``received``: what Alertmanager has sent."""
+    """A running system, its engines, and who watches it. ``receiver``: what Alertmanager sends to."""
 
     stack: Stack
     engines: Engines
-    received: Queue[dict[str, Any]]
+    receiver: Site
     prometheus: Prometheus = field(init=False)
 
     def start(self, part: str) -> None:
@@ -71,19 +72,18 @@ class Scene:
 
     def list_received(self) -> list[tuple[str, str, str]]:
         """Return (status, alert, URL of its runbook) of all that Alertmanager has sent since the last call."""
-        found = []
-        try:
-            while True:
-                found += self.received.get_nowait()["alerts"]
-        except Empty:
-            return [
-                (
-                    a["status"],
-                    a["labels"]["alertname"].removeprefix("Slipway"),
-                    a["annotations"]["runbook_url"],
-                )
-                for a in found
-            ]
+        found: list[Any] = []
+        while self.receiver.posts:
+            _, _, body = self.receiver.posts.pop(0)
+            found += json.loads(body)["alerts"]
+        return [
+            (
+                a["status"],
+                a["labels"]["alertname"].removeprefix("Slipway"),
+                a["annotations"]["runbook_url"],
+            )
+            for a in found
+        ]
 
 
 Fault = Callable[[Scene], AbstractContextManager[None]]
