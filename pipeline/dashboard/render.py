@@ -36,6 +36,7 @@ from pipeline.dashboard.words import (
     Standing,
     count_posts,
     load_sprite,
+    name_cause,
     name_hold,
     name_platform,
     name_post,
@@ -244,6 +245,7 @@ def _environment() -> Environment:
         name_platform=name_platform,
         name_state=name_state,
         name_post=name_post,
+        name_cause=name_cause,
         name_hold=name_hold,
         count_posts=count_posts,
     )

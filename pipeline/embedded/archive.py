@@ -15,7 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -35,7 +35,7 @@ from pipeline.store.recovery.dumps import (
     run_program,
 )
 
-NAME_OF_TIME = "%Y%m%dT%H%M%SZ"
+NAME_OF_TIME = "%Y%m%dT%H%M%S.%fZ"
 BASE, WAL = "base-", "wal"
 PARTIAL = ".partial"
 """Ends the name of the segment that `pg_receivewal` is writing."""
@@ -112,8 +112,7 @@ def make_base(database: Database, url: str, programs: Programs, run: Path, work:
                 copying.wait(1)
             except subprocess.TimeoutExpired:
                 continue
-    whole = datetime.now(UTC) + timedelta(seconds=1)  # a name has whole seconds: never one before its end
-    return unfinished.rename(run / f"{BASE}{whole:{NAME_OF_TIME}}")
+    return unfinished.rename(run / f"{BASE}{datetime.now(UTC):{NAME_OF_TIME}}")
 
 
 def prune(run: Path, keep: int) -> list[Path]:
@@ -144,7 +143,7 @@ def find_base(archive: Path, at: datetime | None) -> tuple[datetime, Path]:
     bases = list_bases(archive)
     fitting = [one for one in bases if at is None or one[0] <= at]
     if not fitting:
-        oldest = f": the oldest is of {bases[0][0]:%Y-%m-%d %H:%M:%S} UTC" if bases else ""
+        oldest = f": the oldest is of {bases[0][0]:%Y-%m-%d %H:%M:%S.%f} UTC" if bases else ""
         raise BackupError(f"{archive} has no base backup of that time or before{oldest}.")
     return fitting[-1]
 

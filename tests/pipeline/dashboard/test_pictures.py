@@ -172,7 +172,7 @@ def read_text(page: str) -> str:
 
 
 def test_no_page_of_a_filled_month_says_a_word_of_the_ledger(http: Client, pages: Mapping[str, str]) -> None:
-    others = [pages[name] for name in ("import", "post", "post-planned")]
+    others = [pages[name] for name in ("import", "post", "post-planned", "queue-filters")]
     for path in (*PAGES.values(), *others, f"{pages['import']}/forecast"):
         text = read_text(http.get(path).text)
         for pattern in (_ID, _WORDS, _CLASSES):
