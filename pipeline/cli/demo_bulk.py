@@ -26,6 +26,7 @@ from pipeline.embedded.services import slipway_command
 
 with lazy_imports():
     from pipeline.cli import demo_stack
+    from pipeline.store.accounts import accounts as account_store
     from pipeline.store.imports import rows as row_store
 
 
@@ -169,14 +170,14 @@ def run_bulk(stack: demo_stack.Stack, ahead: int, console: Console) -> tuple[dic
     forecast = call_api(stack, "GET", f"{job}/forecast")
     _print_forecast(forecast, say)
 
+    faulty = _lose_answers(stack, accounts)  # before any is due, however slow the machine is
+    say(f"$ slipway sandbox fault tiktok finalize effect-then-drop   ({len(faulty)} answers will be lost)")
     say("$ slipway import apply")
     call_api(stack, "POST", f"{job}/apply", json={"plan": (planned["plan"] or {}).get("hash", "")})
     applied = _follow_import(stack, job, console)
     say(f"  {_describe(applied['result'])}")
     posts = _list_first_posts(stack, sent["id"])
 
-    faulty = _lose_answers(stack, list_ours(stack, posts))
-    say(f"$ slipway sandbox fault tiktok finalize effect-then-drop   ({len(faulty)} answers will be lost)")
     show_progress(lambda: _read_first_posts(stack, posts), console=console, timeout=ahead + TIMEOUT)
 
     say("$ slipway import rollback")
@@ -250,10 +251,12 @@ def _list_first_posts(stack: demo_stack.Stack, job: str) -> dict[str, str]:
     return {f"row {row.number}": str(row.post_id) for row in created if row.number <= ACCOUNTS}
 
 
-def _lose_answers(stack: demo_stack.Stack, ours: Sequence[demo_stack.OurDelivery]) -> list[str]:
-    """Order that the answers of some first posts are lost. The posts go live. Return the ids of the faults."""
-    accounts = [one.account for one in ours if one.platform == FAULT["platform"]][:LOST_ANSWERS]
-    orders = [{**FAULT, "account": account} for account in accounts]
+def _lose_answers(stack: demo_stack.Stack, accounts: Sequence[str]) -> list[str]:
+    """Order that the answers of some accounts' first posts are lost. They go live. Return the ids of the faults."""
+    with open_tables(stack) as c:
+        there = account_store.find_accounts(c, UUID(stack.summary.workspace))
+    faulty = [one for one in there if str(one.id) in accounts and one.platform == FAULT["platform"]]
+    orders = [{**FAULT, "account": one.remote_id} for one in faulty[:LOST_ANSWERS]]
     return [control_sandbox(stack, "POST", "faults", json=order)["id"] for order in orders]
 
 

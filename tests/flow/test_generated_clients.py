@@ -48,7 +48,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     """Run a command that has to succeed, and return what it prints."""
     variables = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **environment}
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=300
+        [*map(str, command)], cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=900
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return done.stdout

@@ -53,7 +53,7 @@ LISTED = {"all", "platform", "workspace", "account", "delivery", "breaker"}
 
 @dataclass(kw_only=True)
 class Scene:
-    """Three posts of one account: due in an hour, due an hour ago, and one whose next try is half an hour ahead."""
+    """Three posts of one account: due in an hour, due an hour ago, and one whose next try is as far ahead as an outage's."""
 
     site: Site
     http: Client
@@ -90,7 +90,7 @@ def scene(
         DUE: ledger.post([account], due=-HOUR),
         RETRYING: ledger.post([account], State.RETRYING, due=-HOUR),
     }
-    ledger.change(posts[RETRYING].deliveries[0], "next_at = now() + interval '30 minutes'")
+    ledger.change(posts[RETRYING].deliveries[0], "next_at = now() + interval '9 minutes'")
     with ledger.database.begin() as c:  # gauges find it by what the export of its moves would store
         row(
             c,

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -75,7 +76,13 @@ def run(language: str, sample: str, scene: Scene, folder: Path) -> str:
 
 
 def run_here(sample: str, scene: Scene, folder: Path) -> str:
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(StringIO()) as printed,
+        warnings.catch_warnings(
+            action="ignore", category=ResourceWarning
+        ),  # a short program leaves files to its end
+    ):
         patch.chdir(folder)
         for name, value in scene.variables.items():
             patch.setenv(name, value)
