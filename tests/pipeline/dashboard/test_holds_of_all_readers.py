@@ -53,7 +53,7 @@ LISTED = {"all", "platform", "workspace", "account", "delivery", "breaker"}
 
 @dataclass(kw_only=True)
 class Scene:
-    """Three posts of one account: due in an hour, due an hour ago, and one whose next try is as far ahead as an outage's."""
+    """Three posts of one account: due in an hour, due an hour ago, and one to be tried again in nine minutes."""
 
     site: Site
     http: Client
