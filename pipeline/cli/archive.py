@@ -94,9 +94,8 @@ def restore(at: datetime | None) -> None:
             backup.follow(server.prepare)
             click.echo("replay the log", err=True)
             try:
-                server.start(
-                    archives.REPLAY_SECONDS
-                )  # on this thread: the server ends with the one that started it
+                # on this thread: the server ends with the one that started it
+                server.start(archives.REPLAY_SECONDS)
                 os.environ["SLIPWAY_STORE__URL"] = server.url
                 context = wiring.build_context(config.settings(), keeps_epoch_file=False, needs_vault=False)
                 with closing(context.database):

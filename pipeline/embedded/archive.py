@@ -169,6 +169,8 @@ class RestoredServer(Postgres):
     def _use_place(self) -> None:
         super()._use_place()
         self._final, self._data = self._data, self._data.with_name("postgres.restored")
+        # a worker that a killed `slipway up` has left finds no server here that is not held yet
+        self.sockets = self.sockets.with_name("restored")
 
     def prepare(self, work: Work) -> None:
         """Check the base, and copy it and its log; ``start`` replays it. Raises BackupError, EngineError, OSError."""
@@ -205,6 +207,7 @@ class RestoredServer(Postgres):
     def take_place(self) -> None:
         """Stop it, and make its folder that of the installation."""
         self.stop()
+        shutil.rmtree(self.sockets)
         self._data.rename(self._final)
 
 

@@ -143,7 +143,7 @@ class Supervisor:
             )
         s, environment = self._write_settings(given)
         self._run("migrate", [*slipway_command(), "migrate"], environment)
-        if archive := self._find_archive(s):
+        if archive := self._build_archive_service(s):
             self._start_services([archive])
         if sandbox := sandbox_service(s, environment):
             self._start_services([sandbox])
@@ -199,8 +199,8 @@ class Supervisor:
         environment = {**plain, FILE_VARIABLE: str(file), "PYTHONUNBUFFERED": "1"}
         return load(values), environment
 
-    def _find_archive(self, s: Settings) -> Service | None:
-        """Return the service that archives the database's log, if the settings name a folder."""
+    def _build_archive_service(self, s: Settings) -> Service | None:
+        """Build the service that archives the database's log, if the settings name a folder."""
         with closing(Database(s.store.url.get_secret_value(), pool=1)) as database, database.begin() as c:
             if not s.store.archive:
                 drop_slot(c)
