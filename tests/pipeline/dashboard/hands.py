@@ -118,8 +118,9 @@ class Keys:
         raise AssertionError(f"{option} is not reached with the arrows")
 
     def pick_file(self, field: Locator, file: Path) -> None:
-        press_tab_until(self.page, field)
+        # the browser is told to hand over its dialog first: told just before the key, it may hear of it too late
         with self.page.expect_file_chooser() as chooser:
+            press_tab_until(self.page, field)
             self.page.keyboard.press("Space")
         chooser.value.set_files(file)
 
