@@ -27,7 +27,7 @@ from pipeline.stages.drafts import MUSIC
 from pipeline.stages.mandate import find_earliest, refuse_beyond_mandate
 from pipeline.stages.post_request import PostContent
 from pipeline.stages.post_state import compute_status
-from pipeline.stages.posting_times import find_times, give_times, lock_taken
+from pipeline.stages.posting_times import find_times, give_times, lock_taken, refuse_taken
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
@@ -139,6 +139,8 @@ def plan_edit(context: Context, c: Connection, caller: Caller, post: LockedPost,
         raise refusal
     going = {a.id: a for a in accounts if a.id not in out}
     changed = {i: dues[i] for i in going if not _is_left(post, change, content, i, dues[i])}
+    if change.only_free:
+        refuse_taken(c, [*going.values()], changed, caller.time_zone, post.now)
     refuse_beyond_mandate(caller, content, changed, post.now)
     rules.refuse_problems(context, caller, content, list(going.values()), {})
     music = rules.parse_music_link(context, content.music_url)

@@ -119,6 +119,8 @@ class Change:
     """It describes a draft: refused for a post that is on its way."""
     schedules: bool = False
     """It sends a draft on its way: refused for any other post."""
+    only_free: bool = False
+    """The times that it gives have to be free at their accounts: refused if another post has taken one."""
     undoes: Undoing | None = None
     by_approver: bool = False
     """It gives the time that an approval needs, and makes its caller no editor of the post."""

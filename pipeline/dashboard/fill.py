@@ -167,7 +167,8 @@ def _plan(
             why = _find_obstacle(context, c, callers[draft.workspace_id], draft.id, at)
             placed.append(Placed(post=draft, at=at, why=why))
             if at is not None and not why:
-                _take(accounts, at)
+                for one in accounts:
+                    one.taken.append(at)
                 latest |= dict.fromkeys((one.account.id for one in accounts), at)
     return placed
 
@@ -179,11 +180,6 @@ def _read_times(c: Connection, posts: Collection[PostView]) -> Mapping[UUID, Acc
 
 def _list_accounts(post: PostView, times: Mapping[UUID, AccountTimes]) -> Sequence[AccountTimes]:
     return [times[one.account_id] for one in post.deliveries if not one.removed and one.account_id in times]
-
-
-def _take(accounts: Sequence[AccountTimes], at: datetime) -> None:
-    for one in accounts:
-        one.taken.append(at)
 
 
 def _find_obstacle(context: Context, c: Connection, caller: Caller, draft: UUID, at: datetime | None) -> str:
@@ -208,27 +204,20 @@ def _schedule_all(
     """Schedule drafts of these workspaces, one by one; of each that is left, say why."""
     with context.database.begin_read(READ_SECONDS) as c:
         posts = {one.id: one for one in read_posts_within(c, spaces, [post for post, _, _ in choices])}
-        times = _read_times(c, posts.values())
-    return [_schedule(context, actor, posts.get(one[0]), times, one) for one in choices]
+    return [_schedule(context, actor, posts.get(one[0]), one) for one in choices]
 
 
-def _schedule(
-    context: Context, actor: Actor, post: PostView | None, times: Mapping[UUID, AccountTimes], choice: Choice
-) -> Placed:
+def _schedule(context: Context, actor: Actor, post: PostView | None, choice: Choice) -> Placed:
     _, version, at = choice
     if post is None:
         return Placed(post=None, why="It was deleted since.")
     if _read_version(post) != version:
         return Placed(post=post, why="It was changed since the plan was made.")
-    accounts = _list_accounts(post, times)
-    if any(one.times.is_close(at, one.taken) for one in accounts):
-        return Placed(post=post, why="Another post has taken its time since.")
     try:
         caller = find_caller(context, actor, post.workspace_id)
-        move_post(context, caller, post.id, at, f'"{version}"')
+        move_post(context, caller, post.id, at, f'"{version}"', only_free=True)
     except Refusal as refusal:
         return Placed(post=post, why=refusal.message)
-    _take(accounts, at)
     return Placed(post=post, at=at)
 
 

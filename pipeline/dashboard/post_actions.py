@@ -162,14 +162,23 @@ def read_form_time(form: FormData) -> datetime:
     return instant
 
 
-def move_post(context: Context, caller: Caller, post: UUID, due_at: datetime, version: str) -> EditResult:
-    """Give a post another time, and a draft its first, if it is the version that the tag names. Raises Refusal."""
+def move_post(
+    context: Context, caller: Caller, post: UUID, due_at: datetime, version: str, *, only_free: bool = False
+) -> EditResult:
+    """Give a post another time, and a draft its first, if it is the version that the tag names. Raises Refusal.
+
+    ``only_free``: only if no other post of its accounts has taken the time.
+    """
     require_plan(caller)
     with context.database.begin() as c:
         view = read_post(c, caller.workspace_id, post)
     is_draft = view is not None and derive_status(view) is PostStatus.DRAFT
     change = Change(
-        given=frozenset({"scheduled_at"}), scheduled_at=due_at, shifts=not is_draft, schedules=is_draft
+        given=frozenset({"scheduled_at"}),
+        scheduled_at=due_at,
+        shifts=not is_draft,
+        schedules=is_draft,
+        only_free=only_free,
     )
     return edit(context, caller, post, change, version)
 

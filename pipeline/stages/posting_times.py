@@ -58,6 +58,22 @@ def lock_taken(c: Connection, accounts: Iterable[UUID], since: datetime) -> dict
     return dict(list_taken(c, ids, since - LOOK_BACK))
 
 
+def refuse_taken(
+    c: Connection, accounts: Iterable[AccountRow], dues: Mapping[UUID, datetime], zone: str, now: datetime
+) -> None:
+    """Raise Refusal if a post of an account is due within its least gap of the time that *dues* has for it.
+
+    Until the commit no other post that asks for a free time takes it.
+    """
+    asked = {account.id: account for account in accounts if account.id in dues}
+    taken = lock_taken(c, asked, now)
+    for identity, account in asked.items():
+        times = PostingTimes.from_dict(account.posting_times, zone)
+        if times.is_close(dues[identity], taken.get(identity, ())):
+            message = f"{describe_account(account)}: another post has taken {dues[identity].isoformat()} since."
+            raise build_refusal("scheduled_at", message)
+
+
 def assign_times(
     c: Connection, plans: Mapping[int, PostPlan], taken: dict[UUID, list[datetime]] | None = None
 ) -> dict[int, Refusal]:

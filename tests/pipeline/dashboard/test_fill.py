@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from playwright.sync_api import Page, expect
@@ -20,6 +21,7 @@ from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
 from tests.pipeline.dashboard.site import Client
+from tests.pipeline.store.ledger import together
 
 FILL = "/dashboard/fill"
 _TAKE = re.compile(r'name="take" value="(([0-9a-f-]{36})~[0-9a-f]{32}~([^"]+))"')
@@ -80,8 +82,22 @@ def test_drafts_get_free_times_in_their_order_and_what_changed_since_is_left_and
     assert "Scheduled 0 drafts. 4 were left out" in http.post(FILL, form).text
     text, at = read_plan(http.get(FILL, params={"workspace": str(core.workspace)}).text)[out]
     core.accept(scheduled_at=at, caption="Taken")
-    assert "Another post has taken its time since." in http.post(FILL, {"take": text}).text
+    assert "another post has taken" in http.post(FILL, {"take": text}).text
     assert [http.post(FILL, given).status_code for given in ({}, {"take": "x"})] == [400, 400]
+
+
+def test_of_two_that_fill_the_same_time_at_once_one_is_left(http: Client, core: CoreFixture) -> None:
+    core.account("one")
+    core.decided()
+    set_times(core, "one", *(f"{hour:02d}:30" for hour in range(24)))
+    for n in range(10):
+        pair = [draft(core, f"{words} {n}", "one") for words in ("Mine", "Theirs")]
+        plan = read_plan(http.get(FILL, params={"workspace": str(core.workspace)}).text)
+        (mine, at), (theirs, other) = (plan[post] for post in pair)
+        later = theirs.replace(f"{other:%Y-%m-%dT%H:%M:%SZ}", f"{at:%Y-%m-%dT%H:%M:%SZ}")
+        assert later != theirs
+        together(*(partial(http.post, FILL, {"take": text}) for text in (mine, later)))
+        assert sorted(core.status(post) for post in pair) == ["draft", "scheduled"]
 
 
 def test_a_hundred_go_in_steps_from_the_list_of_drafts(browser: Page, core: CoreFixture) -> None:

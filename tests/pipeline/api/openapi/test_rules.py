@@ -95,6 +95,7 @@ EXCUSED_PLACES: Mapping[str, str] = {
     "pipeline/stages/derived_images.py": NO_REQUEST,
     "pipeline/api/server/http_protocol.py": "no sentence: the codes of refusals of the protocol",
     "pipeline/actions/post_changes.py:refuse_due": "of an undo in the dashboard; by HTTP it is a receipt's reason",
+    "pipeline/stages/posting_times.py:refuse_taken": "of a plan of the dashboard: no field of a request asks for it",
 }
 """Places whose sentences no client reads, with the reason."""
 Spec = dict[str, Any]
