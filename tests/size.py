@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 71_089,
     "Python files of the product": 594,
     "Markdown words": 33_883,
-    "lines of tests": 111_868,
+    "lines of tests": 111_869,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

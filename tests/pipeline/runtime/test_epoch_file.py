@@ -25,10 +25,11 @@ from uuid import UUID
 from pipeline.domain.restore import Epoch
 from pipeline.runtime.epoch_file import EpochFile
 first, step, now = int(sys.argv[2]), int(sys.argv[3]), datetime.fromisoformat(sys.argv[4])
+file = EpochFile(Path(sys.argv[1]))
 for n in range(first, 200, step):
     while True:
         try:
-            assert EpochFile(Path(sys.argv[1])).advance(Epoch(id=UUID(int=1), number=n, until=now + timedelta(seconds=n)))
+            assert file.advance(Epoch(id=UUID(int=1), number=n, until=now + timedelta(seconds=n)))
             break
         except TimeoutError:
             pass  # the other kept the lock for long on a slow disk: nothing is written, and it is asked again
