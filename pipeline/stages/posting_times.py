@@ -70,7 +70,9 @@ def refuse_taken(
     for identity, account in asked.items():
         times = PostingTimes.from_dict(account.posting_times, zone)
         if times.is_close(dues[identity], taken.get(identity, ())):
-            message = f"{describe_account(account)}: another post has taken {dues[identity].isoformat()} since."
+            message = (
+                f"{describe_account(account)}: another post has taken {dues[identity].isoformat()} since."
+            )
             raise build_refusal("scheduled_at", message)
 
 
