@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: screenshots help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation fuzz sabotage size audit licences sbom assets clients lock clean
+.PHONY: screenshots help up demo demo-bulk test check check-python format bench capacity live-check chaos proof readme mutation fuzz sabotage size audit licences sbom assets clients lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -55,6 +55,9 @@ format: $(STAMP) ## rewrite the code as `make check` wants it, where that is pos
 
 bench: $(STAMP) ## measure, beside a reference measured in the same run (ARGS="bulk": one of them; ARGS=--quick)
 	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+capacity: $(STAMP) ## what saturates first, by a simulation held to this machine (ARGS="--html FILE"; ARGS="--costs FILE")
+	@exec $(BIN)/python -m tests.capacity $(ARGS)
 
 chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)

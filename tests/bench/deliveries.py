@@ -40,7 +40,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
                 word=WORD,
             )
             names = start_workers(stack, workers)
-            ours = _publish(environment, stack)
+            ours = publish_all(environment, stack)
             command = replace_word(
                 read_command(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app"
             )
@@ -53,7 +53,8 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         yield from _figures(workers, ours, bare)
 
 
-def _publish(environment: BenchEnvironment, stack: Stack) -> Throughput:
+def publish_all(environment: BenchEnvironment, stack: Stack) -> Throughput:
+    """Make the posts due, and measure until the last is published. Raises InvalidMeasurement if one is lost."""
     stack.start("beat", "pipeline.cli", "beat")
     await_idle(stack.parts["beat"].pid)
     warm_up(stack)
