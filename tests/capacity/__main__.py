@@ -1,6 +1,6 @@
 """Say what saturates first, from 1 to 1,000 workers and ten thousand to 100 million posts a day.
 
-Without --costs, this machine's costs are measured first (three minutes) and the simulation is held to three measured
+Without --costs, this machine's costs are measured first (six minutes) and the simulation is held to three measured
 points: the exit status is 1 if it misses one by 20 % or more.
 """
 
