@@ -309,6 +309,8 @@ class RemoteAccount:
     connection: str
     credentials: Credentials
     settings: Mapping[str, Any] = field(default_factory=dict)
+    granted_by: str | None = None
+    """The platform's id of the user who granted access, where it may report that they removed our app."""
 
 
 @runtime_checkable

@@ -4,22 +4,27 @@ A code is exchanged for a short-lived user token, that for a long-lived one (60 
 own tokens.
 Sources: developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived and
 .../docs/pages-api/getting-started, read 2026-11-24. ``debug_token`` for an empty list: a third party's probe of Graph
-v25.0, 2026-09-05.
+v25.0, 2026-09-05. Signed requests: Meta's page "Data Deletion Request Callback", undated, read 2026-11-29; that the
+deauthorize callback sends the same form is a third party's report.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from adapters.contract import Credentials, PlatformSettings
 from adapters.errors import CredentialsExpired, CredentialsRevoked, Rejected
 from adapters.graph_api import GraphClient, GraphPage
 from adapters.graph_errors import RECONNECT
-from adapters.oauth import build_app_form, build_consent_url
+from adapters.oauth import Deauthorization, build_app_form, build_consent_url
 from adapters.transport import Wire
 
 
@@ -50,6 +55,18 @@ class Page(Wire):
     access_token: SecretStr | None = None
     tasks: tuple[str, ...] | None = None
     instagram_business_account: InstagramOfPage | None = None
+
+
+class User(Wire):
+    """The user of a token; the id is scoped to our app."""
+
+    id: str
+
+
+class _SignedRequest(Wire):
+    algorithm: Literal["HMAC-SHA256"]
+    user_id: str
+    issued_at: datetime
 
 
 class _Pages(GraphPage[Page]):
@@ -123,6 +140,34 @@ def revoke_permissions(graph: GraphClient) -> None:
     Source: a third party's description of ``DELETE /{user-id}/permissions``, read 2026-11-24.
     """
     graph.delete(Wire, "me/permissions")
+
+
+def read_signed_request(settings: PlatformSettings, signed: str) -> Deauthorization:
+    """Return what a signed request says: ``<signature>.<payload>``, each in base64url without padding.
+
+    Nothing of the payload is read before the signature over its encoded form is compared, in constant time. Raises
+    Rejected; also if no app secret is set, as everybody can sign with an empty one.
+    """
+    secret, (signature, _, payload) = settings.app_secret.get_secret_value(), signed.partition(".")
+    try:
+        due = hmac.digest(secret.encode(), payload.encode(), hashlib.sha256)
+        if not secret or not hmac.compare_digest(_decode(signature), due):
+            raise Rejected("The signature is not that of this platform's app.")
+        said = _SignedRequest.model_validate_json(_decode(payload))
+    except ValidationError:
+        raise Rejected("The signed request lacks algorithm HMAC-SHA256, user_id or issued_at.") from None
+    except ValueError:
+        raise Rejected("signed_request is not two parts in base64url.") from None
+    return Deauthorization(user_id=said.user_id, issued_at=said.issued_at)
+
+
+def _decode(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def read_user_id(graph: GraphClient) -> str:
+    """Return the id, scoped to our app, of the user whose token the client has."""
+    return graph.read(User, "me", fields="id").data.id
 
 
 def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:

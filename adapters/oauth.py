@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlencode
@@ -29,6 +30,22 @@ class RevokesGrants(Protocol):
 
         Raise CredentialsRevoked or CredentialsExpired if the token is not valid any more, else AdapterError.
         """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deauthorization:
+    """A platform's word that a user removed our app."""
+
+    user_id: str
+    issued_at: datetime
+
+
+@runtime_checkable
+class ReportsDeauthorizations(Protocol):
+    """An adapter of a platform that calls our app when a user removes it."""
+
+    def read_deauthorization(self, signed: str) -> Deauthorization:
+        """Return what a call says. Raise Rejected unless it is signed with our app's secret."""
 
 
 class TokenResponse(Wire):

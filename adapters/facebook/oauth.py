@@ -24,8 +24,11 @@ from adapters.graph_oauth import (
     exchange_code,
     extend_token,
     list_pages,
+    read_signed_request,
+    read_user_id,
     revoke_permissions,
 )
+from adapters.oauth import Deauthorization
 
 SCOPES = ("pages_show_list", "pages_read_engagement", "pages_manage_posts", "pages_manage_engagement")
 TASK = "CREATE_CONTENT"
@@ -48,7 +51,9 @@ class OAuth(BaseAdapter):
         """Return the Pages on which the user may create content."""
         graph = build_graph_client(self._http, self._settings, credentials)
         found = list_pages(graph, self._settings, "id,name,access_token,tasks")
-        return [account for page in found for account in _to_remote_accounts(page, credentials)]
+        accounts = [account for page in found for account in _to_remote_accounts(page, credentials)]
+        user = read_user_id(graph) if accounts else None
+        return [replace(account, granted_by=user) for account in accounts]
 
     def refresh(self, account: Account) -> Credentials:
         """Extend the user token and make a new Page token. Raises CredentialsRevoked when the user token is dead."""
@@ -76,6 +81,10 @@ class OAuth(BaseAdapter):
             credentials = replace(account.credentials, access_token=user)
             revoke_permissions(build_graph_client(self._http, self._settings, credentials))
         return user is not None
+
+    def read_deauthorization(self, signed: str) -> Deauthorization:
+        """Return which user removed the app, and when. Raises Rejected unless its secret signed it."""
+        return read_signed_request(self._settings, signed)
 
 
 def _to_remote_accounts(page: Page, user: Credentials) -> Sequence[RemoteAccount]:

@@ -8,6 +8,7 @@ refreshed, so the token refresh runs early.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from adapters.base import BaseAdapter
@@ -23,13 +24,15 @@ from adapters.graph_oauth import (
     exchange_code,
     extend_token,
     list_pages,
+    read_signed_request,
+    read_user_id,
     revoke_permissions,
 )
 from adapters.http import Response
 from adapters.instagram.client import build_graph_client
 from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import Me, MeList, ShortTokens
-from adapters.oauth import build_app_form, build_code_form, build_consent_url
+from adapters.oauth import Deauthorization, build_app_form, build_code_form, build_consent_url
 
 INSTAGRAM_SCOPES = (
     "instagram_business_basic",
@@ -105,10 +108,13 @@ class OAuth(BaseAdapter):
         """Return the account of an Instagram token, or the accounts linked to the Pages of a Facebook token."""
         if self._connection == "facebook_login":
             fields = "id,name,access_token,tasks,instagram_business_account{id,username}"
-            found = list_pages(self._graph("facebook_login", credentials), self._settings, fields)
-            return [account for page in found for account in _to_linked_accounts(page, credentials)]
+            facebook = self._graph("facebook_login", credentials)
+            found = list_pages(facebook, self._settings, fields)
+            accounts = [account for page in found for account in _to_linked_accounts(page, credentials)]
+            user = read_user_id(facebook) if accounts else None
+            return [replace(account, granted_by=user) for account in accounts]
         graph = self._graph("instagram_login", credentials)
-        response = graph.read(MeList, "me", fields="user_id,username,name")
+        response = graph.read(MeList, "me", fields="id,user_id,username,name")
         return [_to_remote_account(me, credentials) for me in response.data.data]
 
     def revoke(self, account: Account) -> bool:
@@ -117,6 +123,10 @@ class OAuth(BaseAdapter):
         if is_facebook:
             revoke_permissions(self._graph("facebook_login", account.credentials))
         return is_facebook
+
+    def read_deauthorization(self, signed: str) -> Deauthorization:
+        """Return which user removed the app, and when. Raises Rejected unless its secret signed it."""
+        return read_signed_request(self._settings, signed)
 
     def _graph(self, connection: str, credentials: Credentials | None = None) -> GraphClient:
         return build_graph_client(self._http, self._settings, connection, credentials)
@@ -151,6 +161,7 @@ def _to_remote_account(me: Me, credentials: Credentials) -> RemoteAccount:
         display_name=me.name or me.username,
         connection="instagram_login",
         credentials=credentials,
+        granted_by=me.id,
     )
 
 

@@ -96,6 +96,7 @@ class Me(Wire):
     user_id: str
     username: str
     name: str = ""
+    id: str | None = None
 
 
 class MeList(Wire):

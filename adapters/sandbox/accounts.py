@@ -42,6 +42,8 @@ class AccountKind:
     """Return whether the account gets a refresh token, if the platform has them."""
     initial_age: float = 0.0
     """Age in seconds of a token when the control API issues it."""
+    get_user: Callable[[Record], str] | None = None
+    """Return the id of the account's user, on a platform that calls an app whose user removes it."""
     provision: Callable[[Record], Record] | None = None
     """Create what an account of the control API needs; return the settings to store with it."""
 

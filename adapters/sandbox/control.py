@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from adapters.sandbox import comments
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.dialect import Refused, json_response
 from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS
 from adapters.sandbox.media_host import NAME
-from adapters.sandbox.oauth import register_app
+from adapters.sandbox.oauth import register_app, sign_request
 from adapters.sandbox.store import Record
 from adapters.sandbox.uploads import receive_body
 
@@ -202,6 +202,22 @@ class Control:
         changed = self._context.accounts.set_token_state(account["platform"], account["remote_id"], state)
         return json_response({"changed": changed})
 
+    async def deauthorize(self, request: web.Request) -> web.Response:
+        """POST /control/deauthorize: the account's user removes the app, which is called at `url` by a signed form."""
+        body = await Body.read(request)
+        account, accounts = self._find_account(body), self._context.accounts
+        platform, url, secret = account["platform"], body.get("url"), body.get("client_secret")
+        if (get_user := accounts.kinds[platform].get_user) is None:
+            raise _refuse(422, f"{platform} calls no app.")
+        user = get_user(account)
+        for one in accounts.list_all(platform):
+            if get_user(one) == user:
+                accounts.set_token_state(platform, one["remote_id"], "revoked")
+        said = {"algorithm": "HMAC-SHA256", "issued_at": int(self._context.clock.now()), "user_id": user}
+        form = {"signed_request": sign_request(secret, said)}
+        async with ClientSession() as session, session.post(url, data=form) as answer:
+            return json_response({"status": answer.status, **form})
+
     async def add_comment(self, request: web.Request) -> web.Response:
         """POST /control/comments: a comment on a live post, by someone else or by one of the accounts itself."""
         body, context = await Body.read(request), self._context
@@ -310,6 +326,7 @@ def mount_control(app: web.Application, context: SandboxContext) -> None:
         ("POST", "comments", control.add_comment),
         ("POST", "tokens", control.tokens),
         ("POST", "oauth/code", control.code),
+        ("POST", "deauthorize", control.deauthorize),
         ("POST", "apps", control.add_app),
         ("POST", "pace", control.pace),
         ("POST", "clock", control.clock),

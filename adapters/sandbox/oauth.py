@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -62,6 +63,13 @@ def register_app(
 def list_apps(context: SandboxContext, platform: str) -> list[Record]:
     """Return the registered apps of a platform."""
     return [app for key, app in context.store.get_all(_APP).items() if key.startswith(f"{platform}:")]
+
+
+def sign_request(secret: str, payload: Record) -> str:
+    """Return Meta's `signed_request`: HMAC-SHA256 over the encoded payload, both parts in base64url without padding."""
+    encoded = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=")
+    signature = hmac.new(secret.encode(), encoded, hashlib.sha256).digest()
+    return f"{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}.{encoded.decode()}"
 
 
 def check_client(context: SandboxContext, platform: str, client_id: str | None, secret: str | None) -> None:

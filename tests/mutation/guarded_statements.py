@@ -40,6 +40,7 @@ _APPROVALS = (
     "tests/pipeline/dashboard/test_approvals.py",
 )
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
+_DEAUTHORIZE = ("tests/pipeline/api/accounts/test_deauthorize.py",)
 _COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py",)
 _LOCK = ("tests/pipeline/test_lock.py",)
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
@@ -152,6 +153,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "accounts.oauth_sessions.use_session",
         "accounts.oauth_sessions.end_session",
     ),
+    _DEAUTHORIZE: ("accounts.accounts.lock_granted_by",),
     _KEYS: ("idempotency_keys.claim",),
     _TICKS: ("ticks._CLAIM", "ticks._FINISH"),
     _COMMENTS: ("deliveries.published._ADD_COMMENT",),

@@ -241,7 +241,9 @@ _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Instagram on `app`."""
-    context.accounts.define(PLATFORM, AccountKind(**TABLE["account"]))
+    context.accounts.define(
+        PLATFORM, AccountKind(**TABLE["account"], get_user=lambda account: account["remote_id"])
+    )
     context.processing.define(container.TASK)
     for host in ("instagram", "facebook"):
         context.graph.add_routes(host, PLATFORM, DIALECT, _list_rows(context, host))

@@ -24,6 +24,7 @@ from pipeline.accounts.authorize import (
     start_authorization,
 )
 from pipeline.accounts.connected_account import CompletedConnection, PendingConfirmation
+from pipeline.accounts.deauthorize import deauthorize
 from pipeline.accounts.oauth_flow import parse_callback
 from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.routes import AuthorizationLink
@@ -48,6 +49,8 @@ from pipeline.api.openapi.operation import (
 )
 from pipeline.api.posts.field_types import EntityId
 from pipeline.api.state import get_app_state
+from pipeline.domain.account import PLATFORM_NAMES
+from pipeline.domain.audit import Actor
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 
@@ -201,6 +204,19 @@ async def choose_accounts(request: Request) -> Response:
 routes.add("GET", "/{platform}/callback/", "", id="connectCallbackSlash", is_documented=False, **_SHOWS_PAGE)(
     finish_connect
 )
+
+
+@routes.add(
+    "POST", "/{platform}/deauthorize", "", id="connectDeauthorize", is_documented=False, **_SHOWS_PAGE
+)
+async def take_deauthorization(request: Request) -> Response:
+    """Handle Meta's call when a user removes the app: a form with a signed request."""
+    platform, app_state = await _read_platform(request), get_app_state(request)
+    body = (await read_body(request, MAX_FORM)).decode("utf-8", "replace")
+    actor = app_state.authenticator.locate(Actor(kind="system", name=PLATFORM_NAMES[platform]), request)
+    signed = dict(parse_qsl(body)).get("signed_request", "")
+    await app_state.connect_bulkhead.run(partial(deauthorize, app_state.context, actor, platform, signed))
+    return Response(headers={"Cache-Control": "no-store"})
 
 
 async def _answer_with_page(

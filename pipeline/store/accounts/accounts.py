@@ -26,6 +26,7 @@ from pipeline.store.database import (
     jsonb,
     list_columns,
     new_id,
+    read_all,
     require_row,
     require_value,
 )
@@ -87,6 +88,7 @@ def add_account(c: Connection, vault: Vault, workspace: UUID, platform: Platform
         "username": one.username,
         "display_name": one.display_name,
         "settings": jsonb(dict(one.settings)),
+        "granted_by": one.granted_by,
     }
     added = insert(
         c,
@@ -107,7 +109,7 @@ def add_account(c: Connection, vault: Vault, workspace: UUID, platform: Platform
         UUID,
         "The account was removed while it was being connected again.",
         """UPDATE accounts SET status = 'active', error = NULL, username = :username, display_name = :display_name,
-                  settings = settings || :settings
+                  settings = settings || :settings, granted_by = :granted_by
            WHERE workspace_id = :workspace_id AND platform = :platform AND connection = :connection
              AND remote_id = :remote_id RETURNING id""",
         **named,
@@ -255,6 +257,38 @@ def require_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], ve
         id=account,
         error=jsonb(dict(error)),
         version=version,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Granted:
+    """An active account, and the version of the credentials that a user's grant gave it."""
+
+    id: UUID
+    workspace_id: UUID
+    credentials_version: int
+
+
+_CLOCKS = timedelta(seconds=1)
+"""A platform's time of a removal is in whole seconds, rounded down."""
+
+
+def lock_granted_by(
+    c: Connection, platforms: Sequence[Platform], user: str, until: datetime
+) -> list[Granted]:
+    """Lock and return the active accounts, of any workspace, that this user of the platforms granted by then.
+
+    An account connected again later has another grant. One whose user is not known is matched by its own remote id.
+    """
+    return read_all(
+        c,
+        Granted,
+        """SELECT id, workspace_id, credentials_version FROM accounts
+           WHERE platform = ANY(:platforms) AND coalesce(granted_by, remote_id) = :user AND status = 'active'
+             AND credentials_since < :until ORDER BY id FOR UPDATE""",
+        platforms=[*platforms],
+        user=user,
+        until=until + _CLOCKS,
     )
 
 

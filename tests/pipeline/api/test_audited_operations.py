@@ -30,7 +30,13 @@ CHANGES_NOTHING = {
     "validatePost": "stores nothing",
 }
 """Operations that are no GET and write no row, with the reason."""
-ELSEWHERE = {"connectChoice", "replayDeadLetters", "discardDeadLetters", "stopSteeringJob"}
+ELSEWHERE = {
+    "connectChoice",
+    "connectDeauthorize",
+    "replayDeadLetters",
+    "discardDeadLetters",
+    "stopSteeringJob",
+}
 """Operations that the samples do not get to change anything: tests of their own below."""
 
 

@@ -39,6 +39,7 @@ MAKES_NOTHING_TWICE = {
     "replayWebhookEvents": "events keep their ids",
     "connectAccount": "a link makes no account, and its state is a secret that is not kept; it expires in ten minutes",
     "connectChoice": "its ticket is valid once",
+    "connectDeauthorize": "the same request changes nothing more",
     "replayDeadLetters": "a replayed dead letter is none any more",
     "discardDeadLetters": "a discarded dead letter is none any more",
 }

@@ -221,6 +221,7 @@ CREATE TABLE accounts (
     refresh_after timestamptz,  -- no refresh ahead of the end before this time
     unanswered integer NOT NULL DEFAULT 0,  -- refreshes in a row that left and were never answered
     posting_times jsonb NOT NULL DEFAULT '{}',  -- what is missing is as usual: domain/posting_times.py
+    granted_by text,  -- the platform's id of the user who granted access; NULL: not known
     UNIQUE (workspace_id, platform, connection, remote_id)
 );
 CREATE INDEX accounts_ends ON accounts (least(expires_at, refresh_expires_at)) WHERE status = 'active';
