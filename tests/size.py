@@ -23,10 +23,10 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 71_091,
-    "Python files of the product": 594,
-    "Markdown words": 33_883,
-    "lines of tests": 112_924,
+    "code lines of the product": 71_246,
+    "Python files of the product": 595,
+    "Markdown words": 33_905,
+    "lines of tests": 113_114,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

@@ -96,6 +96,14 @@ def test_an_instagram_user_is_told_from_others(home: OAuthWorkspace) -> None:
     assert [status(home, one), status(home, two)] == ["reconnect", "active"]
 
 
+def test_one_address_serves_the_platforms_of_an_app_and_no_other(home: OAuthWorkspace) -> None:
+    shares, other = connect(home, Platform.INSTAGRAM), home.connect_tiktok(home.add_person("tiktok")).id
+    for one in (shares, other):
+        home.sql("UPDATE accounts SET granted_by = :u WHERE id = :a RETURNING id", u=USER, a=one)
+    assert post(address(home), sign()).status_code == 200
+    assert [status(home, shares), status(home, other)] == ["reconnect", "active"]
+
+
 def test_a_repeated_request_leaves_a_later_grant_alone(home: OAuthWorkspace) -> None:
     name = home.add_person("facebook")
     account = connect(home, name=name)
