@@ -25,8 +25,8 @@ PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
     "code lines of the product": 71_246,
     "Python files of the product": 595,
-    "Markdown words": 33_905,
-    "lines of tests": 113_114,
+    "Markdown words": 33_992,
+    "lines of tests": 113_379,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
