@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 71_246,
     "Python files of the product": 595,
     "Markdown words": 33_992,
-    "lines of tests": 113_379,
+    "lines of tests": 113_380,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
