@@ -80,7 +80,8 @@ def test_a_target_is_added_tested_listed_and_removed(terminal: Terminal, ledger:
     assert (made["form"], made["kinds"], made["address"]) == ("discord", "reconnect", "https://127.0.0.1/…")
     ended = terminal.json("notice test", made["id"])
     assert (ended["state"], ended["status"], ended["error"]) == ("delivered", 204, None)
-    assert json.loads(site.posts[-1][2])["content"].startswith("This is a test.")
+    [body] = [body for path, _, body in site.posts if path == "/hush"]
+    assert json.loads(body)["content"].startswith("This is a test.")
     site.routes["/hush"] = status(404)
     refused = terminal.run("notice test", made["id"])
     assert (refused.status, "HTTP 404" in refused.stdout) == (1, True)
