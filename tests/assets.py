@@ -61,7 +61,7 @@ PACKAGES = (
         name="simple-icons",  # marks of the platforms; LinkedIn is none of them: its mark is our own
         version="16.37.0",
         integrity="sha512-8mCJIhpMYOL9g13GW59EiL3sVXJnTEKGCTZFaekl9UQ3Qo0SwVjnLaJ82QiaH8BKBdouEDzrHMXIWh8cBIy48A==",
-        files={"LICENSE.md": "LICENSE.md", **{f"icons/{name}.svg": f"{name}.svg" for name in MARKS}},
+        files={"LICENSE.md": "LICENSE", **{f"icons/{name}.svg": f"{name}.svg" for name in MARKS}},
         folder=VENDOR / "marks",
     ),
     Package(

@@ -26,8 +26,8 @@ from pipeline.media.spool import find_existing, list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.grants import list_endangered
 from pipeline.store.canaries import HOST_KEPT, Host, list_hosts
-from pipeline.store.database import TimedOut, Unreachable
-from pipeline.store.health import CHECK_SECONDS, database_now
+from pipeline.store.database import IDLE, TimedOut, Unreachable, has_pooler
+from pipeline.store.health import CHECK_SECONDS, database_now, find_unlimited_idler
 from pipeline.store.recovery import epoch, log_slot
 from pipeline.store.schema_version import IncompatibleSchema, OutdatedTables, require_compatible
 from pipeline.store.vault import SEALED_COLUMNS, count_unopened
@@ -124,9 +124,15 @@ def _check_broker(context: Context) -> Iterator[Finding]:
 
 def _check_database(context: Context) -> Iterator[Finding]:
     with context.database.begin_read(CHECK_SECONDS) as c:
-        now = database_now(c)
-    yield Finding(part="database", result="ok", says="It answers.")
+        now, pooled, user = database_now(c), has_pooler(c), find_unlimited_idler(c)
+    yield Finding(part="database", result="ok", says=f"It answers{' through a pooler' if pooled else ''}.")
     yield _compare_clocks("the database", now)
+    if user:
+        says = "A host that is cut off in a transaction would keep its locks: a pooler keeps no setting of a session."
+        mend = f"Run in PostgreSQL: ALTER ROLE {user} SET idle_in_transaction_session_timeout = '{IDLE:g}s'"
+        yield Finding(
+            part="database", result="fail", says=f"{says} {mend}; then have the pooler connect again."
+        )
 
 
 def _check_tables(context: Context) -> Iterator[Finding]:

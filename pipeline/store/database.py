@@ -54,7 +54,10 @@ class TimedOut(Unreachable):
 
 
 class Database:
-    """Two pools of connections, for transactions and for reads. No platform is called inside a transaction."""
+    """Two pools of connections, for transactions and for reads. No platform is called inside a transaction.
+
+    Behind a pooler in transaction mode nothing is set for a session; ``slipway doctor`` says what it has to set.
+    """
 
     def __init__(
         self, url: str, *, pool: int = 12, wait: float = 5, idle: float = IDLE, frozen: float = FROZEN
@@ -117,7 +120,7 @@ _READ_SESSION = "SET plan_cache_mode = force_generic_plan; SET default_transacti
 
 
 def _create_engine(url: str, pool: int, wait: float, session: str) -> Engine:
-    """Return an engine without connections; *session* is set on each once connected: poolers refuse options before."""
+    """Return an engine without connections; *session* is set on each once connected, but never on a pooler's."""
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -137,8 +140,30 @@ def _create_engine(url: str, pool: int, wait: float, session: str) -> Engine:
             "tcp_user_timeout": 20_000,
         },
     )
-    event.listen(engine, "connect", lambda driver, _record: driver.execute(session.encode()))
+
+    def set_up(driver: psycopg.Connection[Any], _record: object) -> None:
+        if not _has_pooler(driver):
+            driver.execute(session.encode())
+
+    event.listen(engine, "connect", set_up)
     return engine
+
+
+def has_pooler(connection: Connection) -> bool:
+    """Return True if a connection leads to a pooler (PgBouncer) and not to PostgreSQL itself."""
+    driver: Any = connection.connection.driver_connection
+    return _has_pooler(driver)
+
+
+def _has_pooler(driver: psycopg.Connection[Any]) -> bool:
+    """Compare the process that serves with the one that answered the login: a pooler answers with one of its own.
+
+    In transaction mode each transaction may have another of the pooler's connections, and what is set for a session
+    would reach whoever has that connection next: writes of others would fail as READ ONLY (PgBouncer 1.24.1, seen
+    2026-12).
+    """
+    [serving] = driver.execute("SELECT pg_backend_pid()").fetchone() or [None]
+    return bool(serving != driver.info.backend_pid)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from pipeline.store.database import QUERY_CANCELED, has_row, require_value, row
+from pipeline.store.database import QUERY_CANCELED, find_value, has_row, require_value, row
 
 T = TypeVar("T")
 CHECK_SECONDS = 2.0
@@ -24,6 +24,13 @@ def ping(c: Connection) -> bool:
 def database_now(c: Connection) -> datetime:
     """Return the database's clock: the start of this transaction."""
     return require_value(c, datetime, "The database returned no time.", "SELECT now() AS now")
+
+
+def find_unlimited_idler(c: Connection) -> str | None:
+    """Return this connection's role, quoted for SQL, if its transactions may idle for ever; None if they may not."""
+    sql = """SELECT quote_ident(current_user) AS name
+             WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
+    return find_value(c, str, sql)
 
 
 def set_statement_timeout(c: Connection, longest: timedelta) -> None:

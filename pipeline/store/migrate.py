@@ -20,7 +20,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from pipeline.store.database import rows
+from pipeline.store.database import has_pooler, rows
 from pipeline.store.revision import MIGRATIONS
 from pipeline.store.schema_version import read_table_revision, require_own_schema
 
@@ -96,8 +96,14 @@ def _advisory_lock(c: Connection) -> Iterator[None]:
     """Hold the advisory lock; poll for it until the process that holds it ends.
 
     A process that waited *in* a statement would hold a snapshot. CREATE INDEX CONCURRENTLY waits for snapshots to end,
-    while that statement waits for this lock: a deadlock that the server does not detect.
+    while that statement waits for this lock: a deadlock that the server does not detect. The lock is the session's,
+    which no pooler keeps. Raises MigrationBlocked.
     """
+    if has_pooler(c):
+        raise MigrationBlocked(
+            "SLIPWAY_STORE__URL leads to a connection pooler, which cannot hold the lock of a migration. Run `slipway "
+            "migrate` with the URL of PostgreSQL itself."
+        )
     while not rows(c, "SELECT 1 AS one WHERE pg_try_advisory_lock(:n)", n=LOCK):
         time.sleep(POLL)
     try:

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, make_url
 
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store.database import Database, execute, read_all, read_number, require_row, rows
+from pipeline.store.database import Database, execute, has_pooler, read_all, read_number, require_row, rows
 
 COUNTED = ("workspaces", "accounts", "posts", "deliveries", "files")
 PIECE = 1 << 20
@@ -58,7 +58,11 @@ def count_rows(c: Connection) -> dict[str, int]:
 
 
 def read_server_major(c: Connection) -> int:
-    """Return the major version of the server."""
+    """Return the major version of the server, whose own programs set a session up. Raises BackupError at a pooler."""
+    if has_pooler(c):
+        raise BackupError(
+            "SLIPWAY_STORE__URL leads to a connection pooler: run this command with the URL of PostgreSQL itself."
+        )
     return read_number(c, "SELECT current_setting('server_version_num')::int / 10000 AS n")
 
 

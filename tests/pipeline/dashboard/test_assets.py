@@ -33,7 +33,7 @@ def test_the_vendored_files_are_those_of_the_lock() -> None:
 def test_every_vendored_library_has_its_licence_beside_it() -> None:
     for folder in {package.folder for package in PACKAGES}:
         code = {path.name.partition(".")[0] for path in folder.glob("*.min.*")}
-        assert code or (folder / "LICENSE").exists() or (folder / "LICENSE.md").exists()
+        assert code or (folder / "LICENSE").exists()
         if code:
             assert {path.name.partition(".")[0] for path in folder.glob("*LICENSE*")} == code
 
