@@ -18,7 +18,7 @@ from adapters.contract import Platform
 from config.safety import find_unsafe
 from config.settings import Settings
 from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
-from pipeline.actions.hosts import SHARED
+from pipeline.actions.hosts import SHARED, list_agreeing
 from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.restore import EpochMatch
 from pipeline.media.guarded_http import run_with_timeout
@@ -34,6 +34,7 @@ from pipeline.store.vault import SEALED_COLUMNS, count_unopened
 
 MAX_SKEW = timedelta(seconds=2)
 """Difference between two clocks from which due times and signatures go wrong."""
+LIMIT = f"more than {MAX_SKEW.total_seconds():.0f} s makes posts late or early. Synchronise both (NTP)"
 MIN_FREE = 2 << 30
 """Bytes that should be free on the disk of a folder: the largest upload, twice."""
 MAX_CHECK = 3 * CHECK_SECONDS
@@ -146,8 +147,7 @@ def _compare_clocks(what: str, now: datetime) -> Finding:
     says = f"This machine's clock and that of {what} differ by {skew.total_seconds():.1f} s"
     if skew <= MAX_SKEW:
         return Finding(part="clocks", result="ok", says=f"{says}.")
-    limit = f"{says}: more than {MAX_SKEW.total_seconds():.0f} s makes posts late or early. Synchronise both (NTP)."
-    return Finding(part="clocks", result="fail", says=limit)
+    return Finding(part="clocks", result="fail", says=f"{says}: {LIMIT}.")
 
 
 def _check_epoch(context: Context) -> Iterator[Finding]:
@@ -222,10 +222,13 @@ def _check_hosts(context: Context) -> Iterator[Finding]:
     most = Counter(host.facts["files"] for host in hosts if host.facts["files"]).most_common(1)
     files = context.files.storage.identify() or (most[0][0] if most else None)
     expected = {"files": files, **({"epoch": str(stored)} if stored else {})}
-    found = [*_list_host_faults(context.settings, workers, expected)]
+    found = [
+        *_list_host_faults(context.settings, workers, expected),
+        *_list_differences(context.settings, workers),
+    ]
     yield from found
     if not found:
-        says = f"{len(workers)} workers report, and see the same files and epoch."
+        says = f"{len(workers)} workers report, of one version, and see the same files and epoch."
         yield Finding(part="hosts", result="ok", says=says)
 
 
@@ -248,6 +251,37 @@ def _list_host_faults(
             says = f"{worker} sees another {what}, or none. Restart it there with the same {setting}."
             mend = f"{setting}={quote(str(folders[fact].absolute()))} {command}"
             yield Finding(part="hosts", result="fail", says=says, command=mend)
+
+
+def _list_differences(s: Settings, workers: Mapping[tuple[str, str], Host]) -> Iterator[Finding]:
+    """Yield a finding for each worker that runs and whose clock, version or settings differ. Older code tells none."""
+    silent = timedelta(seconds=s.worker.silent)
+    running = {
+        key: host.facts for key, host in workers.items() if host.age <= silent and "clock" in host.facts
+    }
+    newest = max((facts["level"] for facts in running.values()), default=0)
+    for (name, group), facts in running.items():
+        skew = abs(datetime.fromisoformat(facts["clock"]) - datetime.fromisoformat(facts["at"]))
+        if skew > MAX_SKEW:
+            says = f"The clock of {name} and that of the database differ by {skew.total_seconds():.1f} s: {LIMIT}."
+            yield Finding(part="hosts", result="fail", says=says)
+        if facts["level"] < newest:
+            says = f"The worker {group} on {name} runs version {facts['version']}, level {facts['level']} of {newest}."
+            yield Finding(part="hosts", result="warn", says=f"{says} Replace it by the newer version.")
+        others = [one["settings"] for (_, other), one in running.items() if other == group]
+        yield from _list_other_settings(f"on {name}", group, facts["settings"], others)
+
+
+def _list_other_settings(
+    where: str, group: str, own: Mapping[str, float | str], others: Sequence[Mapping[str, float | str]]
+) -> Iterator[Finding]:
+    for setting, default in list_agreeing(Settings()).items():
+        most = Counter(one.get(setting, default) for one in others).most_common(1)[0][0]
+        if (value := own.get(setting, default)) != most:
+            usual = quote(str(most))
+            says = f"The worker {group} {where} has {setting}={quote(str(value))}, and others have {usual}."
+            command = f"{setting}={usual} slipway worker {group}"
+            yield Finding(part="hosts", result="fail", says=f"{says} Restart it with that.", command=command)
 
 
 def _check_grants(context: Context) -> Iterator[Finding]:

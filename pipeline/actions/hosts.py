@@ -1,6 +1,7 @@
-"""What every host must share, the store of uploaded files and the epoch file, and what it sees of them.
+"""What every host must share, the store of uploaded files and the epoch file, and what a worker reports of its host.
 
-A host with a folder of its own would fail posts whose files lie on another, and would not notice a restored database.
+A host with a folder of its own would fail posts whose files lie on another, and would not notice a restored database;
+one with another sandbox or other limits would publish elsewhere, or otherwise.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from config.settings import Settings
+from adapters.contract import Platform
+from config.settings import PREFIX, Settings, list_values
+from pipeline.domain.level import lower_level
 from pipeline.media.storage import Storage
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.store.canaries import Host, list_hosts
@@ -22,6 +28,11 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "epoch": ("epoch file", "SLIPWAY_MARK__FOLDER"),
 }
 """Fact of a host's report -> what it is of, and the setting that names its folder."""
+AGREEING = tuple(f"{PREFIX}{group.upper()}__" for group in ("delay", "publish", *Platform))
+AGREEING_TOO = frozenset(
+    PREFIX + name
+    for name in ("BROKER__VISIBILITY_TIMEOUT", "MARK__LEASE", "SANDBOX__URL", "SANDBOX__MEDIA_URL")
+)
 ENDS = "Set it as there, on a disk that all hosts share"
 
 
@@ -39,6 +50,25 @@ def look_at_shared(s: Settings, storage: Storage, epoch_file: EpochFile) -> Mapp
     except OSError:
         seen = None
     return {**files, "epoch": str(seen.id) if seen else None}
+
+
+def describe_worker(s: Settings) -> Mapping[str, Any]:
+    """Return a worker's version and level, and which settings it has that must agree and are not the default."""
+    default = list_agreeing(Settings())
+    return {
+        "version": version("slipway"),
+        "level": lower_level(s.level),
+        "settings": {name: value for name, value in list_agreeing(s).items() if value != default[name]},
+    }
+
+
+def list_agreeing(s: Settings) -> Mapping[str, float | str]:
+    """Return the settings that must be the same in all workers of a group, without secrets."""
+    return {
+        name: value if isinstance(value, int | float) else str(value)
+        for name, value in list_values(s).items()
+        if (name.startswith(AGREEING) or name in AGREEING_TOO) and not isinstance(value, SecretStr)
+    }
 
 
 def require_shared(c: Connection, s: Settings, build_storage: Callable[[Settings], Storage]) -> None:

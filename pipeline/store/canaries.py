@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -57,17 +58,15 @@ HOST_KEPT = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A host whose worker consumes a queue. ``facts``: of its last report (``files``, ``epoch``), ``age`` ago."""
+    """A host whose worker consumes a queue. ``facts``: its last report (``actions.hosts``), received ``age`` ago."""
 
     queue: str
     name: str
     age: timedelta
-    facts: Mapping[str, str | None]
+    facts: Mapping[str, Any]
 
 
-def record_host(
-    c: Connection, queues: Collection[str], name: str, facts: Mapping[str, str | None] | None
-) -> None:
+def record_host(c: Connection, queues: Collection[str], name: str, facts: Mapping[str, Any] | None) -> None:
     """Record that a worker of this host consumes these queues, with its report. None: it no longer does."""
     execute(
         c,

@@ -6,7 +6,7 @@ the threads pool). A service manager restarts a process that ended, but does not
 slots are all busy has not stalled, however long it takes: its work is bounded by slices.
 
 **Consumption**: the messages that a worker takes prove that its queues are consumed, however long a canary waits behind
-a backlog. **The report** is of what all hosts share: the store of uploaded files, and the epoch file.
+a backlog. **The report** is what `slipway doctor` compares: what all hosts share, versions, settings and clocks.
 
 They start when a worker is ready, and stop when it begins to shut down.
 """
@@ -21,13 +21,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from celery.signals import task_received, worker_ready, worker_shutting_down
 from celery.worker import state
 
 from config.settings import Settings, settings
-from pipeline.actions.hosts import look_at_shared
+from pipeline.actions.hosts import describe_worker, look_at_shared
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.broker.queues import list_group_ticks
 from pipeline.domain.level import lower_level
@@ -128,6 +129,7 @@ class HostReport(threading.Thread):
         super().__init__(name="host-report", daemon=True)
         self._settings, self._database, self._queues = s, database, queues
         self._storage, self._epoch_file = build_storage(s), EpochFile(s.mark_folder)
+        self._own = describe_worker(s)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -137,11 +139,12 @@ class HostReport(threading.Thread):
     def run(self) -> None:
         """Report. The ticker logs an outage of the database."""
         while not self._stopped.is_set():
-            self._record(look_at_shared(self._settings, self._storage, self._epoch_file))
+            seen = look_at_shared(self._settings, self._storage, self._epoch_file)
+            self._record({**self._own, **seen, "clock": datetime.now(UTC).isoformat()})
             self._stopped.wait(REPORT_EVERY)
         self._record(None)
 
-    def _record(self, facts: Mapping[str, str | None] | None) -> None:
+    def _record(self, facts: Mapping[str, Any] | None) -> None:
         with suppress(Unreachable), self._database.once() as c:
             record_host(c, self._queues, socket.gethostname(), facts)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from config.settings import Settings, load
 from pipeline.actions.diagnose import Finding, diagnose
-from pipeline.actions.hosts import look_at_shared
+from pipeline.actions.hosts import describe_worker, list_agreeing, look_at_shared
 from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.domain.delivery import State
 from pipeline.domain.level import LEVEL
@@ -161,6 +163,51 @@ def test_a_host_with_another_store_of_files_or_another_epoch_file(
     assert found.command == mend
     type_command(mend)
     until(lambda: list_wrong(context, "hosts") == [], 60)
+
+
+def report(context: Context, host: str, **changed: object) -> None:
+    """Record what an `upkeep` worker of that host reports, with some of it changed."""
+    own = {"files": None, **describe_worker(context.settings), "clock": datetime.now(UTC).isoformat()}
+    with context.database.begin() as c:
+        record_consumed(c, ["imports"])
+        record_host(c, ["imports"], host, own | changed)
+
+
+def test_hosts_whose_versions_or_clocks_differ(context: Context) -> None:
+    report(context, "shore")
+    report(context, "reef")
+    assert list_wrong(context, "hosts") == []
+    report(context, "reef", level=LEVEL - 1, version="0.0.9")
+    report(context, "shoal", clock=(datetime.now(UTC) - timedelta(minutes=2)).isoformat())
+    skew, older = sorted(list_wrong(context, "hosts"), key=lambda one: one.says)
+    assert (older.result, skew.result) == ("warn", "fail")
+    assert f"upkeep on reef runs version 0.0.9, level {LEVEL - 1} of {LEVEL}" in older.says
+    assert re.match(
+        r"The clock of shoal and that of the database differ by 1[12]\d\.\d s: more than 2 s", skew.says
+    )
+
+
+def test_a_worker_with_other_settings_than_the_rest(context: Context, type_command: Type) -> None:
+    """Typed there, the command of the finding removes it."""
+    setting, here = "SLIPWAY_PUBLISH__LEASE", os.uname().nodename
+    report(context, "shore")
+    report(context, "reef")
+    assert not any("SECRET" in name for name in list_agreeing(context.settings))
+    other = type_command(f"{setting}=200 slipway worker upkeep")
+    until(lambda: list_wrong(context, "hosts") != [], 60)
+    [found] = list_wrong(context, "hosts")
+    assert found.says.startswith(f"The worker upkeep on {here} has {setting}=200.0, and others have 180.")
+    assert (found.result, found.command) == ("fail", f"{setting}=180 slipway worker upkeep")
+    other.send_signal(signal.SIGTERM)
+    other.wait(60)
+    type_command(require_command([found]))
+    until(lambda: here in _list_host_names(context), 60)
+    assert list_wrong(context, "hosts") == []
+
+
+def _list_host_names(context: Context) -> set[str]:
+    with context.database.begin() as c:
+        return {host.name for host in list_hosts(c)}
 
 
 def test_a_restore_that_is_not_accepted(context: Context, type_command: Type) -> None:
