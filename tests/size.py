@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 71_328,
     "Python files of the product": 595,
     "Markdown words": 33_032,
-    "lines of tests": 113_593,
+    "lines of tests": 113_594,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
