@@ -23,7 +23,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 71_328,
+    "code lines of the product": 71_326,
     "Python files of the product": 595,
     "Markdown words": 33_032,
     "lines of tests": 113_594,

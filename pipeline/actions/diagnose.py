@@ -34,7 +34,7 @@ from pipeline.store.vault import SEALED_COLUMNS, count_unopened
 
 MAX_SKEW = timedelta(seconds=2)
 """Difference between two clocks from which due times and signatures go wrong."""
-LIMIT = f"more than {MAX_SKEW.total_seconds():.0f} s makes posts late or early. Synchronise both (NTP)"
+CLOCK_RULE = f"more than {MAX_SKEW.total_seconds():.0f} s makes posts late or early. Synchronise both (NTP)"
 MIN_FREE = 2 << 30
 """Bytes that should be free on the disk of a folder: the largest upload, twice."""
 MAX_CHECK = 3 * CHECK_SECONDS
@@ -147,7 +147,7 @@ def _compare_clocks(what: str, now: datetime) -> Finding:
     says = f"This machine's clock and that of {what} differ by {skew.total_seconds():.1f} s"
     if skew <= MAX_SKEW:
         return Finding(part="clocks", result="ok", says=f"{says}.")
-    return Finding(part="clocks", result="fail", says=f"{says}: {LIMIT}.")
+    return Finding(part="clocks", result="fail", says=f"{says}: {CLOCK_RULE}.")
 
 
 def _check_epoch(context: Context) -> Iterator[Finding]:
@@ -224,11 +224,11 @@ def _check_hosts(context: Context) -> Iterator[Finding]:
     expected = {"files": files, **({"epoch": str(stored)} if stored else {})}
     found = [
         *_list_host_faults(context.settings, workers, expected),
-        *_list_differences(context.settings, workers),
+        *_list_unlike_workers(context.settings, workers),
     ]
     yield from found
     if not found:
-        says = f"{len(workers)} workers report, of one version, and see the same files and epoch."
+        says = f"{len(workers)} workers report, and see the same files and epoch."
         yield Finding(part="hosts", result="ok", says=says)
 
 
@@ -253,7 +253,7 @@ def _list_host_faults(
             yield Finding(part="hosts", result="fail", says=says, command=mend)
 
 
-def _list_differences(s: Settings, workers: Mapping[tuple[str, str], Host]) -> Iterator[Finding]:
+def _list_unlike_workers(s: Settings, workers: Mapping[tuple[str, str], Host]) -> Iterator[Finding]:
     """Yield a finding for each worker that runs and whose clock, version or settings differ. Older code tells none."""
     silent = timedelta(seconds=s.worker.silent)
     running = {
@@ -263,7 +263,7 @@ def _list_differences(s: Settings, workers: Mapping[tuple[str, str], Host]) -> I
     for (name, group), facts in running.items():
         skew = abs(datetime.fromisoformat(facts["clock"]) - datetime.fromisoformat(facts["at"]))
         if skew > MAX_SKEW:
-            says = f"The clock of {name} and that of the database differ by {skew.total_seconds():.1f} s: {LIMIT}."
+            says = f"The clock of {name} and that of the database differ by {skew.total_seconds():.1f} s: {CLOCK_RULE}."
             yield Finding(part="hosts", result="fail", says=says)
         if facts["level"] < newest:
             says = f"The worker {group} on {name} runs version {facts['version']}, level {facts['level']} of {newest}."

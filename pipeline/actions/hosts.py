@@ -28,11 +28,10 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "epoch": ("epoch file", "SLIPWAY_MARK__FOLDER"),
 }
 """Fact of a host's report -> what it is of, and the setting that names its folder."""
-AGREEING = tuple(f"{PREFIX}{group.upper()}__" for group in ("delay", "publish", *Platform))
-AGREEING_TOO = frozenset(
-    PREFIX + name
-    for name in ("BROKER__VISIBILITY_TIMEOUT", "MARK__LEASE", "SANDBOX__URL", "SANDBOX__MEDIA_URL")
-)
+_NAMES = ("BROKER__VISIBILITY_TIMEOUT", "MARK__LEASE", "SANDBOX__URL", "SANDBOX__MEDIA_URL")
+_GROUPS = tuple(f"{group.upper()}__" for group in ("delay", "publish", *Platform))
+AGREEING = tuple(PREFIX + start for start in (*_NAMES, *_GROUPS))
+"""How the names of the settings start that must be the same in all workers of a group."""
 ENDS = "Set it as there, on a disk that all hosts share"
 
 
@@ -67,7 +66,7 @@ def list_agreeing(s: Settings) -> Mapping[str, float | str]:
     return {
         name: value if isinstance(value, int | float) else str(value)
         for name, value in list_values(s).items()
-        if (name.startswith(AGREEING) or name in AGREEING_TOO) and not isinstance(value, SecretStr)
+        if name.startswith(AGREEING) and not isinstance(value, SecretStr)
     }
 
 
