@@ -25,7 +25,7 @@ from pipeline.actions.post_changes import (
     refuse_stale,
     require_post,
 )
-from pipeline.domain.delivery import Mover, State
+from pipeline.domain.delivery import Mover, State, may_be_changed
 from pipeline.domain.delivery_error import NotSentYet
 from pipeline.domain.level import find_post_level
 from pipeline.domain.post import EDITABLE, NO_TIME, OPEN, PostStatus, next_at
@@ -50,7 +50,7 @@ from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery
 from pipeline.store.posts.approvals import note_edit
 from pipeline.store.posts.pins import pin_checks
-from pipeline.store.posts.rewrites import mark_deliveries, rewrite
+from pipeline.store.posts.rewrites import mark_deliveries, rewrite, rewrite_comments
 from pipeline.store.posts.views import read_post
 
 TRIES = 3
@@ -268,9 +268,41 @@ def _write(
             error = error_to_dict(NotSentYet()) if rests else None
             store.add_delivery(c, post, new, due_at=due_at, why="an edit added the account", error=error)
             firsts += [] if rests else [new.next_at]
+    firsts += _write_comments(context, c, plan, needs_approval=needs_approval)
     if plan.undoes is not None:
         plan.undoes.finish(c, post)
     return firsts
+
+
+def _write_comments(
+    context: Context, c: Connection, plan: EditPlan, *, needs_approval: bool
+) -> Sequence[datetime]:
+    """Change the first comments that are not sent yet where the post is live.
+
+    One that is taken off is not sent, nor one that is changed on a post that needs approval: none would approve it.
+    """
+    post, live = plan.post, [part for part in plan.post.deliveries if part.state is State.PUBLISHED]
+    before = {part.account_id: (part.own and part.own.first_comment) or post.first_comment for part in live}
+    after = {account: plan.content.for_account(account).first_comment for account in before}
+    texts = {i: None if needs_approval else after[i] for i in before if after[i] != before[i]}
+    if not texts:
+        return ()
+    comments = {i: one for i, one in store.lock_comments(c, post).items() if i in texts and _may_change(one)}
+    by_post = {part.id: texts[part.account_id] for part in live if part.account_id in texts}
+    rewrite_comments(c, by_post, {one.id: texts[i] for i, one in comments.items()})
+    for account, one in comments.items():
+        target = State.SCHEDULED if texts[account] else State.CANCELLED
+        if one.state is not State.CANCELLED or target is State.SCHEDULED:
+            mover = Mover.EDIT if texts[account] else Mover.CANCEL
+            why = "an edit changed the first comment"
+            store.move_locked(
+                c, context.vault, one, target, mover, due_at=one.due_at, next_at=post.now, why=why
+            )
+    return [post.now]
+
+
+def _may_change(comment: LockedDelivery) -> bool:
+    return comment.state is State.CANCELLED or may_be_changed(comment.state, armed=comment.armed)
 
 
 def _is_draft(context: Context, content: PostContent, account: UUID, platform: Platform) -> bool:

@@ -106,5 +106,5 @@ def _call(context: Context, due: store.DueFollowUp) -> None:
         adapter.add_to_playlist(claimed.account, claimed.remote_id or "", what["id"])
     if due.kind == "comment":
         with context.database.begin() as c:
-            if not store.add_comment(c, claimed, what["text"]):
+            if not store.add_comment(c, claimed):
                 raise Rejected(SENT_BEFORE_RESTORE, code=COMMENT_IN_DOUBT)

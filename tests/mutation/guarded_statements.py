@@ -41,7 +41,7 @@ _APPROVALS = (
 )
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _DEAUTHORIZE = ("tests/pipeline/api/accounts/test_deauthorize.py",)
-_COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py",)
+_COMMENTS = ("tests/pipeline/maintenance/test_follow_up.py", "tests/pipeline/actions/test_edit_comments.py")
 _LOCK = ("tests/pipeline/test_lock.py",)
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
 _KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintenance/test_expire_audit.py")
@@ -133,8 +133,10 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     ),
     _ACTIONS: (
         "posts.actions.lock_to_resolve#2",
-        "posts.actions.read#2",
+        "posts.actions._read_parts",
         "posts.rewrites.rewrite",
+        "posts.rewrites._REWRITE_FOLLOW_UPS",
+        "posts.rewrites.rewrite_comments",
         "posts.actions._MOVE",
         "posts.actions.add_delivery",
         "posts.rewrites.mark_deliveries",

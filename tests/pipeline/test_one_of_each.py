@@ -80,6 +80,7 @@ EXCUSED: dict[str, dict[str, str]] = {
         "erase.py": "all of a deleted workspace goes",
         "moves.py": "an open page shows what becomes of a comment",
         "posts/actions.py": "an operator decides about one by its id",
+        "posts/rewrites.py": "an edit changes what is still to be said below a live post",
         "posts/views.py": "the comment below a post",
         "recovery/restores.py": "what is in doubt after a restore",
     },

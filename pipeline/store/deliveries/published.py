@@ -24,6 +24,7 @@ from pipeline.store.deliveries.claim import (
     ClaimedDelivery,
     to_claimed,
 )
+from pipeline.store.deliveries.move import lock_post
 from pipeline.store.vault import Vault
 
 KEPT_TRYING = timedelta(days=1)
@@ -93,41 +94,48 @@ def claim_follow_ups(c: Connection, vault: Vault, limit: int) -> list[DueFollowU
 
 
 _ADD_COMMENT = """
-WITH d AS (
+WITH wanted AS (
+    SELECT delivery_id, what -> 'text' AS text FROM follow_ups
+    WHERE delivery_id = :post AND kind = 'comment' AND failed_at IS NULL FOR UPDATE
+), d AS (
     INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level, own,
                             is_comment)
-    SELECT :id, post_id, workspace_id, account_id, platform, 'scheduled', now(), now(), :level, CAST(:own AS jsonb),
+    SELECT :id, post_id, workspace_id, account_id, platform, 'scheduled', now(), now(), :level,
+           jsonb_build_object('caption', w.text, 'media', CAST('{"type": "text"}' AS jsonb), platform, '{}'::jsonb),
            true
-    FROM deliveries WHERE id = :post
+    FROM deliveries JOIN wanted w ON w.delivery_id = id
     ON CONFLICT (post_id, account_id, is_comment) DO NOTHING RETURNING id, state
 )
 INSERT INTO moves (delivery_id, mover, target, generation, fence) SELECT id, 'ingest', state, 0, 0 FROM d
 """
 
 
-def add_comment(c: Connection, claimed: ClaimedDelivery, text: str) -> bool:
+def add_comment(c: Connection, claimed: ClaimedDelivery) -> bool:
     """Add the delivery of the first comment on a live post; False if it was sent before a restore, perhaps.
 
-    Adding it twice adds one.
+    It says what the post asks for by now; nothing is added where an edit has taken the comment off. Adding it twice
+    adds one. The post is locked first, as by an edit.
     """
     before = "SELECT epoch FROM restores WHERE accepted_at >= (SELECT coalesce(armed_at, published_at) FROM deliveries"
     if has_row(c, f"{before} WHERE id = :id) LIMIT 1", id=claimed.id):
         return False
-    own = {"caption": text, "media": {"type": "text"}, claimed.account.platform: {}}
-    level = LEVELS["first_comment"]
-    execute(c, _ADD_COMMENT, id=new_id(), post=claimed.id, level=level, own=jsonb(own))
+    lock_post(c, claimed.post_id)
+    execute(c, _ADD_COMMENT, id=new_id(), post=claimed.id, level=LEVELS["first_comment"])
     return True
 
 
 def settle_follow_up(
     c: Connection, delivery: UUID, kind: FollowUpKind, error: str | None, *, is_final: bool
 ) -> None:
-    """Store the result of a try. Without an error it is done; with a final one it is not tried again."""
+    """Store the result of a try. Without an error it is done; with a final one it is not tried again.
+
+    What an edit or a lock has ended meanwhile stays ended.
+    """
     execute(
         c,
         """UPDATE follow_ups SET error = :error, done_at = CASE WHEN CAST(:error AS text) IS NULL THEN now() END,
                   failed_at = CASE WHEN CAST(:error AS text) IS NOT NULL AND :final THEN now() END
-           WHERE delivery_id = :id AND kind = :kind""",
+           WHERE delivery_id = :id AND kind = :kind AND failed_at IS NULL""",
         id=delivery,
         kind=kind,
         error=error,

@@ -119,20 +119,20 @@ SELECT {CONTENT}, expires_at, external_id, now() AS now,
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
 
-_DELIVERIES = f"""
+_PARTS = f"""
 SELECT d.id, d.account_id, d.platform, d.state, d.reason, d.generation, d.due_at, d.armed_at IS NOT NULL AS armed,
        d.checkpoint, d.error, d.own, {REMOVED} AS removed, coalesce(tried.open_end, false) AS resumes,
        coalesce(tried.open_end AND tried.absent_at > now() - CAST(:may_be_live AS interval), false) AS may_be_live,
        {IS_PROVEN_LIVE} AS is_proven_live, h.job_id AS paused_by, h.why AS paused_why,
        (SELECT count(*) FROM rewrites WHERE post_id = :id) AS edits,
        ARRAY(SELECT token FROM replays WHERE post_id = :id) AS tokens
-FROM post_deliveries d LEFT JOIN paused_deliveries h ON h.delivery_id = d.id LEFT JOIN LATERAL (
+FROM deliveries d LEFT JOIN paused_deliveries h ON h.delivery_id = d.id LEFT JOIN LATERAL (
     SELECT max(closed_at) FILTER (WHERE outcome = 'absent') AS absent_at,
            bool_or(outcome = 'absent') AND (array_agg(outcome ORDER BY n DESC))[1] <> 'failed'
                AND d.checkpoint IS NOT NULL AS open_end
     FROM attempts a WHERE a.delivery_id = d.id AND a.closed_at IS NOT NULL
 ) tried ON true
-WHERE d.post_id = :id ORDER BY d.id
+WHERE d.post_id = :id AND d.is_comment = :comments ORDER BY d.id
 """
 
 _CHECKS = """
@@ -152,21 +152,31 @@ def read(
     found = row(c, _POST + (" FOR UPDATE" if lock else ""), id=post, w=workspace)
     if found is None:
         return None
-    if lock:
-        rows(c, "SELECT id FROM post_deliveries WHERE post_id = :id ORDER BY id FOR UPDATE", id=post)
-    deliveries = [
-        build(LockedDelivery, r, own=OwnContent.from_dict(r.own))
-        for r in rows(c, _DELIVERIES, id=post, may_be_live=MAY_BE_LIVE_FOR)
-    ]
+    deliveries = _read_parts(c, post, lock=lock)
     if accounts is not None and any(d.account_id not in accounts for d in deliveries):
         return None
     checks = {r.position: build(Check, r) for r in rows(c, _CHECKS, id=post)}
     return LockedPost(**gather_options(found._mapping), deliveries=deliveries, checks=checks)
 
 
+def _read_parts(c: Connection, post: UUID, *, lock: bool, comments: bool = False) -> Sequence[LockedDelivery]:
+    if lock:
+        sql = (
+            "SELECT id FROM deliveries WHERE post_id = :id AND is_comment = :comments ORDER BY id FOR UPDATE"
+        )
+        rows(c, sql, id=post, comments=comments)
+    found = rows(c, _PARTS, id=post, comments=comments, may_be_live=MAY_BE_LIVE_FOR)
+    return [build(LockedDelivery, r, own=OwnContent.from_dict(r.own)) for r in found]
+
+
+def lock_comments(c: Connection, post: LockedPost) -> Mapping[UUID, LockedDelivery]:
+    """Lock the first comments of a locked post that have a delivery; return them by account."""
+    return {part.account_id: part for part in _read_parts(c, post.id, lock=True, comments=True)}
+
+
 _MOVE = f"""
 WITH d AS (
-    UPDATE post_deliveries SET
+    UPDATE deliveries SET
         state = :target, reason = NULL, held_for = NULL, lease_until = NULL,
         generation = generation + 1, fence = fence + 1, due_at = :due, next_at = :next,
         spent = 0, crashes = 0, surprises = 0, looks = 0,

@@ -100,6 +100,36 @@ def mark_deliveries(
     )
 
 
+_TAKEN_OFF = "Not sent: an edit took it off."
+_REWRITE_FOLLOW_UPS = """
+UPDATE follow_ups f SET
+    what = CASE WHEN w.text IS NULL THEN f.what ELSE jsonb_build_object('text', w.text) END,
+    failed_at = CASE WHEN w.text IS NULL THEN now() END, error = CASE WHEN w.text IS NULL THEN :taken_off END,
+    next_at = now(), tries = 0
+FROM (SELECT CAST(key AS uuid) AS id, value AS text FROM jsonb_each_text(CAST(:texts AS jsonb)) ORDER BY 1) w
+WHERE f.delivery_id = w.id AND f.kind = 'comment' AND (f.failed_at IS NULL OR f.error = :taken_off)
+  AND NOT EXISTS (SELECT FROM deliveries k JOIN deliveries d USING (post_id, account_id)
+                  WHERE d.id = w.id AND k.is_comment AND NOT k.id = ANY(CAST(:open AS uuid[])))
+"""
+
+
+def rewrite_comments(
+    c: Connection, texts: Mapping[UUID, str | None], comments: Mapping[UUID, str | None]
+) -> None:
+    """Replace what is said below live posts: by delivery of a post, and by comment that has a delivery; None: nothing.
+
+    One that an edit took off comes back with a text. One whose delivery is not among *comments* keeps what it says.
+    """
+    values = {"texts": jsonb({str(one): text for one, text in texts.items()}), "open": [*comments]}
+    execute(c, _REWRITE_FOLLOW_UPS, **values, taken_off=_TAKEN_OFF)
+    execute(
+        c,
+        """UPDATE deliveries SET own = jsonb_set(own, '{caption}', w.value)
+           FROM jsonb_each(CAST(:texts AS jsonb)) w WHERE id = CAST(w.key AS uuid) AND w.value <> 'null'""",
+        texts=jsonb({str(one): text for one, text in comments.items()}),
+    )
+
+
 def was_rewritten(c: Connection, post: UUID) -> bool:
     """Return True if an edit has replaced the post's content or time."""
     return has_row(c, "SELECT post_id FROM rewrites WHERE post_id = :id LIMIT 1", id=post)
