@@ -23,10 +23,10 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 71_326,
+    "code lines of the product": 71_381,
     "Python files of the product": 595,
     "Markdown words": 33_032,
-    "lines of tests": 113_594,
+    "lines of tests": 113_752,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
